@@ -30,6 +30,7 @@ from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import Format, HttpConfig
 from consumer.destinations.object_store import rows as objects
 from consumer.destinations.sentinel import rows as sentinel
+from consumer.destinations.splunk import rows as splunk
 from consumer.formats.filter import compile_filter
 from consumer.formats.privacy import Rule, compile_privacy
 
@@ -51,6 +52,23 @@ def http_body(shape: Format) -> Step:
     config = HttpConfig(kind="http", url="https://localhost/x", format=shape, max_body_bytes=10_000_000)  # type: ignore[arg-type]
     framing = http.body_format(config)
     return lambda events: http.encode_body(http.encode_rows(events, shape, framing), config, framing)
+
+
+def splunk_rows(*, routed: bool) -> Step:
+    """Return the step from events to rows in Splunk's envelope. `routed`: organizations have an index of their own."""
+    routes = {f"org{number}.atlassian.net": f"jira_{number}" for number in range(100)} if routed else {}
+    row = splunk.Envelope("jira-audit-relay", "jira:cloud:audit:log", "jira", routes).row()
+    framing = splunk.body_format(5_000_000)
+    return lambda events: splunk.encode_rows(events, row, framing)
+
+
+def splunk_gzip(events: pl.DataFrame) -> object:
+    """Write the rows, and compress them in one body."""
+    framing = splunk.body_format(100_000_000)
+    rows = splunk.encode_rows(
+        events, splunk.Envelope("jira-audit-relay", "jira:cloud:audit:log", "jira").row(), framing
+    )
+    return splunk.encode_body(rows, framing)
 
 
 def parquet_object(events: pl.DataFrame) -> bytes:
@@ -83,6 +101,9 @@ STEPS: Mapping[str, Callable[[], Step]] = {
     BASE: lambda: sentinel.encode_rows,
     "where": lambda: compile_filter(WHERE, EVENT_COLUMNS).mask,
     "hide": hide,
+    "Splunk rows": lambda: splunk_rows(routed=False),
+    "Splunk rows, 100 indexes": lambda: splunk_rows(routed=True),
+    "Splunk rows and gzip": lambda: splunk_gzip,
     "HTTP body, ndjson": lambda: http_body("ndjson"),
     "HTTP body, json": lambda: http_body("json"),
     "HTTP body, CloudEvents": lambda: http_body("cloudevents"),

@@ -62,8 +62,9 @@ async def check_all(
     )
     for result in results:
         yield result
+    known = organizations.keys() if all(result.ok for result in results) else None
     checks = organization_checks(context, organizations, statuses) | destination_checks(
-        context, settings.destinations, statuses
+        context, settings.destinations, statuses, known
     )
     async for result in _run_concurrently(checks, context.timing):
         yield result

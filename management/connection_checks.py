@@ -1,6 +1,7 @@
 """Checks of organizations and destinations: what running services report, and a test from this process."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
@@ -26,12 +27,18 @@ def organization_checks(
 
 
 def destination_checks(
-    context: OperatorContext, destinations: Mapping[str, DestinationConfig], statuses: Mapping[str, Status]
+    context: OperatorContext,
+    destinations: Mapping[str, DestinationConfig],
+    statuses: Mapping[str, Status],
+    organizations: Collection[str] | None,
 ) -> dict[str, Check]:
-    """Return a check for each destination, by subject. Destinations receive a request without events."""
+    """Return a check for each destination, by subject. Destinations receive a request without events.
+
+    `organizations`: all that there are; None: that is not known.
+    """
     return {
         f"destination {name}": _destination_check(
-            context, name, config, statuses.get(destination_status_key(name))
+            context, name, config, statuses.get(destination_status_key(name)), organizations
         )
         for name, config in destinations.items()
     }
@@ -65,16 +72,22 @@ async def _test_organization(
 
 
 def _destination_check(
-    context: OperatorContext, name: str, config: DestinationConfig, status: Status | None
+    context: OperatorContext,
+    name: str,
+    config: DestinationConfig,
+    status: Status | None,
+    organizations: Collection[str] | None,
 ) -> Check:
     async def check() -> CheckResult:
-        test = await _test_destination(name, config, context.author)
+        test = await _test_destination(name, config, context.author, organizations)
         return _combined(context, f"destination {name}", "consumers", status, test)
 
     return check
 
 
-async def _test_destination(name: str, config: DestinationConfig, user: str) -> ShellTest:
+async def _test_destination(
+    name: str, config: DestinationConfig, user: str, organizations: Collection[str] | None = None
+) -> ShellTest:
     kind = DESTINATIONS[config.kind]
     try:
         async with kind.open(name, config, kind.request_timeout_seconds) as streams:
@@ -88,8 +101,11 @@ async def _test_destination(name: str, config: DestinationConfig, user: str) -> 
                         "failed", f"{address} did not accept a request without events.{reason}", user
                     )
                 accepted.append(f"{address} ({outcome.note})" if outcome.note else address)
+            routed = {organization for stream in streams.values() for organization in stream.limits.routes}
     except RelayError as error:
         return ShellTest("failed", str(error).removeprefix(f"{name}: "), user)
+    if organizations is not None and (unknown := routed - set(organizations)):
+        return ShellTest("refused", _unknown_route_text(min(unknown), organizations), user)
     return ShellTest("passed", f"accepts requests: {'; '.join(accepted)}", user)
 
 
@@ -98,3 +114,12 @@ def _combined(
 ) -> CheckResult:
     grace_ms = int(context.timing.waiting_grace_seconds * 1000)
     return combine(subject, services, status, test, context.now_ms(), grace_ms)
+
+
+def _unknown_route_text(name: str, organizations: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, list(organizations), n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return (
+        f"by_organization names {name}, which is no organization{hint}, so no event goes by this line. Correct the name, or add the"
+        " organization."
+    )

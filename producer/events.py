@@ -8,6 +8,17 @@ from typing import Any
 
 Event = dict[str, Any]
 
+TEXT_FIELDS = (
+    "summary",
+    "category",
+    "description",
+    "eventSource",
+    "remoteAddress",
+    "authorKey",
+    "authorAccountId",
+)
+"""The fields of an event that hold one text or null, beside `unmodeled`."""
+
 _NOT_OF_THE_SOURCE = {"organization", "collected", "mode", "variant"}
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")

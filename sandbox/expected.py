@@ -109,7 +109,7 @@ def row_differences(
     truncated: list[str] = []
     for name, value in expected.items():
         stored = found.get(name)
-        if _equal_as_json(value, _parse_object(stored) if name.lower() == "unmodeled" else stored):
+        if _equal_as_json(value, _parse_object(stored) if name.lower().endswith("unmodeled") else stored):
             continue
         too_long = row_bytes > max_row_bytes or _byte_length(value) > max_value_bytes
         (truncated if too_long and _is_truncation_of(value, stored) else differing).append(name)

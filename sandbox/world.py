@@ -110,7 +110,8 @@ async def running_world(
     )
     async with AsyncExitStack() as stack:
         destinations = {
-            kind: await stack.enter_async_context(PEERS[kind](directory / kind)) for kind in kinds
+            kind.replace("-", "_"): await stack.enter_async_context(PEERS[kind](directory / kind))
+            for kind in kinds
         }
         producer, consumer = (
             _service_process(name, directory, config, destinations) for name in ("producer", "consumer")

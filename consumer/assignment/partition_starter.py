@@ -9,8 +9,8 @@ from consumer.metrics import PipelineMetrics
 from consumer.offsets.committer import OffsetCommitter
 from consumer.offsets.tracker import OffsetTracker
 from consumer.timing import AssignmentTiming
-from relay.errors import RelayError, describe
-from relay.kafka import KafkaError, TopicPartition
+from relay.errors import describe
+from relay.kafka import KAFKA_FAILURES, TopicPartition
 from relay.kafka.positions import Positions
 
 
@@ -59,21 +59,21 @@ class PartitionStarter:
         while waiting := [each for each in self._partitions if each not in self.ready]:
             try:
                 await self._require_own_target()
-            except (KafkaError, TimeoutError, RelayError) as error:
+            except KAFKA_FAILURES as error:
                 for each in waiting:
                     self._report_wait(each, error)
                 await asyncio.sleep(self._timing.retry_seconds)
                 continue
             try:
                 await self._start_together(waiting)
-            except (KafkaError, TimeoutError, RelayError):
+            except KAFKA_FAILURES:
                 await asyncio.gather(*map(self._start_alone, waiting))
                 await asyncio.sleep(self._timing.retry_seconds)
 
     async def _start_alone(self, partition: TopicPartition) -> None:
         try:
             await self._start_together([partition])
-        except (KafkaError, TimeoutError, RelayError) as error:
+        except KAFKA_FAILURES as error:
             self._report_wait(partition, error)
 
     def _report_wait(self, partition: TopicPartition, error: Exception) -> None:

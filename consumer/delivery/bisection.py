@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from consumer.delivery.batch import Rows
 from consumer.destinations.outcome import Reject, Split
+from consumer.offsets.tracker import SequenceRange
 
 BodyRejection = Reject | Split
 REJECTIONS_TO_CONFIRM = 2
@@ -54,13 +55,15 @@ class _Candidate:
     """How often it was rejected alone right after the flow had accepted another body."""
     answers: int
     """`AcceptanceLog.answers` at the last rejection."""
+    after_acceptance: bool = False
+    """Whether the last rejection came right after an acceptance."""
 
 
 class RejectBisector:
     """Halves a rejected body until each bad row is alone.
 
-    1. A row is confirmed bad when it was rejected alone twice, each time after a new acceptance of the flow; or once, when
-       the flow has answered nothing else since (`restart`).
+    1. A row is confirmed bad when it was rejected alone twice, each time after a new acceptance of the flow, however long
+       apart; or once, when the flow has answered nothing else since (`restart`).
     2. So a good row is blamed only if the flow breaks twice, each time between an acceptance and that row.
     3. While the flow accepts nothing, its configuration is suspected. After some rejections `next_rows` returns None until
        the flow accepts something, or until `restart`.
@@ -83,6 +86,8 @@ class RejectBisector:
         self._current_rejections = 0
         self._pending: list[Rows] = []
         self._candidates: list[_Candidate] = []
+        self._kept_rejections: dict[tuple[SequenceRange, ...], int] = {}
+        """Of rows that were candidates before `restart`: several bad rows would else undo each other's evidence for ever."""
         self.last_rejection = rejection
         self._bisect(rows)
 
@@ -104,7 +109,9 @@ class RejectBisector:
             self._current_rejections = candidate.rejections
             return candidate.rows
         if self._pending and (self._acceptance_seen or self._rejections < self._max_rejections):
-            return self._pending.pop()
+            part = self._pending.pop()
+            self._current_rejections = self._kept_rejections.get(part.tracked.sequences, 0)
+            return part
         return None
 
     def record_accepted(self) -> None:
@@ -115,12 +122,13 @@ class RejectBisector:
         """Record that the rows of `next_rows`, or some of them, were rejected. Return whether they are one row, confirmed bad."""
         self.last_rejection = rejection
         self._rejections += 1
-        if len(rows) == 1 and self._acceptance_seen:
+        after_acceptance = len(rows) == 1 and self._acceptance_seen
+        if after_acceptance:
             self._acceptance_log.use_acceptance()
             self._current_rejections += 1
             if self._current_rejections >= REJECTIONS_TO_CONFIRM:
                 return True
-        self._bisect(rows)
+        self._bisect(rows, after_acceptance=after_acceptance)
         return False
 
     def restart(self) -> list[Rows]:
@@ -128,8 +136,9 @@ class RejectBisector:
         confirmed_bad = [
             each.rows
             for each in self._candidates
-            if each.rejections and each.answers == self._acceptance_log.answers
+            if each.after_acceptance and each.answers == self._acceptance_log.answers
         ]
+        self._kept_rejections |= {each.rows.tracked.sequences: each.rejections for each in self._candidates}
         remaining = self._pending + [each.rows for each in self._candidates if each.rows not in confirmed_bad]
         self._pending, self._candidates, self._rejections = (
             ([Rows.joined(remaining, self._separator)] if remaining else []),
@@ -138,9 +147,12 @@ class RejectBisector:
         )
         return confirmed_bad
 
-    def _bisect(self, rows: Rows) -> None:
+    def _bisect(self, rows: Rows, *, after_acceptance: bool = False) -> None:
         if len(rows) == 1:
-            self._candidates.append(_Candidate(rows, self._current_rejections, self._acceptance_log.answers))
+            rejections = max(self._current_rejections, self._kept_rejections.get(rows.tracked.sequences, 0))
+            self._candidates.append(
+                _Candidate(rows, rejections, self._acceptance_log.answers, after_acceptance)
+            )
             return
         halves = [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
         # In changing order: otherwise two bad rows at the front would hide the good rows after them for ever.

@@ -2,5 +2,5 @@
 
 Enters: rows of events, framed into one body. The contract is in `contract.py`, the outcomes are in `outcome.py`.
 Leaves: one request, and its outcome.
-May not know: Kafka, offsets, retries, other destinations. docs/development/new-destination.md lists the steps.
+May not know: Kafka, offsets, delivery, other destinations. docs/development/new-destination.md lists the steps.
 """

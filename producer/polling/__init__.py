@@ -2,5 +2,5 @@
 
 Enters: an organization, its Source, its checkpoint. Leaves: pending records with the change of the checkpoint, and status.
 Loops share one context: live rounds, re-reads for late records, backfill, gaps, unread ranges. `window.py` is pure: windows and cursors.
-May not know any one source, paging, Kafka, ledgers' content or transactions: it knows the Source contract and publish().
+May not know any one source, paging, Kafka or ledgers: it knows the Source contract, PendingRecords and publish().
 """

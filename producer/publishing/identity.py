@@ -129,14 +129,16 @@ def reuse_bounds(
 ) -> Mapping[str, EventTime]:
     """Return, by day, the newest event before these, if one of them shows that ids of published records are given again.
 
-    No event of the ledger is after it, so each event after it can get a time key from now on.
+    No event of the ledger is after it, so each event after it can get a time key from now on. Its own day has the bound too:
+    after midnight a late record of that day may still have one of its ids. On the days between, nothing was published.
     """
     newest = newest_event(checkpoint, ledger) or EventTime(0, 0)
-    return {
-        day_of(event["created"]): newest
+    days = {
+        day_of(event["created"])
         for event in published
         if event["variant"] is not None and event_time(event) > newest
     }
+    return dict.fromkeys(days | {day_of(newest.created)}, newest) if days else {}
 
 
 def with_identities(checkpoint: Checkpoint, ledger: Ledger, published: Sequence[Event]) -> Checkpoint:

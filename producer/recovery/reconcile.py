@@ -25,7 +25,7 @@ from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
 from producer.state.checkpoint import Checkpoint, EventPosition, EventTime, rewind, with_reused_ids
 from producer.state.intervals import TimeRange, add_range, missing_ranges
 from producer.state.ledger import DayLedger, Ledger, is_day_kept
-from relay.timestamps import DAY_MS, day_start
+from relay.timestamps import DAY_MS, day_of, day_start
 
 
 @dataclass(slots=True)
@@ -150,8 +150,7 @@ def add_missing_ids(stored: StoredProgress, live: LogTail, backfill: LogTail) ->
     checkpoint's last event.
     """
     events = [event for event in (*live.events, *backfill.events) if _belongs_to_ledger(event, stored)]
-    _add_reuse_bounds(stored, events)
-    changed = set()
+    changed = _add_reuse_bounds(stored, events)
     for event in events:
         day = event.day
         days = stored.days[event.organization]
@@ -174,20 +173,27 @@ def _belongs_to_ledger(event: LoggedEvent, stored: StoredProgress) -> bool:
     )
 
 
-def _add_reuse_bounds(stored: StoredProgress, events: Iterable[LoggedEvent]) -> None:
-    """Note the days on which an event newer than the stored newest one has a variant: their ledgers were lost with it.
+def _add_reuse_bounds(stored: StoredProgress, events: Iterable[LoggedEvent]) -> set[tuple[str, str]]:
+    """Note the bound where an event newer than the stored newest one has a variant: its ledger was lost with it.
 
-    Each event after the bound is then in no ledger yet, and gets its time key with its other keys.
+    Return the changed days by organization; see `identity.reuse_bounds`. Each event after the bound is then in no ledger
+    yet, and gets its time key with its other keys.
     """
+    changed = set()
     newest = {
         name: newest_event(checkpoint, Ledger(name, stored.days[name])) or EventTime(0, 0)
         for name, checkpoint in stored.checkpoints.items()
     }
     for event in events:
         days, bound = stored.days[event.organization], newest.get(event.organization)
-        day = days.get(event.day, DayLedger())
-        if event.variant is not None and bound is not None and event.time > bound:
-            days[event.day] = replace(day, reused_after=day.reused_after or bound)
+        if event.variant is None or bound is None or event.time <= bound:
+            continue
+        for name in {event.day, day_of(bound.created)} & {event.day, *days}:
+            day = days.get(name, DayLedger())
+            if day.reused_after is None:
+                days[name] = replace(day, reused_after=bound)
+                changed.add((event.organization, name))
+    return changed
 
 
 def _update_last_positions(stored: StoredProgress, live: LogTail, backfill: LogTail) -> list[LedgerRepair]:

@@ -53,6 +53,49 @@ class ErrorKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Consequence:
+    """What the relay does after a failure of one kind."""
+
+    action: RetryAction
+    scope: BackoffScope = BackoffScope.PURPOSE
+    """ORGANIZATION: one answer holds for each request, since the credential is refused or the URL leads to another site."""
+    may_concern_records: bool = False
+    """Whether the cause may lie in the requested records, so that smaller windows are worth a try."""
+    login_failed: bool = False
+    """Whether an API may lock the user out after a few such answers, as with a CAPTCHA."""
+
+
+_MAY_CONCERN_RECORDS = Consequence(RetryAction.RETRY, may_concern_records=True)
+_LOGIN_FAILED = Consequence(RetryAction.FIX, BackoffScope.ORGANIZATION, login_failed=True)
+
+CONSEQUENCES: Mapping[ErrorKind, Consequence] = {
+    ErrorKind.RATE_LIMITED: Consequence(RetryAction.WAIT),
+    ErrorKind.UNAVAILABLE: _MAY_CONCERN_RECORDS,
+    ErrorKind.UNREACHABLE: _MAY_CONCERN_RECORDS,
+    ErrorKind.BROKEN_ANSWER: _MAY_CONCERN_RECORDS,
+    ErrorKind.TOO_LARGE: Consequence(RetryAction.REDUCE_PAGE),
+    ErrorKind.HOST_UNKNOWN: Consequence(RetryAction.RETRY),
+    ErrorKind.TLS: Consequence(RetryAction.FIX),
+    ErrorKind.REDIRECTED: Consequence(RetryAction.FIX),
+    ErrorKind.NOT_JIRA: Consequence(RetryAction.FIX),
+    ErrorKind.KEY_REFUSED: _LOGIN_FAILED,
+    ErrorKind.SCOPE_MISSING: Consequence(RetryAction.FIX, BackoffScope.ORGANIZATION),
+    ErrorKind.KEY_TYPE: _LOGIN_FAILED,
+    ErrorKind.ANONYMOUS: _LOGIN_FAILED,
+    ErrorKind.CAPTCHA: _LOGIN_FAILED,
+    ErrorKind.NOT_ADMINISTRATOR: Consequence(RetryAction.FIX),
+    ErrorKind.FREE_PLAN: Consequence(RetryAction.FIX),
+    ErrorKind.FORBIDDEN: Consequence(RetryAction.FIX),
+    ErrorKind.BAD_REQUEST: Consequence(RetryAction.FIX),
+    ErrorKind.UNEXPECTED: _MAY_CONCERN_RECORDS,
+    ErrorKind.NO_KEY: Consequence(RetryAction.FIX, BackoffScope.ORGANIZATION),
+    ErrorKind.OTHER_SITE: Consequence(RetryAction.FIX, BackoffScope.ORGANIZATION),
+    ErrorKind.OUTSIDE_WINDOW: Consequence(RetryAction.FIX),
+}
+"""The one declaration of each kind; a test refuses a kind without one."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFailure:
     """Why there are no records. `message` is for an operator: what happened, to which organization, what to do."""
 
@@ -65,19 +108,24 @@ class SourceFailure:
     def action(self) -> RetryAction:
         if self.retry_after_seconds is not None:
             return RetryAction.WAIT
-        return _ACTIONS.get(self.kind, RetryAction.FIX)
+        return CONSEQUENCES[self.kind].action
 
     @property
     def may_concern_records(self) -> bool:
         """Whether the cause may lie in the records that were requested, so that other requests are worth a try."""
-        return self.action is RetryAction.RETRY and self.kind in _MAY_CONCERN_RECORDS
+        return self.action is RetryAction.RETRY and CONSEQUENCES[self.kind].may_concern_records
 
     @property
     def scope(self) -> BackoffScope:
         """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the requests of the same purpose."""
         if self.action is RetryAction.WAIT:
             return BackoffScope.SITE
-        return BackoffScope.ORGANIZATION if self.kind in _CONCERN_THE_ORGANIZATION else BackoffScope.PURPOSE
+        return CONSEQUENCES[self.kind].scope
+
+    @property
+    def login_failed(self) -> bool:
+        """Whether an API may lock the user out after a few such answers, so that the first wait is longer."""
+        return CONSEQUENCES[self.kind].login_failed
 
 
 class SourceError(Exception):
@@ -105,17 +153,6 @@ class RequestTarget:
     host: str
     gateway: bool = False
 
-
-_ACTIONS = {
-    ErrorKind.RATE_LIMITED: RetryAction.WAIT,
-    ErrorKind.UNAVAILABLE: RetryAction.RETRY,
-    ErrorKind.UNREACHABLE: RetryAction.RETRY,
-    ErrorKind.BROKEN_ANSWER: RetryAction.RETRY,
-    ErrorKind.HOST_UNKNOWN: RetryAction.RETRY,
-    ErrorKind.UNEXPECTED: RetryAction.RETRY,
-    ErrorKind.TOO_LARGE: RetryAction.REDUCE_PAGE,
-}
-"""Each other kind is to be fixed."""
 
 Messages = Mapping[ErrorKind, str]
 """An operator's message by kind, with the places {host}, {status}, {quote} and {key_hint}."""
@@ -159,25 +196,6 @@ MESSAGES: Messages = {
     ErrorKind.UNEXPECTED: "{host} answered with an unexpected status ({status}{quote}); the request is repeated.",
 }
 """The messages that hold for every source. A source has those of its own kinds, and may replace these."""
-
-
-_MAY_CONCERN_RECORDS = {
-    ErrorKind.UNAVAILABLE,
-    ErrorKind.UNREACHABLE,
-    ErrorKind.BROKEN_ANSWER,
-    ErrorKind.UNEXPECTED,
-}
-
-_CONCERN_THE_ORGANIZATION = {
-    ErrorKind.KEY_REFUSED,
-    ErrorKind.KEY_TYPE,
-    ErrorKind.ANONYMOUS,
-    ErrorKind.CAPTCHA,
-    ErrorKind.SCOPE_MISSING,
-    ErrorKind.NO_KEY,
-    ErrorKind.OTHER_SITE,
-}
-"""One answer of these kinds holds for each request: the credential is refused, or the URL leads to another site."""
 
 
 def make_failure(

@@ -14,7 +14,6 @@ from relay.retry import backoff_seconds
 
 REQUEST_SLOTS = 300
 LOW_PRIORITY_SLOTS = 60
-LOGIN_FAILURES = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS, ErrorKind.CAPTCHA, ErrorKind.KEY_TYPE}
 
 T = TypeVar("T")
 
@@ -162,7 +161,7 @@ class RequestThrottle:
         seconds = backoff_seconds(
             self._failure_counts[waiting],
             random.random(),
-            first=timing.login_failure_seconds if failure.kind in LOGIN_FAILURES else first,
+            first=timing.login_failure_seconds if failure.login_failed else first,
             cap=timing.cap_seconds[action],
             minimum=failure.retry_after_seconds or 0.0,
         )

@@ -104,8 +104,12 @@ class Ledger:
         """Return the days as they will be once these are published.
 
         An unreadable record has no day, so it is kept in the last day of the window it was `read` in: never before its own.
-        `reused_after`: of days on which ids are given again, unless that was known before.
+        `reused_after`: of days on which ids are given again, unless that was known before; others without ledger are left out.
         """
+        reused_after = reused_after or {}
+        bounded = {
+            name for name in reused_after if name in self._days and self._days[name].reused_after is None
+        }
         published: dict[str, list[Event]] = {}
         for event in events:
             published.setdefault(day_of(event["created"]), []).append(event)
@@ -119,9 +123,9 @@ class Ledger:
                     name,
                     published.get(name, ()),
                     dead_letters if name == last else frozenset(),
-                    (reused_after or {}).get(name),
+                    reused_after.get(name),
                 )
-                for name in sorted(published.keys() | ({last} if last else set()))
+                for name in sorted(published.keys() | bounded | ({last} if last else set()))
             },
             self._version,
         )

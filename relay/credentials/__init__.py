@@ -2,5 +2,5 @@
 
 Enters: organizations with an encrypted API key or a reference to one, the relay's keys, log text.
 Leaves: API keys as SecretStr, text without secrets; failures are SecretError.
-It sends no request and knows neither Kafka nor a source.
+It knows neither Kafka nor a source. Only logins to Azure send requests (azure.py).
 """

@@ -2,5 +2,5 @@
 
 Enters: references from messages, the schema of events, the registry's settings.
 Leaves: schemas for readers, the encoder of events, reports on subjects.
-It decodes no message, and knows no consumer group and no transaction.
+It decodes no event, and knows no consumer group and no transaction.
 """

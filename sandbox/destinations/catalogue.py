@@ -4,14 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sandbox.destinations.contract import OpenPeer
+from sandbox.destinations.elasticsearch import open_elasticsearch
 from sandbox.destinations.http import open_http
+from sandbox.destinations.object_store import open_object_store
 from sandbox.destinations.sentinel import open_sentinel
+from sandbox.destinations.splunk import open_splunk
 
 PEERS: Final[Mapping[str, OpenPeer]] = {
     "sentinel": open_sentinel,
+    "splunk": open_splunk,
+    "elasticsearch": open_elasticsearch,
+    "object-store": open_object_store,
     "http": open_http,
 }
-"""Kind, which is the name of the destination too: how to run its peer."""
+"""Kind: how to run its peer."""
 
-DEFAULT: Final[Sequence[str]] = ("sentinel",)
+DEFAULT: Final[Sequence[str]] = ("sentinel", "object-store")
 """The kinds of a sandbox that names none."""

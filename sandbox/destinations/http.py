@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.destinations.contract import Comparison, DeliveredRow, SettingValue
+from sandbox.destinations.files import write_secret
 from sandbox.expected import JsonObject, native_row, row_differences
 from simulators import faults
 from simulators.fault_script import ScriptedFault
@@ -64,15 +65,9 @@ class HttpPeer:
         self._receiver.clear_faults()
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir()
-    path.write_text(text)
-
-
 @asynccontextmanager
 async def open_http(directory: Path) -> AsyncIterator[HttpPeer]:
     token = f"Bearer {secrets.token_urlsafe()}"
-    headers_file = directory / "headers"
-    await asyncio.to_thread(_write, headers_file, f"Authorization: {token}\n")
+    headers_file = await asyncio.to_thread(write_secret, directory, "headers", f"Authorization: {token}")
     async with HttpReceiver(credential={"Authorization": token}) as receiver:
         yield HttpPeer(receiver, headers_file)

@@ -1,6 +1,7 @@
 """A cluster on loopback and a free port, in this event loop: `async with SimulatedCluster() as cluster`."""
 
 import gzip
+import json
 import ssl
 import zlib
 from collections import deque
@@ -15,7 +16,7 @@ from simulators.elasticsearch.objects import ClusterError, Objects
 from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
 
-_PARAMETERS = {"filter_path", "pipeline", "timeout", "require_data_stream", "refresh"}
+_PARAMETERS = {"filter_path", "pipeline", "timeout", "require_data_stream", "ignore_unavailable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,10 @@ class SimulatedCluster:
                 return self.objects.simulate(name)
             case "POST", ["_security", "user", "_has_privileges"] if not self._opensearch:
                 return {"username": "relay", "has_all_requested": self.may_write}
+            case "POST", [names, "_search"]:
+                self._require(allowed=self.may_look, action=f"indices:data/read/search on [{names}]")
+                ids = json.loads(body)["query"]["ids"]["values"]
+                return {"hits": {"hits": self.objects.search(names, ids)}}
             case "POST", [*names, "_bulk"]:
                 self._require(allowed=self.may_write, action="indices:data/write/bulk")
                 self._check_pipeline(parameters.get("pipeline"))

@@ -146,6 +146,19 @@ class Objects:
             ],
         }
 
+    def search(self, expression: str, ids: list[str]) -> list[dict[str, Any]]:
+        """Return the hits of a search for document ids in the names that fit an expression."""
+        indices = [index for name, index in self.indices.items() if fnmatchcase(name, expression)]
+        for name, stream in self.streams.items():
+            if fnmatchcase(name, expression):
+                indices += stream.backing
+        return [
+            {"_index": index.name, "_id": each, "_source": index.documents[each]}
+            for index in indices
+            for each in ids
+            if each in index.documents
+        ]
+
     def simulate(self, name: str) -> dict[str, Any]:
         """Return the answer of `POST /_index_template/_simulate_index/NAME`."""
         template = self.template_of(name)

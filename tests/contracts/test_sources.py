@@ -23,7 +23,7 @@ from producer.sources.catalogue import (
     open_sources,
     source_name,
 )
-from producer.sources.errors import MESSAGES, ErrorKind
+from producer.sources.errors import CONSEQUENCES, MESSAGES, BackoffScope, ErrorKind
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
@@ -138,6 +138,18 @@ def test_no_setting_belongs_to_two_parts():
     """Polling and each source have settings of names of their own, since one group of settings holds them all."""
     names = [name for part in ProducerSettings.__bases__ for name in part.model_fields]
     assert sorted(names) == sorted(ProducerSettings.model_fields)
+
+
+def test_every_error_kind_says_what_follows():
+    """A kind that is not declared would end a poller at its first failure."""
+    assert CONSEQUENCES.keys() == set(ErrorKind)
+
+
+def test_every_refused_login_holds_the_organization():
+    """A refused login that held one purpose alone would be repeated by each of the others, up to a CAPTCHA."""
+    logins = [each for each in CONSEQUENCES.values() if each.login_failed]
+    assert len(logins) >= 4
+    assert {each.scope for each in logins} == {BackoffScope.ORGANIZATION}
 
 
 def test_every_error_kind_has_a_message():

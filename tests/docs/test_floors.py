@@ -1,3 +1,4 @@
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -24,3 +25,19 @@ def test_the_page_lists_the_floors_of_the_contract(room, column):
     (layers,) = [each["layers"] for each in CONTRACTS if each.get("containers") == [room]]
 
     assert floors_of_the_page(column) == [set(layer.split(" | ")) for layer in layers]
+
+
+@pytest.mark.parametrize(
+    ("room", "names"),
+    [
+        ("producer/state", {"now_ms"}),
+        ("consumer/formats", {"now_ms"}),
+        ("relay/config", {"os"}),
+    ],
+)
+def test_a_room_takes_time_and_environment_from_its_caller(room, names):
+    """No file of the room names the clock or the environment of the process; its `__init__` promises it."""
+    for path in (ROOT / room).rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        assert not found & names, path

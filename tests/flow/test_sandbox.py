@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.destinations.catalogue import PEERS
 from simulators.jira_cloud.hostile import make_hostile_record, make_mistyped_record
 from simulators.jira_cloud.records import RecordGenerator
 
@@ -24,6 +25,7 @@ FOREIGN_ENVIRONMENT = {
     "AZURE_CLIENT_ID": "somebody",
     "HTTP_PROXY": "http://127.0.0.1:9",
 }
+NAMES = [kind.replace("-", "_") for kind in PEERS]
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
     pytest.mark.timeout(300),
@@ -112,10 +114,10 @@ async def wait_until_nothing_runs(directory, seconds=20):
 
 async def test_a_sandbox_plays_its_faults_and_passes():
     """Three faults begin and heal, every record arrives, and neither a process nor a file remains."""
-    async with running_sandbox("--destinations", "sentinel,http", "--duration", 15) as running:
+    async with running_sandbox("--destinations", ",".join(PEERS), "--duration", 15) as running:
         directory = await running.directory
-        await running.wait_for_line(r"Row in sentinel: Jira_Audit_")
-        await running.wait_for_line(r"Row in http: ")
+        for name in NAMES:
+            await running.wait_for_line(rf"Row in {name}: ")
         assert len(find_processes(directory)) >= 3
         code, errors = await running.wait_for_exit(120)
         text = "\n".join(running.lines)
@@ -124,9 +126,9 @@ async def test_a_sandbox_plays_its_faults_and_passes():
         assert len(re.findall(rf"FAULT .*{words}", text)) == 1, text
     assert text.count("HEALED") == 3, text
     assert "no request came too early" in text
-    assert re.search(r"sentinel [1-9]\d*, http [1-9]\d*, lag 0$", text, re.MULTILINE), text
+    assert re.search("".join(f"{name} [1-9]\\d*, " for name in NAMES) + "lag 0$", text, re.MULTILINE), text
     assert re.fullmatch(
-        r"PASSED\. \d+ records in Jira: each is in Kafka exactly once and at sentinel and http, .*",
+        r"PASSED\. \d+ records in Jira: each is in Kafka exactly once and at sentinel, .* and http, .*",
         running.lines[-1],
     )
     assert not directory.exists()
@@ -154,7 +156,7 @@ async def test_a_file_of_hostile_records_arrives_field_by_field(tmp_path):
     records = [*generate_hostile_records(60), {"id": 5, "created": "2126-01-01T00:00:00.000+0000"}]
     file = tmp_path / "records.jsonl"
     file.write_text("\n".join(map(json.dumps, reversed(records))))
-    async with running_sandbox("--records", file, "--keep") as running:
+    async with running_sandbox("--destinations", ",".join(PEERS), "--records", file, "--keep") as running:
         directory = await running.directory
         try:
             code, errors = await running.wait_for_exit(120)

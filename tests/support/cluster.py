@@ -9,6 +9,7 @@ from consumer.destinations.contract import Body, Destination, Flow
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
 from consumer.destinations.elasticsearch.destination import open_elasticsearch
 from tests.support.messages import WRITER_SCHEMAS, event, message
+from tests.support.opensearch import OpenSearch
 
 
 @asynccontextmanager
@@ -27,3 +28,13 @@ def body_of(destination: Destination, *events: dict[str, Any], route: str | None
     rows = destination.encode(frame)
     size = destination.limits.format.size(rows)
     return Body(destination.body(rows), len(rows), size, (), route)
+
+
+@asynccontextmanager
+async def flows(cluster: OpenSearch, **settings: Any) -> AsyncIterator[Mapping[Flow, Destination]]:
+    """Yield the flows to a real cluster without documents, with the templates of deploy/elasticsearch."""
+    await cluster.call("DELETE", "_data_stream/logs-atlassian_jira.audit-*")
+    await cluster.call("DELETE", "jira-audit-history-*")
+    await cluster.load_templates(settings.get("format", "ecs"))
+    async with flows_to(cluster.endpoint, **settings) as opened:
+        yield opened

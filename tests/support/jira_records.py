@@ -5,7 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from producer.sources.jira_cloud.mapping import CHANGE_FIELDS, ITEM_FIELDS, TEXT_FIELDS
+from producer.events import TEXT_FIELDS
+from producer.sources.jira_cloud.mapping import CHANGE_FIELDS, ITEM_FIELDS
 from relay import timestamps
 
 SAMPLE = {

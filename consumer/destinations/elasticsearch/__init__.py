@@ -2,7 +2,7 @@
 
 Enters: events in the Elastic Common Schema or in the native format, each with an action line that names its document id.
 Leaves: one bulk request that creates documents in a data stream or in indices of a month, and the outcome of each row.
-May not know: Kafka, retries. docs/destinations/elasticsearch.md is the operator's page.
+May not know: Kafka, delivery. docs/destinations/elasticsearch.md is the operator's page.
 """
 
 from consumer.destinations.contract import DestinationKind

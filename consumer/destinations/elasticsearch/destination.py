@@ -11,10 +11,11 @@ from consumer.destinations.contract import Body, Destination, Flow, Limits
 from consumer.destinations.elasticsearch import rows
 from consumer.destinations.elasticsearch.client import NDJSON, ClusterClient
 from consumer.destinations.elasticsearch.config import NO_HISTORY, ElasticsearchConfig, Layout, history_routes
+from consumer.destinations.elasticsearch.conflicts import conflicting_rows, find_taken, with_taken_ids
 from consumer.destinations.elasticsearch.look import TargetLook, TargetName
 from consumer.destinations.elasticsearch.probe import probe_cluster
 from consumer.destinations.elasticsearch.response import ClusterResponse, Target, classify
-from consumer.destinations.outcome import Outcome, Paused
+from consumer.destinations.outcome import Outcome, Partial, Paused, Sent
 from consumer.formats.encoded_rows import EncodedRows
 from relay.timestamps import now_ms
 
@@ -64,6 +65,7 @@ class ElasticsearchDestination:
         self._config = config
         self._targets = targets
         self._months = targets.months
+        self._compressed = config.compression == "gzip"
         self._requires_stream = targets.layout == "data-stream"
         # The cluster answers 503 when a shard is not available for so long, before the relay gives up.
         self._wait = f"timeout={max(1, round(timeout_seconds / 2))}s"
@@ -109,16 +111,28 @@ class ElasticsearchDestination:
         if self._requires_stream and "[require_data_stream]" in response.unrecognized:
             self._requires_stream = False  # an older version, which has read nothing of the body
             response = await self._bulk(target, body)
-        return classify(response, Target(self._name, target.name), body.rows, now_ms())
+        outcome = classify(response, Target(self._name, target.name), body.rows, now_ms())
+        return await self._with_taken_ids(outcome, response, target, body)
+
+    async def _with_taken_ids(
+        self, outcome: Outcome, response: ClusterResponse, target: TargetName, body: Body
+    ) -> Outcome:
+        """Reject the rows whose ids another program's documents have: such an event is not there, though the answer is a 409."""
+        conflicts = conflicting_rows(response) if isinstance(outcome, Sent | Partial) else []
+        if not conflicts:
+            return outcome
+        taken = await find_taken(
+            self._client, target.pattern, body.content, conflicts, compressed=self._compressed
+        )
+        return with_taken_ids(outcome, taken)
 
     async def _bulk(self, target: TargetName, body: Body) -> ClusterResponse:
         path = "/_bulk" if self._months is not None else f"/{target.name}/_bulk"
         parameters = [_ANSWER, f"pipeline={self._config.pipeline}", self._wait]
         if self._requires_stream and self._client.is_elasticsearch:
             parameters.append(_REQUIRED)
-        compressed = self._config.compression == "gzip"
         return await self._client.call(
-            "POST", f"{path}?{'&'.join(parameters)}", body.content, NDJSON, compressed=compressed
+            "POST", f"{path}?{'&'.join(parameters)}", body.content, NDJSON, compressed=self._compressed
         )
 
 

@@ -24,6 +24,11 @@ class TargetName:
     name: str
     layout: Layout
 
+    @property
+    def pattern(self) -> str:
+        """The names that a search or a privilege concerns."""
+        return self.name if self.layout == "data-stream" else f"{self.name}-*"
+
 
 class TargetLook:
     """Remembers until when each target is known to be right. `clock` returns seconds."""

@@ -59,7 +59,7 @@ async def _missing_rights(client: ClusterClient, name: str, targets: Sequence[Ta
     """Ask Elasticsearch for the right to create documents; OpenSearch has no such request."""
     if not client.is_elasticsearch:
         return None
-    names = [each.name if each.layout == "data-stream" else f"{each.name}-*" for each in targets]
+    names = [each.pattern for each in targets]
     wanted = {"index": [{"names": names, "privileges": ["create_doc"]}]}
     response = await client.call("POST", "/_security/user/_has_privileges", orjson.dumps(wanted))
     try:

@@ -2,7 +2,7 @@
 
 Enters: events in the native format or as CloudEvents, as an array, as lines, or one a request.
 Leaves: one POST to a URL of the settings, signed as Standard Webhooks has it, and its outcome.
-May not know: Kafka, retries. docs/destinations/http.md is the operator's page.
+May not know: Kafka, delivery. docs/destinations/http.md is the operator's page.
 """
 
 from consumer.destinations.contract import DestinationKind

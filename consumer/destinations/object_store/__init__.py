@@ -2,7 +2,7 @@
 
 Enters: events as columns, with the offset of each.
 Leaves: objects named by partition and first offset, created only if absent: each event is in exactly one object.
-May not know: Kafka, retries. docs/destinations/object-store.md is the operator's page.
+May not know: Kafka, delivery. docs/destinations/object-store.md is the operator's page.
 """
 
 from consumer.destinations.contract import DestinationKind

@@ -2,7 +2,7 @@
 
 Enters: events with Microsoft's column names, as a compressed JSON array.
 Leaves: one request to a stream of a data collection rule, and its outcome.
-May not know: Kafka, retries. docs/destinations/sentinel.md is the operator's page.
+May not know: Kafka, delivery. docs/destinations/sentinel.md is the operator's page.
 """
 
 from consumer.destinations.contract import DestinationKind

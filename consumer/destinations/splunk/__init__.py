@@ -2,7 +2,7 @@
 
 Enters: events in the native format, each in an envelope that names time, host, source, sourcetype and index.
 Leaves: one request to a collector and its outcome; with acknowledgement, the outcome that the indexers give later.
-May not know: Kafka, retries. docs/destinations/splunk.md is the operator's page.
+May not know: Kafka, delivery. docs/destinations/splunk.md is the operator's page.
 """
 
 from consumer.destinations.contract import DestinationKind

@@ -46,7 +46,7 @@ class SplunkDestination:
             request_timeout_seconds=timeout_seconds,
             routes=routes,
         )
-        self.address = f"{config.endpoint}, index {self._index or 'of the token'}"
+        self.address = f"{config.endpoint}, index {self._index or 'of the token'} ({flow})"
         self.config_hint = f"Check that the collector takes JSON events at its event endpoint (destinations.{name}.endpoint)."
         self._row = rows.Envelope(config.source, config.sourcetype, self._index, routes).row()
         self._acknowledgements = (

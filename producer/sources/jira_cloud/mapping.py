@@ -9,19 +9,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from producer.events import LONE_SURROGATE, Event, UnreadableRecord, to_json
+from producer.events import LONE_SURROGATE, TEXT_FIELDS, Event, UnreadableRecord, to_json
 from producer.state.ledger import MAX_ID
 from relay import timestamps
 
-TEXT_FIELDS = (
-    "summary",
-    "category",
-    "description",
-    "eventSource",
-    "remoteAddress",
-    "authorKey",
-    "authorAccountId",
-)
 ITEM_FIELDS = ("id", "name", "typeName", "parentId", "parentName")
 CHANGE_FIELDS = ("fieldName", "changedFrom", "changedTo")
 

@@ -172,3 +172,41 @@ def test_good_rows_behind_bad_ones_are_reached_sooner_or_later(half):
             run_bisection(bisector, flow)
             bisector.restart()
         assert len(flow.accepted) == 32
+
+
+@pytest.mark.parametrize("bodies", [1, 3])
+def test_several_bad_rows_are_blamed_however_seldom_others_are_accepted(bodies):
+    """Each wait passes without an acceptance, and the bad rows are each other's answers; evidence of earlier waits is kept."""
+    flow = FakeFlow({b"0", b"1"}, lambda: 0.0)
+    bisectors = []
+    for _ in range(bodies):
+        assert not flow.accepts(numbered(2))
+        bisectors.append(flow.bisect(numbered(2)))
+    confirmed_bad = []
+    for _ in range(8 * bodies):
+        assert flow.accepts(rows([b"something else"]))
+        for _ in range(3):
+            for bisector in bisectors:
+                confirmed_bad += run_bisection(bisector, flow)
+            for bisector in bisectors:
+                confirmed_bad += [row for part in bisector.restart() for row in part.encoded]
+    assert sorted(confirmed_bad) == sorted([b"0", b"1"] * bodies)
+    assert all(bisector.done for bisector in bisectors)
+
+
+def test_evidence_that_is_kept_blames_no_row_while_the_flow_accepts_nothing():
+    """The flow breaks right after an acceptance: one rejection counts against a good row, and no further one without another."""
+    flow = FakeFlow(set(), lambda: 0.0)
+    bisector = flow.bisect(numbered(1))
+    assert flow.accepts(rows([b"something else"]))
+    flow.broken = True
+    assert run_bisection(bisector, flow) == []
+    assert not flow.accepts(rows([b"something else"]))
+    for _ in range(5):
+        assert bisector.restart() == []
+        assert run_bisection(bisector, flow) == []
+    flow.broken = False
+    assert bisector.restart() == []
+    assert run_bisection(bisector, flow) == []
+    assert bisector.done
+    assert b"0" in flow.accepted

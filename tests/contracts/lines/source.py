@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from producer.events import UnreadableRecord, to_json
+from producer.events import TEXT_FIELDS, UnreadableRecord, to_json
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.contract import (
     ConnectionTestResult,
@@ -28,7 +28,6 @@ from producer.sources.contract import (
     ignore_retry,
 )
 from producer.sources.errors import ErrorKind, RequestTarget, RetryAction, SourceError, make_failure
-from producer.sources.jira_cloud.mapping import TEXT_FIELDS
 from producer.sources.purpose import Purpose
 from producer.sources.throttle import RequestThrottle, SiteThrottle
 from producer.sources.window_result import WindowResult

@@ -26,6 +26,7 @@ from relay.organizations import Organization, OrganizationCodec
 from tests.support.kafka import connection_to
 from tests.support.organizations import read_history
 from tests.support.raw_batches import stored_batch, with_bad_header_name, write_batch
+from tests.support.topics import alter_topic
 
 NOW = 1_790_000_000_000
 
@@ -61,6 +62,21 @@ async def test_a_stale_edit_is_refused(connection):
     with pytest.raises(StaleEditError, match="Another operator changed acme"):
         await put_organization(connection, "acme", revision=first.revision)
     assert (await read_organizations(connection))["acme"].revision == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("organizations", {"cleanup_policy": "compact"}), ("changes", {"retention_ms": "-1"})]
+)
+async def test_an_edit_that_a_topic_refuses_for_its_size_changes_nothing(connection, name, kept):
+    """The error names the topic, and says that nothing was changed; the same edit works once the topic is mended."""
+    topic = getattr(Topics(connection.kafka.topic_prefix), name)
+    await alter_topic(connection, topic, max_message_bytes="100", **kept)
+    with pytest.raises(RelayError, match=rf"^acme was not changed\. .*{topic} accepts no batch of that size"):
+        await put_organization(connection, "acme")
+    assert await read_organizations(connection) == {}
+    await alter_topic(connection, topic, max_message_bytes="5000000", **kept)
+    await put_organization(connection, "acme")
+    assert len(await read_history(connection)) == 1
 
 
 async def test_an_edit_that_raises_changes_nothing(connection):

@@ -35,6 +35,8 @@ def test_the_secret_settings_are_exactly_these():
         "schema_registry.password",
         "secrets.keys",
         "destinations.<name>.hide_key",
+        "destinations.<name>.api_key",
+        "destinations.<name>.password",
         "destinations.<name>.headers",
         "destinations.<name>.history_url",
         "destinations.<name>.signing_secrets",

@@ -1,5 +1,6 @@
 """Restored sites: new records get the ids of published ones, and some of them become visible late."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -99,6 +100,25 @@ def test_a_record_of_yesterday_that_is_visible_after_midnight_is_published():
 
     assert contents(state.publish(late)) == ["new 2"]
     assert state.publish(late, record(2, tuesday + 2 * SECOND, "tuesday 2")) == []
+
+
+@pytest.mark.parametrize("max_events", [1, 1_000])
+def test_a_restore_before_midnight_that_shows_after_it_loses_no_late_record(max_events):
+    """The first record of the restored site that is visible is of Tuesday; a late one of Monday has an id of Monday."""
+    state = CommittedState(max_events)
+    state.publish(*(record(number, MONDAY + number * SECOND, f"old {number}") for number in range(1, 6)))
+    tuesday = MONDAY + DAY_MS
+    state.publish(record(3, tuesday + 3 * SECOND, "new 3"), record(4, tuesday + 4 * SECOND, "new 4"))
+    late = record(2, MONDAY + HOUR, "new 2")
+
+    assert contents(state.publish(late)) == ["new 2"]
+    assert state.publish(late) == []
+    assert contents(state.publish(record(9, MONDAY + HOUR + 1, "new 9"))) == ["new 9"]
+    assert state.publish(record(9, MONDAY + HOUR + 1, "new 9")) == []
+    assert (
+        state.publish(*(record(number, MONDAY + number * SECOND, f"old {number}") for number in range(1, 6)))
+        == []
+    )
 
 
 def test_an_older_release_in_between_repeats_nothing():

@@ -111,3 +111,16 @@ def test_a_time_key_whose_event_is_on_no_topic_shows_a_loss():
     remove_lost_ids(found, {"acme"}, log_scan(FIRST, SECOND, reused_after=FIRST.time), log_scan())
     assert not Ledger("acme", found.days["acme"]).believes(lost.time)
     assert Ledger("acme", found.days["acme"]).believes(SECOND.time)
+
+
+def test_a_lost_bound_is_restored_on_both_sides_of_midnight():
+    """The event with a variant is of the next day: late records of today may have ids of today too."""
+    found = stored_progress(FIRST, last_event=EventPosition(10, 7))
+    reused = replace(SECOND, created=day_start("2026-11-24") + 1_000)
+
+    repairs = add_missing_ids(found, LogTail(0, (FIRST, reused)), EMPTY)
+
+    assert found.days["acme"][TODAY] == ledger_of(FIRST, reused_after=FIRST.time)
+    assert found.days["acme"]["2026-11-24"].reused_after == FIRST.time
+    assert [one.day for one in repairs] == [TODAY, "2026-11-24", None]
+    assert add_missing_ids(found, LogTail(0, (FIRST, reused)), EMPTY) == []

@@ -1,13 +1,16 @@
 """A real OpenSearch as the judge: templates, documents field by field, repeats, and its own answers."""
 
 import asyncio
-from contextlib import asynccontextmanager
+import gzip
+from dataclasses import replace
 
-import pytest
+import httpx
 
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent, Split
+from simulators.elasticsearch.cluster import SimulatedCluster
 from tests.support import ecs
-from tests.support.cluster import body_of, flows_to
+from tests.support.bulk_questions import QUESTIONS, shape
+from tests.support.cluster import body_of, flows, flows_to
 from tests.support.messages import event
 
 LIVE = "logs-atlassian_jira.audit-default"
@@ -27,16 +30,6 @@ EVENTS = [
     event(7, **NULLS | {"created": 2**62, "variant": "00000000000000ab", "organization": "ö" * 300}),
     event(8, **NULLS | {"summary": "Permission scheme updated", "category": "permissions", "id": -(2**63)}),
 ]  # fmt: skip
-
-
-@asynccontextmanager
-async def flows(cluster, **settings):
-    """A data stream and month indices that no other test has, with the templates of deploy/elasticsearch."""
-    await cluster.call("DELETE", "_data_stream/logs-atlassian_jira.audit-*")
-    await cluster.call("DELETE", "jira-audit-history-*")
-    await cluster.load_templates(settings.get("format", "ecs"))
-    async with flows_to(cluster.endpoint, **settings) as opened:
-        yield opened
 
 
 def by_id(documents):
@@ -116,6 +109,20 @@ async def test_a_repeat_makes_no_second_document(opensearch):
         assert sorted(each["jira"]["audit"]["uid"][-1] for each in again) == ["1", "1", "2", "3"]
 
 
+async def test_an_id_of_another_program_is_named(opensearch):
+    """The event is not there, although the cluster answers that its document is."""
+    async with flows(opensearch) as opened:
+        live = opened["live"]
+        assert await live.send(body_of(live)) == Sent()
+        await opensearch.call(
+            "PUT", f"{LIVE}/_create/acme.atlassian.net%2F2?refresh=true", {"@timestamp": 0, "message": "x"}
+        )
+        outcome = await live.send(body_of(live, event(1), event(2), event(3)))
+        assert isinstance(outcome, Partial)
+        assert outcome.rejected.keys() == {1}
+        assert "acme.atlassian.net/2 belongs to another program" in outcome.rejected[1]
+
+
 async def test_events_go_to_the_index_of_their_month(opensearch):
     """By their own time; a wild time makes no index of its own. The layout monthly does so for new events too."""
     times = {"2026.01": 1_767_225_600_000, "2025.12": 1_767_225_599_999, "undated": 2**50}
@@ -148,13 +155,10 @@ async def test_a_document_that_does_not_fit_is_named_with_the_reason(opensearch)
 
 def _with_field(body, uid):
     """The body with a field that is no IP address in the documents whose action line ends so."""
-    import gzip  # noqa: PLC0415
-    from dataclasses import replace  # noqa: PLC0415
-
-    lines = gzip.decompress(body.content).replace(b"\r", b"").split(b"\n")
+    lines = gzip.decompress(body.content).split(b"\n")
     for number in range(0, len(lines) - 1, 2):
         if uid + b'"}}' in lines[number]:
-            lines[number + 1] = lines[number + 1][:-1] + b',"later":"nonsense"}'
+            lines[number + 1] = lines[number + 1].rstrip()[:-1] + b',"later":"nonsense"}'
     return replace(body, content=gzip.compress(b"\n".join(lines)))
 
 
@@ -268,8 +272,21 @@ async def test_requests_at_a_time_make_each_document_once(opensearch):
         assert len(await opensearch.documents(LIVE)) == 240
 
 
-@pytest.mark.parametrize("pipeline", ["_none", "missing"])
-async def test_a_pipeline_that_is_missing_is_named(pipeline, opensearch):
-    async with flows(opensearch, pipeline=pipeline) as opened:
-        outcome = await opened["live"].send(body_of(opened["live"]))
-        assert isinstance(outcome, Sent if pipeline == "_none" else Retry)
+async def test_the_simulated_cluster_answers_alike(opensearch):
+    """The same requests, in the same order, have the same statuses in both."""
+    await opensearch.load_templates()
+    template = {"index_patterns": ["logs-*-*"], "data_stream": {}, "priority": 1}
+    await opensearch.call("PUT", "_index_template/questions", template)
+    async with (
+        SimulatedCluster(opensearch=True) as cluster,
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+    ):
+        for name, (path, body) in QUESTIONS.items():
+            answers = []
+            for endpoint in (cluster.endpoint, opensearch.endpoint):
+                headers = {"Content-Type": "application/x-ndjson"}
+                response = await client.post(f"{endpoint}/{path}", content=body, headers=headers)
+                answers.append(shape(response.json(), response.status_code))
+            assert answers[0] == answers[1], name
+    await opensearch.call("DELETE", "_data_stream/logs-questions.*")
+    await opensearch.call("DELETE", "_index_template/questions")

@@ -66,7 +66,7 @@ async def test_an_object_that_takes_the_name_later_is_refused_by_elasticsearch()
         outcome = await live.send(body_of(live, event(2)))
         assert isinstance(outcome, Paused)
         assert "is not a data stream" in outcome.reason
-        assert "belongs to another object" in (await live.send(body_of(live, event(2)))).reason
+        assert "of the type index" in (await live.send(body_of(live, event(2)))).reason
 
 
 async def test_a_month_of_another_object_pauses_history_alone():
@@ -205,3 +205,62 @@ async def test_a_diverted_document_is_a_dead_letter_and_no_document():
         assert isinstance(outcome, Partial)
         assert "diverted to the failure store" in outcome.rejected[1]
         assert cluster.stored_ids(LIVE) == ["acme.atlassian.net/1"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"layout": "monthly", "index": "jira-audit-history-x", "format": "native"}, {"compression": "none"}],
+)
+async def test_an_id_of_another_program_is_named(settings):
+    """The event is not there, although the answer is a conflict; repeats beside it are accepted."""
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint, **settings) as flows:
+        live = flows["live"]
+        events = [event(number) for number in range(4)]
+        assert await live.send(body_of(live, *events)) == Sent()
+        for objects in (
+            *cluster.objects.indices.values(),
+            *(each.backing[-1] for each in cluster.objects.streams.values()),
+        ):
+            objects.documents["acme.atlassian.net/1"] = {"message": "of another program"}
+            objects.documents["acme.atlassian.net/2"] = {"uid": "acme.atlassian.net/9"}
+        cluster.bulk.poisons.add("acme.atlassian.net/4")
+        for events_sent, rejected in ((events, {1, 2}), ([*events, event(4)], {1, 2, 4})):
+            outcome = await live.send(body_of(live, *events_sent))
+            assert isinstance(outcome, Partial)
+            assert outcome.rejected.keys() == rejected
+            assert "acme.atlassian.net/1 belongs to another program" in outcome.rejected[1]
+        cluster.bulk.poisons.clear()
+        cluster.may_look = False
+        assert await live.send(body_of(live, *events)) == Sent()
+
+
+async def test_a_repeat_is_accepted_whatever_a_search_answers():
+    """It has no say in anything but ids of another program."""
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        live = flows["live"]
+        assert await live.send(body_of(live)) == Sent()
+        for fault in (
+            faults.respond_with(404),
+            faults.respond_with(503),
+            faults.reset(),
+            faults.respond_with(200, "{}"),
+            faults.respond_with(200, "<html>"),
+            faults.respond_with(200, '{"hits": {"hits": [{"_id": "acme.atlassian.net/1"}]}}'),
+        ):
+            cluster._faults.add(fault, only=lambda request: "_search" in request.path)
+            assert await live.send(body_of(live)) == Sent(), fault.name
+
+
+async def test_a_cluster_that_fails_at_a_look_is_asked_again():
+    async with SimulatedCluster() as cluster, flows_to(cluster.endpoint) as flows:
+        for flow in flows.values():
+            for status, outcome in ((503, Retry), (429, Retry), (401, Paused)):
+                cluster.fault(faults.respond_with(status), times=1)
+                assert type(await flow.send(body_of(flow))) is outcome
+            assert await flow.send(body_of(flow)) == Sent()
+        del cluster.objects.streams[LIVE]
+    async with SimulatedCluster(opensearch=True) as cluster, flows_to(cluster.endpoint) as flows:
+        cluster.objects.full = True
+        outcome = await flows["live"].send(body_of(flows["live"]))
+        assert isinstance(outcome, Paused)
+        assert "cluster.max_shards_per_node" in outcome.reason

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent
 from consumer.destinations.splunk.config import SplunkConfig, identity
+from management.connection_checks import _test_destination
 from relay.errors import RelayError
 from simulators import faults
 from simulators.splunk.collector import HecCollector, Token
@@ -285,3 +286,43 @@ def test_the_identity_has_each_index_and_no_token():
             "index of b": "h",
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("organizations", "outcome", "said"),
+    [
+        ({"acme.atlassian.net", "globex.atlassian.net"}, "passed", "accepts requests"),
+        (
+            {"acme.atlassian.nett"},
+            "refused",
+            "acme.atlassian.net, which is no organization (did you mean acme.atlassian.nett?)",
+        ),
+        (set(), "refused", "by_organization names acme.atlassian.net, which is no organization, so no event"),
+        (None, "passed", "accepts requests"),
+    ],
+)
+async def test_check_names_an_index_for_no_organization(organizations, outcome, said):
+    """A name that is misspelled sends the events of its organization to the index of all; None: they are not known."""
+    async with HecCollector({TOKEN: Token()}) as collector:
+        routes = {"acme.atlassian.net": "jira"}
+        config = SplunkConfig(kind="splunk", endpoint=collector.url, token=TOKEN, by_organization=routes)
+        test = await _test_destination("soc", config, "tester", organizations)
+    assert test.outcome == outcome
+    assert said in test.message
+
+
+async def test_check_tries_the_indexes_of_each_flow():
+    """Live and history may have one index for all, and others for an organization."""
+    async with HecCollector({TOKEN: Token()}) as collector:
+        config = SplunkConfig(
+            kind="splunk",
+            endpoint=collector.url,
+            token=TOKEN,
+            index="main",
+            history_index="main",
+            by_organization={"acme": "jira"},
+            history_by_organization={"acme": "absent"},
+        )
+        test = await _test_destination("soc", config, "tester")
+    assert test.outcome == "failed"
+    assert "the index absent" in test.message

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 
 import schemas
-from producer.events import UnreadableRecord
+from producer.events import TEXT_FIELDS, UnreadableRecord
 from producer.sources.jira_cloud.mapping import (
     CHANGE_FIELDS,
     ITEM_FIELDS,
-    TEXT_FIELDS,
     restore_record,
     to_event,
 )
