@@ -34,7 +34,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher
+from relay.kafka.transactions import TransactionalProducer
 
 SHARDS = 6
 EVENTS_PER_TRANSACTION = 1_000
@@ -106,7 +106,7 @@ async def publish_events(connection: Connection, count: int) -> int:
     topic, rng, numbers = Topics(connection.kafka.topic_prefix).events, random.Random(1), itertools.count()
     encoder, now = Encoder(SCHEMA, fingerprint(SCHEMA)), time.time_ns() // 1_000_000
     some = [event(number, rng) for number in range(EVENTS_PER_TRANSACTION)]
-    publishers = [await Publisher.open(connection, f"load.{shard}") for shard in range(SHARDS)]
+    publishers = [await TransactionalProducer.open(connection, f"load.{shard}") for shard in range(SHARDS)]
     loaded = 0
     while loaded < count:
         for shard, publisher in enumerate(publishers):

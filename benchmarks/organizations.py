@@ -33,7 +33,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics, partition_of
-from relay.kafka.transactions import Publisher
+from relay.kafka.transactions import TransactionalProducer
 from relay.organizations import Organization, OrganizationCodec
 
 SHARDS = 16
@@ -80,7 +80,7 @@ async def put_organizations(
     """Write organizations to their topic, as `organizations add` does."""
     topic, codec = Topics(connection.kafka.topic_prefix).organizations, OrganizationCodec()
     now_ms = time.time_ns() // 1_000_000
-    publisher = await Publisher.open(connection, "put")
+    publisher = await TransactionalProducer.open(connection, "put")
     for start in range(0, count, 500):
         records = []
         for number in range(start, min(start + 500, count)):

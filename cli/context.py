@@ -120,7 +120,7 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 
 
 def current_operator() -> str:
-    """Return `USER@HOST`, the operator's name in the history of changes."""
+    """Return `USER@HOST`, the operator's name in the change log."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):

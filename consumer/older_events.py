@@ -24,8 +24,8 @@ Progress = Mapping[TopicPartition, DeliveryProgress]
 class OlderEvents:
     """Is a member of the group of older events until all of them are delivered, and of no group after that.
 
-    1. The live group's first start with `recent` divides each partition, and commits the division. So this group begins only
-       where the live group has begun, and both know one division, whichever process dies between the two.
+    1. The live group's first start with `recent` divides each partition, and commits the split offset. So this group begins only
+       where the live group has begun, and both know one split offset, whichever process dies between the two.
     2. The group's own offsets show its deliveries. They expire a week after the group was left, so the status has a backup.
     """
 

@@ -9,8 +9,8 @@ from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.event_log import KafkaEventLog
 from consumer.assignment.first_start import LiveProgress, Start
 from consumer.assignment.handler import AssignmentHandler
-from consumer.assignment.pump import Pipeline
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.pipeline import Pipeline
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.config import ConsumerConfig
 from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup

@@ -26,7 +26,7 @@ from relay.kafka.topic_facts import shard_count
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
 from relay.status.model import service_key, take_over
-from relay.status.reader import StatusHistory
+from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
@@ -108,7 +108,7 @@ async def _open_destinations(
     Raises RelayError for a destination whose settings cannot work.
     """
     topics = factory.topics
-    status_history = StatusHistory(connection, topics.status)
+    status_cache = StatusCache(connection, topics.status)
     served = []
     for name in names:
         running = await factory.build(name, stack)
@@ -118,7 +118,7 @@ async def _open_destinations(
             shards,
             factory.start_text(name),
             status_writer,
-            status_history,
+            status_cache,
             factory.metrics,
             health,
             timing.reporter,

@@ -19,7 +19,7 @@ from consumer.running import (
 from consumer.timing import ReporterTiming
 from relay.kafka import KafkaError, TopicPartition
 from relay.status.model import GroupOffset, Status, take_over
-from relay.status.reader import StatusHistory
+from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import now_ms
@@ -41,7 +41,7 @@ class DestinationStatusReporter:
         shards: int,
         start: str,
         status_writer: StatusWriter,
-        status_history: StatusHistory,
+        status_cache: StatusCache,
         metrics: ConsumerMetrics,
         health: Health,
         timing: ReporterTiming | None = None,
@@ -51,7 +51,7 @@ class DestinationStatusReporter:
         self._shards = shards
         self._start = start
         self._status_writer = status_writer
-        self._status_history = status_history
+        self._status_cache = status_cache
         self._metrics = metrics
         self._health = health
         self._timing = timing or ReporterTiming()
@@ -144,7 +144,7 @@ class DestinationStatusReporter:
         guard = self._running.pipelines[0].guard
         if guard is None or guard.problem is None:
             return False
-        latest = await self._status_history.latest(destination_status_key(self._destination))
+        latest = await self._status_cache.latest(destination_status_key(self._destination))
         own = self._status is not None and latest is not None and latest.epoch == self._status.epoch
         return latest is None or own or latest.valid_until < now_ms()
 
@@ -153,7 +153,7 @@ class DestinationStatusReporter:
         fresh = self._status is None
         if self._status is None:
             self._status = take_over(
-                state, now, await self._status_history.latest(destination_status_key(self._destination))
+                state, now, await self._status_cache.latest(destination_status_key(self._destination))
             )
         status = self._with_counts(self._status.transition(state, reason, now), now)
         if self._due("offsets", self._timing.offsets_seconds):

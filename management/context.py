@@ -12,7 +12,7 @@ from relay.kafka.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class OperatorContext:
-    """The means to change and test organizations. `author` is the operator's name in the history; `now_ms` returns ms UTC."""
+    """The means to change and test organizations. `author` is the operator's name in the change log; `now_ms` returns ms UTC."""
 
     connection: Connection
     connection_test: ConnectionTest

@@ -1,21 +1,11 @@
-"""Every wait and bound of an operator's work, as one frozen value. Durations are in seconds.
+"""Every wait and bound of an operator's work, as one frozen value; those of an edit are beside its editor. Durations are in seconds.
 
 The defaults hold in production; tests pass other values.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
-class EditTiming:
-    """Bounds of one edit of an organization."""
-
-    seconds: float = 40.0
-    """For all attempts together."""
-    attempts: int = 12
-    """How often an edit is begun, when other editors fence it."""
-    longest_first_wait_seconds: float = 0.4
-    """Upper end of the random wait before the second attempt; each further one waits longer."""
+from management.organizations.timing import EditTiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +17,4 @@ class OperatorTiming:
     concurrent_checks: int = 8
     waiting_grace_seconds: float = 300.0
     """How long a service may wait for its peer until `check` calls that a failure."""
-    edit: EditTiming = EditTiming()
+    edit: EditTiming = field(default_factory=EditTiming)

@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from producer.config import ProducerConfig
 from producer.metrics import ProducerMetrics
-from producer.pollers import PollerFactory
+from producer.organization_pollers import PollerFactory
 from producer.publishing.schema_watch import watch_event_schema
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.recovery.loader import ShardLoader
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.hanging_transactions import watch_hanging_transactions
@@ -34,7 +34,7 @@ from relay.kafka.topic_facts import TopicFacts, TopicLimits, shard_count
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import SchemaStore, open_schema_store
 from relay.status.model import Status, service_key, take_over
-from relay.status.reader import StatusHistory, remove_stale
+from relay.status.reader import StatusCache, remove_stale
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.timestamps import DAY_MS, now_ms
@@ -122,15 +122,15 @@ def _build_parts(
     topics = loader.topics
     status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
     pollers = PollerFactory(
-        config, sources, status_writer, StatusHistory(connection, topics.status), loader.metrics
+        config, sources, status_writer, StatusCache(connection, topics.status), loader.metrics
     )
 
     def open_shard(number: int) -> Shard:
-        history = TransactionHistory()
+        outcomes = TransactionOutcomes()
         return Shard(
             number,
             member,
-            lambda partition: loader.load(partition, history),
+            lambda partition: loader.load(partition, outcomes),
             pollers,
             closed_reason=lambda: loader.topic_limits.problem,
         )

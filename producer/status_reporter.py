@@ -17,7 +17,7 @@ from relay.timestamps import to_iso, to_iso_seconds
 _PURPOSE_NAMES = {
     Purpose.REREAD: "Records that become visible late",
     Purpose.BACKFILL: "History",
-    Purpose.GAP: "The search for a gap after the outage",
+    Purpose.GAP_CHECK: "The search for a gap after the outage",
     Purpose.UNREAD_RANGES: "Ranges that could not be read",
 }
 

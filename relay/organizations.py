@@ -8,7 +8,7 @@ from relay.avro.codec import InternalCodec
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A Jira organization to poll.
+    """An organization whose audit log is polled.
     Fields as in schemas/organization.avsc; `added`, `modified`, `backfill_from` and `credential_expires` are ms
     UTC.
     """

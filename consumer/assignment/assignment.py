@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from consumer.assignment.losses import LossReport
 from consumer.assignment.partition_starter import PartitionStarter
-from consumer.assignment.pump import Pipeline, Pump
+from consumer.assignment.pipeline import Pipeline
+from consumer.assignment.pump import Pump
 from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
 from consumer.assignment.schema_hold import SchemaHold

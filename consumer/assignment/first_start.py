@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from consumer.assignment.start_offset import StartOffset, end_unknown_text
+from consumer.assignment.start_offset import StartOffset
+from consumer.assignment.start_offset_texts import end_unknown_text
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import TopicPartition
 from relay.kafka.positions import Positions
@@ -26,9 +27,9 @@ async def first_progress(
 ) -> dict[TopicPartition, DeliveryProgress]:
     """Return where each partition begins by the setting.
 
-    `recent` divides a partition at the first record since `recent_since_ms`, or at its end. The offset of the division is
+    `recent` divides a partition at the first record since `recent_since_ms`, or at its end. The split offset is
     committed with the start, under the fence of the group, so no two processes know different ones.
-    `log_ends` were looked up before this call: a record that arrives meanwhile is after the division.
+    `log_ends` were looked up before this call: a record that arrives meanwhile is after the split offset.
     `latest` means the end when the destination began (`began_ms`, None: not known): in a partition that was added later, its end
     is after events that nobody has sent.
     """

@@ -5,14 +5,14 @@ import time
 from collections.abc import Mapping, Sequence
 
 from consumer.assignment.assignment import Assignment
-from consumer.assignment.pump import Pipeline
+from consumer.assignment.pipeline import Pipeline
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import Record, TopicPartition
 from relay.kafka.positions import GroupCoverage, Positions
 
 
 class AssignmentHandler:
-    """Handles the callbacks of a group member (relay.kafka.consumer_group.Handler); owns at most one assignment."""
+    """Handles the callbacks of a group member (relay.kafka.consumer_group.MemberHandler); owns at most one assignment."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from consumer.assignment.start_offset import iso
+from consumer.assignment.start_offset_texts import iso
 from consumer.delivery.flow_state import FlowState
 from consumer.metrics import PipelineMetrics
 from relay.kafka import TopicPartition

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from consumer.assignment.losses import LossReport
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.committer import OffsetCommitter
 from consumer.offsets.tracker import OffsetTracker

@@ -3,47 +3,23 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
+from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.record_buffer import BufferedRecords, RecordBuffer
 from consumer.assignment.schema_hold import SchemaHold, by_partition
-from consumer.assignment.start_offsets import StartOffsetResolver
-from consumer.decoding.event_rules import EventRules
-from consumer.decoding.isolate import EncodedEvents, SelectionError, encode
+from consumer.decoding.row_encoding import EncodedEvents, SelectionError, encode
 from consumer.decoding.schema_group import UndecodableRecord
-from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, filter_fault_text
-from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.routes import by_route
 from consumer.delivery.sender import Sender
 from consumer.offsets.tracker import OffsetTracker
-from consumer.timing import AssignmentTiming
 from relay.aio import Signal
 from relay.avro.codec import SchemaRef
 from relay.errors import one_line
 from relay.kafka import TopicPartition
-
-
-async def _always() -> None:
-    """Return at once: every process may begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """The parts that handle the events of one topic for one destination, across assignments."""
-
-    start_offsets: StartOffsetResolver
-    schemas: SchemaLookup
-    flow: DeliveryFlow
-    linger_seconds: float
-    rules: EventRules = field(default_factory=EventRules)
-    """Which events the destination receives, and which values it may see."""
-    timing: AssignmentTiming = field(default_factory=AssignmentTiming)
-    ends_where_live_began: bool = False
-    """Whether it delivers older events alone, up to `DeliveryProgress.live_from` of each partition."""
-    require_own_target: Callable[[], Awaitable[None]] = _always
-    """Raises KafkaError while the group belongs to another target: no partition begins then."""
 
 
 class Pump:
@@ -174,7 +150,7 @@ class Pump:
             self._sender.dead_letter(undecodable, [each.reason for each in encoded.undecodable])
         rows = Rows(encoded.rows, buffered.tracked.select(encoded.indices))
         for part in rows.by_partition() if self._limits.single_partition else (rows,):
-            for route, routed in part.by_route(self._limits.routes):
+            for route, routed in by_route(part, self._limits.routes):
                 await self._batch_rows(routed, route, buffered.first_read_at)
 
     async def _encode(

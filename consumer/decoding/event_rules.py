@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from consumer.decoding.event_schema import EVENT_COLUMNS
-from consumer.decoding.isolate import RowEncoder, Selector
+from consumer.decoding.row_encoding import RowEncoder, Selector
 from consumer.destinations.contract import DestinationConfig
 from consumer.formats.filter import FilterError, compile_filter
 from consumer.formats.privacy import PrivacyError, compile_privacy

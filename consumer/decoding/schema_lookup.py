@@ -7,7 +7,7 @@ from typing import Protocol
 
 from consumer.decoding import columns
 from consumer.decoding.avro_container import encode_varint
-from consumer.decoding.isolate import EncodedEvents
+from consumer.decoding.row_encoding import EncodedEvents
 from consumer.decoding.schema_group import UndecodableRecord
 from consumer.metrics import PipelineMetrics
 from relay.avro.codec import NotAvro, SchemaRef, split_frame

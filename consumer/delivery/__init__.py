@@ -2,7 +2,7 @@
 
 Enters: encoded rows with the records they were made of.
 Leaves: requests to a destination, dead letters on their topic, and delivered records, which the tracker learns.
-A poison row: `decoding/isolate.py` finds records that cannot become rows, `bisection.py` rows that the destination rejects;
+A poison row: `decoding/row_encoding.py` finds records that cannot become rows, `bisection.py` rows that the destination rejects;
 `dead_letters.py` writes both to the dead-letter topic.
 May not know: the assignment of partitions, how records are read and decoded, the kind of a destination.
 """

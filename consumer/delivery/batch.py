@@ -1,13 +1,12 @@
 """Batches: rows that are collected for one request body each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from consumer.destinations.contract import BodyFormat, OffsetRange
 from consumer.formats.column_rows import AnyRows, join_rows
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.offsets.tracker import TrackedRecords
-from relay.kafka import Record
 
 RECORD_OVERHEAD_BYTES = 400
 """Memory of a record beside its value."""
@@ -54,21 +53,6 @@ class Rows:
         if start < stop:
             yield self[start:stop]
 
-    def by_route(self, routes: Mapping[str, str]) -> Iterator[tuple[str | None, "Rows"]]:
-        """Divide into the rows of each route, in order. `routes`: by organization; None: the organization has no route."""
-        if not routes:
-            yield None, self
-            return
-        places: dict[str | None, list[int]] = {}
-        for index, record in enumerate(self.tracked.records):
-            places.setdefault(_route(record, routes), []).append(index)
-        for route, indices in places.items():
-            yield route, self.select(indices)
-
-    def route(self, routes: Mapping[str, str]) -> str | None:
-        """Return the route of rows that have one route, as `by_route` divides them."""
-        return _route(self.tracked.records[0], routes) if routes and len(self) else None
-
     def offsets(self) -> tuple[OffsetRange, ...]:
         """Return the first and the last offset of each partition, in order."""
         found: dict[tuple[str, int], OffsetRange] = {}
@@ -88,11 +72,6 @@ class Rows:
         return self.encoded.size + sum(
             len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in self.tracked.records
         )
-
-
-def _route(record: Record, routes: Mapping[str, str]) -> str | None:
-    """Return the route of an event, whose organization is the key of its record: the decoder has compared both."""
-    return routes.get((record.key or b"").decode("utf-8", "replace"))
 
 
 class RowTooLargeError(ValueError):

@@ -14,6 +14,7 @@ from consumer.delivery.circuit_breaker import CircuitBreaker
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.defects import DEFECTS, describe_defect
 from consumer.delivery.flow_state import FlowState
+from consumer.delivery.routes import route_of
 from consumer.destinations.contract import Body, Destination
 from consumer.destinations.outcome import Outcome, Partial, Retry, Sent, Unconfirmed
 from consumer.metrics import PipelineMetrics
@@ -54,7 +55,7 @@ class DeliveryFlow:
                 len(rows),
                 raw_bytes,
                 rows.offsets(),
-                rows.route(limits.routes),
+                route_of(rows, limits.routes),
                 [record.offset for record in rows.tracked.records] if limits.single_partition else (),
             )
         )

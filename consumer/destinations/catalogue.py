@@ -1,6 +1,6 @@
-"""The table of the kinds of destinations, one line each.
+"""The catalogue of the kinds of destinations, one line each.
 
-The table is no part of `consumer.destinations` itself: importing an outcome would then open the libraries of every kind.
+The catalogue is no part of `consumer.destinations` itself: importing an outcome would then open the libraries of every kind.
 """
 
 from typing import Final
@@ -19,4 +19,4 @@ DESTINATIONS: Final[Kinds] = {
     "object-store": OBJECT_STORE,
     "splunk": SPLUNK,
 }
-"""Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this table."""
+"""Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this catalogue."""

@@ -13,20 +13,20 @@ from relay.errors import describe
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from relay.kafka.positions import Positions
 
-_FORMS: Sequence[Callable[[DeliveryProgress], OffsetAndMetadata]] = (
+_METADATA_LEVELS: Sequence[Callable[[DeliveryProgress], OffsetAndMetadata]] = (
     DeliveryProgress.to_offset_and_metadata,
-    partial(DeliveryProgress.to_offset_and_division, with_record=True),
-    partial(DeliveryProgress.to_offset_and_division, with_record=False),
+    partial(DeliveryProgress.to_offset_and_split_offset, with_record=True),
+    partial(DeliveryProgress.to_offset_and_split_offset, with_record=False),
     lambda progress: OffsetAndMetadata(progress.offset, ""),
 )
-"""What is committed, from all that is known to the offset alone."""
+"""The contents of metadata, longest first: the progress, the split offset with its record, the split offset, nothing."""
 
 
 class OffsetCommitter:
     """Commits offsets with as many delivered ranges as the brokers accept.
 
-    It begins with the number that fits by default, and goes down to none, and at last to the division of the partition, or to no metadata
-    at all.
+    It begins with the number that fits by default, and goes down to none, and at last to the split offset of the partition, or to
+    no metadata at all.
     """
 
     def __init__(self, positions: Positions, metrics: PipelineMetrics) -> None:
@@ -34,8 +34,8 @@ class OffsetCommitter:
         self._metrics = metrics
         self._committed: dict[TopicPartition, DeliveryProgress] = {}
         self._max_ranges = MAX_DELIVERED_RANGES
-        self._form = 0
-        """Which of `_FORMS` the brokers accept."""
+        self._metadata_level = 0
+        """Index of the longest of `_METADATA_LEVELS` that the brokers accept."""
 
     @property
     def committed(self) -> Mapping[TopicPartition, DeliveryProgress]:
@@ -55,10 +55,10 @@ class OffsetCommitter:
                 return
             try:
                 await self._positions.commit(
-                    {each: _FORMS[self._form](made) for each, made in changed.items()}
+                    {each: _METADATA_LEVELS[self._metadata_level](made) for each, made in changed.items()}
                 )
             except OffsetMetadataTooLargeError:
-                if self._form == len(_FORMS) - 1:
+                if self._metadata_level == len(_METADATA_LEVELS) - 1:
                     raise
                 self._shorten()
             else:
@@ -67,12 +67,12 @@ class OffsetCommitter:
 
     def _shorten(self) -> None:
         """Commit less metadata from now on."""
-        if self._form == 0 and self._max_ranges > 0:
+        if self._metadata_level == 0 and self._max_ranges > 0:
             self._max_ranges //= 4
             return
-        if self._form == 0:
+        if self._metadata_level == 0:
             self._metrics.offset_metadata_rejected()
-        self._form += 1
+        self._metadata_level += 1
 
 
 class CommitLoop:

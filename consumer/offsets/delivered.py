@@ -51,11 +51,11 @@ class DeliveryProgress:
     """Every record before `offset` is delivered (accepted, skipped, a dead letter, or older than the group's start).
 
     The records in `delivered_ahead` are delivered too; its ranges are in order and do not touch. `last` is the last record
-    before `offset`, delivered or older than the start; None: no such record is known. `live_from` is the offset at which the
-    first start with `recent` divided the partition: the live group begins there, and the group of older events ends there;
-    None: it was not divided. `older_last` is the last record before it, which finds the division in another log; None: no such
-    record is known. `lineage` is a random id, renewed when an operator resets the group's
-    offset. Delivery state of an older lineage is ignored.
+    before `offset`, delivered or older than the start; None: no such record is known. `live_from` is the split offset, at which
+    the first start with `recent` divided the partition: the live group begins there, and the group of older events ends there;
+    None: it was not divided. `older_last` is the last record before the split offset, which finds it in another log; None: no
+    such record is known. `lineage` is a random id, renewed when an operator resets the group's offset. Delivery state of an
+    older lineage is ignored.
     """
 
     lineage: int
@@ -134,24 +134,27 @@ class DeliveryProgress:
                 each.last.timestamp,
             ]
             previous_stop = each.stop
+        # The keys are short and fixed: groups have committed them. "line" is the lineage, "beyond" the delivered ranges.
         payload = {
             "relay": _FORMAT_VERSION,
             "at": self.offset,
             "line": self.lineage,
             "last": _before(self.offset, self.last) if self.last else [],
             "beyond": encoded_ranges,
-            **self._division(),
+            **self._split_offset(),
         }
         return OffsetAndMetadata(self.offset, orjson.dumps(payload).decode())
 
-    def to_offset_and_division(self, *, with_record: bool) -> OffsetAndMetadata:
-        """Return the offset with the division of the partition alone, for brokers that accept short metadata only."""
-        division = (
-            self._division() if with_record else {k: v for k, v in self._division().items() if k == "live"}
+    def to_offset_and_split_offset(self, *, with_record: bool) -> OffsetAndMetadata:
+        """Return the offset with the split offset of the partition alone, for brokers that accept short metadata only."""
+        split_offset = (
+            self._split_offset()
+            if with_record
+            else {k: v for k, v in self._split_offset().items() if k == "live"}
         )
-        return OffsetAndMetadata(self.offset, orjson.dumps(division).decode() if division else "")
+        return OffsetAndMetadata(self.offset, orjson.dumps(split_offset).decode() if split_offset else "")
 
-    def _division(self) -> dict[str, Any]:
+    def _split_offset(self) -> dict[str, Any]:
         if self.live_from is None:
             return {}
         older = {"older": _before(self.live_from, self.older_last)} if self.older_last else {}
@@ -162,12 +165,12 @@ class DeliveryProgress:
         """Read a committed offset. Metadata that the relay did not write for this very offset begins a new lineage.
 
         An operator who sets the offset writes no metadata, or moves the relay's metadata to another offset, as a mirror does. The
-        division that such metadata names holds for the log in which it was written; `older_last` tells which one that is.
+        split offset that such metadata names holds for the log in which it was written; `older_last` tells which one that is.
         """
         written = cls.from_relay_metadata(offset, metadata)
         if written is not None:
             return written
-        live_from, older_last = _carried_division(metadata)
+        live_from, older_last = _carried_split_offset(metadata)
         return replace(cls.starting_at(offset), live_from=live_from, older_last=older_last)
 
     @classmethod
@@ -194,20 +197,20 @@ class DeliveryProgress:
             first, previous_stop = previous_stop + _positive(gap), previous_stop + gap + _positive(length)
             ranges.append(DeliveredRange(first, RecordFingerprint(previous_stop - 1, checksum, timestamp)))
         fingerprint = _fingerprint_before(offset, *last) if last else None
-        return cls(lineage, offset, fingerprint, tuple(ranges), *_parse_division(payload))
+        return cls(lineage, offset, fingerprint, tuple(ranges), *_parse_split_offset(payload))
 
 
-def _carried_division(metadata: str) -> tuple[int | None, RecordFingerprint | None]:
-    """Return the division of metadata that names another offset, or none. Without a record, an offset of another log is no use."""
+def _carried_split_offset(metadata: str) -> tuple[int | None, RecordFingerprint | None]:
+    """Return the split offset of metadata that names another offset, or none. Without a record, an offset of another log is no use."""
     try:
         payload = orjson.loads(metadata)
-        live_from, older_last = _parse_division(payload)
+        live_from, older_last = _parse_split_offset(payload)
         return (None, None) if "relay" in payload and older_last is None else (live_from, older_last)
     except (ValueError, TypeError, LookupError, AttributeError):
         return None, None
 
 
-def _parse_division(payload: Any) -> tuple[int | None, RecordFingerprint | None]:
+def _parse_split_offset(payload: Any) -> tuple[int | None, RecordFingerprint | None]:
     live_from, older = payload.get("live"), payload.get("older")
     if not all(map(_is_integer, (live_from or 0, *(older or ())))):
         raise ValueError(payload)

@@ -8,10 +8,10 @@ from consumer.targets.target import Claim, Claims, Target, judge_claims
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import RelayError, describe
 from relay.kafka import KAFKA_FAILURES, KafkaError
+from relay.kafka.compacted_topics import read_key
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, NoTopicError
 from relay.kafka.producer import RecordWriter, TopicWriteError
-from relay.kafka.tables import read_history
 
 
 class ClaimUnknownError(RelayError):
@@ -34,7 +34,7 @@ class ClaimStore:
     async def read(self, key: str) -> Claims:
         """Return the claims of a key. Raises ClaimUnknownError, or an error of KAFKA_FAILURES for a later attempt."""
         try:
-            records = await read_history(self._connection, self._topic, key.encode())
+            records = await read_key(self._connection, self._topic, key.encode())
             return judge_claims(_claim(self._codec.decode(each.value or b"")) for each in records)
         except (NoTopicError, CorruptBatchError) as error:
             raise ClaimUnknownError(str(error)) from error

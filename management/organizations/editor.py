@@ -1,4 +1,4 @@
-"""One edit of an organization: the change and its entry in the history, in one transaction that fences other editors."""
+"""One edit of an organization: the change and its entry in the change log, in one transaction that fences other editors."""
 
 import asyncio
 import json
@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from management.organizations.store import decode_organization, kafka_errors_as_relay_errors
+from management.organizations.timing import EditTiming
 from management.organizations.view import public_view
-from management.timing import EditTiming
 from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition, is_refusal
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from relay.organizations import Organization, OrganizationCodec
 
 OrganizationEdit = Callable[[Organization | None], Organization | None]
@@ -42,7 +42,7 @@ async def edit_organization(
     misplaced: Sequence[Record] = (),
     timing: EditTiming | None = None,
 ) -> Organization | None:
-    """Edit one organization, with an entry in the history; return it as edited.
+    """Edit one organization, with an entry in the change log; return it as edited.
 
     `change` may be called several times, when another editor fences this one; what it raises passes through, and nothing is
     changed. `revision`: raise StaleEditError when the organization has another one. `allow_unreadable`: treat an unreadable
@@ -102,7 +102,7 @@ class _FencedEdit:
         3. The edit sees the last committed state, and commits only if no other editor has fenced this one since.
         """
         topics = Topics(self.connection.kafka.topic_prefix)
-        publisher = await Publisher.open(self.connection, f"{topics.organizations}.{partition}")
+        publisher = await TransactionalProducer.open(self.connection, f"{topics.organizations}.{partition}")
         try:
             await publisher.end_hanging([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])
@@ -126,7 +126,7 @@ class _FencedEdit:
         self, topics: Topics, partition: int, before: Organization | None, after: Organization | None
     ) -> list[ProducerRecord]:
         value = None if after is None else OrganizationCodec().encode(after)
-        history = InternalCodec("change").encode(
+        change = InternalCodec("change").encode(
             {
                 "organization": self.name,
                 "at": self.now_ms,
@@ -139,7 +139,7 @@ class _FencedEdit:
         key = self.name.encode()
         return [
             ProducerRecord(topics.organizations, partition, key, value),
-            ProducerRecord(topics.changes, 0, key, history),
+            ProducerRecord(topics.changes, 0, key, change),
             *(
                 ProducerRecord(topics.organizations, record.partition, record.key or b"", None)
                 for record in self.misplaced

@@ -10,9 +10,9 @@ import structlog
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.errors import RelayError, describe
 from relay.kafka import KafkaError, Record, is_refusal
+from relay.kafka.compacted_topics import read_tables
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError
-from relay.kafka.tables import read_tables
 from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
 

@@ -146,22 +146,22 @@ class PollingContext:
                 if was_read or not error.failure.may_concern_records:
                     raise
                 if attempt is purpose:
-                    await self._require_other_answer(TimeRange(end, part.end), error)
+                    await self._require_other_answer_or_raise(TimeRange(end, part.end), error)
                 else:
                     await self._open_unread_range(TimeRange(end, part.end), error, advance_over)
         return part.end
 
-    async def _require_other_answer(self, unread: TimeRange, error: SourceError) -> None:
+    async def _require_other_answer_or_raise(self, unread: TimeRange, error: SourceError) -> None:
         """Raise `error` unless the source answers another request."""
         try:
-            await self.require_witness(unread, Purpose.UNREAD_RANGES)
+            await self.require_other_answer(unread, Purpose.UNREAD_RANGES)
         except SourceError:
             raise error from None
 
-    async def require_witness(self, unread: TimeRange, purpose: Purpose) -> None:
+    async def require_other_answer(self, unread: TimeRange, purpose: Purpose) -> None:
         """Return once the source has answered a request for another window than the unread one. Raises SourceError."""
         checkpoint = self.checkpoint()
-        windows = () if checkpoint is None else unread_range_search.witness_windows(checkpoint, unread)
+        windows = () if checkpoint is None else unread_range_search.other_windows(checkpoint, unread)
         failure: SourceError | None = None
         for window_to_read in windows:
             try:

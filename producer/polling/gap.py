@@ -24,7 +24,7 @@ async def gap_round(context: PollingContext) -> None:
 
 
 async def _report_gap(context: PollingContext, outage: TimeRange) -> None:
-    oldest = await context.source.oldest(Purpose.GAP)
+    oldest = await context.source.oldest(Purpose.GAP_CHECK)
     gap = window.find_gap(outage, oldest) if isinstance(oldest, int) else None
     if gap is not None:
         context.metrics.gap_found(context.name, timestamps.to_iso(gap.start), timestamps.to_iso(gap.end))

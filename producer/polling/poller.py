@@ -70,7 +70,7 @@ class Poller:
                 tasks.create_task(
                     self._repeat_once_ready(reread, Purpose.REREAD, timing.reread_check_seconds)
                 )
-                tasks.create_task(self._repeat_once_ready(gap, Purpose.GAP, timing.gap_check_seconds))
+                tasks.create_task(self._repeat_once_ready(gap, Purpose.GAP_CHECK, timing.gap_check_seconds))
                 tasks.create_task(
                     self._repeat_once_ready(
                         self._unread_ranges.run, Purpose.UNREAD_RANGES, timing.unread_range_check_seconds

@@ -44,7 +44,7 @@ def close_unread_range(checkpoint: Checkpoint, read: TimeRange) -> Checkpoint:
     )
 
 
-def witness_windows(checkpoint: Checkpoint, unread: TimeRange) -> tuple[TimeRange, ...]:
+def other_windows(checkpoint: Checkpoint, unread: TimeRange) -> tuple[TimeRange, ...]:
     """Return windows whose answer shows that the source serves others than the unread one: short ones, at different times."""
     live_since = checkpoint.live_since
     instants = (live_since - 2, live_since - DAY_MS, unread.start - 2, unread.end)

@@ -75,7 +75,7 @@ class UnreadRangeReader:
         )
         unread = TimeRange(max(unread.start, part.start), part.end)
         if not self._answered:
-            await context.require_witness(unread, Purpose.UNREAD_RANGES)
+            await context.require_other_answer(unread, Purpose.UNREAD_RANGES)
         self._answered = False
         if unread.width == 1 and not self._search.isolated(unread):
             context.metrics.unread_range_isolated(context.name, *_iso(unread), error.failure.message)

@@ -16,11 +16,11 @@ from producer.publishing.transaction import (
     build_transaction,
     plan_transaction,
 )
-from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.state.checkpoint import Checkpoint, IdReuse
 from producer.state.shard_state import OrganizationState, ShardState
 from relay.kafka.topic_facts import TopicLimits
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 
 
 class ShardClosedError(Exception):
@@ -47,16 +47,16 @@ class ShardPublisher:
 
     def __init__(
         self,
-        transactions: Publisher,
+        transactions: TransactionalProducer,
         state: ShardState,
         layout: ShardLayout,
         topic_limits: Callable[[], TopicLimits],
         metrics: ProducerMetrics,
         now_ms: Callable[[], int],
-        history: TransactionHistory,
+        outcomes: TransactionOutcomes,
     ) -> None:
-        """`topic_limits`: what the topics accept now. `history`: of this shard, across its publishers."""
-        self.history = history
+        """`topic_limits`: what the topics accept now. `outcomes`: of this shard, across its publishers."""
+        self.outcomes = outcomes
         self.failed = asyncio.Event()
         self.fenced = False
         self._transactions = transactions
@@ -150,7 +150,7 @@ class ShardPublisher:
             raise ValueError(f"{organization} has no checkpoint yet")
         # Read once: the watcher may lower them meanwhile, and plan and ledgers must agree.
         topic_limits = self._topic_limits()
-        layout = replace(self._layout, limits=self.history.limits(self._layout.limits))
+        layout = replace(self._layout, limits=self.outcomes.limits(self._layout.limits))
         plan = plan_transaction(pending, before, ledger, layout, self._next_collected(), topic_limits)
         if persist or not plan.empty:
             transaction = build_transaction(
@@ -209,7 +209,7 @@ class ShardPublisher:
             seconds = loop.time() - started
             self._metrics.transaction(self._layout.partition, outcome, seconds)
             if outcome == "committed":
-                if self.history.committed(transaction.organization, transaction.size, seconds):
+                if self.outcomes.committed(transaction.organization, transaction.size, seconds):
                     self._metrics.transactions_succeed(self._layout.partition, transaction.organization)
             else:
                 self.failed.set()
@@ -219,11 +219,11 @@ class ShardPublisher:
         """Decide how the next attempt differs. A former owner's failure says nothing about the shard."""
         if error.fenced:
             return
-        history, organization = self.history, transaction.organization
+        outcomes, organization = self.outcomes, transaction.organization
         if error.timed_out:
-            history.timed_out(transaction.size)
-        history.size_refused_by = error.too_large_for or history.size_refused_by
-        if history.failed(organization, str(error), self._now_ms()):
+            outcomes.timed_out(transaction.size)
+        outcomes.size_refused_by = error.too_large_for or outcomes.size_refused_by
+        if outcomes.failed(organization, str(error), self._now_ms()):
             self._metrics.transactions_fail(self._layout.partition, organization, str(error))
 
     def _record_metrics(self, organization: str, plan: TransactionPlan) -> None:

@@ -23,7 +23,7 @@ from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.shard_layout import ShardLayout
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from producer.recovery.log_reader import EventDecoder, read_committed, read_log_tail, scan_log
 from producer.recovery.reconcile import (
@@ -42,7 +42,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from relay.schema_registry.store import SchemaStore
 
 
@@ -69,29 +69,33 @@ class ShardLoader:
     now_ms: Callable[[], int]
     limits: LoaderLimits = field(default_factory=LoaderLimits)
 
-    async def load(self, partition: int, history: TransactionHistory | None = None) -> ShardPublisher:
+    async def load(self, partition: int, outcomes: TransactionOutcomes | None = None) -> ShardPublisher:
         """Take a shard over. Raises RelayError, KafkaError or TimeoutError, and leaves nothing open then.
 
-        `history`: outcomes of the shard's transactions in this process; None: there were none.
+        `outcomes`: outcomes of the shard's transactions in this process; None: there were none.
         """
-        history = history or TransactionHistory()
-        if history.size_refused_by is not None:
-            await self.topic_limits.size_refused(history.size_refused_by)
-            history.size_refused_by = None
+        outcomes = outcomes or TransactionOutcomes()
+        if outcomes.size_refused_by is not None:
+            await self.topic_limits.size_refused(outcomes.size_refused_by)
+            outcomes.size_refused_by = None
         encoder = await self.store.event_encoder()
-        transactions = await Publisher.open(
+        transactions = await TransactionalProducer.open(
             self.connection,
             f"{self.topics.prefix}.{partition}",
             max_batch_bytes=self.topic_limits.current.max_batch_bytes,
         )
         try:
-            return await self._load(partition, transactions, encoder, history)
+            return await self._load(partition, transactions, encoder, outcomes)
         except BaseException:
             await asyncio.shield(transactions.discard())
             raise
 
     async def _load(
-        self, partition: int, transactions: Publisher, encoder: Encoder, history: TransactionHistory
+        self,
+        partition: int,
+        transactions: TransactionalProducer,
+        encoder: Encoder,
+        outcomes: TransactionOutcomes,
     ) -> ShardPublisher:
         names = (self.topics.events, self.topics.backfill, self.topics.progress, self.topics.dead_letters)
         ended_transactions = await transactions.end_hanging(
@@ -100,7 +104,7 @@ class ShardLoader:
         stored = await self._read_stored_progress(partition)
         collected, repairs = await self._reconcile(partition, stored, EventDecoder(self.store, encoder))
         state = _shard_state(stored, collected)
-        await self._write_repairs(transactions, partition, state, repairs, stored.last_timestamp, history)
+        await self._write_repairs(transactions, partition, state, repairs, stored.last_timestamp, outcomes)
         self.metrics.shard_loaded(partition, len(state.organizations), len(ended_transactions))
         for repair in repairs:
             if repair.day is not None:
@@ -112,7 +116,7 @@ class ShardLoader:
             lambda: self.topic_limits.current,
             self.metrics,
             self.now_ms,
-            history,
+            outcomes,
         )
 
     async def _reconcile(
@@ -159,12 +163,12 @@ class ShardLoader:
 
     async def _write_repairs(
         self,
-        transactions: Publisher,
+        transactions: TransactionalProducer,
         partition: int,
         state: ShardState,
         repairs: Sequence[LedgerRepair],
         last_timestamp: int,
-        history: TransactionHistory,
+        outcomes: TransactionOutcomes,
     ) -> None:
         """Write the repairs, some organizations in each transaction; fewer at the next attempt if one did not end in time.
 
@@ -173,7 +177,7 @@ class ShardLoader:
         """
         names = sorted({repair.organization for repair in repairs})
         at_once = min(
-            self.limits.organizations_per_transaction, history.limits(self.limits.transaction).max_events
+            self.limits.organizations_per_transaction, outcomes.limits(self.limits.transaction).max_events
         )
         for start in range(0, len(names), at_once):
             batch, rest = names[start : start + at_once], names[start + at_once :]
@@ -184,9 +188,9 @@ class ShardLoader:
             try:
                 await transactions.publish(records)
             except PublishError as error:
-                history.size_refused_by = error.too_large_for or history.size_refused_by
+                outcomes.size_refused_by = error.too_large_for or outcomes.size_refused_by
                 if error.timed_out:
-                    history.timed_out(
+                    outcomes.timed_out(
                         TransactionSize(len(batch), 0, sum(len(record.value or b"") for record in records))
                     )
                 raise

@@ -18,7 +18,7 @@ from relay.kafka import KAFKA_FAILURES, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer, with_leader
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, PublishError
+from relay.kafka.transactions import TRANSACTION_SECONDS, PublishError, TransactionalProducer
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +105,7 @@ async def _check_forever(
 
 async def _end_hanging_edit(connection: Connection, topics: Topics, number: int) -> None:
     """End an edit of organizations. An editor at work on the same partition is fenced, and tries again."""
-    transactions = await Publisher.open(connection, f"{topics.organizations}.{number}")
+    transactions = await TransactionalProducer.open(connection, f"{topics.organizations}.{number}")
     try:
         await transactions.end_hanging([TopicPartition(topics.organizations, number)])
         await transactions.end_hanging([TopicPartition(topics.changes, 0)])

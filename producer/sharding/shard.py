@@ -55,7 +55,7 @@ class Membership(Protocol):
     async def renewed(self) -> None: ...
 
 
-class OrganizationHandler(Protocol):
+class OrganizationPolling(Protocol):
     """The work for each organization of a shard."""
 
     async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
@@ -83,7 +83,7 @@ class Shard:
         number: int,
         membership: Membership,
         load_publisher: Callable[[int], Awaitable[ShardPublisher]],
-        handler: OrganizationHandler,
+        polling: OrganizationPolling,
         timing: ShardTiming | None = None,
         closed_reason: Callable[[], str | None] = lambda: None,
     ) -> None:
@@ -92,7 +92,7 @@ class Shard:
         self.timing = timing or ShardTiming()
         self._membership = membership
         self._load_publisher = load_publisher
-        self._handler = handler
+        self._polling = polling
         self._organizations: dict[str, Organization] = {}
         self._deleted: set[str] = set()
         self._changed = asyncio.Event()
@@ -134,7 +134,7 @@ class Shard:
     def discard_pending_status(self) -> None:
         """Discard unsent status updates; the new owner may have published newer ones."""
         for name in self._organizations:
-            self._handler.released(name)
+            self._polling.released(name)
 
     async def run(self) -> None:
         """Load the shard and poll its organizations, again after each failure. Cancel it after `close`; see stop_shard."""
@@ -185,7 +185,7 @@ class Shard:
         if reason != reported or now - reported_at >= self.timing.report_seconds:
             self._reported = now, reason
             for organization in list(self._organizations.values()):
-                await self._handler.unavailable(organization, reason)
+                await self._polling.unavailable(organization, reason)
 
     async def close(self) -> None:
         """Refuse new transactions, and give the one under way `close_seconds` to end."""
@@ -239,7 +239,7 @@ class Shard:
             async with publisher.between_transactions():
                 await _cancel_all([pollers.pop(name)[1] for name in gone])
         for name in self._deleted - wanted.keys():
-            self._handler.deleted(name)
+            self._polling.deleted(name)
         self._deleted &= wanted.keys()  # deleted during the wait above: their pollers end at the next call
         for name, organization in wanted.items():
             if name not in pollers:
@@ -249,7 +249,7 @@ class Shard:
     async def _poll_guarded(self, organization: Organization, publisher: ShardPublisher) -> None:
         """Keep a defect in one organization's poller from the others, and log it."""
         try:
-            await self._handler.poll(organization, publisher)
+            await self._polling.poll(organization, publisher)
             raise RuntimeError("the poller ended without an error")
         except ShardClosedError:
             await publisher.failed.wait()

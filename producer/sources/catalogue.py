@@ -1,6 +1,6 @@
-"""The table of the sources, one line each, their settings joined, and the choice among them.
+"""The catalogue of the sources, one line each, their settings joined, and the choice among them.
 
-The table is no part of `producer.sources` itself: importing an error kind would then open every API's client.
+The catalogue is no part of `producer.sources` itself: importing an error kind would then open every API's client.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -26,13 +26,13 @@ class ProducerSettings(JiraCloudConfig, ProducerConfig):
     """Polling of sources."""
 
 
-SourceTable = Mapping[str, SourceKind[ProducerSettings]]
+SourceCatalogue = Mapping[str, SourceKind[ProducerSettings]]
 """mypy refuses a source whose settings `ProducerSettings` does not extend."""
 
-SOURCES: Final[SourceTable] = {
+SOURCES: Final[SourceCatalogue] = {
     "jira-cloud": JIRA_CLOUD,
 }
-"""Kind: how to open it, for a producer and for an operator. Producer, management and the contract suite read this table."""
+"""Kind: how to open it, for a producer and for an operator. Producer, management and the contract suite read this catalogue."""
 
 
 def source_name(organization: Organization) -> str:  # noqa: ARG001
@@ -63,12 +63,14 @@ class OpenSources:
 @asynccontextmanager
 async def open_sources(
     setup: SourceSetup[ProducerSettings],
-    table: SourceTable = SOURCES,
+    catalogue: SourceCatalogue = SOURCES,
     choose: Callable[[Organization], str] = source_name,
 ) -> AsyncIterator[OpenSources]:
-    """Open every source of the table, and close them in the end. `choose` names the source of an organization."""
+    """Open every source of the catalogue, and close them in the end. `choose` names the source of an organization."""
     async with AsyncExitStack() as stack:
-        factories = {name: await stack.enter_async_context(kind.open(setup)) for name, kind in table.items()}
+        factories = {
+            name: await stack.enter_async_context(kind.open(setup)) for name, kind in catalogue.items()
+        }
         yield OpenSources(factories, choose)
 
 
@@ -91,13 +93,13 @@ class OpenConnectionTests:
 @asynccontextmanager
 async def open_connection_test(
     config: ProducerSettings,
-    table: SourceTable = SOURCES,
+    catalogue: SourceCatalogue = SOURCES,
     choose: Callable[[Organization], str] = source_name,
 ) -> AsyncIterator[ConnectionTest]:
-    """Open the connection test of every source of the table, and close them in the end. `choose` as for `open_sources`."""
+    """Open the connection test of every source of the catalogue, and close them in the end. `choose` as for `open_sources`."""
     async with AsyncExitStack() as stack:
         tests = {
             name: await stack.enter_async_context(kind.open_connection_test(config))
-            for name, kind in table.items()
+            for name, kind in catalogue.items()
         }
         yield OpenConnectionTests(tests, choose)

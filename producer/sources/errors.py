@@ -12,7 +12,7 @@ class RetryAction(StrEnum):
     """The cause may pass by itself: try again, waiting longer each time."""
     FIX = "fix"
     """An operator must act: try again seldom, and at once when settings or key change."""
-    REDUCE_PAGE = "smaller"
+    REDUCE_PAGE = "reduce-page"
     """Request fewer records, at once."""
 
 
@@ -36,7 +36,7 @@ class ErrorKind(StrEnum):
     HOST_UNKNOWN = "host-unknown"
     TLS = "tls"
     REDIRECTED = "redirected"
-    NOT_JIRA = "not-jira"
+    NOT_THE_API = "not-the-api"
     KEY_REFUSED = "key-refused"
     SCOPE_MISSING = "scope-missing"
     KEY_TYPE = "key-type"
@@ -77,7 +77,7 @@ CONSEQUENCES: Mapping[ErrorKind, Consequence] = {
     ErrorKind.HOST_UNKNOWN: Consequence(RetryAction.RETRY),
     ErrorKind.TLS: Consequence(RetryAction.FIX),
     ErrorKind.REDIRECTED: Consequence(RetryAction.FIX),
-    ErrorKind.NOT_JIRA: Consequence(RetryAction.FIX),
+    ErrorKind.NOT_THE_API: Consequence(RetryAction.FIX),
     ErrorKind.KEY_REFUSED: _LOGIN_FAILED,
     ErrorKind.SCOPE_MISSING: Consequence(RetryAction.FIX, BackoffScope.ORGANIZATION),
     ErrorKind.KEY_TYPE: _LOGIN_FAILED,
@@ -146,7 +146,7 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class RequestTarget:
+class RequestContext:
     """The host of a request, as shown to an operator, and the organization it is for."""
 
     organization: str
@@ -200,7 +200,7 @@ MESSAGES: Messages = {
 
 def make_failure(
     kind: ErrorKind,
-    target: RequestTarget,
+    context: RequestContext,
     *,
     status: int = 0,
     quote: str = "",
@@ -213,6 +213,6 @@ def make_failure(
     key.
     """
     text = (messages.get(kind) or MESSAGES[kind]).format(
-        host=target.host, status=status, quote=f": {quote}" if quote else "", key_hint=key_hint
+        host=context.host, status=status, quote=f": {quote}" if quote else "", key_hint=key_hint
     )
-    return SourceFailure(kind, f"{target.organization}: {text}")
+    return SourceFailure(kind, f"{context.organization}: {text}")

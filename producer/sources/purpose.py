@@ -9,8 +9,8 @@ class Purpose(StrEnum):
     LIVE = "live"
     REREAD = "re-read"
     BACKFILL = "backfill"
-    GAP = "gap"
-    """The search for the oldest record that the API keeps."""
+    GAP_CHECK = "gap"
+    """After an outage, a request for the oldest record that the API keeps: records before it may be lost."""
     UNREAD_RANGES = "unread ranges"
     """Reads of ranges that the API failed to serve."""
 

@@ -21,7 +21,7 @@ from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator
 from relay.kafka.connection import Connection
 from relay.kafka.membership import MembershipLease
 from relay.kafka.positions import Positions
-from relay.kafka.rebalance import Handler, RebalanceListener
+from relay.kafka.rebalance import MemberHandler, RebalanceListener
 from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ class Member:
         connection: Connection,
         group: str,
         topic: str,
-        handler: Handler,
+        handler: MemberHandler,
         *,
         max_records: int | None = None,
         rebalance_seconds: float | None = None,

@@ -12,7 +12,7 @@ from relay.kafka.aiokafka_patches.coordinator import member_id
 from relay.kafka.positions import Positions
 
 
-class Handler(Protocol):
+class MemberHandler(Protocol):
     """The owner of a member's partitions. If a method raises, the membership ends and a new one begins."""
 
     def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
@@ -50,7 +50,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
         self,
         consumer: AIOKafkaConsumer,
         positions: Positions,
-        handler: Handler,
+        handler: MemberHandler,
         failed: asyncio.Future[None],
         on_lost: Callable[[], None],
         on_assigned: Callable[[], None],

@@ -70,7 +70,7 @@ class PublishError(RelayError):
         self.too_large_for = too_large_for
 
 
-class Publisher:
+class TransactionalProducer:
     """Publish records in one transaction. Without transactions: `records` first, then those of `after_offsets`.
 
     Discard it after any error, timeout or cancellation: a commit whose answer was lost may have happened.
@@ -98,7 +98,7 @@ class Publisher:
         transactional_id: str,
         timing: TransactionTiming = DEFAULT_TIMING,
         max_batch_bytes: int = MAX_BATCH_BYTES,
-    ) -> "Publisher":
+    ) -> "TransactionalProducer":
         """Start a producer. It fences every earlier one with this `transactional_id` and aborts its open transaction.
 
         `max_batch_bytes`: largest record batch that every topic accepts.

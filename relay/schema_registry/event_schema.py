@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class SchemaUnavailableError(RelayError):
-    """The registry does not answer, and no cached answer exists. A later attempt may succeed."""
+    """The registry does not answer and no cached answer exists, or the topic of schemas cannot be read. A later attempt may succeed."""
 
 
 class EventSchemaPublication:
@@ -57,7 +57,10 @@ class EventSchemaPublication:
 
     async def _publish_schema(self, schema: Schema) -> Fingerprint:
         ref = fingerprint(schema)
-        published = await self._text_store.get(ref)
+        try:
+            published = await self._text_store.get(ref)
+        except RelayError as error:
+            raise SchemaUnavailableError(str(error)) from error
         if published is None or matching_schema(ref, published) is None:
             await self._text_store.put(ref, json.dumps(schema))
         return ref

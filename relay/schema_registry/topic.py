@@ -5,9 +5,9 @@ from typing import Protocol
 from relay.avro.codec import Fingerprint
 from relay.errors import RelayError, describe
 from relay.kafka import KafkaError
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
-from relay.kafka.tables import read_table
 
 
 class SchemaTextStore(Protocol):

@@ -114,7 +114,7 @@ class Status:
 
 
 def take_over(state: str, at: int, previous: Status | None = None, reason: str | None = None) -> Status:
-    """Return the first status of a new owner: the history of the former owner, and a higher epoch."""
+    """Return the first status of a new owner: it continues that of the former owner, with a higher epoch."""
     if previous is None:
         return Status(state=state, reason=reason, since=at, at=at, valid_until=at, epoch=at)
     return replace(previous, epoch=max(at, previous.epoch + 1)).transition(state, reason, at)

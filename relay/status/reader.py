@@ -10,9 +10,9 @@ import structlog
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, TopicReadError
-from relay.kafka.tables import read_table
 from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS
@@ -21,20 +21,22 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryTiming:
+class StatusCacheTiming:
     """Age at which statuses are read again, and the bound of one reading, in seconds."""
 
     max_age_seconds: float = 10.0
     read_seconds: float = 10.0
 
 
-DEFAULT_TIMING = HistoryTiming()
+DEFAULT_TIMING = StatusCacheTiming()
 
 
-class StatusHistory:
+class StatusCache:
     """The stored statuses, read again when the last reading is older than `timing.max_age_seconds`."""
 
-    def __init__(self, connection: Connection, topic: str, timing: HistoryTiming = DEFAULT_TIMING) -> None:
+    def __init__(
+        self, connection: Connection, topic: str, timing: StatusCacheTiming = DEFAULT_TIMING
+    ) -> None:
         self._timing = timing
         self._connection = connection
         self._topic = topic

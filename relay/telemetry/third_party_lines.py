@@ -62,10 +62,15 @@ class ThirdPartyFilter(logging.Filter):
 
 
 def _is_transient(record: logging.LogRecord) -> bool:
-    """Return whether a line is about an error that Kafka calls retriable, or begins like one."""
+    """Return whether a line is about an error that Kafka calls retriable, as value or traceback, or begins like one."""
+    if record.exc_info is not None:
+        return _is_retriable(record.exc_info[1])
     values = record.args if isinstance(record.args, tuple) else ()
-    retriable = any(getattr(value, "retriable", False) is True for value in values)
-    return record.exc_info is None and (retriable or str(record.msg).startswith(_TRANSIENT_MESSAGES))
+    return any(map(_is_retriable, values)) or str(record.msg).startswith(_TRANSIENT_MESSAGES)
+
+
+def _is_retriable(value: object) -> bool:
+    return getattr(value, "retriable", False) is True
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import pytest
 from management.organizations.editor import edit_organization
 from relay.credentials.keyring import Keyring
 from tests.cli.conftest import SECRETS_KEY
-from tests.support.organizations import read_history
+from tests.support.organizations import read_change_log
 
 NEWER_KEY = base64.b64encode(bytes(range(32))).decode()
 OLDER_ID, NEWER_ID = Keyring([base64.b64decode(SECRETS_KEY), bytes(range(32))]).ids
@@ -121,7 +121,9 @@ async def test_keys_are_rotated_step_by_step(command_line, acme, beta, write_key
     assert {one["sealed_with_first_key"] for one in (await command_line.list_organizations()).values()} == {
         True
     }
-    assert [change["what"] for change in await read_history(connection)] == ["added"] * 2 + ["resealed"] * 2
+    assert [change["what"] for change in await read_change_log(connection)] == ["added"] * 2 + [
+        "resealed"
+    ] * 2
 
     write_keys(NEWER_KEY)
     for name in ("acme", "beta"):

@@ -10,7 +10,7 @@ from relay.avro.codec import InternalCodec
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics, partition_of
 from relay.timestamps import DAY_MS, now_ms, parse_iso
-from tests.support.organizations import put_status, read_history
+from tests.support.organizations import put_status, read_change_log
 
 
 async def test_every_change_has_a_document(command_line, acme):
@@ -46,7 +46,7 @@ async def test_an_organization_is_added_shown_and_deleted(command_line, acme, co
     deleted = await command_line("organizations", "delete", "acme")
     assert "progress are kept" in deleted.out
     assert await command_line.list_organizations() == {}
-    changes = await read_history(connection)
+    changes = await read_change_log(connection)
     assert [change["what"] for change in changes] == ["added", "deleted"]
     assert changes[1]["before"] == changes[0]["after"]
     assert acme.token not in str(changes)

@@ -117,7 +117,7 @@ async def test_two_processes_that_start_at_once_agree(kafka, prefix, monkeypatch
 
 
 async def test_the_process_dies_between_the_first_commits_of_the_groups(kafka, prefix, monkeypatch):
-    """Live has begun and history has not; the next process knows the division, also where events have aged meanwhile."""
+    """Live has begun and history has not; the next process knows the split offset, also where events have aged meanwhile."""
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         older, recent = await publish_ages(world)
         async with world.consuming(start="recent", timing=TIMING, kinds=without_history()):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress

@@ -16,7 +16,7 @@ from tests.support.jira_records import without_nulls
 FAULTS = {
     "401": (faults.respond_with(401), ErrorKind.KEY_REFUSED, RetryAction.FIX),
     "403": (faults.respond_with(403), ErrorKind.FORBIDDEN, RetryAction.FIX),
-    "404": (faults.respond_with(404), ErrorKind.NOT_JIRA, RetryAction.FIX),
+    "404": (faults.respond_with(404), ErrorKind.NOT_THE_API, RetryAction.FIX),
     "429": (jira_faults.rate_limited(1), ErrorKind.RATE_LIMITED, RetryAction.WAIT),
     "500": (faults.respond_with(500), ErrorKind.UNAVAILABLE, RetryAction.RETRY),
     "reset": (faults.reset(), ErrorKind.UNREACHABLE, RetryAction.RETRY),

@@ -124,9 +124,10 @@ def test_one_name_means_one_form_of_setting(kinds):
 
 def mentions(tree, kind):
     """Lines that import the folder of a kind, or have its name as a text of its own or as part of a setting's name."""
+    folder = f"consumer.destinations.{kind.replace('-', '_')}"
     for node in ast.walk(tree):
         match node:
-            case ast.ImportFrom(module=str(module)) if module.startswith(f"consumer.destinations.{kind}"):
+            case ast.ImportFrom(module=str(module)) if module == folder or module.startswith(f"{folder}."):
                 yield node.lineno
             case ast.Constant(value=str(text)) if text == kind or f"destinations.{kind}" in text:
                 yield node.lineno

@@ -140,6 +140,14 @@ def test_no_setting_belongs_to_two_parts():
     assert sorted(names) == sorted(ProducerSettings.model_fields)
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_source_has_a_page(name):
+    """The operator's page of a source says how to set it up, what is read, its limits and its errors."""
+    page = (ROOT / "docs/sources" / f"{name}.md").read_text("utf-8")
+    for heading in ("Set up", "What is read", "Limits", "Errors"):
+        assert f"\n## {heading}" in page
+
+
 def test_every_error_kind_says_what_follows():
     """A kind that is not declared would end a poller at its first failure."""
     assert CONSEQUENCES.keys() == set(ErrorKind)

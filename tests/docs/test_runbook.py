@@ -12,31 +12,33 @@ import producer.status_reporter
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.outcome import Outcome
 from management.organizations.view import OrganizationView
+from management.runbook import code_texts, explanations, page
+from management.runbook.page import render_page
+from producer.sources.errors import MESSAGES, ErrorKind
 from relay.organizations import Organization
 from tests.contracts.file_destination import FILE
-from tests.docs import runbook
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_runbook_is_written_from_the_code():
-    """docs/operations/runbook.md is what `python -m tests.docs.runbook` writes."""
-    assert (ROOT / "docs/operations/runbook.md").read_text("utf-8") == runbook.page()
+    """docs/operations/runbook.md is what `python -m management.runbook` prints."""
+    assert (ROOT / "docs/operations/runbook.md").read_text("utf-8") == render_page()
 
 
 @pytest.mark.parametrize(
     ("modules", "lines"),
     [
-        ((producer.status_reporter,), runbook.ORGANIZATION_STATES),
-        ((producer.service,), runbook.PRODUCER_STATES),
-        ((consumer.status_reporter, consumer.running), runbook.DESTINATION_STATES),
-        ((consumer.service,), runbook.CONSUMER_STATES),
+        ((producer.status_reporter,), explanations.ORGANIZATION_STATES),
+        ((producer.service,), explanations.PRODUCER_STATES),
+        ((consumer.status_reporter, consumer.running), explanations.DESTINATION_STATES),
+        ((consumer.service,), explanations.CONSUMER_STATES),
     ],
     ids=["organization", "producer", "destination", "consumer"],
 )
 def test_every_state_has_a_line(modules, lines):
     """Each state that the code reports is in the runbook, and no other."""
-    assert set().union(*map(runbook.states_of, modules)) == lines.keys() - {"no owner"}
+    assert set().union(*map(code_texts.states_of, modules)) == lines.keys() - {"no owner"}
 
 
 def test_an_organization_that_nobody_polls_has_a_line():
@@ -47,32 +49,49 @@ def test_an_organization_that_nobody_polls_has_a_line():
 
     state = OrganizationView(acme, None, 0).state
 
-    assert state.split(":")[0] in runbook.ORGANIZATION_STATES
+    assert state.split(":")[0] in explanations.ORGANIZATION_STATES
 
 
 def test_every_error_of_a_source_has_a_line():
     """Each error kind has a meaning and a first command."""
-    assert runbook.source_errors() == runbook.SOURCE_ERRORS.keys()
+    assert code_texts.source_errors() == explanations.SOURCE_ERRORS.keys()
 
 
 def test_a_kind_without_statuses_has_its_texts_alone():
-    """A peer that answers without statuses is listed by the texts of its modules."""
+    """A peer that answers without statuses is listed by the texts of its modules, response.py among them."""
     kind = replace(FILE, classify_status=None)
 
-    assert runbook.answers_by_status(kind) == {}
-    assert "| none | Retry |" in runbook._answers("file", kind)
+    section = page._answers("file", kind)
+
+    assert code_texts.answers_by_status(kind) == {}
+    assert "| none | Retry |" in section
+    assert "did not answer within" in section
+    assert "| none | Paused | An operator must fix something. | The spool rejects the token" in section
+
+
+def test_sources_that_differ_in_a_message_are_named():
+    """A second source that replaces the message of a kind leaves the first one's in the runbook."""
+    kind = ErrorKind.UNAVAILABLE
+    own, common = (
+        {kind: "{host} is closed."},
+        MESSAGES[kind].format(host="HOST", status="STATUS", quote=" (…)"),
+    )
+
+    assert page.messages_of(kind, {"one": own, "two": {}}) == f"one: HOST is closed.<br>two: {common}"
+    assert page.messages_of(kind, {"one": own, "two": own}) == "HOST is closed."
+    assert page.messages_of(kind, {"one": {}, "two": {}}) == common
 
 
 def test_every_outcome_of_a_destination_has_a_line():
     """Each outcome that the contract knows is explained."""
-    assert {each.__name__ for each in get_args(Outcome)} == runbook.ANSWERS.keys()
+    assert {each.__name__ for each in get_args(Outcome)} == explanations.ANSWERS.keys()
 
 
 def test_every_kind_brings_its_answers(monkeypatch):
     """A kind that is added to the table has a section of its own, with the texts of its own folder."""
     monkeypatch.setitem(DESTINATIONS, "file", FILE)
 
-    section = runbook.page().split("## Destinations: answers of the kind file\n")[1].split("\n## ")[0]
+    section = render_page().split("## Destinations: answers of the kind file\n")[1].split("\n## ")[0]
 
     assert "| 401 | Paused |" in section
     assert "did not answer within" in section
@@ -80,4 +99,4 @@ def test_every_kind_brings_its_answers(monkeypatch):
 
 def test_every_error_of_kafka_has_a_line():
     """Each cause of a failed connection to Kafka has a meaning and a first command."""
-    assert {name for name, _ in runbook.kafka_errors()} == runbook.KAFKA_ERRORS.keys()
+    assert {name for name, _ in code_texts.kafka_errors()} == explanations.KAFKA_ERRORS.keys()

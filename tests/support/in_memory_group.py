@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry
 
 from consumer.assignment.first_start import LiveProgress, Start
 from consumer.assignment.handler import AssignmentHandler
-from consumer.assignment.pump import Pipeline
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.pipeline import Pipeline
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.decoding.event_rules import EventRules
-from consumer.decoding.isolate import Selector
+from consumer.decoding.row_encoding import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter

@@ -7,7 +7,7 @@ from typing import Any
 from relay.kafka import OffsetAndMetadata, Record, TopicPartition
 from relay.kafka.log_reader import standalone_consumer
 from relay.kafka.producer import ProducerRecord
-from relay.kafka.transactions import Publisher
+from relay.kafka.transactions import TransactionalProducer
 from relay.status.model import Status
 from tests.support.pipeline_world import SHARDS, committed_and_ends
 
@@ -21,7 +21,7 @@ async def copy_records(
 ) -> list[Record]:
     """Copy the records of a topic in one transaction, so that the offsets shrink by the markers of the source."""
     records = [each for each in await source.records(topic) if keep(each)]
-    publisher = await Publisher.open(target.connection, f"{target.topics.prefix}.mirror")
+    publisher = await TransactionalProducer.open(target.connection, f"{target.topics.prefix}.mirror")
     await publisher.publish(
         [
             ProducerRecord(each.topic, each.partition, each.key, each.value, each.timestamp, each.headers)

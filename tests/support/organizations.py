@@ -1,4 +1,4 @@
-"""What producers and operators write about organizations: the history of changes and the status."""
+"""What producers and operators write about organizations: the change log and the status."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from relay.status.model import take_over, to_record
 from relay.timestamps import now_ms
 
 
-async def read_history(connection: Connection) -> list[dict[str, Any]]:
+async def read_change_log(connection: Connection) -> list[dict[str, Any]]:
     """Return the records of the changes topic, oldest first."""
     tp = TopicPartition(Topics(connection.kafka.topic_prefix).changes, 0)
     records: list[Record] = []

@@ -22,7 +22,7 @@ from relay.kafka.log_reader import log_bounds, partitions_of, read_to_end, stabl
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics, partition_of
-from relay.kafka.transactions import Publisher
+from relay.kafka.transactions import TransactionalProducer
 from relay.status.model import Status
 from relay.status.reader import read_statuses
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
@@ -43,7 +43,7 @@ class PipelineWorld:
         self.connection = connection
         self.topics = Topics(connection.kafka.topic_prefix)
         self.published: list[EventRecord] = []
-        self._publisher: Publisher | None = None
+        self._publisher: TransactionalProducer | None = None
 
     async def publish(
         self,
@@ -54,7 +54,7 @@ class PipelineWorld:
     ) -> None:
         """Publish events in transactions of `size`, so that offsets have gaps."""
         if self._publisher is None:
-            self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
+            self._publisher = await TransactionalProducer.open(self.connection, f"{self.topics.prefix}.test")
         for start in range(0, len(events), size):
             await self._publisher.publish(
                 [
@@ -74,7 +74,7 @@ class PipelineWorld:
     ) -> tuple[int, int]:
         """Publish a record of any bytes; return its partition and offset."""
         if self._publisher is None:
-            self._publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.test")
+            self._publisher = await TransactionalProducer.open(self.connection, f"{self.topics.prefix}.test")
         topic = topic or self.topics.events
         partition = partition_of(key.decode(), SHARDS)
         (offset,) = await self._publisher.publish([ProducerRecord(topic, partition, key, value, timestamp)])
@@ -82,7 +82,7 @@ class PipelineWorld:
 
     async def publish_garbage(self, count: int) -> None:
         """Publish `count` unreadable records on partition 0."""
-        publisher = await Publisher.open(self.connection, f"{self.topics.prefix}.flood")
+        publisher = await TransactionalProducer.open(self.connection, f"{self.topics.prefix}.flood")
         await publisher.publish(
             [ProducerRecord(self.topics.events, 0, b"x", b"garbage %d" % n) for n in range(count)]
         )

@@ -9,7 +9,7 @@ import schemas
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.shard_layout import ShardLayout
-from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.state.shard_state import ShardState
 from relay.avro.codec import Encoder, InternalCodec, fingerprint
 from relay.kafka.topic_facts import TopicLimits
@@ -70,7 +70,7 @@ def in_memory_publisher(now_ms, transactions=None, max_event_bytes=4_000_000, me
         max_progress_bytes=max_event_bytes,
     )
     return ShardPublisher(
-        transactions, ShardState(), layout, lambda: limits, metrics, now_ms, TransactionHistory()
+        transactions, ShardState(), layout, lambda: limits, metrics, now_ms, TransactionOutcomes()
     ), transactions
 
 

@@ -54,7 +54,7 @@ class FakeMembership:
         await self.sure.wait()
 
 
-class RecordingOrganizationHandler:
+class RecordingPolling:
     """Record each call; `poll_action` may replace polling."""
 
     def __init__(self, poll_action: PollAction | None = None) -> None:
@@ -96,8 +96,8 @@ class ShardHarness:
     ) -> None:
         self.publishers: list[FakeShardPublisher] = []
         self.load_errors: list[BaseException] = []
-        self.membership, self.handler = FakeMembership(), RecordingOrganizationHandler(poll_action)
-        self.shard = Shard(0, self.membership, self.load, self.handler, timing, closed_reason)
+        self.membership, self.polling = FakeMembership(), RecordingPolling(poll_action)
+        self.shard = Shard(0, self.membership, self.load, self.polling, timing, closed_reason)
         self.task = asyncio.create_task(self.shard.run())
 
     async def stop(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from producer.events import Event, UnreadableRecord
 from producer.publishing.publisher import ShardClosedError
-from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.recovery.loader import ShardLoader
 from producer.state.checkpoint import new_checkpoint
 from tests.support.shard_loading import NOW, pending_records, records, unchanged
@@ -17,7 +17,7 @@ _CHARACTERS = string.digits + string.ascii_letters + "+/"
 
 async def publish_all(
     loader: ShardLoader,
-    history: TransactionHistory,
+    outcomes: TransactionOutcomes,
     events: Sequence[Event],
     unreadable: Sequence[UnreadableRecord] = (),
     attempts: int = 20,
@@ -25,7 +25,7 @@ async def publish_all(
     """Publish as a shard does: load anew after each failure. Return the reasons of the failures."""
     failures = []
     for _ in range(attempts):
-        publisher = await loader.load(0, history)
+        publisher = await loader.load(0, outcomes)
         try:
             if publisher.checkpoint("acme") is None:
                 await publisher.write_checkpoint(

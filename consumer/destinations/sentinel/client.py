@@ -14,8 +14,8 @@ from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.credentials import RenewableCredential, TokenUnavailableError
 from consumer.destinations.sentinel.response import (
     TOKEN_REJECTED,
+    IngestionContext,
     IngestionResponse,
-    IngestionTarget,
     classify,
     describe_error,
     token_rejected,
@@ -93,7 +93,7 @@ class IngestionClient:
             return error.outcome
         except (AzureError, OSError, ValueError) as error:
             if isinstance(error, HttpResponseError) and error.response is not None:
-                return classify(_response(error), IngestionTarget(self._name, rule_id, stream), now_ms())
+                return classify(_response(error), IngestionContext(self._name, rule_id, stream), now_ms())
             # also when the connection breaks within the answer
             return Retry(f"The connection to Azure failed: {describe_error(error)}")
         except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document

@@ -26,8 +26,8 @@ class IngestionResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class IngestionTarget:
-    """The target of a request, for messages to the operator."""
+class IngestionContext:
+    """The rule and stream of a request, for messages to the operator."""
 
     destination: str
     rule_id: str
@@ -38,7 +38,7 @@ TOKEN_REJECTED = Paused("Azure rejects the token.", 401)
 """The token may only have expired. Compared by identity."""
 
 
-def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) -> Outcome:
+def classify(response: IngestionResponse, context: IngestionContext, now_ms: int) -> Outcome:
     """Return the outcome of an answer. Source: Azure Monitor, Logs Ingestion API, troubleshooting."""
     status, description = response.status, _describe(response)
     match status:
@@ -54,15 +54,15 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
                 explain_forbidden(
                     message[1],
                     description,
-                    target.rule_id,
+                    context.rule_id,
                     from_azure=any(message) or _has_azure_header(response),
                 ),
                 status,
             )
         case 404:
             return Paused(
-                f"The endpoint knows no rule {target.rule_id} with the stream {target.stream} ({description}). Check"
-                f" destinations.{target.destination}.endpoint, .rule_id, .stream and .history_stream.",
+                f"The endpoint knows no rule {context.rule_id} with the stream {context.stream} ({description}). Check"
+                f" destinations.{context.destination}.endpoint, .rule_id, .stream and .history_stream.",
                 status,
             )
         case 413:
@@ -71,7 +71,7 @@ def classify(response: IngestionResponse, target: IngestionTarget, now_ms: int) 
             return Retry(description, status, _retry_after(response.headers, now_ms))
         case _:
             return Paused(
-                f"The server at destinations.{target.destination}.endpoint accepts no logs ({description}). Check the endpoint, and any"
+                f"The server at destinations.{context.destination}.endpoint accepts no logs ({description}). Check the endpoint, and any"
                 " proxy on the way.",
                 status,
             )
@@ -89,7 +89,7 @@ def token_rejected(destination: str) -> Paused:
 def classify_status(status: int) -> Outcome:
     """Return the outcome of an answer of Azure without content, for the runbook."""
     outcome = classify(
-        IngestionResponse(status, {"x-ms-error-code": ""}, b""), IngestionTarget("NAME", "RULE", "STREAM"), 0
+        IngestionResponse(status, {"x-ms-error-code": ""}, b""), IngestionContext("NAME", "RULE", "STREAM"), 0
     )
     return token_rejected("NAME") if outcome is TOKEN_REJECTED else outcome
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from producer.sources.errors import RequestTarget
+from producer.sources.errors import RequestContext
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from relay.credentials.redaction import basic_auth, encoded_forms
 from relay.errors import RelayError
@@ -17,7 +17,7 @@ class Endpoint:
     """The address and login of an organization's Jira. Exists only for a host that credentials may be sent to."""
 
     base_url: str
-    target: RequestTarget
+    context: RequestContext
     authorization: str = field(repr=False)
     _key: str = field(repr=False)
 
@@ -55,7 +55,7 @@ def open_endpoint(
     origin, _ = split_url(base_url)
     return Endpoint(
         base_url,
-        RequestTarget(organization, origin.authority, gateway),
+        RequestContext(organization, origin.authority, gateway),
         f"Basic {basic_auth(user, key)}",
         key,
     )

@@ -13,7 +13,7 @@ from importlib.metadata import version
 import httpx
 import orjson
 
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
+from producer.sources.errors import ErrorKind, RequestContext, SourceFailure
 from producer.sources.jira_cloud.auth import Endpoint, is_cloud_id
 from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
@@ -145,12 +145,12 @@ async def myself(
 ) -> Account | SourceFailure:
     """Fetch the account of the key. SCOPE_MISSING proves a known key too: the gateway checks the key before its scopes."""
     url = endpoint.base_url + "/rest/api/3/myself"
-    response = await _get(client, url, endpoint.target, limits, endpoint=endpoint)
+    response = await _get(client, url, endpoint.context, limits, endpoint=endpoint)
     if isinstance(response, SourceFailure):
         return response
     account_id = _string_member(response.body, "accountId")
     if account_id is None:
-        return make_failure(ErrorKind.BROKEN_ANSWER, endpoint.target, quote="it names no account")
+        return make_failure(ErrorKind.BROKEN_ANSWER, endpoint.context, quote="it names no account")
     return Account(account_id)
 
 
@@ -158,13 +158,13 @@ async def tenant_info(
     client: httpx.AsyncClient, organization: str, url: str, *, limits: RequestLimits = LIMITS
 ) -> TenantInfo | SourceFailure:
     """Fetch the id of the site behind a URL; no credential is sent."""
-    target = RequestTarget(organization, split_url(url)[0].authority)
-    response = await _get(client, url.rstrip("/") + "/_edge/tenant_info", target, limits)
+    context = RequestContext(organization, split_url(url)[0].authority)
+    response = await _get(client, url.rstrip("/") + "/_edge/tenant_info", context, limits)
     if isinstance(response, SourceFailure):
         return response
     cloud_id = _string_member(response.body, "cloudId")
     if cloud_id is None or not is_cloud_id(cloud_id):
-        return make_failure(ErrorKind.NOT_JIRA, target, status=response.status)
+        return make_failure(ErrorKind.NOT_THE_API, context, status=response.status)
     return TenantInfo(cloud_id, response.date_ms)
 
 
@@ -176,7 +176,7 @@ async def _fetch_records(
     read_broken: ReadBroken,
 ) -> Page | SourceFailure:
     url = endpoint.base_url + AUDIT_PATH
-    response = await _get(client, url, endpoint.target, limits, endpoint=endpoint, query=query)
+    response = await _get(client, url, endpoint.context, limits, endpoint=endpoint, query=query)
     if isinstance(response, SourceFailure):
         return response
     page = await _parse(response.body)
@@ -186,7 +186,7 @@ async def _fetch_records(
         )
         if salvaged is not None:
             return replace(salvaged, date_ms=response.date_ms)
-        return make_failure(ErrorKind.BROKEN_ANSWER, endpoint.target, quote=page.reason)
+        return make_failure(ErrorKind.BROKEN_ANSWER, endpoint.context, quote=page.reason)
     return replace(page, date_ms=response.date_ms)
 
 
@@ -200,7 +200,7 @@ async def _parse(body: bytes) -> Page | NotAPage:
 async def _get(
     client: httpx.AsyncClient,
     url: str,
-    target: RequestTarget,
+    context: RequestContext,
     limits: RequestLimits,
     *,
     endpoint: Endpoint | None = None,
@@ -213,14 +213,14 @@ async def _get(
                 response = await _read_response(client, url, headers, query, limits.max_bytes)
     except TimeoutError:
         return make_failure(
-            ErrorKind.UNREACHABLE, target, quote=f"no whole answer within {limits.seconds:.0f} s"
+            ErrorKind.UNREACHABLE, context, quote=f"no whole answer within {limits.seconds:.0f} s"
         )
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        return _transport_failure(error, target)
+        return _transport_failure(error, context)
     if response is None:
-        return make_failure(ErrorKind.TOO_LARGE, target, quote=f"more than {limits.max_bytes} bytes")
+        return make_failure(ErrorKind.TOO_LARGE, context, quote=f"more than {limits.max_bytes} bytes")
     redact = str if endpoint is None else endpoint.redact
-    return classify(response, target, now_ms(), redact) or response
+    return classify(response, context, now_ms(), redact) or response
 
 
 async def _read_response(
@@ -245,21 +245,21 @@ async def _read_response(
         )
 
 
-def _transport_failure(error: Exception, target: RequestTarget) -> SourceFailure:
+def _transport_failure(error: Exception, context: RequestContext) -> SourceFailure:
     if isinstance(error, ProxyUnreachableError):
-        return make_failure(ErrorKind.UNREACHABLE, target, quote=str(error))
+        return make_failure(ErrorKind.UNREACHABLE, context, quote=str(error))
     causes = list(_exception_chain(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return make_failure(ErrorKind.HOST_UNKNOWN, target)
+        return make_failure(ErrorKind.HOST_UNKNOWN, context)
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return make_failure(ErrorKind.TLS, target, quote=cause.verify_message)
+            return make_failure(ErrorKind.TLS, context, quote=cause.verify_message)
         if isinstance(cause, ssl.SSLError):
-            return make_failure(ErrorKind.UNREACHABLE, target, quote=f"TLS failed, {cause.reason}")
+            return make_failure(ErrorKind.UNREACHABLE, context, quote=f"TLS failed, {cause.reason}")
     if isinstance(error, httpx.DecodingError):
-        return make_failure(ErrorKind.BROKEN_ANSWER, target, quote="it cannot be decompressed")
+        return make_failure(ErrorKind.BROKEN_ANSWER, context, quote="it cannot be decompressed")
     return make_failure(
-        ErrorKind.UNREACHABLE, target, quote=_TRANSPORT_ERRORS.get(type(error), type(error).__name__)
+        ErrorKind.UNREACHABLE, context, quote=_TRANSPORT_ERRORS.get(type(error), type(error).__name__)
     )
 
 

@@ -21,7 +21,7 @@ _KEY_ACCEPTED = {
     ErrorKind.FREE_PLAN,
     ErrorKind.RATE_LIMITED,
 }
-_NOT_JIRA = {ErrorKind.NOT_JIRA, ErrorKind.BROKEN_ANSWER, ErrorKind.REDIRECTED}
+_NOT_THE_API = {ErrorKind.NOT_THE_API, ErrorKind.BROKEN_ANSWER, ErrorKind.REDIRECTED}
 _NO_CONNECTION = {ErrorKind.HOST_UNKNOWN, ErrorKind.UNREACHABLE, ErrorKind.TLS, ErrorKind.REDIRECTED}
 _UNREACHABLE = _NO_CONNECTION | {ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE}
 
@@ -80,7 +80,7 @@ async def run_connection_test(
         gateway_endpoint = open_endpoint(organization, url, user, key, hosts, gateway=True, cloud_id=cloud_id)
         return _result(await _test_endpoint(client, gateway_endpoint), gateway_endpoint, tenant)
     site_failure = await _test_endpoint(client, site_endpoint)
-    if isinstance(tenant, SourceFailure) and site_failure is not None and site_failure.kind in _NOT_JIRA:
+    if isinstance(tenant, SourceFailure) and site_failure is not None and site_failure.kind in _NOT_THE_API:
         return ConnectionTestResult(tenant, tenant.message)
     if site_failure is None or site_failure.kind not in _KEY_REJECTED or cloud_id is None:
         return _result(site_failure, site_endpoint, tenant)
@@ -122,9 +122,13 @@ def _result(
     failure: SourceFailure | None, endpoint: Endpoint, tenant: jira.TenantInfo | SourceFailure
 ) -> ConnectionTestResult:
     route = (
-        "through Atlassian's gateway: the key has scopes" if endpoint.target.gateway else "at the site itself"
+        "through Atlassian's gateway: the key has scopes"
+        if endpoint.context.gateway
+        else "at the site itself"
     )
     message = (
-        failure.message if failure else f"{endpoint.target.organization}: the audit log can be read, {route}."
+        failure.message
+        if failure
+        else f"{endpoint.context.organization}: the audit log can be read, {route}."
     )
-    return ConnectionTestResult(failure, message, _cloud_id(tenant), endpoint.target.gateway, tenant.date_ms)
+    return ConnectionTestResult(failure, message, _cloud_id(tenant), endpoint.context.gateway, tenant.date_ms)

@@ -10,8 +10,8 @@ from producer.sources.contract import SourceSetup
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.config import JiraCloudConfig
-from producer.sources.jira_cloud.reading import JiraCloudLimits
 from producer.sources.jira_cloud.source import JiraCloudSource, throttle_key
+from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
 from relay.credentials.resolver import CredentialResolver
 from relay.organizations import Organization

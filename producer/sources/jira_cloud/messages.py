@@ -1,13 +1,13 @@
 """The operator's messages of Jira Cloud, beside those of every source."""
 
 from producer.sources import errors
-from producer.sources.errors import ErrorKind, Messages, RequestTarget, SourceFailure
+from producer.sources.errors import ErrorKind, Messages, RequestContext, SourceFailure
 
 MESSAGES: Messages = {
     ErrorKind.UNAVAILABLE: (
         "{host} is unavailable ({status}{quote}); the request is repeated. If this lasts, see https://status.atlassian.com."
     ),
-    ErrorKind.NOT_JIRA: (
+    ErrorKind.NOT_THE_API: (
         "No Jira answers at {host} ({status}); check the URL, and whether the site still exists and has Jira."
     ),
     ErrorKind.SCOPE_MISSING: (
@@ -39,15 +39,15 @@ MESSAGES: Messages = {
 
 
 def make_failure(
-    kind: ErrorKind, target: RequestTarget, *, status: int = 0, quote: str = ""
+    kind: ErrorKind, context: RequestContext, *, status: int = 0, quote: str = ""
 ) -> SourceFailure:
     """Return the failure of this kind, with Jira Cloud's message; see `errors.make_failure`."""
     return errors.make_failure(
-        kind, target, status=status, quote=quote, messages=MESSAGES, key_hint=_gateway_hint(target)
+        kind, context, status=status, quote=quote, messages=MESSAGES, key_hint=_gateway_hint(context)
     )
 
 
-def _gateway_hint(target: RequestTarget) -> str:
-    if target.gateway:
+def _gateway_hint(context: RequestContext) -> str:
+    if context.gateway:
         return ", or one without scopes, which works at the site itself only"
     return ", or one with scopes, which works through Atlassian's gateway only"

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from producer.events import Event, UnreadableRecord, same_record
-from producer.sources.jira_cloud.proof import is_far_outside
+from producer.sources.jira_cloud.window_proof import is_far_outside
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange, split_in_half
 

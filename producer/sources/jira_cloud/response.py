@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
+from producer.sources.errors import ErrorKind, RequestContext, SourceFailure
 from producer.sources.jira_cloud.messages import make_failure
 from relay.retry import retry_after_seconds
 
@@ -23,10 +23,10 @@ _QUOTA_REASON = re.compile(r"quota|cost", re.IGNORECASE)
 _IP_ADDRESS_WORD = re.compile(r"\bIP\b")
 _KIND_BY_STATUS = {
     400: ErrorKind.BAD_REQUEST,
-    404: ErrorKind.NOT_JIRA,
+    404: ErrorKind.NOT_THE_API,
     407: ErrorKind.FORBIDDEN,
     408: ErrorKind.UNAVAILABLE,
-    410: ErrorKind.NOT_JIRA,
+    410: ErrorKind.NOT_THE_API,
     413: ErrorKind.BAD_REQUEST,
     414: ErrorKind.BAD_REQUEST,
     425: ErrorKind.UNAVAILABLE,
@@ -50,7 +50,7 @@ class JiraResponse:
 
 
 def classify(
-    response: JiraResponse, target: RequestTarget, now_ms: int, redact: Redact = str
+    response: JiraResponse, context: RequestContext, now_ms: int, redact: Redact = str
 ) -> SourceFailure | None:
     """Return the failure that an answer is, by status, header and text. None: its body may be read.
 
@@ -59,7 +59,7 @@ def classify(
     kind = _error_kind(response)
     if kind is None:
         return None
-    found = make_failure(kind, target, status=response.status, quote=_describe(kind, response, redact))
+    found = make_failure(kind, context, status=response.status, quote=_describe(kind, response, redact))
     wait = (
         _requested_wait(response, now_ms) if kind in {ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE} else None
     )

@@ -26,7 +26,7 @@ from producer.sources.clock_skew import ClockSkew
 from producer.sources.contract import OnRetry, SourceTraits, ignore_retry
 from producer.sources.errors import (
     ErrorKind,
-    RequestTarget,
+    RequestContext,
     RetryAction,
     SourceError,
     SourceFailure,
@@ -34,14 +34,14 @@ from producer.sources.errors import (
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
+from producer.sources.jira_cloud.broken_page import BrokenRecords
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.misplaced import MisplacedRecords
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import PageRequest
-from producer.sources.jira_cloud.proof import contradiction_failure, contradicts, is_inconclusive
-from producer.sources.jira_cloud.reading import TRANSIENT, JiraCloudLimits, WindowReader
-from producer.sources.jira_cloud.salvage import BrokenRecords
+from producer.sources.jira_cloud.window_proof import contradiction_failure, contradicts, is_inconclusive
+from producer.sources.jira_cloud.window_reader import TRANSIENT, JiraCloudLimits, WindowReader
 from producer.sources.purpose import Purpose
 from producer.sources.throttle import BackoffTiming, RequestSlots, RequestThrottle, SiteThrottle
 from producer.sources.window_result import WindowResult
@@ -162,8 +162,8 @@ class JiraCloudSource:
     def _require_same_site(self, cloud_ids: set[str | None]) -> None:
         if len(cloud_ids - {None}) > 1:
             host = split_url(self.organization.url)[0].authority
-            target = RequestTarget(self.organization.name, host)
-            raise self._throttle.back_off(make_failure(ErrorKind.OTHER_SITE, target))
+            context = RequestContext(self.organization.name, host)
+            raise self._throttle.back_off(make_failure(ErrorKind.OTHER_SITE, context))
 
     async def verify_empty(self, empty: TimeRange, purpose: Purpose = Purpose.LIVE) -> None:
         """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.assignment.first_start import is_complete
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.committer import OffsetCommitter
@@ -176,20 +176,20 @@ async def test_in_another_log_the_rest_of_older_events_is_named():
 
 
 @pytest.mark.parametrize("text", ["full", "with the record", "offset"])
-async def test_a_division_survives_brokers_that_accept_short_metadata_only(text):
-    """What they accept of it names the division, so a restart does not end the group of older events."""
+async def test_a_split_offset_survives_brokers_that_accept_short_metadata_only(text):
+    """What they accept of it names the split offset, so a restart does not end the group of older events."""
     live = DeliveryProgress(7, 80, None, (), 60, PROVED)
     committed = {
         "full": live.to_offset_and_metadata(),
-        "with the record": live.to_offset_and_division(with_record=True),
-        "offset": live.to_offset_and_division(with_record=False),
+        "with the record": live.to_offset_and_split_offset(with_record=True),
+        "offset": live.to_offset_and_split_offset(with_record=False),
     }[text]
     progress = await begin(Log(committed=committed), log={49: FIFTIETH})
     assert progress.live_from == 60
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(4096, True), (80, True), (50, True), (20, True), (5, False)])
-async def test_the_division_is_committed_as_long_as_brokers_accept_anything(limit, kept):
+async def test_the_split_offset_is_committed_as_long_as_brokers_accept_anything(limit, kept):
     kafka = FakeGroup(30)
     kafka.max_metadata = limit
     committer = OffsetCommitter(kafka, ConsumerMetrics(CollectorRegistry()).for_pipeline("sentinel", "live"))
@@ -202,7 +202,7 @@ async def test_the_division_is_committed_as_long_as_brokers_accept_anything(limi
 
 @pytest.mark.parametrize("flow", ["live", "older"])
 @pytest.mark.parametrize("carried", ["backup", "translated"])
-async def test_in_another_log_the_division_is_where_its_last_older_record_is(flow, carried):
+async def test_in_another_log_the_split_offset_is_where_its_last_older_record_is(flow, carried):
     """After a fail-over to a mirror, whose offsets are lower, the rest of older events is sent, and no live one is."""
     records = records_at(range(20))
     older_last = RecordFingerprint.of(records[11])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from consumer.config import DestinationSettings
 from consumer.decoding.event_rules import compile_rules
-from consumer.decoding.isolate import encode
+from consumer.decoding.row_encoding import encode
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.native import native_row
 from relay.errors import SettingsError

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from consumer.delivery.batch import RequestBatch, Rows
+from consumer.delivery.routes import by_route, route_of
 from consumer.destinations.contract import BodyFormat, OffsetRange
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.offsets.delivered import DeliveryProgress
@@ -180,21 +181,21 @@ def test_rows_divide_by_the_route_of_their_organization():
     tracked = TrackedRecords(records, (SequenceRange(a, 0, 3), SequenceRange(b, 0, 3)))
     mixed = Rows(EncodedRows.of([b"p", b"q", b"r", b"s", b"t", b"u"], b","), tracked)
     routes = {"one": "x", "two": "y", "absent": "z"}
-    parts = dict(mixed.by_route(routes))
+    parts = dict(by_route(mixed, routes))
     assert {route: list(part.encoded) for route, part in parts.items()} == {
         "x": [b"p", b"s"],
         "y": [b"q", b"t"],
         None: [b"r", b"u"],
     }
-    assert [part.route(routes) for part in parts.values()] == list(parts)
+    assert [route_of(part, routes) for part in parts.values()] == list(parts)
     assert [part.tracked.sequences for part in parts.values()] == [
         (SequenceRange(a, 0, 1), SequenceRange(b, 0, 1)),
         (SequenceRange(a, 1, 2), SequenceRange(b, 1, 2)),
         (SequenceRange(a, 2, 3), SequenceRange(b, 2, 3)),
     ]
-    assert list(Rows().by_route(routes)) == []
-    assert Rows().route(routes) is None
-    assert [(route, len(part)) for route, part in mixed.by_route({})] == [(None, 6)]
+    assert list(by_route(Rows(), routes)) == []
+    assert route_of(Rows(), routes) is None
+    assert [(route, len(part)) for route, part in by_route(mixed, {})] == [(None, 6)]
 
 
 @settings(max_examples=60)
@@ -206,7 +207,7 @@ def test_offsets_are_right_when_bodies_of_routes_end_in_any_order(keys, data):
     records = [Message(b"", key.encode(), 1, offset=offset) for offset, key in enumerate(keys)]
     sequences = tuple(sequence for sequence, _ in tracker.track(partition, records))
     every = Rows(EncodedRows.of([b"1"] * len(keys), b","), TrackedRecords(records, sequences))
-    bodies = [part for _, part in every.by_route({"a": "x", "b": "y", "c": "x"})]
+    bodies = [part for _, part in by_route(every, {"a": "x", "b": "y", "c": "x"})]
     delivered = set()
     for body in data.draw(st.permutations(bodies)):
         tracker.mark_delivered(body.tracked)

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
 from consumer.delivery.flow import DeliveryFlow
@@ -34,7 +34,7 @@ SENDER = SenderTiming(
     rejection=SHORT, dead_letter=SHORT, defect=SHORT, dead_letters_at_a_time=3, request_grace_seconds=0.02
 )
 FIRST = int(os.environ.get("RELAY_HISTORIES_SEED", "1"))
-COUNT = int(os.environ.get("RELAY_CONSUMER_HISTORIES", "8"))
+COUNT = int(os.environ.get("RELAY_CONSUMER_HISTORIES", "5"))
 
 
 class World:

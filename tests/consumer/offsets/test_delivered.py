@@ -160,6 +160,6 @@ def test_metadata_with_an_impossible_range_starts_a_lineage(ranges):
         ("text of an operator", None),
     ],
 )
-def test_a_division_is_read_from_metadata_of_the_relay_alone(metadata, live_from):
-    """A long text that names another offset has it of another log: without the last older record the division is no use."""
+def test_a_split_offset_is_read_from_metadata_of_the_relay_alone(metadata, live_from):
+    """A long text that names another offset has it of another log: without the last older record the split offset is no use."""
     assert DeliveryProgress.from_offset_and_metadata(8, metadata).live_from == live_from

@@ -27,7 +27,7 @@ from producer.sources.contract import (
     SourceTraits,
     ignore_retry,
 )
-from producer.sources.errors import ErrorKind, RequestTarget, RetryAction, SourceError, make_failure
+from producer.sources.errors import ErrorKind, RequestContext, RetryAction, SourceError, make_failure
 from producer.sources.purpose import Purpose
 from producer.sources.throttle import RequestThrottle, SiteThrottle
 from producer.sources.window_result import WindowResult
@@ -116,18 +116,18 @@ class LinesSource:
 
     async def _page(self, first, count, purpose=Purpose.LIVE):
         async def send():
-            target = RequestTarget(self.organization.name, self._path.name)
+            context = RequestContext(self.organization.name, self._path.name)
             try:
                 lines = await self._reader(self._path, first, count)
             except PermissionError:
-                raise self._throttle.back_off(make_failure(ErrorKind.FORBIDDEN, target), purpose) from None
+                raise self._throttle.back_off(make_failure(ErrorKind.FORBIDDEN, context), purpose) from None
             except OSError as error:
                 quote = type(error).__name__
                 raise self._throttle.back_off(
-                    make_failure(ErrorKind.UNREACHABLE, target, quote=quote), purpose
+                    make_failure(ErrorKind.UNREACHABLE, context, quote=quote), purpose
                 ) from None
             if not all(line.endswith(b"\n") for line in lines):
-                raise self._throttle.back_off(make_failure(ErrorKind.BROKEN_ANSWER, target), purpose)
+                raise self._throttle.back_off(make_failure(ErrorKind.BROKEN_ANSWER, context), purpose)
             self._throttle.succeeded(purpose)
             return lines
 
@@ -172,7 +172,7 @@ class LinesConnectionTest:
             await self._reader(path, 0, 1)
         except OSError as error:
             kind = ErrorKind.FORBIDDEN if isinstance(error, PermissionError) else ErrorKind.UNREACHABLE
-            failure = make_failure(kind, RequestTarget(organization.name, path.name))
+            failure = make_failure(kind, RequestContext(organization.name, path.name))
             return ConnectionTestResult(failure, failure.message)
         return ConnectionTestResult(None, f"{organization.name}: the file can be read.")
 

@@ -24,7 +24,7 @@ from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization, OrganizationCodec
 from tests.support.kafka import connection_to
-from tests.support.organizations import read_history
+from tests.support.organizations import read_change_log
 from tests.support.raw_batches import stored_batch, with_bad_header_name, write_batch
 from tests.support.topics import alter_topic
 
@@ -51,7 +51,7 @@ async def test_concurrent_editors_all_succeed(connection):
     await asyncio.gather(*(put_organization(connection, name) for name in names))
 
     assert sorted(await read_organizations(connection)) == names
-    assert len(await read_history(connection)) == len(names)
+    assert len(await read_change_log(connection)) == len(names)
 
 
 async def test_a_stale_edit_is_refused(connection):
@@ -76,7 +76,7 @@ async def test_an_edit_that_a_topic_refuses_for_its_size_changes_nothing(connect
     assert await read_organizations(connection) == {}
     await alter_topic(connection, topic, max_message_bytes="5000000", **kept)
     await put_organization(connection, "acme")
-    assert len(await read_history(connection)) == 1
+    assert len(await read_change_log(connection)) == 1
 
 
 async def test_an_edit_that_raises_changes_nothing(connection):
@@ -91,7 +91,7 @@ async def test_an_edit_that_raises_changes_nothing(connection):
             now_ms=NOW,
         )
     assert await read_organizations(connection) == {}
-    assert await read_history(connection) == []
+    assert await read_change_log(connection) == []
 
 
 async def test_an_unreadable_record_does_not_stop_the_others(connection):

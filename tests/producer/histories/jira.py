@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from producer.polling.window import PollingConfig
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
+from producer.sources.errors import ErrorKind, RequestContext, SourceFailure
 from producer.sources.jira_cloud.client import Account, TenantInfo
 from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import Page
@@ -91,12 +91,12 @@ class FakeJira:
         if self.order == "shuffled":
             rows.sort(key=lambda entry: crc32(b"%d %d" % (entry.id, offset)))
         if self.failing.intersection(entry.id for entry in rows):
-            return make_failure(ErrorKind.UNAVAILABLE, RequestTarget("failing", "simulated"), status=500)
+            return make_failure(ErrorKind.UNAVAILABLE, RequestContext("failing", "simulated"), status=500)
         return Page(tuple(json.loads(entry.raw) for entry in rows), self.log.total, 100 * len(rows), date)
 
     def failure_for(self, outcome, name):
         """Return the failure for an outcome, None for a success."""
-        target = RequestTarget(name, "simulated")
+        context = RequestContext(name, "simulated")
         if outcome == "wait":
             return SourceFailure(ErrorKind.RATE_LIMITED, f"{name}: later", 30.0)
         kinds = {
@@ -104,7 +104,7 @@ class FakeJira:
             "broken": ErrorKind.BROKEN_ANSWER,
             "too large": ErrorKind.TOO_LARGE,
         }
-        return make_failure(kinds[outcome], target) if outcome in kinds else None
+        return make_failure(kinds[outcome], context) if outcome in kinds else None
 
 
 async def _respond(process, name, compute):
@@ -117,25 +117,25 @@ async def _respond(process, name, compute):
 
 async def fetch_page(process, endpoint, from_ms, until_ms, offset, limit, **_limits):
     return await _respond(
-        process, endpoint.target.organization, lambda jira: jira.page(from_ms, until_ms, offset, limit)
+        process, endpoint.context.organization, lambda jira: jira.page(from_ms, until_ms, offset, limit)
     )
 
 
 async def probe(process, endpoint, offset=0, count=1, **_limits):
     return await _respond(
-        process, endpoint.target.organization, lambda jira: jira.page(None, None, offset, count)
+        process, endpoint.context.organization, lambda jira: jira.page(None, None, offset, count)
     )
 
 
 async def myself(process, endpoint, **_limits):
     def account(jira):
         return (
-            make_failure(ErrorKind.KEY_REFUSED, endpoint.target, status=401)
+            make_failure(ErrorKind.KEY_REFUSED, endpoint.context, status=401)
             if jira.rejects_key
             else Account("1")
         )
 
-    return await _respond(process, endpoint.target.organization, account)
+    return await _respond(process, endpoint.context.organization, account)
 
 
 async def tenant_info(process, organization, _url, **_limits):

@@ -10,14 +10,14 @@ from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.sharding.shard import Shard
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PagingLimits
-from producer.sources.jira_cloud.reading import JiraCloudLimits
+from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.kafka.profile import KAFKA
 from relay.kafka.topic_facts import TopicLimits
@@ -68,7 +68,7 @@ class ProducerProcess:
         connection = _Connection(self)
         limits = TopicLimitsWatcher(connection, TopicLimits(retention_ms=RETENTION_MS))
         self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms, LOADER_LIMITS)
-        self._history = TransactionHistory()
+        self._outcomes = TransactionOutcomes()
         self.publisher = None
         self.shard = Shard(0, self, self._load, self)
         self.task = asyncio.create_task(self.shard.run())
@@ -82,7 +82,7 @@ class ProducerProcess:
         return await self.world.steps.wait_for_outcome(self, kind)
 
     async def _load(self, number):
-        publisher = await self._loader.load(number, self._history)
+        publisher = await self._loader.load(number, self._outcomes)
         self.world.shard_loaded(self)
         self.publisher = publisher
         return publisher

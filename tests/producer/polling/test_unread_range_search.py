@@ -101,10 +101,10 @@ def test_nothing_claims_an_unread_range():
 
 
 @pytest.mark.parametrize("unread", [TimeRange(NOW - 10, NOW + 10), TimeRange(NOW + 5, NOW + 6)])
-def test_a_witness_is_another_window(unread):
-    """No window that is unread, wholly or in part, is asked as a witness."""
+def test_other_windows_are_read_elsewhere(unread):
+    """No window that is unread, wholly or in part, is asked instead of it."""
     checkpoint = unread_range_search.open_unread_range(START, TimeRange(unread.end, unread.end + 1))
-    windows = unread_range_search.witness_windows(checkpoint, unread)
+    windows = unread_range_search.other_windows(checkpoint, unread)
 
     assert windows
     assert all(missing_ranges((unread, *checkpoint.unread_ranges), one) == (one,) for one in windows)

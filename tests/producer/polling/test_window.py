@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from producer.polling import window
 from producer.polling.window import PollingConfig
-from producer.sources.jira_cloud.proof import contradicts
+from producer.sources.jira_cloud.window_proof import contradicts
 from producer.state.checkpoint import CompletenessPair, EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange, missing_ranges
 from relay.timestamps import DAY_MS, day_start

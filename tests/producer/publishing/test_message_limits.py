@@ -6,7 +6,7 @@ import random
 import pytest
 
 from producer.events import UnreadableRecord
-from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_outcomes import TransactionOutcomes
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import TopicFacts
 from tests.support.shard_loading import ids, records
@@ -18,7 +18,7 @@ async def test_a_message_limit_below_the_batches_is_learned_from_the_refusal(loa
     """An operator lowers max.message.bytes: the next transaction fits, and only an event above the limit is a dead letter."""
     await alter_topic(loader.connection, loader.topics.events, max_message_bytes="100000", retention_ms="-1")
     events = [*large_records(12, 50_000), *large_records(1, 150_000, first=90)]
-    failures = await publish_all(loader, TransactionHistory(), events)
+    failures = await publish_all(loader, TransactionOutcomes(), events)
 
     assert len(failures) == 1
     assert "rejected a transaction for its size" in failures[0]
@@ -35,7 +35,7 @@ async def test_a_limit_that_kafka_does_not_report_is_found_by_halving(loader, mo
         return TopicFacts({}, {loader.topics.events: "not authorized"})
 
     monkeypatch.setattr("producer.publishing.topic_limits.read_topic_facts", without_right)
-    failures = await publish_all(loader, TransactionHistory(), large_records(12, 50_000))
+    failures = await publish_all(loader, TransactionOutcomes(), large_records(12, 50_000))
 
     assert 1 <= len(failures) <= 6
     assert len(await ids(loader, loader.topics.events)) == 12
@@ -50,7 +50,7 @@ async def test_a_dead_letter_topic_with_a_small_limit_gets_parts(loader):
         loader.topic_limits.update(await read_topic_facts(loader.connection))
     raw = random.Random(2).randbytes(200_000)
     failures = await publish_all(
-        loader, TransactionHistory(), large_records(3, 100_000), [UnreadableRecord("no id", raw)]
+        loader, TransactionOutcomes(), large_records(3, 100_000), [UnreadableRecord("no id", raw)]
     )
 
     assert failures == []
@@ -70,9 +70,9 @@ async def test_a_topic_with_a_small_limit_changes_nothing_for_live_events(loader
     """An event that the topic of events accepts is published, whatever another topic accepts."""
     topic = getattr(loader.topics, name)
     await alter_topic(loader.connection, topic, max_message_bytes="30000")
-    history = TransactionHistory()
-    failures = await publish_all(loader, history, large_records(12, 50_000))
-    failures += await publish_all(loader, history, records("acme", *range(100, 130)))
+    outcomes = TransactionOutcomes()
+    failures = await publish_all(loader, outcomes, large_records(12, 50_000))
+    failures += await publish_all(loader, outcomes, records("acme", *range(100, 130)))
 
     assert len(failures) <= 1
     assert len(await ids(loader, loader.topics.events)) == 42
@@ -92,7 +92,7 @@ async def test_a_limit_that_no_transaction_fits_is_named_until_it_is_mended(load
     await alter_topic(loader.connection, topic, max_message_bytes="5000000", **kept)
     await look_until(loader, lambda: watcher.problem is None)
     unreadable = [UnreadableRecord("no id", b"x" * 1_000)]
-    assert await publish_all(loader, TransactionHistory(), records("acme", *range(10)), unreadable) == []
+    assert await publish_all(loader, TransactionOutcomes(), records("acme", *range(10)), unreadable) == []
     assert len(await ids(loader, loader.topics.events)) == 10
 
 
@@ -108,7 +108,7 @@ async def test_a_refusal_concerns_the_topic_that_refused(loader, monkeypatch):
     monkeypatch.setattr("producer.publishing.topic_limits.read_topic_facts", without_right)
     raw = random.Random(2).randbytes(200_000)
     failures = await publish_all(
-        loader, TransactionHistory(), large_records(3, 100_000), [UnreadableRecord("no id", raw)]
+        loader, TransactionOutcomes(), large_records(3, 100_000), [UnreadableRecord("no id", raw)]
     )
 
     assert failures

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction_history import TransactionHistory
+from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.state.checkpoint import new_checkpoint
@@ -16,7 +16,7 @@ from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher, PublishError, TransactionTiming
+from relay.kafka.transactions import PublishError, TransactionalProducer, TransactionTiming
 from relay.schema_registry.store import open_schema_store
 from tests.support.kafka import connection_to
 from tests.support.quotas import set_quota
@@ -26,22 +26,22 @@ from tests.support.shard_publishing import large_records, publish_all
 
 async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_ends(loader, monkeypatch):
     """Each time-out halves the next transaction, so that all is published, once."""
-    publish = Publisher._publish
+    publish = TransactionalProducer._publish
 
     async def slow(self, given, after_offsets):
         """Take 20 ms for each record, with 0.2 s for a transaction."""
         await asyncio.sleep(0.02 * len(given))
         return await publish(self, given, after_offsets)
 
-    monkeypatch.setattr(Publisher, "_publish", slow)
-    opened = Publisher.open
+    monkeypatch.setattr(TransactionalProducer, "_publish", slow)
+    opened = TransactionalProducer.open
 
     async def with_little_time(connection, name, **options):
         return await opened(connection, name, TransactionTiming(transaction_seconds=0.7), **options)
 
-    monkeypatch.setattr(Publisher, "open", with_little_time)
-    history = TransactionHistory()
-    failures = await publish_all(loader, history, records("acme", *range(100)))
+    monkeypatch.setattr(TransactionalProducer, "open", with_little_time)
+    outcomes = TransactionOutcomes()
+    failures = await publish_all(loader, outcomes, records("acme", *range(100)))
 
     assert 1 <= len(failures) <= 4
     assert "did not confirm a transaction within 0.7 s: Kafka is slow" in failures[0]
@@ -50,7 +50,7 @@ async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_en
 
 async def test_a_repair_that_does_not_end_in_time_is_smaller_the_next_time(loader):
     """The organizations that are repaired together are halved, as events are."""
-    history = TransactionHistory()
+    outcomes = TransactionOutcomes()
     loader = replace(loader, limits=LoaderLimits(transaction=TransactionLimits(max_events=8)))
 
     sizes = []
@@ -60,7 +60,7 @@ async def test_a_repair_that_does_not_end_in_time_is_smaller_the_next_time(loade
             sizes.append(len(given))
             raise PublishError("late", timed_out=True)
 
-    publisher = await loader.load(0, history)
+    publisher = await loader.load(0, outcomes)
     for name in "abcdefgh":
         await publisher.write_checkpoint(name, lambda _, name=name: new_checkpoint(name, NOW, now=NOW))
     state = publisher._state
@@ -68,7 +68,7 @@ async def test_a_repair_that_does_not_end_in_time_is_smaller_the_next_time(loade
     repairs = [SimpleRepair(name) for name in "abcdefgh"]
     for _ in range(5):
         with pytest.raises(PublishError):
-            await loader._write_repairs(NeverInTime(), 0, state, repairs, NOW, history)
+            await loader._write_repairs(NeverInTime(), 0, state, repairs, NOW, outcomes)
 
     assert sizes == [8, 4, 2, 1, 1]
 
@@ -88,10 +88,10 @@ async def test_a_quota_is_named_and_met(kafka, prefix, tmp_path):
         limits = TopicLimitsWatcher(connection, TopicLimits(), check_seconds=3600)
         metrics = ProducerMetrics(CollectorRegistry())
         loader = ShardLoader(connection, Topics(prefix), store, limits, metrics, lambda: NOW)
-        history = TransactionHistory()
-        assert await publish_all(loader, history, records("acme", 1000)) == []
+        outcomes = TransactionOutcomes()
+        assert await publish_all(loader, outcomes, records("acme", 1000)) == []
         await set_quota(connection, producer_byte_rate=200_000)
-        failures = await publish_all(loader, history, large_records(80, 50_000))
+        failures = await publish_all(loader, outcomes, large_records(80, 50_000))
 
         assert failures
         assert "throttled by a quota" in failures[0]

@@ -15,7 +15,7 @@ from relay.kafka import KafkaError
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import TopicReadError
 from relay.kafka.producer import ProducerRecord
-from relay.kafka.transactions import Publisher
+from relay.kafka.transactions import TransactionalProducer
 from tests.support.kafka_log import flip_a_bit
 from tests.support.shard_loading import (
     NOW,
@@ -50,7 +50,9 @@ async def test_a_batch_damaged_on_disk_is_reported(shard_loader, kafka):
 
 async def test_a_foreign_open_transaction_prevents_loading(shard_loader):
     """Loading fails with a message that names the remedy."""
-    stranger = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.stranger")
+    stranger = await TransactionalProducer.open(
+        shard_loader.connection, f"{shard_loader.topics.prefix}.stranger"
+    )
     await stranger._producer.begin_transaction()
     await stranger._send([ProducerRecord(shard_loader.topics.progress, 0, b"x", b"y")])
     with pytest.raises(RelayError, match=r"another producer left open.*kafka-transactions\.sh"):
@@ -58,7 +60,9 @@ async def test_a_foreign_open_transaction_prevents_loading(shard_loader):
     with pytest.raises(TopicReadError, match="has not ended"):
         await shard_loader._read_stored_progress(0)
     await stranger.discard()
-    again = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.stranger")
+    again = await TransactionalProducer.open(
+        shard_loader.connection, f"{shard_loader.topics.prefix}.stranger"
+    )
     await again.discard()
     await (await load_with_checkpoints(shard_loader)).discard()
 
@@ -89,7 +93,9 @@ async def test_without_transactions_events_are_known_without_their_progress(shar
 
 async def test_unreadable_progress_is_reported(shard_loader):
     """The message gives the key, the offset and the reason."""
-    transactions = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.0")
+    transactions = await TransactionalProducer.open(
+        shard_loader.connection, f"{shard_loader.topics.prefix}.0"
+    )
     await transactions.publish([ProducerRecord(shard_loader.topics.progress, 0, b"acme", b"garbage")])
     await transactions.discard()
 

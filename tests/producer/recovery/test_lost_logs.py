@@ -11,7 +11,7 @@ from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_facts import TopicLimits
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from relay.timestamps import DAY_MS, day_of, day_start
 from tests.support.shard_loading import (
     NOW,
@@ -83,7 +83,9 @@ async def test_only_lost_events_are_read_again(shard_loader):
         checkpoint, last_event=replace(checkpoint.last_event, offset=checkpoint.last_event.offset + 50)
     )
     await publisher.discard()
-    transactions = await Publisher.open(shard_loader.connection, f"{shard_loader.topics.prefix}.0")
+    transactions = await TransactionalProducer.open(
+        shard_loader.connection, f"{shard_loader.topics.prefix}.0"
+    )
     await transactions.publish([progress_record(shard_loader, "globex", "checkpoint", stolen.to_record())])
     await transactions.discard()
     successor = await load_with_checkpoints(shard_loader)
@@ -142,7 +144,7 @@ async def test_an_interrupted_repair_begins_again(shard_loader, monkeypatch):
         ]
     )
     await publisher.discard()
-    publish, published = Publisher.publish, []
+    publish, published = TransactionalProducer.publish, []
 
     async def dying(self, records):
         if published:
@@ -150,7 +152,7 @@ async def test_an_interrupted_repair_begins_again(shard_loader, monkeypatch):
         published.append(await publish(self, records))
 
     with monkeypatch.context() as patched:
-        patched.setattr(Publisher, "publish", dying)
+        patched.setattr(TransactionalProducer, "publish", dying)
         with pytest.raises(PublishError):
             await shard_loader.load(0)
     successor = await load_with_checkpoints(shard_loader)

@@ -18,7 +18,7 @@ from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TRANSACTION_SECONDS, Publisher, TransactionTiming
+from relay.kafka.transactions import TRANSACTION_SECONDS, TransactionalProducer, TransactionTiming
 
 TP = TopicPartition("events", 0)
 AT_ONCE = WatchTiming(check_seconds=0.0)
@@ -98,7 +98,7 @@ async def test_a_hanging_transaction_is_ended(kafka, prefix, monkeypatch):
         (f"{topics.organizations}.0", topics.organizations, 0),
         (f"{topics.organizations}.1", topics.changes, 0),
     ]:
-        publisher = await Publisher.open(there, name, long)
+        publisher = await TransactionalProducer.open(there, name, long)
         await publisher._producer.begin_transaction()
         await publisher._send([ProducerRecord(topic, number, b"acme", b"1")])
         hanging.append(publisher)

@@ -27,16 +27,16 @@ async def test_a_shard_survives_any_error_of_loading(error):
     async with open_shard_harness() as found:
         found.load_errors = [error, error]
         found.set_organizations(organization("acme"))
-        await wait_until(lambda: found.handler.polls["acme"] == 1)
+        await wait_until(lambda: found.polling.polls["acme"] == 1)
 
 
 async def test_a_failed_publisher_is_replaced_and_all_are_polled_again():
     """Pollers end, a new publisher loads, and each organization continues with it."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await wait_until(lambda: len(found.handler.polled) == 2)
+        await wait_until(lambda: len(found.polling.polled) == 2)
         found.publishers[0].failed.set()
-        await wait_until(lambda: found.handler.polls == {"acme": 2, "globex": 2})
+        await wait_until(lambda: found.polling.polls == {"acme": 2, "globex": 2})
 
         assert found.publishers[0].discarded
         assert len(found.publishers) == 2
@@ -68,7 +68,7 @@ async def test_polling_that_ends_at_once_causes_no_tight_loop():
             found.set_organizations(organization("acme"), organization("globex"))
             await asyncio.sleep(0.3)
 
-    assert found.handler.polls == {"acme": 1, "globex": 1}
+    assert found.polling.polls == {"acme": 1, "globex": 1}
     assert [entry["organization"] for entry in logs if entry["log_level"] == "error"] == ["acme", "globex"]
 
 
@@ -82,10 +82,10 @@ async def test_a_defect_in_one_poller_ends_no_other():
 
     async with open_shard_harness(one_fails) as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await wait_until(lambda: found.handler.polls["acme"] == 1)
+        await wait_until(lambda: found.polling.polls["acme"] == 1)
         await asyncio.sleep(0.1)
 
-        assert set(found.handler.polled) == {"globex"}
+        assert set(found.polling.polled) == {"globex"}
         assert not found.publishers[0].failed.is_set()
 
 
@@ -106,14 +106,14 @@ async def test_a_kept_shard_continues_unless_the_membership_was_lost():
     """A shard reloads after a lost membership; a plain rebalance changes nothing."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
-        await wait_until(lambda: found.handler.polled)
+        await wait_until(lambda: found.polling.polled)
         found.shard.keep()
         await asyncio.sleep(0.1)
         assert len(found.publishers) == 1
-        assert found.handler.calls == []
+        assert found.polling.calls == []
         found.membership.generation += 1
         found.shard.keep()
-        assert found.handler.calls == [("released", "acme", True)]
+        assert found.polling.calls == [("released", "acme", True)]
         await wait_until(lambda: len(found.publishers) == 2 and found.shard.ready)
         found.shard.keep()
         await asyncio.sleep(0.1)
@@ -140,71 +140,71 @@ async def test_only_a_modified_organization_is_polled_anew():
     """Its poller restarts between transactions, and the others continue."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await wait_until(lambda: len(found.handler.polled) == 2)
+        await wait_until(lambda: len(found.polling.polled) == 2)
         async with found.publishers[0].lock:
             found.set_organizations(organization("acme", interval_seconds=5), organization("globex"))
             await asyncio.sleep(0.1)
-            assert found.handler.polled["acme"].interval_seconds is None
-        await wait_until(lambda: found.handler.polls["acme"] == 2)
+            assert found.polling.polled["acme"].interval_seconds is None
+        await wait_until(lambda: found.polling.polls["acme"] == 2)
 
-        assert found.handler.polled["acme"].interval_seconds == 5
-        assert found.handler.polls["globex"] == 1
+        assert found.polling.polled["acme"].interval_seconds == 5
+        assert found.polling.polls["globex"] == 1
 
 
 async def test_a_deletion_is_reported_after_polling_has_ended():
     """No status follows the removal of an organization's status."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await wait_until(lambda: len(found.handler.polled) == 2)
+        await wait_until(lambda: len(found.polling.polled) == 2)
         found.set_organizations(organization("globex"))
-        await wait_until(lambda: found.handler.calls)
+        await wait_until(lambda: found.polling.calls)
 
-        assert found.handler.calls == [("deleted", "acme", False)]
+        assert found.polling.calls == [("deleted", "acme", False)]
 
 
 async def test_a_deletion_during_loading_is_reported():
     """The status is removed although no poller ran."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
-        await wait_until(lambda: found.handler.polled)
+        await wait_until(lambda: found.polling.polled)
         found.membership.sure.clear()
         found.publishers[0].failed.set()
-        await wait_until(lambda: not found.handler.polled)
+        await wait_until(lambda: not found.polling.polled)
         found.set_organizations()
         found.membership.sure.set()
-        await wait_until(lambda: found.handler.calls)
+        await wait_until(lambda: found.polling.calls)
 
-        assert found.handler.calls == [("deleted", "acme", False)]
+        assert found.polling.calls == [("deleted", "acme", False)]
 
 
 async def test_a_deletion_during_another_change_is_reported():
     """A modified organization waits for a transaction; one deleted meanwhile keeps no status."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await wait_until(lambda: len(found.handler.polled) == 2)
+        await wait_until(lambda: len(found.polling.polled) == 2)
         async with found.publishers[0].lock:
             found.set_organizations(organization("acme", interval_seconds=5), organization("globex"))
             await asyncio.sleep(0.1)
             found.set_organizations(organization("acme", interval_seconds=5))
             await asyncio.sleep(0.1)
-        await wait_until(lambda: "globex" not in found.handler.polled)
-        await wait_until(lambda: found.handler.calls)
+        await wait_until(lambda: "globex" not in found.polling.polled)
+        await wait_until(lambda: found.polling.calls)
 
-        assert found.handler.calls == [("deleted", "globex", False)]
+        assert found.polling.calls == [("deleted", "globex", False)]
 
 
 async def test_a_closed_shard_leaves_nothing_running():
     """Its pollers have ended, its publisher is discarded, and no status follows."""
     async with open_shard_harness() as found:
         found.set_organizations(organization("acme"))
-        await wait_until(lambda: found.handler.polled)
+        await wait_until(lambda: found.polling.polled)
         await found.stop()
 
-        assert found.handler.polled == {}
+        assert found.polling.polled == {}
         assert found.publishers[0].discarded
         assert not found.shard.ready
         found.shard.discard_pending_status()
-        assert found.handler.calls == [("released", "acme", False)]
+        assert found.polling.calls == [("released", "acme", False)]
 
 
 async def test_closing_ends_within_its_time_limit():
@@ -219,13 +219,13 @@ async def test_closing_ends_within_its_time_limit():
 
     async with open_shard_harness(stubborn, ShardTiming(close_seconds=0.2)) as found:
         found.set_organizations(organization("acme"))
-        await wait_until(lambda: found.handler.polled)
+        await wait_until(lambda: found.polling.polled)
         async with found.publishers[0].lock:
             began = time.monotonic()
             await found.stop()
 
     assert time.monotonic() - began < 7
-    assert found.handler.polled == {}
+    assert found.polling.polled == {}
 
 
 async def test_a_closed_shard_reports_its_organizations_and_opens_by_itself():
@@ -236,13 +236,13 @@ async def test_a_closed_shard_reports_its_organizations_and_opens_by_itself():
         timing=timing, closed_reason=lambda: reasons[0] if reasons else None
     ) as found:
         found.set_organizations(organization("acme"), organization("globex"))
-        await wait_until(lambda: set(found.handler.unavailable_reasons) == {"acme", "globex"})
-        found.handler.unavailable_reasons.clear()
-        await wait_until(lambda: found.handler.unavailable_reasons.get("acme") == reasons[0])
+        await wait_until(lambda: set(found.polling.unavailable_reasons) == {"acme", "globex"})
+        found.polling.unavailable_reasons.clear()
+        await wait_until(lambda: found.polling.unavailable_reasons.get("acme") == reasons[0])
         assert found.shard.problem == reasons[0]
         assert found.publishers == []
         reasons.clear()
-        await wait_until(lambda: found.handler.polls["acme"] == 1)
+        await wait_until(lambda: found.polling.polls["acme"] == 1)
 
         assert found.shard.problem is None
 
@@ -251,12 +251,12 @@ async def test_an_open_shard_closes_when_a_setting_would_cost_data():
     reasons = []
     async with open_shard_harness(closed_reason=lambda: reasons[0] if reasons else None) as found:
         found.set_organizations(organization("acme"))
-        await wait_until(lambda: found.handler.polled)
+        await wait_until(lambda: found.polling.polled)
         reasons.append("retention.ms is 1000")
         found.shard.reload()
-        await wait_until(lambda: found.handler.unavailable_reasons == {"acme": "retention.ms is 1000"})
+        await wait_until(lambda: found.polling.unavailable_reasons == {"acme": "retention.ms is 1000"})
 
-        assert found.handler.polled == {}
+        assert found.polling.polled == {}
         assert not found.shard.ready
 
 
@@ -269,10 +269,10 @@ async def test_organizations_are_failing_after_several_failures_to_load():
         found.load_errors = [RelayError("A batch is damaged.")] * 2
         found.publishers[0].failed.set()
         await wait_until(lambda: len(found.publishers) == 2)
-        assert found.handler.unavailable_reasons == {}
+        assert found.polling.unavailable_reasons == {}
         found.load_errors = [RelayError("A batch is damaged.")] * 4
         found.publishers[1].failed.set()
         await wait_until(lambda: len(found.publishers) == 3)
 
-        assert "A batch is damaged." in found.handler.unavailable_reasons["acme"]
+        assert "A batch is damaged." in found.polling.unavailable_reasons["acme"]
         assert found.shard.problem is None

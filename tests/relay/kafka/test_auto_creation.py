@@ -6,13 +6,13 @@ import pytest
 
 from relay.errors import RelayError
 from relay.kafka import KAFKA_FAILURES, TopicPartition
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.consumer_group import Member
 from relay.kafka.log_reader import records_at
 from relay.kafka.producer import RecordWriter, TopicWriteError
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_shard_count, read_topic_facts
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from tests.support.group_member import RecordingHandler
 from tests.support.kafka import connection_to, event
 from tests.support.topics import topics_of
@@ -48,7 +48,7 @@ async def test_a_write_to_a_missing_topic_does_not_create_it(connection, prefix)
     async with RecordWriter(connection) as writer:
         with pytest.raises(TopicWriteError):
             await writer.send(Topics(prefix).status, b"k", b"v", seconds=3)
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     try:
         with pytest.raises(PublishError):
             async with asyncio.timeout(20):

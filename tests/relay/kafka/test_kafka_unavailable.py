@@ -9,12 +9,12 @@ import pytest
 
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.log_reader import ReaderTiming, TopicReadError, log_bounds, read_to_end, standalone_consumer
 from relay.kafka.producer import RecordWriter, TopicWriteError
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from tests.support.group_member import SESSION, RecordingHandler, running_member, write_organization
 from tests.support.kafka import aiokafka_tasks, connection_to, event
 from tests.support.waiting import wait_until
@@ -45,7 +45,7 @@ async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, p
     await create_missing_topics(connection)
     before = aiokafka_tasks()
     tp = TopicPartition(Topics(prefix).events, 0)
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     staying, leaving = RecordingHandler(), RecordingHandler()
     async with AsyncExitStack() as all_of_it:
         writer = await all_of_it.enter_async_context(RecordWriter(connection))
@@ -58,7 +58,7 @@ async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, p
             async with interruptible_kafka.interrupted(signal_number):
                 took = await asyncio.gather(
                     seconds_to_fail(publisher.publish([event(prefix)]), PublishError),
-                    seconds_to_fail(Publisher.open(connection, f"{prefix}.1"), PublishError),
+                    seconds_to_fail(TransactionalProducer.open(connection, f"{prefix}.1"), PublishError),
                     seconds_to_fail(
                         writer.send(Topics(prefix).status, b"b", b"1", seconds=1), TopicWriteError
                     ),
@@ -77,7 +77,7 @@ async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, p
         await wait_until(lambda: member.valid, seconds=40)
         await write_organization(connection, prefix, b"after")
         await wait_until(lambda: b"after" in staying.values, seconds=30)
-    successor = await Publisher.open(connection, f"{prefix}.0")
+    successor = await TransactionalProducer.open(connection, f"{prefix}.0")
     await successor.publish([event(prefix)])
     await successor.discard()
 

@@ -7,6 +7,7 @@ from aiokafka.cluster import ClusterMetadata
 
 from relay.config.kafka import KafkaConfig
 from relay.kafka import KafkaError, TopicPartition
+from relay.kafka.compacted_topics import read_key, read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
@@ -18,10 +19,9 @@ from relay.kafka.log_reader import (
     standalone_consumer,
 )
 from relay.kafka.producer import ProducerRecord, RecordWriter
-from relay.kafka.tables import read_history, read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher
+from relay.kafka.transactions import TransactionalProducer
 from tests.support.kafka import connection_to
 from tests.support.raw_batches import stored_batch, with_bad_header_name, write_batch
 
@@ -68,8 +68,8 @@ async def test_the_history_of_a_key_is_read_in_its_order(connection, prefix):
         ]:
             await writer.send(topic, key, value)
 
-    assert [each.value for each in await read_history(connection, topic, b"a")] == [b"1", b"2", b"1"]
-    assert await read_history(connection, topic, b"c") == []
+    assert [each.value for each in await read_key(connection, topic, b"a")] == [b"1", b"2", b"1"]
+    assert await read_key(connection, topic, b"c") == []
 
 
 async def test_a_record_that_does_not_supersede_is_ignored(connection, prefix):
@@ -87,7 +87,7 @@ async def test_a_record_that_does_not_supersede_is_ignored(connection, prefix):
 async def test_single_records_are_read_by_their_offsets(connection, prefix):
     """An offset may also hold the end of a transaction, be deleted, or be behind the end."""
     topic = Topics(prefix).events
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     for value in (b"one", b"two"):
         await publisher.publish([ProducerRecord(topic, number, b"acme", value) for number in (0, 1, 2)])
     await publisher.discard()
@@ -106,7 +106,7 @@ async def test_single_records_are_read_by_their_offsets(connection, prefix):
 async def test_uncommitted_records_are_beyond_the_end(connection, prefix):
     """Of sixteen partitions, the one with an open transaction ends before it for read_committed readers."""
     topic = Topics(prefix).events
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     await publisher.publish([ProducerRecord(topic, 3, b"acme", b"committed")])
     await publisher._producer.begin_transaction()
     await publisher._send([ProducerRecord(topic, 3, b"acme", b"open")])
@@ -123,12 +123,12 @@ async def test_reading_passes_over_markers_and_gaps(connection, prefix):
     """Control records and aborted events at the end of a partition do not block a reader."""
     topic = Topics(prefix).events
     tp, found = TopicPartition(topic, 0), []
-    dead = await Publisher.open(connection, f"{prefix}.0")
+    dead = await TransactionalProducer.open(connection, f"{prefix}.0")
     await dead.publish([ProducerRecord(topic, 0, b"acme", b"1")])
     await dead._producer.begin_transaction()
     await dead._send([ProducerRecord(topic, 0, b"acme", b"aborted")])
     await dead.discard()
-    await (await Publisher.open(connection, f"{prefix}.0")).discard()
+    await (await TransactionalProducer.open(connection, f"{prefix}.0")).discard()
     async with standalone_consumer(connection) as reader:
         bounds = (await stable_bounds(reader, [tp]))[tp]
         await read_to_end(reader, {tp: 0}, {tp: bounds.last_stable_offset}, found.append)

@@ -7,14 +7,14 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.config.kafka import KafkaConfig
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics, read_topic_facts
 from relay.kafka.topic_facts import UNLIMITED_RETENTION_MS, topic_limits
 from relay.kafka.topics import MAX_EVENT_BYTES, Topics
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS
@@ -33,7 +33,7 @@ async def connection(kafka, prefix):
 async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(connection, prefix):
     """A cancelled start leaves no task and no connection."""
     before = aiokafka_tasks()
-    opening = asyncio.create_task(Publisher.open(connection, f"{prefix}.0"))
+    opening = asyncio.create_task(TransactionalProducer.open(connection, f"{prefix}.0"))
     await asyncio.sleep(0)
     opening.cancel()
     await asyncio.wait({opening}, timeout=4)
@@ -58,7 +58,7 @@ async def test_an_interrupted_start_leaves_no_connection(connection, prefix, mon
             async with RecordWriter(connection) as writer:
                 await writer.send(topics.status, b"k", b"v")
         elif kind == "publisher":
-            await Publisher.open(connection, f"{prefix}.0")
+            await TransactionalProducer.open(connection, f"{prefix}.0")
         elif kind == "reader":
             await read_table(connection, topics.status)
         else:
@@ -75,7 +75,7 @@ async def test_an_interrupted_start_leaves_no_connection(connection, prefix, mon
 
 async def test_a_cancellation_from_inside_is_a_failure(connection, prefix):
     """If aiokafka cancels a pending answer, the caller gets a failure and is not cancelled."""
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
 
     async def cancelled():
         raise asyncio.CancelledError
@@ -88,20 +88,20 @@ async def test_a_cancellation_from_inside_is_a_failure(connection, prefix):
 
 async def test_a_batch_that_failed_fails_the_transaction(connection, prefix):
     """aiokafka commits although a batch was rejected; the publisher raises, and nothing is committed."""
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     with pytest.raises(PublishError, match="events accepts no batch of that size"):
         await publisher.publish(
             [event(prefix), ProducerRecord(Topics(prefix).events, 0, b"big", os.urandom(5_500_000))]
         )
     await publisher.discard()
-    await (await Publisher.open(connection, f"{prefix}.0")).discard()
+    await (await TransactionalProducer.open(connection, f"{prefix}.0")).discard()
 
     assert await read_table(connection, Topics(prefix).events) == {}
 
 
 async def test_an_unknown_offset_fails_the_transaction(connection, prefix):
     """A batch that Kafka calls a duplicate has no offset for the progress record, so the transaction is not committed."""
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     send = publisher._producer.send
 
     async def without_offset(**arguments):

@@ -5,12 +5,12 @@ import pytest
 from aiokafka.errors import ProducerFenced
 
 from relay.kafka import TopicPartition
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.log_reader import log_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord, RecordWriter
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from tests.support.kafka import connection_to
 
 
@@ -28,7 +28,7 @@ def producer_record(topic, key, value, partition=0):
 async def test_events_and_progress_are_committed_together(connection, prefix):
     """The records are on both topics, and the returned offsets are those of the events."""
     topics = Topics(prefix)
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     offsets = await publisher.publish(
         [producer_record(topics.events, b"acme", b"1"), producer_record(topics.events, b"acme", b"2")],
         lambda offsets: [producer_record(topics.progress, b"acme", str(offsets).encode())],
@@ -43,8 +43,8 @@ async def test_events_and_progress_are_committed_together(connection, prefix):
 async def test_a_successor_fences_its_predecessor(connection, prefix):
     """The older of two owners can no longer publish, and its error says so."""
     topics = Topics(prefix)
-    old = await Publisher.open(connection, f"{prefix}.0")
-    new = await Publisher.open(connection, f"{prefix}.0")
+    old = await TransactionalProducer.open(connection, f"{prefix}.0")
+    new = await TransactionalProducer.open(connection, f"{prefix}.0")
 
     with pytest.raises(PublishError) as caught:
         await old.publish([producer_record(topics.events, b"acme", b"old")])
@@ -59,11 +59,11 @@ async def test_a_successor_fences_its_predecessor(connection, prefix):
 async def test_an_open_transaction_of_a_dead_owner_is_aborted(connection, prefix):
     """Events of an unfinished transaction stay invisible, and block no reader once a successor has opened."""
     topics = Topics(prefix)
-    dead = await Publisher.open(connection, f"{prefix}.0")
+    dead = await TransactionalProducer.open(connection, f"{prefix}.0")
     await dead._producer.begin_transaction()
     await dead._send([producer_record(topics.events, b"acme", b"half")])
     await dead.discard()
-    successor = await Publisher.open(connection, f"{prefix}.0")
+    successor = await TransactionalProducer.open(connection, f"{prefix}.0")
 
     assert await successor.end_hanging([TopicPartition(topics.events, 0)]) == []
     assert await read_table(connection, topics.events) == {}
@@ -73,7 +73,7 @@ async def test_an_open_transaction_of_a_dead_owner_is_aborted(connection, prefix
 async def test_a_hanging_transaction_can_be_ended(connection, prefix):
     """A transaction that adds partitions without data ends the hanging one there."""
     topics = Topics(prefix)
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     await publisher._producer.begin_transaction()
     await publisher._send([producer_record(topics.events, b"acme", b"1")])
     tp = TopicPartition(topics.events, 0)
@@ -91,7 +91,7 @@ async def test_a_hanging_transaction_can_be_ended(connection, prefix):
 
 async def test_the_error_of_a_fast_clock_names_the_clock(connection, prefix):
     """Kafka rejects timestamps far in the future; the error names the clock to correct."""
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     ahead = time.time_ns() // 1_000_000 + 2 * 3_600_000
 
     with pytest.raises(PublishError, match="the clock of this machine is ahead of Kafka's"):
@@ -101,7 +101,7 @@ async def test_the_error_of_a_fast_clock_names_the_clock(connection, prefix):
 
 async def test_a_cancelled_publication_ends_at_once(connection, prefix):
     """A cancellation between begin and commit returns within two seconds and leaves no task running."""
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     task = asyncio.create_task(publisher.publish([producer_record(Topics(prefix).events, b"acme", b"1")]))
     await asyncio.sleep(0)
     task.cancel()
@@ -127,8 +127,8 @@ async def test_a_send_outside_of_a_transaction_is_a_failed_publication(connectio
     fenced.
     """
     topics = Topics(prefix)
-    old = await Publisher.open(connection, f"{prefix}.0")
-    new = await Publisher.open(connection, f"{prefix}.0")
+    old = await TransactionalProducer.open(connection, f"{prefix}.0")
+    new = await TransactionalProducer.open(connection, f"{prefix}.0")
     await new.publish([producer_record(topics.events, b"acme", b"new")])
 
     with pytest.raises(PublishError) as caught:
@@ -146,7 +146,7 @@ async def test_a_send_outside_of_a_transaction_is_a_failed_publication(connectio
 
 async def test_the_error_of_an_ended_transaction_says_whether_it_was_fenced(connection, prefix):
     """An illegal send becomes a PublishError, with `fenced` set only for a fenced producer."""
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     begin = publisher._producer.begin_transaction
 
     async def begun_and_fenced():

@@ -6,13 +6,13 @@ import pytest
 import structlog
 
 from relay.config.kafka import KafkaConfig
+from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter, TopicWriteError
-from relay.kafka.tables import read_table
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.status.model import take_over
-from relay.status.reader import StatusHistory, read_statuses, remove_stale
+from relay.status.reader import StatusCache, read_statuses, remove_stale
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
 from tests.support.topics import alter_topic
@@ -150,17 +150,17 @@ async def test_an_unencodable_status_does_not_block_the_others():
     assert [key for key, _ in writer.written] == ["good"]
 
 
-async def test_an_unreadable_history_is_read_once(connection):
+async def test_an_unreadable_topic_is_read_once(connection):
     """If Kafka does not answer, callers do not wait one after the other."""
-    history = StatusHistory(connection, "no-such-topic")
-    await history.latest("producer/first")
+    cache = StatusCache(connection, "no-such-topic")
+    await cache.latest("producer/first")
     began = time.monotonic()
 
-    assert [await history.latest(f"producer/{number}") for number in range(100)] == [None] * 100
+    assert [await cache.latest(f"producer/{number}") for number in range(100)] == [None] * 100
     assert time.monotonic() - began < 0.5
 
 
-def test_a_new_owner_continues_the_history_of_the_former():
+def test_a_new_owner_continues_the_status_of_the_former():
     """It has a higher epoch, whatever the clocks say, and the former transitions, counts and times."""
     former = replace(take_over("active", NOW + 60_000).with_counts(NOW, events=5), last_event=NOW)
     status = take_over("failing", NOW, former, "The key was refused.")

@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import structlog
+from aiokafka.errors import KafkaConnectionError
 
 from relay.telemetry.third_party_lines import LogRateLimiter
 from tests.support.json_log import lines, set_up_json
@@ -79,6 +80,17 @@ def test_other_faults_of_kafka_remain(logger, message, values):
     logging.getLogger(logger).error(message, *values)
 
     assert [line["level"] for line in lines(stream)] == ["error"]
+
+
+def test_a_traceback_of_a_transient_fault_is_at_debug():
+    """While Kafka is away, aiokafka's tasks end with its retriable errors, and the relay starts them again."""
+    stream = set_up_json()
+    try:
+        raise KafkaConnectionError
+    except KafkaConnectionError:
+        logging.getLogger("aiokafka.producer.sender").exception("Unexpected error in sender routine")
+
+    assert lines(stream) == []
 
 
 def test_a_traceback_of_aiokafka_remains():

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
-from consumer.destinations.sentinel.response import IngestionResponse, IngestionTarget, classify
+from consumer.destinations.sentinel.response import IngestionContext, IngestionResponse, classify
 
-TARGET = IngestionTarget("sentinel", "dcr-" + 32 * "0", "Custom-JiraAuditRelay")
+TARGET = IngestionContext("sentinel", "dcr-" + 32 * "0", "Custom-JiraAuditRelay")
 NOW_MS = 1_763_800_000_000
 
 

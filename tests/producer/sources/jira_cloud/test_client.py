@@ -84,7 +84,7 @@ async def test_account_and_site_are_identified(client, site):
         (jira_faults.captcha(401), ErrorKind.CAPTCHA, RetryAction.FIX),
         (jira_faults.connect_token(), ErrorKind.KEY_TYPE, RetryAction.FIX),
         (jira_faults.anonymous(), ErrorKind.ANONYMOUS, RetryAction.FIX),
-        (faults.respond_with(404, "nothing here"), ErrorKind.NOT_JIRA, RetryAction.FIX),
+        (faults.respond_with(404, "nothing here"), ErrorKind.NOT_THE_API, RetryAction.FIX),
         (faults.respond_with(200, ""), ErrorKind.BROKEN_ANSWER, RetryAction.RETRY),
     ],
     ids=lambda value: getattr(value, "name", None),

@@ -3,7 +3,7 @@
 import pytest
 
 from producer.sources.errors import ErrorKind
-from producer.sources.jira_cloud.reading import JiraCloudLimits
+from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from tests.support.jira import error_kinds, page_request

@@ -3,7 +3,7 @@
 import pytest
 
 from producer.sources.jira_cloud.pager import Pager, PagingLimits
-from producer.sources.jira_cloud.proof import TOLERANCE_MS
+from producer.sources.jira_cloud.window_proof import TOLERANCE_MS
 from producer.state.intervals import TimeRange
 
 

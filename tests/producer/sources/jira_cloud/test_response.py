@@ -1,19 +1,19 @@
 import httpx
 import pytest
 
-from producer.sources.errors import ErrorKind, RequestTarget, RetryAction
+from producer.sources.errors import ErrorKind, RequestContext, RetryAction
 from producer.sources.jira_cloud.response import JiraResponse, classify
 
 NOW = 1_790_000_000_000
-SITE = RequestTarget("acme", "acme.atlassian.net")
-GATEWAY = RequestTarget("acme", "api.atlassian.com", gateway=True)
+SITE = RequestContext("acme", "acme.atlassian.net")
+GATEWAY = RequestContext("acme", "api.atlassian.com", gateway=True)
 FAILED = {"x-seraph-loginreason": "AUTHENTICATED_FAILED"}
 DENIED = {"x-seraph-loginreason": "AUTHENTICATION_DENIED"}
 AUTHENTICATE = "Client must be authenticated to access this resource."
 
 
-def classified(status, body="", headers=None, target=SITE, date_ms=None):
-    return classify(JiraResponse(status, httpx.Headers(headers or {}), body.encode(), date_ms), target, NOW)
+def classified(status, body="", headers=None, context=SITE, date_ms=None):
+    return classify(JiraResponse(status, httpx.Headers(headers or {}), body.encode(), date_ms), context, NOW)
 
 
 def errors(message):
@@ -66,7 +66,7 @@ def errors(message):
         ),
         (403, errors("Your IP is not on the list"), {}, ErrorKind.FORBIDDEN, RetryAction.FIX),
         (403, "<html>blocked", {}, ErrorKind.FORBIDDEN, RetryAction.FIX),
-        (404, errors("Not Found"), {}, ErrorKind.NOT_JIRA, RetryAction.FIX),
+        (404, errors("Not Found"), {}, ErrorKind.NOT_THE_API, RetryAction.FIX),
         (400, errors("Invalid date"), {}, ErrorKind.BAD_REQUEST, RetryAction.FIX),
         (302, "", {"Location": "https://id.atlassian.com/login"}, ErrorKind.REDIRECTED, RetryAction.FIX),
         (204, "", {}, ErrorKind.UNEXPECTED, RetryAction.RETRY),
@@ -130,7 +130,7 @@ def test_a_date_is_counted_by_jiras_clock():
 
 
 def test_a_redirect_names_only_the_host():
-    """The target may hold a token, so the message leaves out the rest."""
+    """The context may hold a token, so the message leaves out the rest."""
     found = classified(302, "", {"Location": "https://login.example/x?token=s3cret#y"})
     assert "login.example" in found.message
     assert "s3cret" not in found.message
@@ -152,4 +152,4 @@ def test_jiras_own_words_are_quoted_without_control_characters():
 def test_a_refused_key_names_the_other_endpoint():
     """At the site the key may have scopes; at the gateway it may have none."""
     assert "gateway" in classified(401).message
-    assert "at the site itself" in classified(401, target=GATEWAY).message
+    assert "at the site itself" in classified(401, context=GATEWAY).message

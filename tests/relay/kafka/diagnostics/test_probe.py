@@ -11,7 +11,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_admin import compare_topics, create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import Publisher, PublishError
+from relay.kafka.transactions import PublishError, TransactionalProducer
 from simulators.faults import respond_with
 from tests.support.group_member import SESSION, RecordingHandler, running_member
 from tests.support.kafka import aiokafka_tasks
@@ -42,7 +42,7 @@ async def test_transactions_and_groups_work_through_each_listener(
     )
     assert not [report for report in await compare_topics(connection) if report.problems]
     before, handler = aiokafka_tasks(), RecordingHandler()
-    publisher = await Publisher.open(connection, f"{prefix}.0")
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
     async with running_member(connection, handler, prefix):
         await publisher.publish([organization(prefix, b"1"), organization(prefix, b"2")])
         await wait_until(lambda: handler.values == [b"1", b"2"])
@@ -60,7 +60,11 @@ async def test_work_continues_when_kafka_ends_an_expired_login(
     rebalances.
     """
     connection = await open_connection(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
-    publisher, handler, written = await Publisher.open(connection, f"{prefix}.0"), RecordingHandler(), 0
+    publisher, handler, written = (
+        await TransactionalProducer.open(connection, f"{prefix}.0"),
+        RecordingHandler(),
+        0,
+    )
     async with running_member(connection, handler, prefix):
         while min(count_closed(caplog, "sender"), count_closed(caplog, "group_coordinator")) < 2:
             written += 1
@@ -93,12 +97,12 @@ async def test_work_resumes_when_tokens_are_available_again(secure_kafka, author
         authorization_server.faults.add(respond_with(503), rate=1)
         await wait_until(lambda: not member.valid, seconds=40)
         with pytest.raises(PublishError):
-            await Publisher.open(connection, f"{prefix}.0")
+            await TransactionalProducer.open(connection, f"{prefix}.0")
         with pytest.raises(RelayError, match="gives no token for now"):
             await connection.verify()
         authorization_server.faults.clear()
         await wait_until(lambda: member.valid, seconds=60)
-        publisher = await Publisher.open(connection, f"{prefix}.0")
+        publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
         await publisher.publish([organization(prefix, b"after")])
         await wait_until(lambda: handler.values == [b"after"])
         await publisher.discard()

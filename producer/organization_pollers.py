@@ -11,20 +11,20 @@ from producer.publishing.publisher import ShardPublisher
 from producer.sources.contract import SourceFactory
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.organizations import Organization
-from relay.status.reader import StatusHistory
+from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.timestamps import now_ms
 
 
 class PollerFactory:
-    """Polls the organizations of this process's shards: the OrganizationHandler of each shard."""
+    """Polls the organizations of this process's shards: the OrganizationPolling of each shard."""
 
     def __init__(
         self,
         settings: ProducerConfig,
         sources: SourceFactory,
         status_writer: StatusWriter,
-        status_history: StatusHistory,
+        status_cache: StatusCache,
         metrics: ProducerMetrics,
     ) -> None:
         self._settings = settings
@@ -37,14 +37,14 @@ class PollerFactory:
         )
         self._sources = sources
         self._status_writer = status_writer
-        self._status_history = status_history
+        self._status_history = status_cache
         self._metrics = metrics
 
     async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
         """Poll it until cancelled or the publisher fails. A paused organization only keeps its status alive."""
         interval = organization.interval_seconds or self._settings.interval_seconds
         reporter = await self._reporter(
-            organization, lambda: publisher.history.problem(organization.name, now_ms())
+            organization, lambda: publisher.outcomes.problem(organization.name, now_ms())
         )
         if organization.paused:
             await reporter.heartbeat()

@@ -66,7 +66,7 @@ async def read_tables(
     return tables
 
 
-async def read_history(connection: Connection, topic: str, key: bytes) -> list[Record]:
+async def read_key(connection: Connection, topic: str, key: bytes) -> list[Record]:
     """Return the records of one key that a compacted topic still has, in their order, from its last deletion on.
 
     Raises CorruptBatchError for a batch that cannot be read.

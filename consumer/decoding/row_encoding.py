@@ -1,4 +1,4 @@
-"""Conversion of records to rows, with isolation of each record that fails."""
+"""Encode records as rows, and isolate each record that fails."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """Judges whether an answer of Jira proves anything about the window that was asked for. Pure."""
 
-from producer.sources.errors import ErrorKind, RequestTarget, SourceFailure
+from producer.sources.errors import ErrorKind, RequestContext, SourceFailure
 from producer.sources.jira_cloud.messages import make_failure
 from producer.state.intervals import TimeRange
 
@@ -18,8 +18,8 @@ def is_far_outside(requested: TimeRange, created: int) -> bool:
 
 def outside_window_failure(organization: str, host: str, count: int) -> SourceFailure:
     """Return the failure of an answer with `count` records far outside the window."""
-    target = RequestTarget(organization, host)
-    return make_failure(ErrorKind.OUTSIDE_WINDOW, target, quote=f"{count} of them")
+    context = RequestContext(organization, host)
+    return make_failure(ErrorKind.OUTSIDE_WINDOW, context, quote=f"{count} of them")
 
 
 def contradicts(empty: TimeRange, newest_created: int) -> bool:

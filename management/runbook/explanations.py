@@ -7,10 +7,10 @@ CHECK, SHOW, TEST = (
 )
 DEAD_LETTERS, LOG = "`jira-relay dead-letters list`", "the log of the process"
 
-Lines = dict[str, tuple[str, str]]
+Explanations = dict[str, tuple[str, str]]
 """Meaning and first command."""
 
-ORGANIZATION_STATES: Lines = {
+ORGANIZATION_STATES: Explanations = {
     "active": (
         "The source answers. A reason, if there is one, names a wrong clock, ids that the source assigned twice, a re-read or backfill that fails, or a range of time that the source fails to serve.",
         "none",
@@ -23,12 +23,12 @@ ORGANIZATION_STATES: Lines = {
         "`curl http://127.0.0.1:9464/readyz` on each producer",
     ),
 }
-PRODUCER_STATES: Lines = {
+PRODUCER_STATES: Explanations = {
     "starting": ("The process joins the consumer group.", LOG),
     "opening shards": ("The process loads the state of its shards, or cannot.", LOG),
     "active": ("All shards of the process are open.", "none"),
 }
-DESTINATION_STATES: Lines = {
+DESTINATION_STATES: Explanations = {
     "active": ("The destination accepts events. A reason names a loss or a damaged batch.", "none"),
     "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
     "paused": ("An operator must act; the reason names the remedy. No event is lost.", CHECK),
@@ -37,8 +37,8 @@ DESTINATION_STATES: Lines = {
         LOG,
     ),
 }
-CONSUMER_STATES: Lines = {"active": ("The process runs; its reason names its destinations.", "none")}
-SOURCE_ERRORS: Lines = {
+CONSUMER_STATES: Explanations = {"active": ("The process runs; its reason names its destinations.", "none")}
+SOURCE_ERRORS: Explanations = {
     "rate-limited": ("The source's rate limit is reached.", SHOW),
     "unavailable": ("The source has a fault.", SHOW),
     "unreachable": ("The connection to the source fails.", "`curl --head https://HOST`"),
@@ -47,7 +47,7 @@ SOURCE_ERRORS: Lines = {
     "host-unknown": ("DNS has no such host.", "`getent hosts HOST`"),
     "tls": ("The certificate of the host is not trusted.", "`openssl s_client -connect HOST:443`"),
     "redirected": ("The site moved, or a proxy redirects.", "`curl --head https://HOST`"),
-    "not-jira": ("The URL is wrong, or the site is gone.", "`curl --head https://HOST`"),
+    "not-the-api": ("The URL is wrong, or the site is gone.", "`curl --head https://HOST`"),
     "key-refused": ("The API key or its user is wrong.", TEST),
     "scope-missing": ("The API key has too few scopes.", TEST),
     "key-type": ("The credential is not an API token.", TEST),
@@ -63,7 +63,7 @@ SOURCE_ERRORS: Lines = {
     "outside-window": ("The source or a proxy shifts the times of requests or records.", TEST),
     "defect": ("The relay has a bug; this organization is tried again, the others go on.", LOG),
 }
-ANSWERS: Lines = {
+ANSWERS: Explanations = {
     "Sent": ("The rows were accepted.", "none"),
     "Partial": ("Some rows were accepted; the others go on alone.", DEAD_LETTERS),
     "Unconfirmed": ("The rows were taken; the destination says later whether it stored them.", "none"),
@@ -72,7 +72,7 @@ ANSWERS: Lines = {
     "Reject": ("A row or the configuration is wrong; the relay finds out which.", DEAD_LETTERS),
     "Paused": ("An operator must fix something.", CHECK),
 }
-DESTINATION_PROBLEMS: Lines = {
+DESTINATION_PROBLEMS: Explanations = {
     "config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
     "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
     "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
@@ -107,7 +107,7 @@ DESTINATION_PROBLEMS: Lines = {
         "none",
     ),
 }
-KAFKA_ERRORS: Lines = {
+KAFKA_ERRORS: Explanations = {
     "diagnose_closed": ("The name of the broker has no address.", "`getent hosts HOST`"),
     "_unreachable": ("The broker does not run, or the network is down.", CHECK),
     "_no_answer": ("The broker hangs, or a firewall drops packets.", CHECK),

@@ -4,9 +4,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from consumer.assignment.division import DivisionFinder
 from consumer.assignment.event_log import EventLog
 from consumer.assignment.first_start import LiveProgress, Start, first_progress, with_end
+from consumer.assignment.split_offset import SplitOffsetFinder
 from consumer.assignment.start_candidates import (
     Candidates,
     LogEndWait,
@@ -14,13 +14,8 @@ from consumer.assignment.start_candidates import (
     candidates_of_group,
     delivered_end,
 )
-from consumer.assignment.start_offset import (
-    StartOffset,
-    moved_text,
-    reread_text,
-    start_within_log,
-    unproven_text,
-)
+from consumer.assignment.start_offset import StartOffset, start_within_log
+from consumer.assignment.start_offset_texts import moved_text, reread_text, unproven_text
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
@@ -77,7 +72,7 @@ class StartOffsetResolver:
         self._metrics = metrics
         self._timing = timing or StartTiming()
         self._live = live
-        self._divisions = DivisionFinder(log, self.matching_partitions)
+        self._split_offsets = SplitOffsetFinder(log, self.matching_partitions)
         self._now = now
         self._began_ms = began_ms
         self._log_ends = LogEndWait(self._timing.log_end_wait_seconds, clock)
@@ -119,12 +114,14 @@ class StartOffsetResolver:
                 resolved[each] = start_within_log(progress, log_start, candidates[each].reason_of(progress))
         for each, start in resolved.items():
             bounds = (log_starts[each], log_ends[each])
-            divided = await self._divisions.carry_over(positions, each, start, candidates.get(each), bounds)
+            divided = await self._split_offsets.carry_over(
+                positions, each, start, candidates.get(each), bounds
+            )
             if each in live:
                 divided = with_end(
                     each,
                     divided,
-                    await self._divisions.locate(positions, each, live[each], bounds, same_log=True),
+                    await self._split_offsets.locate(positions, each, live[each], bounds, same_log=True),
                 )
             resolved[each] = divided
             self._remember(each, divided)

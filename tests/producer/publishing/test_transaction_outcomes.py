@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.publishing.transaction_history import DEFAULT_TIMING, TransactionHistory
+from producer.publishing.transaction_outcomes import DEFAULT_TIMING, TransactionOutcomes
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 
 MOST = TransactionLimits()
@@ -17,47 +17,47 @@ def full(limits):
 
 def test_a_transaction_that_does_not_end_in_time_is_halved_down_to_one_event():
     """Whatever the first size is, a few time-outs lead to one event, and never to none."""
-    history, sizes = TransactionHistory(), []
+    outcomes, sizes = TransactionOutcomes(), []
     for _ in range(15):
-        limits = history.limits(MOST)
+        limits = outcomes.limits(MOST)
         sizes.append(limits.max_events)
-        history.timed_out(full(limits))
+        outcomes.timed_out(full(limits))
 
     assert sizes[:4] == [1000, 500, 250, 125]
     assert sizes[-1] == 1
-    assert history.limits(MOST).max_bytes >= 1
+    assert outcomes.limits(MOST).max_bytes >= 1
 
 
 def test_sizes_grow_again_after_quick_commits():
     """They double up to the limits of the shard, and no further."""
-    history = TransactionHistory()
+    outcomes = TransactionOutcomes()
     for _ in range(15):
-        history.timed_out(full(history.limits(MOST)))
+        outcomes.timed_out(full(outcomes.limits(MOST)))
     sizes = []
     for _ in range(25):
-        limits = history.limits(MOST)
+        limits = outcomes.limits(MOST)
         sizes.append(limits.max_events)
-        history.committed("acme", full(limits), QUICK)
+        outcomes.committed("acme", full(limits), QUICK)
 
     assert sizes[:4] == [1, 2, 4, 8]
-    assert history.limits(MOST) == MOST
+    assert outcomes.limits(MOST) == MOST
 
 
 def test_slow_or_small_commits_prove_nothing_about_larger_ones():
     """A small transaction of another organization does not make the next large one large again."""
-    history = TransactionHistory()
-    history.timed_out(TransactionSize(1000, 0, 4_000_000))
-    history.committed("globex", TransactionSize(3, 0, 2_000), QUICK)
-    history.committed("acme", TransactionSize(500, 0, 2_000_000), SLOW)
+    outcomes = TransactionOutcomes()
+    outcomes.timed_out(TransactionSize(1000, 0, 4_000_000))
+    outcomes.committed("globex", TransactionSize(3, 0, 2_000), QUICK)
+    outcomes.committed("acme", TransactionSize(500, 0, 2_000_000), SLOW)
 
-    assert history.limits(MOST) == TransactionLimits(500, MOST.max_dead_letters, 2_000_000)
+    assert outcomes.limits(MOST) == TransactionLimits(500, MOST.max_dead_letters, 2_000_000)
 
 
 def test_a_checkpoint_that_does_not_end_in_time_says_nothing_about_events():
-    history = TransactionHistory()
-    history.timed_out(TransactionSize(0, 0, 0))
+    outcomes = TransactionOutcomes()
+    outcomes.timed_out(TransactionSize(0, 0, 0))
 
-    assert history.limits(MOST) == MOST
+    assert outcomes.limits(MOST) == MOST
 
 
 @given(
@@ -66,16 +66,16 @@ def test_a_checkpoint_that_does_not_end_in_time_says_nothing_about_events():
         max_size=60,
     )
 )
-def test_the_limits_always_allow_one_event_and_never_exceed_those_of_the_shard(outcomes):
+def test_the_limits_always_allow_one_event_and_never_exceed_those_of_the_shard(history):
     """Any history of commits and time-outs leaves limits with which a transaction can be made."""
-    history = TransactionHistory()
-    for committed, events, dead_letters, size in outcomes:
+    outcomes = TransactionOutcomes()
+    for committed, events, dead_letters, size in history:
         transaction = TransactionSize(events, dead_letters, size)
         if committed:
-            history.committed("acme", transaction, QUICK)
+            outcomes.committed("acme", transaction, QUICK)
         else:
-            history.timed_out(transaction)
-        limits = history.limits(MOST)
+            outcomes.timed_out(transaction)
+        limits = outcomes.limits(MOST)
         assert 1 <= limits.max_events <= MOST.max_events
         assert 1 <= limits.max_dead_letters <= MOST.max_dead_letters
         assert 1 <= limits.max_bytes <= MOST.max_bytes
@@ -83,37 +83,37 @@ def test_the_limits_always_allow_one_event_and_never_exceed_those_of_the_shard(o
 
 def test_a_few_failures_in_a_row_are_a_problem_of_the_whole_shard():
     """The text says how often, since when and why; one commit of anyone ends it for the others."""
-    history = TransactionHistory()
-    began = [history.failed("acme", "Kafka said no.", NOW + number * 1000) for number in range(4)]
+    outcomes = TransactionOutcomes()
+    began = [outcomes.failed("acme", "Kafka said no.", NOW + number * 1000) for number in range(4)]
 
     assert began == [False, False, True, False]
     for name in ("acme", "globex"):
-        problem = history.problem(name, NOW + 4000)
+        problem = outcomes.problem(name, NOW + 4000)
         assert problem.startswith(f"{name}: transactions fail, 4 in a row since 2026-09-21T14:13:20Z.")
         assert "Kafka said no. Nothing is lost" in problem
-    assert history.committed("globex", TransactionSize(1, 0, 1), QUICK)
-    assert history.problem("globex", NOW + 4000) is None
-    assert history.problem("acme", NOW + 4000) is not None
-    assert history.committed("acme", TransactionSize(1, 0, 1), QUICK)
-    assert history.problem("acme", NOW + 4000) is None
+    assert outcomes.committed("globex", TransactionSize(1, 0, 1), QUICK)
+    assert outcomes.problem("globex", NOW + 4000) is None
+    assert outcomes.problem("acme", NOW + 4000) is not None
+    assert outcomes.committed("acme", TransactionSize(1, 0, 1), QUICK)
+    assert outcomes.problem("acme", NOW + 4000) is None
 
 
 def test_one_organization_stays_failing_while_another_commits():
     """Failures in between the commits of others count as in a row."""
-    history = TransactionHistory()
+    outcomes = TransactionOutcomes()
     for number in range(3):
-        history.failed("acme", "Too large.", NOW + number)
-        history.committed("globex", TransactionSize(1, 0, 1), QUICK)
+        outcomes.failed("acme", "Too large.", NOW + number)
+        outcomes.committed("globex", TransactionSize(1, 0, 1), QUICK)
 
-    assert "3 in a row" in history.problem("acme", NOW + 3)
-    assert history.problem("globex", NOW + 3) is None
+    assert "3 in a row" in outcomes.problem("acme", NOW + 3)
+    assert outcomes.problem("globex", NOW + 3) is None
 
 
 def test_a_problem_ends_when_no_transaction_fails_any_more():
     """An organization without new events needs no commit to be active again."""
-    history = TransactionHistory()
+    outcomes = TransactionOutcomes()
     for _ in range(3):
-        history.failed("acme", "Kafka said no.", NOW)
+        outcomes.failed("acme", "Kafka said no.", NOW)
 
-    assert history.problem("acme", NOW + DEFAULT_TIMING.quiet_ms - 1)
-    assert history.problem("acme", NOW + DEFAULT_TIMING.quiet_ms) is None
+    assert outcomes.problem("acme", NOW + DEFAULT_TIMING.quiet_ms - 1)
+    assert outcomes.problem("acme", NOW + DEFAULT_TIMING.quiet_ms) is None

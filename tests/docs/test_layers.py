@@ -9,22 +9,22 @@ ROOT = Path(__file__).parents[2]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
 
 
-def floors_of_the_page(column):
-    """Return the floors of a room in CONTRIBUTING.md, from top to bottom."""
-    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("| floor |")[1].split("\n\n")[0]
+def layers_of_the_page(column):
+    """Return the layers of a room in CONTRIBUTING.md, from top to bottom."""
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("| layer |")[1].split("\n\n")[0]
     cells = [
         line.split("|")[column] for line in table.splitlines() if line.startswith("|") and "---" not in line
     ]
-    floors = [set(re.findall(r"`(\w+)`", cell)) for cell in cells]
-    return [floor for floor in floors if floor]
+    layers = [set(re.findall(r"`(\w+)`", cell)) for cell in cells]
+    return [layer for layer in layers if layer]
 
 
 @pytest.mark.parametrize(("room", "column"), [("producer", 2), ("consumer", 3)])
-def test_the_page_lists_the_floors_of_the_contract(room, column):
-    """CONTRIBUTING.md has the floors of each room as pyproject.toml orders them."""
+def test_the_page_lists_the_layers_of_the_contract(room, column):
+    """CONTRIBUTING.md has the layers of each room as pyproject.toml orders them."""
     (layers,) = [each["layers"] for each in CONTRACTS if each.get("containers") == [room]]
 
-    assert floors_of_the_page(column) == [set(layer.split(" | ")) for layer in layers]
+    assert layers_of_the_page(column) == [set(layer.split(" | ")) for layer in layers]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.start_offsets import StartOffsetResolver
+from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint

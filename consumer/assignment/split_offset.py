@@ -17,8 +17,8 @@ Matching = Callable[
 """Returns the partitions whose log holds the record at its offset, or cannot disprove it; by the first offsets of the logs."""
 
 
-class DivisionFinder:
-    """Finds the division of a partition again, in the same log or in another one.
+class SplitOffsetFinder:
+    """Finds the split offset of a partition again, in the same log or in another one.
 
     | what is known of it            | where it is in this log                                                          |
     |--------------------------------|----------------------------------------------------------------------------------|
@@ -40,7 +40,7 @@ class DivisionFinder:
         candidates: Candidates | None,
         bounds: tuple[int, int],
     ) -> StartOffset:
-        """Return the start with the division that its candidates know. None: it is the first start, which divides by itself."""
+        """Return the start with the split offset that its candidates know. None: it is the first start, which divides by itself."""
         known = [each for each in candidates.progress if each.live_from is not None] if candidates else []
         if candidates is None or not known or (candidates.provable and start.progress.live_from is not None):
             return start
@@ -58,7 +58,7 @@ class DivisionFinder:
         *,
         same_log: bool,
     ) -> DeliveryProgress:
-        """Return `known` with the division as this log has it.
+        """Return `known` with the split offset as this log has it.
 
         `bounds`: first and end offset of the log. `same_log`: whether an offset without a record may be of this log.
         """

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from polars.exceptions import PanicException
 
-from consumer.decoding.isolate import SelectionError, encode
+from consumer.decoding.row_encoding import SelectionError, encode
 from consumer.destinations.sentinel import rows
 from consumer.formats.encoded_rows import EncodedRows
 from tests.support.messages import WRITER_SCHEMAS, event, message

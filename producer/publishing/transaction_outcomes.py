@@ -10,7 +10,7 @@ _UNLIMITED = TransactionLimits(max_events=2**31, max_dead_letters=2**31, max_byt
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryTiming:
+class OutcomeTiming:
     """When failures are a problem, and when a transaction was quick."""
 
     failures_until_problem: int = 3
@@ -21,7 +21,7 @@ class HistoryTiming:
     """A transaction that took less may be larger the next time; a quarter of the longest one."""
 
 
-DEFAULT_TIMING = HistoryTiming()
+DEFAULT_TIMING = OutcomeTiming()
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class _Failures:
 
 
 @dataclass(slots=True)
-class TransactionHistory:
+class TransactionOutcomes:
     """The outcomes of one shard's transactions, across its publishers. Instants are ms since 1970 UTC.
 
     1. A transaction that did not end in time would not end the next time either. So the next one has half its size.
@@ -43,7 +43,7 @@ class TransactionHistory:
     3. Failures count by organization too: one whose records Kafka refuses stays failing while others commit.
     """
 
-    timing: HistoryTiming = DEFAULT_TIMING
+    timing: OutcomeTiming = DEFAULT_TIMING
     size_refused_by: str | None = None
     """The topic that refused a transaction for its size, until the limits of the topics are read again."""
     _limits: TransactionLimits = _UNLIMITED

@@ -1,0 +1,133 @@
+"""The states and errors of the code, read from its syntax: literals, messages and answers."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Sequence
+from types import ModuleType
+
+import producer.polling.poller
+import producer.status_reporter
+import relay.kafka.diagnostics.messages
+from consumer.assignment import losses, schema_hold, start_offset_texts
+from consumer.delivery import dead_letters, defects
+from consumer.destinations.contract import AnyKind
+from consumer.targets import guard
+from producer.sources.errors import ErrorKind
+
+_PROBLEMS: Sequence[tuple[ModuleType, str]] = (
+    (defects, "config_fault_text"),
+    (dead_letters, "_dead_letter_failure_text"),
+    (defects, "defect_text"),
+    (defects, "filter_fault_text"),
+    (losses, "_loss_text"),
+    (losses, "_corrupt_batch_text"),
+    (schema_hold, "_doubt_text"),
+    (start_offset_texts, "moved_text"),
+    (start_offset_texts, "reread_text"),
+    (start_offset_texts, "unproven_text"),
+    (guard, "_another_target_text"),
+    (guard, "_unknown_text"),
+)
+"""Module and function of each reason that a destination's status shows."""
+
+
+def states_of(module: ModuleType) -> set[str]:
+    """Return the states that a module reports: literals that are named `state`, begin a status or begin a returned pair."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        match node:
+            case ast.Assign(targets=[ast.Name(id="state")], value=value):
+                found |= _literals(value)
+            case ast.Call(
+                func=ast.Name(id="take_over") | ast.Attribute(attr="transition"),
+                args=[ast.Constant(value=str(state)), *_],
+            ):
+                found.add(state)
+            case ast.Return(value=ast.Tuple(elts=[ast.Constant(value=str(state)), _])):
+                found.add(state)
+    return found
+
+
+def source_errors() -> set[str]:
+    """Return every error kind, also those of the relay itself, which are reported by name."""
+    found = {str(kind) for kind in ErrorKind}
+    for module in (producer.polling.poller, producer.status_reporter):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="failing"), args=[ast.Constant(value=str(kind)), *_]):
+                    found.add(kind)
+    return found
+
+
+def answers_by_status(kind: AnyKind) -> dict[tuple[str, str], list[int]]:
+    """Return the statuses of a peer by outcome and reason; none for a peer without statuses."""
+    found: dict[tuple[str, str], list[int]] = {}
+    if kind.classify_status is None:
+        return found
+    for status in range(200, 600):
+        outcome = kind.classify_status(status)
+        reason = getattr(outcome, "reason", "").replace(str(status), "STATUS")
+        found.setdefault((type(outcome).__name__, reason), []).append(status)
+    return found
+
+
+def answers_without_status(kind: AnyKind) -> list[tuple[str, str]]:
+    """Return outcome and text of each request that had no answer: the modules of the kind that build outcomes.
+
+    Those of response.py are among the answers with a status, unless the peer has none.
+    """
+    package = importlib.import_module(kind.config.__module__.rpartition(".")[0])
+    found: list[tuple[str, str]] = []
+    for each in sorted(each.name for each in pkgutil.iter_modules(package.__path__)):
+        if each != "response" or kind.classify_status is None:
+            module = importlib.import_module(f"{package.__name__}.{each}")
+            found += [(name, text) for name in ("Retry", "Paused") for _, text in _calls(module, {name})]
+    return found
+
+
+def destination_problems() -> list[tuple[str, str]]:
+    """Return function and text of each reason of a destination's status."""
+    return [(name, _returned(module, name)) for module, name in _PROBLEMS]
+
+
+def kafka_errors() -> list[tuple[str, str]]:
+    """Return function and text of each connection problem."""
+    return _calls(relay.kafka.diagnostics.messages, {"ConnectionProblem"})
+
+
+def _calls(module: ModuleType, names: set[str]) -> list[tuple[str, str]]:
+    tree = ast.parse(inspect.getsource(module))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        (function.name, _text(node.args[0]))
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+    ]
+
+
+def _returned(module: ModuleType, name: str) -> str:
+    """Return the text that a function of the module returns."""
+    functions = ast.walk(ast.parse(inspect.getsource(module)))
+    function = next(each for each in functions if isinstance(each, ast.FunctionDef) and each.name == name)
+    return next(_text(node.value) for node in ast.walk(function) if isinstance(node, ast.Return))
+
+
+def _text(node: ast.expr | None) -> str:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(_text(value) for value in values).replace("……", "…")
+    return "…"  # filled in at run time
+
+
+def _literals(node: ast.expr) -> set[str]:
+    match node:
+        case ast.Constant(value=str(text)):
+            return {text}
+        case ast.IfExp(body=body, orelse=other):
+            return _literals(body) | _literals(other)
+    return set()
