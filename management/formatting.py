@@ -1,4 +1,4 @@
-"""Instants as text. Every integer has a text: Jira's clock may report any time."""
+"""Instants as text. Every integer has a text: a source's clock may report any time."""
 
 from relay.timestamps import DAY_MS, is_instant, to_iso
 

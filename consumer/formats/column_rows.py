@@ -1,5 +1,6 @@
 """Rows that stay columns: for destinations whose body is one columnar file, such as Parquet."""
 
+import io
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -11,13 +12,16 @@ from polars import selectors
 
 from consumer.formats.encoded_rows import EncodedRows
 
+_SMALL_BYTES = 500_000
+"""Rows that are kept in memory whole: a copy of a part takes 2 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnRows:
     """Rows as columns of one frame, with the methods of EncodedRows that the delivery calls.
 
     A row has the average size of its frame in memory, so sizes of few rows are estimates, and those of whole frames are true.
-    `next_starts[n]` is where row n + 1 begins, as in EncodedRows; a slice shares the columns.
+    `next_starts[n]` is where row n + 1 begins, as in EncodedRows; a large slice shares the columns.
     """
 
     frame: pl.DataFrame
@@ -46,7 +50,16 @@ class ColumnRows:
     def __getitem__(self, part: slice) -> "ColumnRows":
         first, stop, _ = part.indices(len(self))
         start = self.next_starts[first - 1] if first else self.start
-        return ColumnRows(self.frame.slice(first, max(0, stop - first)), self.next_starts[first:stop], start)
+        return ColumnRows(self._part(first, max(first, stop)), self.next_starts[first:stop], start)
+
+    def _part(self, first: int, stop: int) -> pl.DataFrame:
+        """Return these rows. A small part of much is copied: it would keep all in memory, and may wait for minutes."""
+        part = self.frame.slice(first, stop - first)
+        if 2 * part.height >= self.frame.height or self.size < _SMALL_BYTES:
+            return part
+        content = io.BytesIO()  # no other way of polars leaves the texts of the other rows behind
+        part.write_ipc(content, compression="uncompressed", compat_level=pl.CompatLevel.oldest())
+        return pl.read_ipc(content.getvalue())
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield each row as JSON, for comparison."""
@@ -70,7 +83,7 @@ class ColumnRows:
         return bisect_right(self.next_starts, self.start + size) if size >= 0 else 0
 
     def select(self, indices: Sequence[int]) -> "ColumnRows":
-        """Return the rows at `indices`, which ascend; neighbours share the columns."""
+        """Return the rows at `indices`, which ascend."""
         if len(indices) and indices[-1] - indices[0] + 1 == len(indices):
             return self[indices[0] : indices[-1] + 1]
         starts = (self.start, *self.next_starts)

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from consumer.decoding.columns import decode
 from consumer.destinations.splunk import rows
 from consumer.destinations.splunk.config import SplunkConfig
+from consumer.formats.verbs import verb_of
 from tests.support.messages import WRITER_SCHEMAS, event, message
 
 ADD_ON = Path(__file__).parents[2] / "deploy/splunk/TA-jira-audit-relay"
@@ -188,6 +191,46 @@ def change_of(summary, category="x"):
 def test_the_verb_that_comes_last_decides(summary, category, verb, action):
     found = change_of(summary, category)
     assert (found["jira_verb"], found["action"]) == (verb, action)
+
+
+WORDS = (
+    *(
+        "User",
+        "group",
+        "scheme",
+        "permission",
+        "to",
+        "with",
+        "from",
+        "on",
+        "added",
+        "copied",
+        "removed",
+        "assigned",
+        "unassigned",
+    ),
+    *(
+        "created",
+        "deleted",
+        "revoked",
+        "enabled",
+        "turned",
+        "off",
+        "search",
+        "performed",
+        "exported",
+        "changed",
+        "moved",
+        "archived",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join))
+@settings(deadline=None, max_examples=300)
+def test_the_verb_is_the_one_of_the_relays_own_formats(summary):
+    """An analyst sees one verb for a record in Splunk and in a destination that the relay writes ECS for."""
+    assert change_of(summary)["jira_verb"] == verb_of(summary)
 
 
 def test_each_row_of_the_lookup_gives_an_action_of_the_model():

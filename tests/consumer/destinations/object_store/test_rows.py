@@ -1,7 +1,10 @@
 """Rows become Parquet that other libraries read back, field by field."""
 
+import gc
 import io
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -160,3 +163,21 @@ def test_column_rows_divide_and_join_as_encoded_rows_do():
     assert len(join_rows([whole[:0], EncodedRows()], b"\n")) == 0
     assert join_rows([EncodedRows.of([b"a"], b","), EncodedRows.of([b"b"], b",")], b",").size == 3
     assert isinstance(join_rows([EncodedRows(), whole], b""), ColumnRows)
+
+
+def test_a_few_rows_do_not_keep_the_frame_they_came_from():
+    """Rows of a quiet partition wait for minutes, while those of busy ones come and go; a copy has equal rows."""
+    one = frame([event(number, summary=1_000 * "x", associatedItems=[]) for number in range(1_000)])
+
+    def held():
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def a_few():
+        return rows.encode_rows(one.with_columns(pl.col("summary") + "y"))[10:20]
+
+    kept = [a_few() for _ in range(20)]
+    before = held()
+    kept += [a_few() for _ in range(200)]
+    assert held() - before < 60_000_000  # their frames have 200 MB
+    assert list(kept[0]) == list(rows.encode_rows(one.with_columns(pl.col("summary") + "y")))[10:20]

@@ -144,5 +144,5 @@ class ANodeThatForgets(RuleBasedStateMachine):
         assert {name for name, end in self.ends.ended.items() if end == "indexed"} <= self.indexed
 
 
-ANodeThatForgets.TestCase.settings = settings(max_examples=300, stateful_step_count=25)
+ANodeThatForgets.TestCase.settings = settings(max_examples=80, stateful_step_count=25)
 test_a_node_that_forgets = ANodeThatForgets.TestCase

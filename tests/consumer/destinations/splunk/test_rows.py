@@ -111,3 +111,12 @@ def test_a_body_is_compressed_and_equal_on_every_try():
     assert body == rows.encode_body(many, FRAMING)
     assert gzip.decompress(body) == b"\n".join(many)
     assert len(list(parse_events(gzip.decompress(body)))) == 20
+
+
+def test_a_row_has_room_for_its_envelope():
+    """An event that just fits into a body by itself does not fit with its envelope."""
+    small = rows.body_format(50_000)
+    for size in range(49_000, 50_100, 100):
+        (row,) = encoded([event(1, description="x" * size)], small, index="jira")
+        assert len(row) <= small.max_row_bytes
+        assert json.loads(row)["index"] == "jira"
