@@ -1,28 +1,28 @@
 """Decides whether a record has been published before. Pure.
 
-For nearly every record its id answers that. But a site that was restored from a backup, or whose data was copied over, gives
-the ids of published records to new ones, and a faulty one shows different records with one id. Then a known id is no proof,
-and taking it for one would lose records in silence.
+For nearly every record its id answers that. But a site that was restored from a backup, or whose data was copied over, reuses
+the ids of published records for new ones, and a faulty site shows different records with one id. Then a known id is no proof,
+and a record left out for it would be lost in silence.
 
-The ledger knows ids by the day of `created`, and the checkpoint the newest published event. For a record whose id is known:
+The ledger knows ids by the day of `created`, and the checkpoint the newest published event. A record whose id is known is:
 
-1. Another published record has the id, for certain, if this one is newer than every published event, or if the ledger of
-   its own day lacks the id while that of another day holds it. A record's time never changes, so it is another record.
+1. Another record, for certain, in three cases. It is published.
+   a. It is newer than every published event.
+   b. The ledger of its own day lacks the id, and that of another day holds it: the time of a record never changes.
+   c. The ids of its day are known to be reused, and it has no time key there. A record of case a shows the reuse. From then on
+      the ledger of that day has a time key, made of `created` and id, for each event after the newest one so far
+      (`reused_after`). So a record after that one without a time key is another one, however late it becomes visible.
    This holds after a crash, in re-reads and in backfill: ledger and newest event are committed with the events.
-   The first such record that is newer than every published event shows that ids are given again. From then on the ledger
-   of its day has a time key, of `created` and id, for each event after the newest one so far (`reused_after`). So a record
-   after that one which lacks its time key is another record too, also where it becomes visible late.
-2. Otherwise it was published before, if the window shows one record with this id.
-3. If the window shows several such records, those that are in the ledger by their variant were published. One of the others
-   may have been published without a variant. With one left, it is that one. With more left, it is not known which, so
-   each becomes a dead letter: nothing is dropped, and no event is repeated.
+2. Otherwise the published record, if the window shows one record with this id.
+3. Undecided, if the window shows several such records. Those whose variant is in the ledger were published. One of the
+   others may have been published without a variant. If one is left, it is that one. If more are left, each becomes a dead
+   letter: nothing is dropped, and no event is repeated.
 
 A record of case 1 is published with a variant, a hash of its content: `organization/id` would name two records. The same
 record always gets the same variant, so the ledger can hold it.
 
-Not detected: a record that reuses the id of a record published on the same UTC day, and was created before the first one by
-which the relay noticed that ids are given again, unless one window shows both; and one that reuses an id whose ledger is no
-longer kept.
+Two reuses are not detected. One concerns the id of a record of the same UTC day, in a record created before the first one
+that showed the reuse; one window with both detects it. The other concerns an id whose ledger is no longer kept.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -72,7 +72,7 @@ class Identifier:
     _taken: dict[int, list[Event]] = field(default_factory=dict)
 
     def identify(self, event: Event) -> Identity:
-        if self._is_believed(event):
+        if self._may_be_published(event):
             return Identity.UNDECIDABLE if self._is_undecidable(event) else Identity.KNOWN
         taken = self._taken.get(event["id"], [])
         if not taken and not self.ledger.contains(event["id"]):
@@ -84,16 +84,16 @@ class Identifier:
     def take(self, event: Event) -> None:
         self._taken.setdefault(event["id"], []).append(event)
 
-    def _is_believed(self, event: Event) -> bool:
-        """Return whether the known id may be this record's."""
+    def _may_be_published(self, event: Event) -> bool:
+        """Return whether the published record with this id may be this one."""
         time = event_time(event)
-        return self.ledger.believes(time) and (self.newest is None or time <= self.newest)
+        return self.ledger.day_holds(time) and (self.newest is None or time <= self.newest)
 
     def _is_undecidable(self, event: Event) -> bool:
         rivals = self.same_id.get(event["id"])
         if rivals is None or self._has_variant(event):
             return False
-        return sum(self._is_believed(one) and not self._has_variant(one) for one in rivals) > 1
+        return sum(self._may_be_published(one) and not self._has_variant(one) for one in rivals) > 1
 
     def _has_variant(self, event: Event) -> bool:
         return self.ledger.contains(variant_key(content_hash(event)))
@@ -127,7 +127,7 @@ def newest_event(checkpoint: Checkpoint, ledger: Ledger) -> EventTime | None:
 def reuse_bounds(
     checkpoint: Checkpoint, ledger: Ledger, published: Iterable[Event]
 ) -> Mapping[str, EventTime]:
-    """Return, by day, the newest event before these, if one of them shows that ids of published records are given again.
+    """Return, by day, the newest event before these, if one of them shows that ids of published records are reused.
 
     No event of the ledger is after it, so each event after it can get a time key from now on. Its own day has the bound too:
     after midnight a late record of that day may still have one of its ids. On the days between, nothing was published.

@@ -2,7 +2,7 @@
 
 A ledger is a set of 64-bit keys. The key of an event is its id, which has 63 bits. An event whose id another published
 record has carries a variant, 63 bits of a hash of its content: it has the key of its id and, with the highest bit set, the
-key of its variant. Once a source has given ids again, ids alone are no proof: each later event of that day also has a
+key of its variant. Once a source has reused ids, ids alone are no proof: each later event of that day also has a
 time key, made of its id and `created`. The content is not in it, since the source may show a record with other names.
 """
 
@@ -77,8 +77,8 @@ class Ledger:
         """Return whether any kept day holds the id, or the key of a variant."""
         return any(event_id in day.ids for day in self._days.values())
 
-    def believes(self, time: EventTime) -> bool:
-        """Return whether the ledger of its day holds a record: by its id, or by its time key where ids were given again."""
+    def day_holds(self, time: EventTime) -> bool:
+        """Return whether the ledger of its day holds a record: by its id, or by its time key where ids were reused."""
         day = self._days.get(day_of(time.created), _EMPTY)
         return (time_key(time) if day.has_time_key(time) else time.id) in day.ids
 
@@ -104,7 +104,7 @@ class Ledger:
         """Return the days as they will be once these are published.
 
         An unreadable record has no day, so it is kept in the last day of the window it was `read` in: never before its own.
-        `reused_after`: of days on which ids are given again, unless that was known before; others without ledger are left out.
+        `reused_after`: of days on which ids are reused, unless that was known before; others without ledger are left out.
         """
         reused_after = reused_after or {}
         bounded = {

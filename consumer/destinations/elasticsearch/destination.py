@@ -12,9 +12,9 @@ from consumer.destinations.elasticsearch import rows
 from consumer.destinations.elasticsearch.client import NDJSON, ClusterClient
 from consumer.destinations.elasticsearch.config import NO_HISTORY, ElasticsearchConfig, Layout, history_routes
 from consumer.destinations.elasticsearch.conflicts import conflicting_rows, find_taken, with_taken_ids
-from consumer.destinations.elasticsearch.look import TargetLook, TargetName
 from consumer.destinations.elasticsearch.probe import probe_cluster
-from consumer.destinations.elasticsearch.response import ClusterResponse, Target, classify
+from consumer.destinations.elasticsearch.response import BulkContext, ClusterResponse, classify
+from consumer.destinations.elasticsearch.target_check import TargetCheck, TargetName
 from consumer.destinations.outcome import Outcome, Partial, Paused, Sent
 from consumer.formats.encoded_rows import EncodedRows
 from relay.timestamps import now_ms
@@ -53,14 +53,14 @@ class ElasticsearchDestination:
     def __init__(
         self,
         client: ClusterClient,
-        look: TargetLook,
+        target_check: TargetCheck,
         name: str,
         config: ElasticsearchConfig,
         targets: Targets,
         timeout_seconds: float,
     ) -> None:
         self._client = client
-        self._look = look
+        self._target_check = target_check
         self._name = name
         self._config = config
         self._targets = targets
@@ -93,25 +93,25 @@ class ElasticsearchDestination:
     async def send(self, body: Body) -> Outcome:
         outcome = await self._client.bounded(lambda: self._send(body))
         if isinstance(outcome, Paused):
-            self._look.forget()  # the operator changes something
+            self._target_check.forget()  # the operator changes something
         return outcome
 
     async def probe(self) -> Outcome:
         """Ask for product, targets and rights. Nothing is written or created."""
         return await self._client.bounded(
-            lambda: probe_cluster(self._client, self._look, self._name, self._targets.all)
+            lambda: probe_cluster(self._client, self._target_check, self._name, self._targets.all)
         )
 
     async def _send(self, body: Body) -> Outcome:
         target = self._targets.named(body.route)
-        problem = await self._look.make_ready(target)
+        problem = await self._target_check.make_ready(target)
         if problem is not None:
             return problem
         response = await self._bulk(target, body)
         if self._requires_stream and "[require_data_stream]" in response.unrecognized:
             self._requires_stream = False  # an older version, which has read nothing of the body
             response = await self._bulk(target, body)
-        outcome = classify(response, Target(self._name, target.name), body.rows, now_ms())
+        outcome = classify(response, BulkContext(self._name, target.name), body.rows, now_ms())
         return await self._with_taken_ids(outcome, response, target, body)
 
     async def _with_taken_ids(
@@ -145,8 +145,8 @@ async def open_elasticsearch(
     if config.history_index != NO_HISTORY:
         targets["history"] = Targets("monthly", config.history_index, history_routes(config))
     async with ClusterClient(name, config, request_timeout_seconds) as client:
-        look = TargetLook(client, name, time.monotonic)
+        target_check = TargetCheck(client, name, time.monotonic)
         yield {
-            flow: ElasticsearchDestination(client, look, name, config, each, request_timeout_seconds)
+            flow: ElasticsearchDestination(client, target_check, name, config, each, request_timeout_seconds)
             for flow, each in targets.items()
         }

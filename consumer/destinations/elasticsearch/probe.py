@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from consumer.destinations.elasticsearch.client import ClusterClient
-from consumer.destinations.elasticsearch.look import TargetLook, TargetName
-from consumer.destinations.elasticsearch.response import ClusterResponse, Target, is_transient
+from consumer.destinations.elasticsearch.response import BulkContext, ClusterResponse, is_transient
+from consumer.destinations.elasticsearch.target_check import TargetCheck, TargetName
 from consumer.destinations.outcome import Outcome, Paused, Sent
 
 MIN_ELASTICSEARCH = (7, 9)
@@ -15,12 +15,12 @@ MIN_ELASTICSEARCH = (7, 9)
 
 
 async def probe_cluster(
-    client: ClusterClient, look: TargetLook, name: str, targets: Sequence[TargetName]
+    client: ClusterClient, target_check: TargetCheck, name: str, targets: Sequence[TargetName]
 ) -> Outcome:
     """Ask for everything that can be known without writing a document. Raises what httpx raises."""
     root = await client.call("GET", "/")
     if root.status == 401 or is_transient(root.status) or 300 <= root.status < 400:
-        return Target(name, targets[0].name).problem(root.error(), root.status)
+        return BulkContext(name, targets[0].name).problem(root.error(), root.status)
     product = _product(root)
     if product is None and root.status == 200:
         return Paused(
@@ -30,7 +30,7 @@ async def probe_cluster(
     if product is not None and product[0] == "Elasticsearch" and product[1] < MIN_ELASTICSEARCH:
         return Paused(f"Elasticsearch {product[1][0]}.{product[1][1]} has no data streams. Use 7.9 or newer.")
     for target in targets:
-        problem = await look.problem(target)
+        problem = await target_check.problem(target)
         if problem is not None:
             return problem
     return await _missing_rights(client, name, targets) or Sent(

@@ -59,8 +59,8 @@ class ClusterResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The target of a request, for messages to the operator: the destination's name, and its data stream or indices."""
+class BulkContext:
+    """The context of a request, for messages to the operator: the destination's name, and its data stream or indices."""
 
     destination: str
     index: str
@@ -95,7 +95,7 @@ class Target:
                 )
 
 
-def classify(response: ClusterResponse, target: Target, rows: int, now_ms: int) -> Outcome:
+def classify(response: ClusterResponse, context: BulkContext, rows: int, now_ms: int) -> Outcome:
     """Return the outcome of an answer to a bulk request of `rows` documents. An unknown answer pauses.
 
     Source: Elasticsearch and OpenSearch, "Bulk API". Only an answer that names every document confirms that they are stored.
@@ -103,7 +103,7 @@ def classify(response: ClusterResponse, target: Target, rows: int, now_ms: int) 
     status, error = response.status, response.error() if response.status != 200 else BulkError()
     match status:
         case 200:
-            return _classify_items(response, target, rows)
+            return _classify_items(response, context, rows)
         case 413:
             return Split(response.describe(), status)
         case 400 if error.type in _BODY_FAULTS:
@@ -112,28 +112,28 @@ def classify(response: ClusterResponse, target: Target, rows: int, now_ms: int) 
             wait = retry_after_seconds(
                 response.headers.get("retry-after"), now_ms, maximum=MAX_RETRY_AFTER_SECONDS
             )
-            return target.problem(error, status, wait)
+            return context.problem(error, status, wait)
         case _ if 300 <= status < 400:
             return Paused(
                 f"The server redirects ({response.describe()}), and the relay does not follow with a credential. Set"
-                f" destinations.{target.destination}.endpoint to the new address, or check the proxy on the way.",
+                f" destinations.{context.destination}.endpoint to the new address, or check the proxy on the way.",
                 status,
             )
         case _:
-            return target.problem(error, status)
+            return context.problem(error, status)
 
 
 def classify_status(status: int) -> Outcome:
     """Return the outcome of an answer without content, for the runbook; of 200, one whose documents are all accepted."""
     if status == 200:
         return Sent()
-    return classify(ClusterResponse(status, {}), Target("NAME", "INDEX"), 0, 0)
+    return classify(ClusterResponse(status, {}), BulkContext("NAME", "INDEX"), 0, 0)
 
 
-def _classify_items(response: ClusterResponse, target: Target, rows: int) -> Outcome:
+def _classify_items(response: ClusterResponse, context: BulkContext, rows: int) -> Outcome:
     not_bulk = Paused(
         f"The server answers without naming documents ({response.describe()}), so it is not a cluster's bulk API. Check"
-        f" destinations.{target.destination}.endpoint, and any proxy on the way.",
+        f" destinations.{context.destination}.endpoint, and any proxy on the way.",
         200,
     )
     try:
@@ -146,7 +146,7 @@ def _classify_items(response: ClusterResponse, target: Target, rows: int) -> Out
             return Retry(f"The answer names {len(items)} of {rows} documents.", 200)
         case {"items": list(items)}:
             try:
-                return judge(items, target.problem)
+                return judge(items, context.problem)
             except (LookupError, TypeError, ValueError, AttributeError):
                 return not_bulk
         case _:

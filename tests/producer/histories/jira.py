@@ -34,7 +34,7 @@ class FakeJira:
     """
 
     def __init__(self, now_ms, reuse_noticed=lambda _created: False):
-        """`reuse_noticed`: whether the relay knows of an instant that ids were given again before it, on the same day."""
+        """`reuse_noticed`: whether the relay knows of an instant that ids were reused before it, on the same day."""
         self.now_ms = now_ms
         self._reuse_noticed = reuse_noticed
         self.log = AuditLog()

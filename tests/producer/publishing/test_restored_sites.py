@@ -78,7 +78,7 @@ def test_late_records_of_a_second_restore_on_the_same_day_are_published():
 
 
 def test_late_records_after_midnight_are_published():
-    """The day after a restore has its own ledger, and a second restore gives ids of that day again."""
+    """The day after a restore has its own ledger, and a second restore reuses ids of that day."""
     state = restored_site()
     tuesday = MONDAY + DAY_MS
     for number in (3, 4):
@@ -162,7 +162,7 @@ class RestoredSite(RuleBasedStateMachine):
     @precondition(lambda self: self.reuse_is_known())
     @rule(late=st.integers(1, 3))
     def happen_unseen(self, late):
-        """Records become visible only after a newer one was published, on a day on which ids were given again."""
+        """Records become visible only after a newer one was published, on a day on which ids were reused."""
         for _ in range(late):
             self.now += 1
             self.hidden.append(record(self.next_id, self.now, f"record {len(self.ever)}"))
@@ -183,7 +183,7 @@ class RestoredSite(RuleBasedStateMachine):
 
     @rule(lost=st.integers(1, 5))
     def restore(self, lost):
-        """The last records are gone, and their ids are given again. The relay has read them before."""
+        """The last records are gone, and their ids are reused. The relay has read them before."""
         self.become_visible()
         self.poll(None, 0)
         del self.site[-lost:]

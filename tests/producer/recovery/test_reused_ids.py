@@ -97,8 +97,8 @@ def test_events_after_a_restore_are_known_by_their_time():
     add_missing_ids(found, LogTail(0, (FIRST, ordinary, reused)), EMPTY)
 
     assert found.days["acme"][TODAY] == ledger_of(FIRST, ordinary, reused, reused_after=FIRST.time)
-    assert Ledger("acme", found.days["acme"]).believes(ordinary.time)
-    assert not Ledger("acme", found.days["acme"]).believes(EventTime(SECOND.created - 1, 7))
+    assert Ledger("acme", found.days["acme"]).day_holds(ordinary.time)
+    assert not Ledger("acme", found.days["acme"]).day_holds(EventTime(SECOND.created - 1, 7))
 
 
 def test_a_time_key_whose_event_is_on_no_topic_shows_a_loss():
@@ -109,8 +109,8 @@ def test_a_time_key_whose_event_is_on_no_topic_shows_a_loss():
     assert find_lost_tails(found, LogTail(0, (FIRST, SECOND, lost)), EMPTY) == set()
     assert find_lost_tails(found, LogTail(0, (FIRST, SECOND)), EMPTY) == {"acme"}
     remove_lost_ids(found, {"acme"}, log_scan(FIRST, SECOND, reused_after=FIRST.time), log_scan())
-    assert not Ledger("acme", found.days["acme"]).believes(lost.time)
-    assert Ledger("acme", found.days["acme"]).believes(SECOND.time)
+    assert not Ledger("acme", found.days["acme"]).day_holds(lost.time)
+    assert Ledger("acme", found.days["acme"]).day_holds(SECOND.time)
 
 
 def test_a_lost_bound_is_restored_on_both_sides_of_midnight():

@@ -5,10 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.destinations.elasticsearch.response import ClusterResponse, Target, classify, classify_status
+from consumer.destinations.elasticsearch.response import (
+    BulkContext,
+    ClusterResponse,
+    classify,
+    classify_status,
+)
 from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
 
-TARGET = Target("soc", "logs-x")
+TARGET = BulkContext("soc", "logs-x")
 STATUSES = {
     Sent: (200,),
     Retry: (408, 425, 429, 500, 502, 503, 504, 599),

@@ -1,4 +1,4 @@
-"""Looks at a target before the first document: a request or two, whose answer holds for some minutes."""
+"""Checks a target before the first document: a request or two, whose answer holds for some minutes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 from consumer.destinations.elasticsearch.client import ClusterClient
 from consumer.destinations.elasticsearch.config import Layout
-from consumer.destinations.elasticsearch.response import ClusterResponse, Target, is_transient
+from consumer.destinations.elasticsearch.response import BulkContext, ClusterResponse, is_transient
 from consumer.destinations.elasticsearch.target import Found, find_months, find_stream, lacks_template
 from consumer.destinations.outcome import Paused, Retry
 
-LOOK_SECONDS = 300.0
-"""How long a look holds. An object that takes the name later is seen then."""
+CHECK_SECONDS = 300.0
+"""How long the result of a check holds. An object that takes the name later is seen then."""
 
 Problem = Paused | Retry | None
 
@@ -30,7 +30,7 @@ class TargetName:
         return self.name if self.layout == "data-stream" else f"{self.name}-*"
 
 
-class TargetLook:
+class TargetCheck:
     """Remembers until when each target is known to be right. `clock` returns seconds."""
 
     def __init__(self, client: ClusterClient, destination: str, clock: Callable[[], float]) -> None:
@@ -41,7 +41,7 @@ class TargetLook:
         self._lock = asyncio.Lock()
 
     def forget(self) -> None:
-        """Look again before the next body."""
+        """Check again before the next body."""
         self._right_until.clear()
 
     async def make_ready(self, target: TargetName) -> Problem:
@@ -52,20 +52,20 @@ class TargetLook:
         async with self._lock:
             if self._clock() < self._right_until.get(target, 0.0):
                 return None
-            problem = await self._look(target, self._create_stream)
+            problem = await self._check(target, self._create_stream)
             if problem is None:
-                self._right_until[target] = self._clock() + LOOK_SECONDS
+                self._right_until[target] = self._clock() + CHECK_SECONDS
             return problem
 
     async def problem(self, target: TargetName) -> Problem:
         """Return the same without creating anything."""
-        return await self._look(target, self._find_template)
+        return await self._check(target, self._find_template)
 
-    async def _look(
+    async def _check(
         self, target: TargetName, if_absent: Callable[[TargetName], Awaitable[Problem]]
     ) -> Problem:
         if target.layout == "monthly":
-            return await self._look_at_months(target)
+            return await self._check_months(target)
         response = await self._client.call("GET", f"/_resolve/index/{target.name}")
         if _is_no_answer(response):
             return self._failed(response, target)
@@ -94,7 +94,7 @@ class TargetLook:
             )
         return self._failed(response, target)
 
-    async def _look_at_months(self, target: TargetName) -> Problem:
+    async def _check_months(self, target: TargetName) -> Problem:
         response = await self._client.call("GET", f"/_resolve/index/{target.name}-*")
         if _is_no_answer(response):
             return self._failed(response, target)
@@ -116,7 +116,7 @@ class TargetLook:
         )
 
     def _failed(self, response: ClusterResponse, target: TargetName) -> Problem:
-        return Target(self._destination, target.name).problem(response.error(), response.status)
+        return BulkContext(self._destination, target.name).problem(response.error(), response.status)
 
     def _taken(self, found: Found, name: str, wanted: str) -> Paused:
         return Paused(
