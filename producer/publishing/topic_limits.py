@@ -78,6 +78,9 @@ class TopicLimitsWatcher:
 
     def update(self, facts: TopicFacts) -> None:
         """Take over what Kafka reports. A limit that its refusals have shown holds until an operator changes a limit."""
+        if not self._facts.topics:  # The first look finds limits; nobody has changed them.
+            self._facts = facts
+            self.current = self._limits({})
         before, self._facts = self._limits({}), facts
         if self._limits({}) != before:
             self._shown_bytes = {}

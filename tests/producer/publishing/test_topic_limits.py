@@ -1,6 +1,7 @@
 import asyncio
 
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.topic_limits import TopicLimitsWatcher
@@ -25,7 +26,9 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(kafka,
     there, topics = connection_to(kafka, prefix, shards=1), Topics(prefix)
     await create_missing_topics(there)
     known = TopicLimitsWatcher(there, TopicLimits(), check_seconds=0.2)
-    known.update(await read_topic_facts(there))
+    with capture_logs() as lines:
+        known.update(await read_topic_facts(there))
+    assert lines == []
     watching = asyncio.create_task(known.watch())
     async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), there) as store:
         publisher = await ShardLoader(
@@ -33,9 +36,11 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(kafka,
         ).load(0)
         await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
         await alter_topic(there, topics.events, max_message_bytes="100000")
-        async with asyncio.timeout(20):
-            while known.current.max_event_bytes > 100_000:
-                await asyncio.sleep(0.05)
+        with capture_logs() as lines:
+            async with asyncio.timeout(20):
+                while known.current.max_event_bytes > 100_000:
+                    await asyncio.sleep(0.05)
+        assert [line["event"] for line in lines] == ["Topic limits changed."]
         large = {"id": 1, "created": "2026-09-21T14:13:20.000+0000", "summary": "x" * 200_000}
         pending = PendingRecords(
             [to_event(large, "acme")], [], TimeRange(NOW - 10_000, NOW + 1), 900_000, None, restore_json
