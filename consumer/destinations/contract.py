@@ -15,6 +15,7 @@ from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.privacy import Rule
 
 Flow = Literal["live", "history"]
+"""The flows that a destination has a target for. The flow of older events, a `PipelineFlow`, has the target of history."""
 
 
 class DestinationConfig(Protocol):

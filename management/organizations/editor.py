@@ -97,21 +97,21 @@ class _FencedEdit:
     async def attempt(self, partition: int) -> Organization | None:
         """Edit the organization in one transaction.
 
-        1. Opening the publisher fences every other editor of this partition.
+        1. Opening the producer fences every other editor of this partition.
         2. A transaction that an older editor left open hides later records, so it is ended before the table is read.
         3. The edit sees the last committed state, and commits only if no other editor has fenced this one since.
         """
         topics = Topics(self.connection.kafka.topic_prefix)
-        publisher = await TransactionalProducer.open(self.connection, f"{topics.organizations}.{partition}")
+        producer = await TransactionalProducer.open(self.connection, f"{topics.organizations}.{partition}")
         try:
-            await publisher.end_hanging([TopicPartition(topics.organizations, partition)])
+            await producer.end_hanging([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])
             before = self._decode(table.get(self.name.encode()))
             _refuse_stale(self.name, before, self.revision)
             after = _with_revision(before, self.change(before), self.now_ms)
-            await publisher.publish(self._records(topics, partition, before, after))
+            await producer.publish(self._records(topics, partition, before, after))
         finally:
-            await publisher.discard()
+            await producer.discard()
         return after
 
     def _decode(self, record: Record | None) -> Organization | None:

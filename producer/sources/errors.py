@@ -1,4 +1,7 @@
-"""Why an API gives no records: each cause, the action it asks for, and the operator's message."""
+"""Why an API gives no records: each cause, the action it asks for, and the operator's message.
+
+The meaning and the first command of each kind, for the runbook, are in `management/runbook/explanations.py`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

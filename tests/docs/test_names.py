@@ -1,0 +1,35 @@
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("relay", "producer", "consumer", "management", "cli")
+
+
+def modules():
+    return [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+
+
+def defined_twice(found):
+    return {name: places for name, places in found.items() if len(places) > 1}
+
+
+def test_a_type_name_has_one_definition():
+    """No two files of the program define a public class of one name, so a name has one meaning."""
+    found = defaultdict(set)
+    for path in modules():
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].add(str(path.relative_to(ROOT)))
+
+    assert len(found) > 300
+    assert defined_twice(found) == {}
+
+
+def test_two_files_of_a_folder_differ_by_more_than_an_s():
+    """A singular beside its plural is a guess for each reader."""
+    found = defaultdict(set)
+    for path in modules():
+        found[str(path.with_suffix("").relative_to(ROOT)).removesuffix("s")].add(path.name)
+
+    assert defined_twice(found) == {}
