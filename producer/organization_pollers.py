@@ -37,7 +37,7 @@ class PollerFactory:
         )
         self._sources = sources
         self._status_writer = status_writer
-        self._status_history = status_cache
+        self._status_cache = status_cache
         self._metrics = metrics
 
     async def poll(self, organization: Organization, publisher: ShardPublisher) -> None:
@@ -59,7 +59,7 @@ class PollerFactory:
     ) -> OrganizationStatusReporter:
         interval = organization.interval_seconds or self._settings.interval_seconds
         key = status_key(organization.name)
-        previous = self._status_writer.last_put(key) or await self._status_history.latest(key)
+        previous = self._status_writer.last_put(key) or await self._status_cache.latest(key)
         return OrganizationStatusReporter(
             organization,
             self._status_writer,
