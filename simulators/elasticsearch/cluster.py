@@ -5,7 +5,6 @@ import json
 import ssl
 import zlib
 from collections import deque
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ from simulators.elasticsearch.bulk import BulkRules
 from simulators.elasticsearch.objects import ClusterError, Objects
 from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
+from simulators.server import LoopbackServer
 
 _PARAMETERS = {"filter_path", "pipeline", "timeout", "require_data_stream", "ignore_unavailable"}
 
@@ -52,26 +52,18 @@ class SimulatedCluster:
         self._opensearch = opensearch
         self._version = version
         self._faults = FaultScript()
-        self._tls = tls
-        self._port = 0
-        self._stack = AsyncExitStack()
+        self._server = LoopbackServer(self._handle, tls=tls)
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=0)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=0.1)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls).start()
-        self._port = runner.addresses[0][1]
+        await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        await self._server.stop()
 
     @property
     def endpoint(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
+        return self._server.url
 
     def stored(self, prefix: str) -> list[dict[str, Any]]:
         """Return the documents that names with this beginning took, in the order of their arrival, each with its `_id`."""

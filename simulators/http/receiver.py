@@ -5,7 +5,6 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
 from simulators.http.bodies import BadBodyError, identifier, parse_events
 from simulators.http.signature import is_signed
+from simulators.server import LoopbackServer
 
 MAX_BODY_BYTES = 10_000_000
 
@@ -55,26 +55,18 @@ class HttpReceiver:
         self._stored: dict[str, list[dict[str, Any]]] = {}
         self._poisons: set[str] = set()
         self._faults = FaultScript()
-        self._tls = tls
-        self._port = 0
-        self._stack = AsyncExitStack()
+        self._server = LoopbackServer(self._handle, tls=tls)
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=0)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=0.1)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls).start()
-        self._port = runner.addresses[0][1]
+        await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        await self._server.stop()
 
     def url(self, path: str) -> str:
         """Return the URL of a path; each path stores rows of its own."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}/{path}"
+        return f"{self._server.url}/{path}"
 
     def stored(self, path: str) -> list[dict[str, Any]]:
         """Return the rows that a path stored, in the order of their arrival, repeats included."""

@@ -29,7 +29,7 @@ class JiraWorld:
         self.gateway_url = ""
         self._seed = seed
         self._clock = clock or (lambda: time.time_ns() // 1_000_000)
-        self._gateway = LoopbackServer(self._serve_gateway)
+        self._gateway = LoopbackServer(self._serve_gateway, cancels=True)
 
     async def __aenter__(self) -> Self:
         self.gateway_url = await self._gateway.start()
@@ -51,7 +51,7 @@ class JiraWorld:
         async def serve_site(request: web.Request) -> web.StreamResponse:
             return await serve(site, request, request.path, gateway=False)
 
-        site.server = LoopbackServer(serve_site)
+        site.server = LoopbackServer(serve_site, cancels=True)
         site.gateway_root = self.gateway_url
         self.sites[name] = site
         await site.start()

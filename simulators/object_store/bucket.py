@@ -3,7 +3,6 @@
 import re
 from collections import deque
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote, urlsplit
@@ -13,6 +12,7 @@ from aiohttp import web
 
 from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
+from simulators.server import LoopbackServer
 
 PAGE = 1_000
 
@@ -57,27 +57,20 @@ class Bucket:
         """Method and key of each request."""
         self._dialect = dialect
         self._faults = FaultScript()
-        self._port = 0
-        self._stack = AsyncExitStack()
+        self._server = LoopbackServer(self._handle)
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=0)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self._port = runner.addresses[0][1]
+        await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        await self._server.stop()
 
     @property
     def endpoint(self) -> str:
         """The URL of the service."""
         account = f"/{self._dialect.account}" if self._dialect.account else ""
-        return f"http://127.0.0.1:{self._port}{account}"
+        return f"{self._server.url}{account}"
 
     def fault(
         self,

@@ -6,7 +6,6 @@ import uuid
 import zlib
 from collections import deque
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
+from simulators.server import LoopbackServer
 from simulators.splunk import answers
 from simulators.splunk.answers import HecError
 from simulators.splunk.channels import Channels
@@ -80,25 +80,18 @@ class HecCollector:
         self._stored: dict[str, list[Event]] = {}
         self._poisons: set[str] = set()
         self._faults = FaultScript()
-        self._port = 0
-        self._stack = AsyncExitStack()
+        self._server = LoopbackServer(self._handle, tls=self.tls)
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=0)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=0.1)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self.tls, reuse_address=True).start()
-        self._port = runner.addresses[0][1]
+        await self._server.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
+        await self._server.stop()
 
     @property
     def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._port}"
+        return self._server.url
 
     def stored(self, index: str) -> list[Event]:
         """Return the events that an index has, in the order of their arrival, repeats included."""
