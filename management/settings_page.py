@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
-from consumer.config import DestinationSettings
 from management.settings import Settings
 from relay.config.names import accepts_file, models_by_kind, variable
 
@@ -49,10 +48,16 @@ def _render_sections() -> Iterator[str]:
 
 
 def _render_section(title: str, name: tuple[str, ...], model: Any) -> str:
-    fields = sorted(model.model_fields.items(), key=lambda each: each[0] in DestinationSettings.model_fields)
+    fields = sorted(model.model_fields.items(), key=lambda each: _generation(model, each[0]))
     rows = "".join(_render_row((*name, setting), field) for setting, field in fields)
     head = "| setting | variable | default | what it does | example |\n|---|---|---|---|---|\n"
     return f"\n## {title}\n\n{model.__doc__}\n\n{head}{rows}"
+
+
+def _generation(model: Any, setting: str) -> int:
+    """Return how far from `model` the setting is declared: a kind's own settings come first, then those that others share."""
+    declared = (setting in getattr(each, "__annotations__", {}) for each in model.__mro__)
+    return list(declared).index(True)
 
 
 def _render_row(name: tuple[str, ...], field: FieldInfo) -> str:

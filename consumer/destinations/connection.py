@@ -5,30 +5,16 @@ import contextlib
 import http.cookiejar
 import ssl
 from importlib.metadata import version
-from pathlib import Path
-from typing import Protocol
 
 import httpx
 
+from consumer.destinations.certificate_settings import CertificateSettings
 from relay.errors import RelayError, describe
 from relay.http import create_tls_context, open_transport
 
 CONNECT_SECONDS = 10.0
 BODY_SECONDS = 5.0
 """How long the body of an answer may take after its status."""
-
-
-class CertificateSettings(Protocol):
-    """The settings that name files of certificates, PEM each; None: not set."""
-
-    @property
-    def ca_file(self) -> Path | None: ...
-
-    @property
-    def certificate_file(self) -> Path | None: ...
-
-    @property
-    def key_file(self) -> Path | None: ...
 
 
 def tls_context(name: str, config: CertificateSettings) -> ssl.SSLContext:

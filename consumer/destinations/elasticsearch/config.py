@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from consumer.config import DestinationSettings
+from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
 from relay.config.base import Count, DirectoryPath, OrganizationName, OriginUrl
 
@@ -33,7 +34,7 @@ def _index_name(name: str) -> str:
 IndexName = Annotated[str, AfterValidator(_index_name)]
 
 
-class ElasticsearchConfig(DestinationSettings):
+class ElasticsearchConfig(CertificateSettings, DestinationSettings):
     """A cluster of Elasticsearch or OpenSearch, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["elasticsearch"] = Field(
@@ -112,28 +113,6 @@ class ElasticsearchConfig(DestinationSettings):
         default=5_000, ge=1, le=10_000, description="Most events in a request.", examples=[1_000]
     )
     max_requests: Count = Field(default=4, ge=1, le=64, description="Most requests at a time.", examples=[2])
-    ca_file: DirectoryPath | None = Field(
-        default=None,
-        description="CA certificates (PEM) to verify the cluster. Not set: the system's.",
-        examples=["/etc/relay/elastic-ca.pem"],
-    )
-    certificate_file: DirectoryPath | None = Field(
-        default=None,
-        description="Client certificate (PEM), if the cluster requires one. It is read again after a failed connection, a 401 or a "
-        "403.",
-        examples=["/etc/relay/client.pem"],
-    )
-    key_file: DirectoryPath | None = Field(
-        default=None,
-        description="Private key (PEM) of `certificate_file`.",
-        examples=["/etc/relay/client.key"],
-    )
-
-    @model_validator(mode="after")
-    def _check_certificate(self) -> Self:
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("A destination has certificate_file without key_file, or the reverse: set both")
-        return self
 
     @model_validator(mode="after")
     def _check_targets(self) -> Self:

@@ -2,11 +2,12 @@
 
 import hashlib
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from consumer.config import DestinationSettings
+from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
 from relay.config.base import Count, DirectoryPath
 from relay.config.validators import parse_url
@@ -35,7 +36,7 @@ def _receiver_url(url: SecretStr) -> SecretStr:
 ReceiverUrl = Annotated[SecretStr, AfterValidator(_receiver_url)]
 
 
-class HttpConfig(DestinationSettings):
+class HttpConfig(CertificateSettings, DestinationSettings):
     """A server that takes events by POST, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["http"] = Field(
@@ -107,28 +108,6 @@ class HttpConfig(DestinationSettings):
         description="File with further such secrets, one a line. It is read again after a 401 or 403.",
         examples=["/run/secrets/collector-signing"],
     )
-    ca_file: DirectoryPath | None = Field(
-        default=None,
-        description="CA certificates (PEM) to verify the receiver. Not set: the system's.",
-        examples=["/etc/relay/ca.pem"],
-    )
-    certificate_file: DirectoryPath | None = Field(
-        default=None,
-        description="Client certificate (PEM), if the receiver requires one. It is read again after a failed connection, a 401 or "
-        "a 403.",
-        examples=["/etc/relay/client.pem"],
-    )
-    key_file: DirectoryPath | None = Field(
-        default=None,
-        description="Private key (PEM) of `certificate_file`.",
-        examples=["/etc/relay/client.key"],
-    )
-
-    @model_validator(mode="after")
-    def _check_certificate(self) -> Self:
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("A destination has certificate_file without key_file, or the reverse: set both")
-        return self
 
 
 def identity(config: HttpConfig) -> dict[Flow, dict[str, str]]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from consumer.config import DestinationSettings
+from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
 from relay.config.base import Count, DirectoryPath, OrganizationName, OriginUrl, Seconds
 
@@ -33,7 +34,7 @@ IndexName = Annotated[str, AfterValidator(_index)]
 Metadata = Annotated[str, AfterValidator(_metadata)]
 
 
-class SplunkConfig(DestinationSettings):
+class SplunkConfig(CertificateSettings, DestinationSettings):
     """An HTTP Event Collector of Splunk, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["splunk"] = Field(
@@ -104,22 +105,6 @@ class SplunkConfig(DestinationSettings):
     max_requests: Count = Field(
         default=4, ge=1, le=64, description="Most requests at a time for each index.", examples=[16]
     )
-    ca_file: DirectoryPath | None = Field(
-        default=None,
-        description="CA certificates (PEM) to verify the collector. Not set: the system's.",
-        examples=["/etc/relay/ca.pem"],
-    )
-    certificate_file: DirectoryPath | None = Field(
-        default=None,
-        description="Client certificate (PEM), if the collector requires one. It is read again after a failed connection, a 401 or "
-        "a 403.",
-        examples=["/etc/relay/client.pem"],
-    )
-    key_file: DirectoryPath | None = Field(
-        default=None,
-        description="Private key (PEM) of `certificate_file`.",
-        examples=["/etc/relay/client.key"],
-    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -127,8 +112,6 @@ class SplunkConfig(DestinationSettings):
             raise ValueError(
                 "A destination of the kind splunk has neither token nor token_file: set one of them"
             )
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("A destination has certificate_file without key_file, or the reverse: set both")
         if self.history_index is None and self.history_by_organization:
             raise ValueError("A destination has history_by_organization without history_index: set both")
         missing = self.by_organization.keys() - self.history_by_organization.keys()
