@@ -173,10 +173,10 @@ class Destination(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DestinationKind(Generic[C]):
-    """One line of the table of destinations."""
+    """One line of the catalogue of destinations."""
 
     config: type[C]
-    """The settings: a pydantic model whose `kind` is `Literal["<the key of the table>"]`."""
+    """The settings: a pydantic model whose `kind` is `Literal["<the key of the catalogue>"]`."""
     open: Callable[[str, C, float], AbstractAsyncContextManager[Mapping[Flow, Destination]]]
     """Open the flows: the operator's name for it, its settings, the request timeout in seconds.
 

@@ -205,7 +205,7 @@ class InputRules:
 
 @dataclass(frozen=True, slots=True)
 class SourceKind(Generic[Config_contra]):
-    """One line of the table of sources."""
+    """One line of the catalogue of sources."""
 
     open: Callable[[SourceSetup[Config_contra]], AbstractAsyncContextManager[SourceFactory]]
     """Open the source's connections for as long as the process polls."""

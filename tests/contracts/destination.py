@@ -1,6 +1,6 @@
 """The contract suite of destinations: each function proves one claim about a kind, against its simulator.
 
-`test_destinations.py` runs all of them for each kind of the table.
+`test_destinations.py` runs all of them for each kind of the catalogue.
 """
 
 from tests.contracts import destination_delivery, destination_requests

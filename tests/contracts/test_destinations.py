@@ -103,7 +103,7 @@ def test_every_kind_has_a_page(name):
 
 @pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
 def test_the_settings_of_a_kind_are_complete(name, kinds):
-    """The kind is the key of the table, each setting has a sentence and an example, and the examples are valid settings."""
+    """The kind is the key of the catalogue, each setting has a sentence and an example, and the examples are valid settings."""
     model = kinds[name].config
     assert get_args(model.model_fields["kind"].annotation) == (name,)
     examples = {}
@@ -135,12 +135,12 @@ def mentions(tree, kind):
 
 def test_generic_code_names_no_kind():
     """A destination is one folder and one line: no other file of consumer, management or command line names a kind."""
-    table = Path("consumer/destinations/catalogue.py")
+    catalogue = Path("consumer/destinations/catalogue.py")
     for room in ("consumer", "management", "cli"):
         for path in (ROOT / room).rglob("*.py"):
             part = path.relative_to(ROOT)
             in_a_kind = part.parts[:2] == ("consumer", "destinations") and len(part.parts) > 3
-            if in_a_kind or part == table or part.name == "settings_page.py":
+            if in_a_kind or part == catalogue or part.name == "settings_page.py":
                 continue
             tree = ast.parse(path.read_text("utf-8"))
             assert [line for kind in DESTINATIONS for line in mentions(tree, kind)] == [], part

@@ -124,12 +124,12 @@ def mentions(tree, name):
 
 def test_generic_code_names_no_source():
     """A source is one folder and one line: no other file of producer, management, command line or sandbox names one."""
-    table = Path("producer/sources/catalogue.py")
+    catalogue = Path("producer/sources/catalogue.py")
     for room in ("producer", "management", "cli", "sandbox", "relay"):
         for path in (ROOT / room).rglob("*.py"):
             part = path.relative_to(ROOT)
             in_a_source = part.parts[:2] == ("producer", "sources") and len(part.parts) > 3
-            if not in_a_source and part != table:
+            if not in_a_source and part != catalogue:
                 tree = ast.parse(path.read_text("utf-8"))
                 assert [line for name in SOURCES for line in mentions(tree, name)] == [], part
 

@@ -68,7 +68,7 @@ def setup(world):
 
 
 class OpenedWorld:
-    """A world with its source, opened by the table as the producer opens it."""
+    """A world with its source, opened by the catalogue as the producer opens it."""
 
     def __init__(self, world, setup, factory, connection_test: ConnectionTest, input_rules: InputRules):
         self.world = world
