@@ -27,7 +27,7 @@ async def test_a_closed_shard_reports_its_organizations_and_opens_by_itself():
 
 
 async def test_an_open_shard_closes_when_a_setting_would_cost_data():
-    """Whoever asked for the look that found it."""
+    """Any look may have found the setting."""
     reasons, timing = [], ShardTiming(open_check_seconds=0.01)
     async with open_shard_harness(
         timing=timing, closed_reason=lambda: reasons[0] if reasons else None
