@@ -29,6 +29,11 @@ class StoredObject:
     rows: pl.DataFrame
 
     @property
+    def first(self) -> int:
+        """Offset of the first row."""
+        return int(self.rows[OFFSET][0])
+
+    @property
     def last(self) -> int:
         """Offset of the last row."""
         return int(self.rows[OFFSET][-1])
@@ -109,6 +114,11 @@ def _origin(found: tuple[str | None, ...]) -> str:
     if topic is None:
         return "no topic of the relay"
     return f"{topic}, partition {partition}, offset {first}, layout {layout}"
+
+
+def missing_rows(stored: StoredObject, events: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that the object does not hold, in their order."""
+    return events.filter(~pl.col(OFFSET).is_in(stored.rows[OFFSET].implode()))
 
 
 def check_same_log(stored: StoredObject, events: pl.DataFrame) -> None:
