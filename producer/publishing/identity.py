@@ -9,20 +9,22 @@ The ledger knows ids by the day of `created`, and the checkpoint the newest publ
 1. Another record, for certain, in three cases. It is published.
    a. It is newer than every published event.
    b. The ledger of its own day lacks the id, and that of another day holds it: the time of a record never changes.
-   c. The ids of its day are known to be reused, and it has no time key there. A record of case a shows the reuse. From then on
-      the ledger of that day has a time key, made of `created` and id, for each event after the newest one so far
+   c. The ids of its day are known to be reused, and it has no time key there. A record with a variant shows the reuse. From
+      then on the ledger of that day has a time key, made of `created` and id, for each event after the newest one so far
       (`reused_after`). So a record after that one without a time key is another one, however late it becomes visible.
    This holds after a crash, in re-reads and in backfill: ledger and newest event are committed with the events.
 2. Otherwise the published record, if the window shows one record with this id.
-3. Undecided, if the window shows several such records. Those whose variant is in the ledger were published. One of the
-   others may have been published without a variant. If one is left, it is that one. If more are left, each becomes a dead
-   letter: nothing is dropped, and no event is repeated.
+3. Undecided, if the window shows several such records that one key proves: the id in the ledger of their day, or their time
+   key. Those whose variant is in the ledger were published. One of the others may have been published without a variant. If
+   one is left, it is that one. If more are left, each becomes a dead letter: nothing is dropped, and no event is repeated.
+   A record of another day is no rival, nor is one with a time key of its own, even if its content has changed since.
 
 A record of case 1 is published with a variant, a hash of its content: `organization/id` would name two records. The same
 record always gets the same variant, so the ledger can hold it.
 
-Two reuses are not detected. One concerns the id of a record of the same UTC day, in a record created before the first one
-that showed the reuse; one window with both detects it. The other concerns an id whose ledger is no longer kept.
+Two reuses are not detected. One concerns the id of a record of the same UTC day, in a record created before the relay
+noticed the reuse; one window with both detects it, unless the other was created after that. The other concerns an id whose
+ledger is no longer kept.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -93,7 +95,12 @@ class Identifier:
         rivals = self.same_id.get(event["id"])
         if rivals is None or self._has_variant(event):
             return False
-        return sum(self._may_be_published(one) and not self._has_variant(one) for one in rivals) > 1
+        proof = self._proof(event)
+        same_proof = (one for one in rivals if self._proof(one) == proof and self._may_be_published(one))
+        return sum(not self._has_variant(one) for one in same_proof) > 1
+
+    def _proof(self, event: Event) -> tuple[str, int]:
+        return self.ledger.proof_of(event_time(event))
 
     def _has_variant(self, event: Event) -> bool:
         return self.ledger.contains(variant_key(content_hash(event)))
@@ -129,15 +136,12 @@ def reuse_bounds(
 ) -> Mapping[str, EventTime]:
     """Return, by day, the newest event before these, if one of them shows that ids of published records are reused.
 
-    No event of the ledger is after it, so each event after it can get a time key from now on. Its own day has the bound too:
-    after midnight a late record of that day may still have one of its ids. On the days between, nothing was published.
+    No event of the ledger is after it, so each event after it can get a time key from now on. A late event shows the reuse
+    too, though it is before the bound itself. The bound's own day has it as well: a late record of that day may still have
+    one of its ids. On the days between, nothing after the bound was published.
     """
     newest = newest_event(checkpoint, ledger) or EventTime(0, 0)
-    days = {
-        day_of(event["created"])
-        for event in published
-        if event["variant"] is not None and event_time(event) > newest
-    }
+    days = {day_of(event["created"]) for event in published if event["variant"] is not None}
     return dict.fromkeys(days | {day_of(newest.created)}, newest) if days else {}
 
 

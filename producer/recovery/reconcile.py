@@ -15,16 +15,16 @@ back to before it, and the days between are read again; the ledgers leave out th
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
 from producer.publishing.identity import newest_event
 from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
-from producer.state.checkpoint import Checkpoint, EventPosition, EventTime, rewind, with_reused_ids
-from producer.state.intervals import TimeRange, add_range, missing_ranges
-from producer.state.ledger import DayLedger, Ledger, is_day_kept
+from producer.recovery.rewind import reopen_backfill, rewind_to_day, rewind_to_survivors, surviving_position
+from producer.state.checkpoint import Checkpoint, EventPosition, EventTime, with_reused_ids
+from producer.state.ledger import DayLedger, Ledger, event_keys, is_day_kept
 from relay.timestamps import DAY_MS, day_of, day_start
 
 
@@ -91,8 +91,8 @@ def remove_lost_ids(
     """
     repairs = []
     for name in sorted(names):
-        checkpoint = _reopen_backfill(stored.checkpoints[name], backfill)
-        stored.checkpoints[name] = _rewind_to_survivors(checkpoint, live)
+        checkpoint = reopen_backfill(stored.checkpoints[name], backfill)
+        stored.checkpoints[name] = rewind_to_survivors(checkpoint, live)
         days = stored.days[name]
         for day, on_log in (*live.ids.get(name, {}).items(), *backfill.ids.get(name, {}).items()):
             days[day] = replace(days.get(day, DayLedger()), ids=days.get(day, DayLedger()).ids | on_log)
@@ -100,14 +100,14 @@ def remove_lost_ids(
             lost = _lost_ids(stored, name, day, live, backfill)
             if lost:
                 days[day] = replace(days[day], ids=days[day].ids - lost)
-                stored.checkpoints[name] = _rewind_to_day(stored.checkpoints[name], day)
+                stored.checkpoints[name] = rewind_to_day(stored.checkpoints[name], day)
             repairs.append(LedgerRepair(name, day, len(lost)))
         repairs.append(LedgerRepair(name, None))
         stored.checkpoints[name] = replace(
             stored.checkpoints[name],
             newest_event=_surviving_newest(stored, name, live, backfill),
-            last_event=_surviving_position(checkpoint.last_event, name, live),
-            last_backfill=_surviving_position(checkpoint.last_backfill, name, backfill),
+            last_event=surviving_position(checkpoint.last_event, name, live),
+            last_backfill=surviving_position(checkpoint.last_backfill, name, backfill),
         )
     return repairs
 
@@ -150,6 +150,7 @@ def add_missing_ids(stored: StoredProgress, live: LogTail, backfill: LogTail) ->
     checkpoint's last event.
     """
     events = [event for event in (*live.events, *backfill.events) if _belongs_to_ledger(event, stored)]
+    first = _with_all_events_in(stored, (*live.events, *backfill.events))
     changed = _add_reuse_bounds(stored, events)
     for event in events:
         day = event.day
@@ -163,7 +164,23 @@ def add_missing_ids(stored: StoredProgress, live: LogTail, backfill: LogTail) ->
             if event.variant is not None and checkpoint is not None:
                 stored.checkpoints[event.organization] = with_reused_ids(checkpoint, 1, event.timestamp)
     repairs = [LedgerRepair(organization, day) for organization, day in sorted(changed)]
-    return repairs + _update_last_positions(stored, live, backfill)
+    return repairs + _update_last_positions(stored, live, backfill, first)
+
+
+def _with_all_events_in(stored: StoredProgress, events: Iterable[LoggedEvent]) -> set[str]:
+    """Return the organizations that name no newest event, although these events are all they ever had.
+
+    Their first events were written, and the checkpoint was not: the cluster has no transactions, or Kafka lost it.
+    """
+    on_log: dict[tuple[str, str], BitMap64] = defaultdict(BitMap64)
+    for event in events:
+        on_log[event.organization, event.day].update(event.keys_in(stored.days[event.organization]))
+    return {
+        name
+        for name, checkpoint in stored.checkpoints.items()
+        if not (checkpoint.newest_event or checkpoint.last_event or checkpoint.last_backfill)
+        and all(day.ids.issubset(on_log[name, at]) for at, day in stored.days[name].items())
+    }
 
 
 def _belongs_to_ledger(event: LoggedEvent, stored: StoredProgress) -> bool:
@@ -174,7 +191,7 @@ def _belongs_to_ledger(event: LoggedEvent, stored: StoredProgress) -> bool:
 
 
 def _add_reuse_bounds(stored: StoredProgress, events: Iterable[LoggedEvent]) -> set[tuple[str, str]]:
-    """Note the bound where an event newer than the stored newest one has a variant: its ledger was lost with it.
+    """Note the bound where an event has a variant that no ledger holds: the bound was lost with the ledger.
 
     Return the changed days by organization; see `identity.reuse_bounds`. Each event after the bound is then in no ledger
     yet, and gets its time key with its other keys.
@@ -186,7 +203,10 @@ def _add_reuse_bounds(stored: StoredProgress, events: Iterable[LoggedEvent]) -> 
     }
     for event in events:
         days, bound = stored.days[event.organization], newest.get(event.organization)
-        if event.variant is None or bound is None or event.time <= bound:
+        if event.variant is None or bound is None:
+            continue
+        held = days.get(event.day, DayLedger()).ids
+        if event.time <= bound and all(key in held for key in event_keys(event.id, event.variant)):
             continue
         for name in {event.day, day_of(bound.created)} & {event.day, *days}:
             day = days.get(name, DayLedger())
@@ -196,9 +216,11 @@ def _add_reuse_bounds(stored: StoredProgress, events: Iterable[LoggedEvent]) -> 
     return changed
 
 
-def _update_last_positions(stored: StoredProgress, live: LogTail, backfill: LogTail) -> list[LedgerRepair]:
+def _update_last_positions(
+    stored: StoredProgress, live: LogTail, backfill: LogTail, first: Container[str]
+) -> list[LedgerRepair]:
     """Update the last events in the checkpoints: a later loss of them is then noticed, and the next completeness pair is
-    beyond them.
+    beyond them. `first`: organizations whose events are all in these tails, so that the newest of them is known.
     """
     last_live, last_backfill = (
         {event.organization: EventPosition(event.offset, event.id) for event in tail.events}
@@ -210,11 +232,12 @@ def _update_last_positions(stored: StoredProgress, live: LogTail, backfill: LogT
     repairs = []
     for name in sorted((last_live.keys() | last_backfill.keys()) & stored.checkpoints.keys()):
         checkpoint = stored.checkpoints[name]
+        before = EventTime(0, 0) if name in first else checkpoint.newest_event
         updated = replace(
             checkpoint,
             last_event=_latest(checkpoint.last_event, last_live.get(name)),
             last_backfill=_latest(checkpoint.last_backfill, last_backfill.get(name)),
-            newest_event=checkpoint.newest_event and max(checkpoint.newest_event, newest[name]),
+            newest_event=before and max(before, newest[name]),
         )
         if updated != checkpoint:
             stored.checkpoints[name] = updated
@@ -240,57 +263,3 @@ def _complete_since(day: str, live_since: int, live: LogTail | LogScan, backfill
     start = day_start(day)
     of_live = live.complete_since if start + DAY_MS > live_since else -math.inf
     return max(of_live, backfill.complete_since if start < live_since else -math.inf)
-
-
-def _is_lost(stored: EventPosition | None, whole: LogScan, last: EventPosition | None) -> bool:
-    """Return whether the event at a stored position is gone; one that retention deleted is not lost."""
-    return stored is not None and stored.offset >= whole.start and last != stored
-
-
-def _surviving_position(stored: EventPosition | None, name: str, whole: LogScan) -> EventPosition | None:
-    """Return the position of the last event on the topic; if retention has deleted all, the stored one."""
-    last = whole.last_position(name)
-    return stored if last is None and not _is_lost(stored, whole, last) else last
-
-
-def _reopen_backfill(checkpoint: Checkpoint, backfill: LogScan) -> Checkpoint:
-    """Open all history again if its last event is lost: the ledgers no longer say which days were lost with it."""
-    lost = _is_lost(checkpoint.last_backfill, backfill, backfill.last_position(checkpoint.organization))
-    return replace(checkpoint, backfilled=()) if lost else checkpoint
-
-
-def _rewind_to_survivors(checkpoint: Checkpoint, live: LogScan) -> Checkpoint:
-    """Set the cursors back if the last live event is lost: to the window end of the last pair that the topic still covers.
-
-    Events lost with it may belong to days whose ledgers are deleted already. So the ledgers are kept again from where
-    the topic shows everything that was published, and that time is read again. The same helps where the ledgers were
-    repaired before, by a transaction whose end was lost in turn together with its cursors.
-    """
-    last = live.last_position(checkpoint.organization)
-    if not _is_lost(checkpoint.last_event, live, last):
-        return checkpoint
-    start = max(math.ceil(live.complete_since), checkpoint.live_since)
-    end = 0 if last is None else last.offset + 1
-    surviving_end = max((pair.window_end for pair in checkpoint.pairs if pair.offset <= end), default=start)
-    rewound = rewind(checkpoint, max(start, surviving_end))
-    if start >= checkpoint.ledgers_from:
-        return rewound
-    return replace(rewound, ledgers_from=start, week_mark=min(rewound.week_mark, start))
-
-
-def _rewind_to_day(checkpoint: Checkpoint, day: str) -> Checkpoint:
-    """Set the cursors to the start of a day and open its history, so that it is read again.
-
-    No cursor goes below the kept ledgers, since the ids published there are forgotten: such a day is read as history, or,
-    where it is live, as an unread range: only for the sake of that range was its ledger kept.
-    """
-    start = day_start(day)
-    read_again = (TimeRange(start, start + DAY_MS),)
-    kept = start + DAY_MS > checkpoint.ledgers_from
-    bound = max(start, checkpoint.ledgers_from) if kept else checkpoint.window_end
-    live = TimeRange(max(start, checkpoint.live_since), start + DAY_MS)
-    return replace(
-        rewind(checkpoint, bound),
-        backfilled=tuple(rest for one in checkpoint.backfilled for rest in missing_ranges(read_again, one)),
-        unread_ranges=checkpoint.unread_ranges if kept else add_range(checkpoint.unread_ranges, live),
-    )

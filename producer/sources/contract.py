@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from producer.events import Event
 from producer.sources.clock_skew import ClockSkew
@@ -42,9 +42,6 @@ def ignore_retry(_error: SourceError) -> None:
 class SourceTraits:
     """The facts about an API that the poller needs before it reads."""
 
-    ordering: Literal["created", "processed"]
-    """The time that windows are cut by. "processed": the API orders records by when it took them in. A record is then
-    never late by its own ordering, needs no overlap or re-read, and its `created` may lie outside the window."""
     page_records: int
     """Records that one request returns at most. It bounds the overlap, so that a quiet round costs one page, and the
     growth of backfill windows."""

@@ -140,8 +140,7 @@ class RequestThrottle:
             async with slot, self._site.lock:
                 if self._blocked_until(purpose) > _now():  # by the request whose turn was before
                     continue
-                async with self._slots.all:
-                    return await send()
+                return await self._slots.run(send)
 
     def succeeded(self, purpose: Purpose) -> None:
         """Begin with the shortest wait at the next failure of this purpose, of the credential, and of the site."""

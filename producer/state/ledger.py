@@ -78,9 +78,14 @@ class Ledger:
         return any(event_id in day.ids for day in self._days.values())
 
     def day_holds(self, time: EventTime) -> bool:
-        """Return whether the ledger of its day holds a record: by its id, or by its time key where ids were reused."""
-        day = self._days.get(day_of(time.created), _EMPTY)
-        return (time_key(time) if day.has_time_key(time) else time.id) in day.ids
+        """Return whether the ledger of its day holds the key that proves a record published."""
+        name, key = self.proof_of(time)
+        return key in self._days.get(name, _EMPTY).ids
+
+    def proof_of(self, time: EventTime) -> tuple[str, int]:
+        """Return the day of a record and the key there that proves it published: its id, or its time key where ids were reused."""
+        name = day_of(time.created)
+        return name, time_key(time) if self._days.get(name, _EMPTY).has_time_key(time) else time.id
 
     def latest_possible_event(self) -> EventTime | None:
         """Return an upper bound of all events in the ledger: the end of the last day that holds one. None: none does."""

@@ -24,6 +24,7 @@ from producer.sources.catalogue import (
     source_name,
 )
 from producer.sources.errors import CONSEQUENCES, MESSAGES, BackoffScope, ErrorKind
+from producer.sources.throttle import ignore_request
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
@@ -53,13 +54,15 @@ def table_of(world):
 @pytest.fixture(params=sorted(suite.TABLE))
 async def opened(request, tmp_path):
     async with WORLDS[request.param](tmp_path) as world:
-        setup = suite.setup(world)
+        ended: list[bool] = []
+        setup = suite.setup(world, lambda _seconds, succeeded: ended.append(succeeded))
         table, choice = table_of(world), (lambda _: request.param)
         async with (
             open_sources(setup, table, choice) as factory,
             open_connection_test(world.config, table, choice) as connection_test,
         ):
-            yield suite.OpenedWorld(world, setup, factory, connection_test, table[request.param].input_rules)
+            rules = table[request.param].input_rules
+            yield suite.OpenedWorld(world, setup, factory, connection_test, rules, ended)
 
 
 def test_every_source_has_a_world():
@@ -83,7 +86,7 @@ async def test_the_real_poller_polls_the_invented_source(tmp_path):
     event that is too large, are dead letters with the line.
     """
     async with lines_world(tmp_path) as world:
-        setup = suite.setup(world)
+        setup = suite.setup(world, ignore_request)
         async with open_sources(setup, table_of(world), lambda _: "lines") as factory:
             now = now_ms()
             world.add(now - 3 * DAY_MS, count=120)

@@ -3,7 +3,7 @@
 Why paging is not simply "offset += 1000 until a short page":
 
 1. Jira sorts newest first, and a record can become visible while the window is read. Rows then move down: the next page
-   shows the last row of the page before again. A row met twice counts once, so that is harmless.
+   shows the last row of the page before again. A row met twice counts once, so that is harmless (seen_rows.py).
 2. Rows can also move up, when retention deletes or a row becomes hidden. Then the next page would begin behind rows that
    nobody has seen. So after a full page the next request begins with the last row seen; where that row is missing, rows
    moved up unseen, and the window is read again from its start.
@@ -20,7 +20,8 @@ Why paging is not simply "offset += 1000 until a short page":
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from producer.events import Event, UnreadableRecord, same_record
+from producer.events import Event, UnreadableRecord
+from producer.sources.jira_cloud.seen_rows import SeenRows, distinct_rows
 from producer.sources.jira_cloud.window_proof import is_far_outside
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange, split_in_half
@@ -53,10 +54,6 @@ class PageRequest:
     until_ms: int
     offset: int
     limit: int
-
-
-Shown = dict[int | bytes, list[Event | UnreadableRecord]]
-"""By row key, the different records that were shown with it: usually one."""
 
 
 class Pager:
@@ -125,7 +122,7 @@ class _WindowReader:
         self._repeats_last_row = False
         self._largest_page = 0
         """Rows of the fullest page: a server may give fewer than requested."""
-        self._seen: Shown = {}
+        self._seen = SeenRows()
         self._events: list[Event] = []
         self._unreadable: list[UnreadableRecord] = []
         self._pages = self._bytes = self._pages_without_news = self._restarts = 0
@@ -138,9 +135,10 @@ class _WindowReader:
         self._bytes += size
         own = [item for item in items if not is_far_outside(self.requested, item)]
         # A row that one page shows twice may count once in the server's offsets: count distinct ones.
-        rows = sum(map(len, _distinct(own or items).values()))
-        moved_up = self._repeats_last_row and (not own or _row_key(own[0]) not in self._seen)
-        has_new_rows = self._add_new(items)
+        rows = sum(map(len, distinct_rows(own or items).values()))
+        moved_up = self._repeats_last_row and (not own or own[0] not in self._seen)
+        far_outside = [item for item in items if is_far_outside(self.requested, item)]
+        has_new_rows = self._add_new([*own, *far_outside], page_records)
         self._pages_without_news = 0 if has_new_rows else self._pages_without_news + 1
         if moved_up and self._restart():
             return
@@ -207,12 +205,10 @@ class _WindowReader:
             far_outside_window=tuple(self._far_outside_window),
         )
 
-    def _add_new(self, items: Sequence[Event | UnreadableRecord]) -> bool:
-        has_new_rows = False
-        for item in items:
-            if not _note(item, self._seen):
-                continue
-            has_new_rows = True
+    def _add_new(self, items: Sequence[Event | UnreadableRecord], page_records: int) -> bool:
+        """Keep the rows that no earlier page showed, and return whether there are any."""
+        new = self._seen.add_page(items, repeats_last_row=self._repeats_last_row, one_row=page_records == 1)
+        for item in new:
             if isinstance(item, UnreadableRecord):
                 self._unreadable.append(item)
             elif item["created"] in self.window:
@@ -221,29 +217,4 @@ class _WindowReader:
                 self._outside_window += 1
                 if is_far_outside(self.requested, item):
                     self._far_outside_window.append(item)
-        return has_new_rows
-
-
-def _distinct(items: Iterable[Event | UnreadableRecord]) -> Shown:
-    shown: Shown = {}
-    for item in items:
-        _note(item, shown)
-    return shown
-
-
-def _note(item: Event | UnreadableRecord, shown: Shown) -> bool:
-    """Note a row, and return whether it is another than those shown before.
-
-    Different records with one id are a fault of the site, and none of them is left out.
-    """
-    same_key = shown.setdefault(_row_key(item), [])
-    if item in same_key or any(
-        isinstance(one, dict) and isinstance(item, dict) and same_record(item, one) for one in same_key
-    ):
-        return False
-    same_key.append(item)
-    return True
-
-
-def _row_key(item: Event | UnreadableRecord) -> int | bytes:
-    return item.raw if isinstance(item, UnreadableRecord) else int(item["id"])
+        return bool(new)

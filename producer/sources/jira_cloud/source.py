@@ -80,7 +80,7 @@ class JiraCloudSource:
         self.identity = organization.cloud_id
         self.organization = organization
         self.throttle_key = throttle_key(organization)
-        self.traits = SourceTraits(ordering="created", page_records=limits.paging.page_records)
+        self.traits = SourceTraits(page_records=limits.paging.page_records)
         self._throttle = RequestThrottle(site_throttle, slots, self._current_key_fingerprint, backoff)
         self._client = client
         self._credentials = credentials

@@ -49,7 +49,7 @@ async def read_lines(path, first, count):
 
 
 class LinesSource:
-    traits = SourceTraits(ordering="created", page_records=PAGE_LINES)
+    traits = SourceTraits(page_records=PAGE_LINES)
     identity = None
     clock_skew = ClockSkew()
 

@@ -36,6 +36,21 @@ async def each_fault_has_a_kind_and_an_action(opened):
         assert errors[0].retry_seconds >= (RETRY_AFTER_SECONDS if name == "429" else 0.0)
 
 
+async def each_request_is_reported(opened):
+    """The producer's metrics count each request with its duration, a failed one too."""
+    opened.world.add(opened.window.start)
+    await opened.events()
+    asked = len(opened.ended)
+    assert asked >= 1
+    assert all(opened.ended)
+    opened.world.fault(next(iter(opened.world.faults)), times=1)
+    try:
+        await opened.events()
+    except SourceError:
+        assert len(opened.ended) > asked
+    assert opened.ended.count(False) == 1
+
+
 async def a_fault_that_lasts_ends_the_read(opened):
     """After some repeats the caller hears of it, and the source is not held: the next read goes on when it is over."""
     transient = [name for name, (_, action) in opened.world.faults.items() if action is RetryAction.RETRY]

@@ -61,16 +61,27 @@ class SourceWorld(Protocol):
     def reject_key(self): ...  # the API gives empty answers, as to nobody
 
 
-def setup(world):
+def setup(world, on_request_ended):
     """Short waits, and one slot for all, so that a slot that is not given back is missed at once."""
     timing = backoff(0.05, page_pause_seconds=0.0, key_check_seconds=0.02)
-    return SourceSetup(world.config, world.credentials, now_ms, RequestSlots(1, 1), timing)
+    slots = RequestSlots(1, 1, on_request_ended)
+    return SourceSetup(world.config, world.credentials, now_ms, slots, timing)
 
 
 class OpenedWorld:
     """A world with its source, opened by the catalogue as the producer opens it."""
 
-    def __init__(self, world, setup, factory, connection_test: ConnectionTest, input_rules: InputRules):
+    def __init__(
+        self,
+        world,
+        setup,
+        factory,
+        connection_test: ConnectionTest,
+        input_rules: InputRules,
+        ended: list[bool],
+    ):
+        self.ended = ended
+        """Whether each request that was made has succeeded."""
         self.world = world
         self.input_rules = input_rules
         self.connection_test = connection_test

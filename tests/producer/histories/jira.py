@@ -44,6 +44,8 @@ class FakeJira:
         self.max_page_size = 1_000
         self.order = "newest first"
         self.rejects_key = False
+        self.renames = 0
+        """How often a user was renamed: each page shows the present name in every record."""
         self.failing = set()
         """Ids of records that make each page that would hold them fail."""
         self._next_number = 100_000
@@ -92,7 +94,9 @@ class FakeJira:
             rows.sort(key=lambda entry: crc32(b"%d %d" % (entry.id, offset)))
         if self.failing.intersection(entry.id for entry in rows):
             return make_failure(ErrorKind.UNAVAILABLE, RequestContext("failing", "simulated"), status=500)
-        return Page(tuple(json.loads(entry.raw) for entry in rows), self.log.total, 100 * len(rows), date)
+        name = {"category": f"name {self.renames}"}
+        records = tuple(json.loads(entry.raw) | name for entry in rows)
+        return Page(records, self.log.total, 100 * len(rows), date)
 
     def failure_for(self, outcome, name):
         """Return the failure for an outcome, None for a success."""

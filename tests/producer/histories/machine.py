@@ -97,6 +97,12 @@ class ShardMachine(RuleBasedStateMachine):
         if name in self.world.jiras:
             self.world.jiras[name].max_page_size = most
 
+    @rule(name=names)
+    def rename(self, name):
+        """Rename a user: old records show the new name too, also between two pages of a window."""
+        if name in self.world.jiras:
+            self.world.jiras[name].renames += 1
+
     @rule(name=names, count=st.sampled_from([0, 0, 1, 2]))
     def fail(self, name, count):
         """Let records fail each page that would hold them, or let all be served again."""

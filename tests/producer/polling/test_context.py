@@ -31,7 +31,7 @@ ACME = Organization("acme", "https://acme.example", "u", NOW, NOW, 1)
 class FakeSource:
     """Return an empty log in two results; `oldest_record` is its answer to `oldest`."""
 
-    traits = SourceTraits(ordering="created", page_records=10)
+    traits = SourceTraits(page_records=10)
     clock_skew = ClockSkew()
     identity = None
 

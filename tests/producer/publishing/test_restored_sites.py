@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from producer.sources.jira_cloud.mapping import restore_json
 from relay.timestamps import DAY_MS, day_of
 from tests.support.committed_state import HOUR, MONDAY, SECOND, CommittedState, contents, record, uids
 
@@ -40,6 +41,61 @@ def test_a_record_with_another_name_in_it_is_not_repeated():
         (2, MONDAY + 2 * SECOND, "old 2"),
     ):
         assert state.publish(record(number, created, content, category="renamed")) == []
+
+
+@pytest.mark.parametrize("apart", [HOUR, DAY_MS])
+def test_one_window_with_both_renamed_records_of_an_id_has_no_dead_letter(apart):
+    """Their variants are not those in the ledger, but a time key, or the ledger of its own day, proves the newer one."""
+    state = CommittedState()
+    state.publish(*(record(number, MONDAY + number * SECOND, f"old {number}") for number in range(1, 6)))
+    state.publish(record(3, MONDAY + apart + 3 * SECOND, "new 3"))
+    both = [(MONDAY + 3 * SECOND, "old 3"), (MONDAY + apart + 3 * SECOND, "new 3")]
+
+    for name in ("", "renamed"):
+        assert state.publish(*(record(3, created, content, category=name) for created, content in both)) == []
+    assert state.dead_letters == []
+
+
+def test_two_records_of_one_id_and_time_are_no_silent_loss():
+    """Both have one time key, so it proves neither: the second was published in no transaction."""
+    state = restored_site(max_events=1)
+    window = [record(9, MONDAY + 2 * HOUR, content) for content in ("first", "second")]
+    state.publish(*window)
+
+    assert contents(state.events).count("first") == 1
+    assert [one.raw for one in state.dead_letters] == [restore_json(one) for one in window[1:]]
+
+
+def test_a_reuse_that_a_late_record_shows_bounds_its_day():
+    """Its own day lacks the id, and the newest event is newer. From there on a late record is known by its time alone."""
+    state = CommittedState()
+    tuesday = MONDAY + DAY_MS
+    state.publish(*(record(number, MONDAY + number * SECOND, f"monday {number}") for number in range(1, 6)))
+    state.publish(
+        *(record(number, tuesday + number * SECOND, f"tuesday {number}") for number in range(6, 10))
+    )
+    state.publish(record(12, tuesday + HOUR + 600 * SECOND, "new 12"))
+    assert contents(state.publish(record(3, tuesday + HOUR, "copied 3"))) == ["copied 3"]
+
+    state.publish(record(13, tuesday + 2 * HOUR, "new 13"))
+    late = record(7, tuesday + 2 * HOUR - 5 * SECOND, "copied 7")
+    assert contents(state.publish(late)) == ["copied 7"]
+    assert state.publish(late, record(13, tuesday + 2 * HOUR, "new 13")) == state.dead_letters == []
+
+
+def test_a_reuse_that_a_record_of_another_day_shows_bounds_the_newest_day():
+    """A copied record of Monday has an id of Tuesday, and a later one of Tuesday has another id of Tuesday."""
+    state = CommittedState()
+    tuesday = MONDAY + DAY_MS
+    state.publish(
+        *(record(number, tuesday + number * SECOND, f"tuesday {number}") for number in range(6, 10))
+    )
+    assert contents(state.publish(record(8, MONDAY + HOUR, "copied 8"))) == ["copied 8"]
+
+    state.publish(record(13, tuesday + 2 * HOUR, "new 13"))
+    late = record(7, tuesday + HOUR, "copied 7")
+    assert contents(state.publish(late)) == ["copied 7"]
+    assert state.publish(late) == state.dead_letters == []
 
 
 def test_a_late_record_is_found_after_each_kill():

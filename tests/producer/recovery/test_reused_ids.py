@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from pyroaring import BitMap64
 
 from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
@@ -86,6 +87,45 @@ def test_an_event_after_the_last_progress_is_known_by_its_variant():
     assert found.checkpoints["acme"].id_reuse is not None
     assert [one.day for one in repairs] == [TODAY, None]
     assert add_missing_ids(found, LogTail(0, (FIRST, SECOND)), EMPTY) == []
+
+
+def test_a_late_record_whose_ledger_was_lost_bounds_the_day():
+    """The ledger of today lacked its id, and the newest event is newer."""
+    found = stored_progress(FIRST, last_event=EventPosition(10, 7))
+    late = LoggedEvent("acme", 5, FIRST.created - 100, 11, NOW, f"{6:016x}")
+
+    add_missing_ids(found, LogTail(0, (FIRST, late)), EMPTY)
+
+    assert found.days["acme"][TODAY] == ledger_of(FIRST, late, reused_after=FIRST.time)
+    assert add_missing_ids(found, LogTail(0, (FIRST, late)), EMPTY) == []
+
+
+@pytest.mark.parametrize("ledger", [(), (FIRST,)])
+def test_the_first_events_without_their_checkpoint_name_the_newest(ledger):
+    """Without transactions, the relay died after it wrote them, or after it wrote the ledger too."""
+    found = StoredProgress(last_timestamp=NOW)
+    if ledger:
+        found.days["acme"][TODAY] = ledger_of(*ledger)
+    found.checkpoints["acme"] = new_checkpoint("acme", NOW - DAY_MS, now=NOW)
+    on_log = (FIRST, replace(FIRST, id=8, offset=11, created=FIRST.created + 1))
+
+    add_missing_ids(found, LogTail(0, on_log), EMPTY)
+
+    assert found.checkpoints["acme"].newest_event == on_log[1].time
+    assert add_missing_ids(found, LogTail(0, on_log), EMPTY) == []
+
+
+def test_the_newest_event_stays_unknown_where_others_may_be_newer():
+    """An older relay wrote the checkpoint: its ledger holds an event that is before the tail, or it names a last event."""
+    older = ledger_of(FIRST, replace(FIRST, id=9))
+    for days, position in (({TODAY: older}, None), ({}, EventPosition(10, 7))):
+        found = StoredProgress(last_timestamp=NOW)
+        found.days["acme"].update(days)
+        found.checkpoints["acme"] = replace(
+            new_checkpoint("acme", NOW - DAY_MS, now=NOW), last_event=position
+        )
+        add_missing_ids(found, LogTail(10, (FIRST,)), EMPTY)
+        assert found.checkpoints["acme"].newest_event is None
 
 
 def test_events_after_a_restore_are_known_by_their_time():
