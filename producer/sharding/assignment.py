@@ -243,11 +243,6 @@ class ShardAssignment:
         if (running := self._shards.get(number)) is not None:
             running.shard.reload()
 
-    def reload_all(self) -> None:
-        """Discard the state of every shard, as `reload` does."""
-        for running in self._shards.values():
-            running.shard.reload()
-
     @property
     def problem(self) -> str | None:
         """Why a shard publishes nothing; None: all do, or the reason is not known."""

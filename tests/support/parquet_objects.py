@@ -1,6 +1,7 @@
 """Parquet objects, read by another library than the one that wrote them."""
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow.parquet
 def stored_rows(objects: Mapping[str, bytes], folder: str = "") -> list[dict[str, Any]]:
     """Return the rows of all objects below a folder, in the order of partition and offset."""
     found = [
-        (key.rpartition("/")[2], row)
+        (re.split(r"[0-9]{20}", key.rpartition("/")[2])[0], row)
         for key, content in objects.items()
         if key.startswith(folder) and key.endswith(".parquet")
         for row in pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()

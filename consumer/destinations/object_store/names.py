@@ -1,7 +1,7 @@
 """Names of objects: a function of partition and first row alone, so that two writers of a row meet at one name."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,11 +23,18 @@ class Chain:
     """Folder of the days, without a slash at either end."""
     topic: str
     partition: int
+    gaps_of: tuple[int, ...] = ()
+    """First offset of the object whose gaps the chain fills, behind those of the objects whose gaps hold that one."""
 
     @property
     def stem(self) -> str:
-        """Beginning of each file name; no other chain of the folder shares it."""
-        return f"{self.topic}-{self.partition:05d}-"
+        """Beginning of each file name; no other chain of the folder has a name that goes on with an offset alone."""
+        outer = "".join(f"{first:020d}-" for first in self.gaps_of)
+        return f"{self.topic}-{self.partition:05d}-{outer}"
+
+    def in_gaps_of(self, first: int) -> "Chain":
+        """Return the chain of the rows that lie within the object that begins at `first`, and are not in it."""
+        return replace(self, gaps_of=(*self.gaps_of, first))
 
     def day_folder(self, days: int) -> str:
         """Return the folder of a day."""

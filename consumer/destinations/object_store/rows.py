@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from consumer.formats.column_rows import ColumnRows
 from consumer.formats.native import event_uid, native_fields
@@ -27,6 +27,11 @@ class StoredObject:
     """The rows of an object of the relay: offset and uid of each."""
 
     rows: pl.DataFrame
+
+    @property
+    def first(self) -> int:
+        """Offset of the first row."""
+        return int(self.rows[OFFSET][0])
 
     @property
     def last(self) -> int:
@@ -97,7 +102,7 @@ def read_object(content: bytes, topic: str, partition: int, first: int) -> Store
         if found != (FORMAT, topic, str(partition), str(first)):
             raise ForeignObjectError(f"its footer names {_origin(found)}")
         rows = pl.read_parquet(io.BytesIO(content), columns=[OFFSET, "uid"])
-    except (PolarsError, OSError) as error:
+    except (PolarsError, PanicException, OSError) as error:  # a damaged object may make polars panic
         raise ForeignObjectError("it is not a Parquet file of the relay") from error
     if not rows.height or rows[OFFSET][0] != first or str(rows[OFFSET][-1]) != origin.get("relay.last"):
         raise ForeignObjectError("its rows are not those that its footer names")
@@ -109,6 +114,11 @@ def _origin(found: tuple[str | None, ...]) -> str:
     if topic is None:
         return "no topic of the relay"
     return f"{topic}, partition {partition}, offset {first}, layout {layout}"
+
+
+def missing_rows(stored: StoredObject, events: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that the object does not hold, in their order."""
+    return events.filter(~pl.col(OFFSET).is_in(stored.rows[OFFSET].implode()))
 
 
 def check_same_log(stored: StoredObject, events: pl.DataFrame) -> None:

@@ -3,13 +3,16 @@
 1. A chain is the sequence of objects of one partition in one folder. One body of a chain is under way at a time.
 2. The position of a writer is the first row that it has not seen in an object. An object is named by its first row, and is
    created only if the name is free. So of all writers at one position one succeeds, and the others find its object.
-3. The object that exists decides: the rows up to its last one are delivered, and the position moves behind them. Another
-   writer may have gathered more or fewer rows: boundaries need not agree.
+3. The object that exists decides where it ends: the position moves behind its last row. Another writer may have gathered
+   more or fewer rows: boundaries need not agree.
 4. Behind a crash the committed offset may lie within an object. So the writer looks for the object that begins before its
    position; objects hold rows of one day only, so that object is in the folder of the position's day.
 5. A writer that lost its partition continues where it was. Its next name is taken as soon as its successor has passed it,
    and until then its object counts for the successor too.
 6. Nothing is overwritten. An object with other rows at the same offsets stops the destination.
+7. A row counts as delivered only when an object holds it. An object may lack rows between its first and its last one: its
+   writer had another filter or other routes, could not decode them, or read another log. Since it never changes, every
+   writer finds the same gaps, and the rows in them are a chain of their own, for which 2 to 6 hold in the same way.
 """
 
 import asyncio
@@ -32,6 +35,14 @@ class _Known:
     last: int
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far one call of `ChainWriter.write` came, also when it is cancelled."""
+
+    rows: int = 0
+    """Leading rows that are certainly in objects."""
+
+
 class ChainWriter:
     """Writes the rows of bodies, one body of a chain at a time, into objects."""
 
@@ -47,28 +58,44 @@ class ChainWriter:
         """Halve the objects, since one did not arrive in time: the same object would not arrive at the next try either."""
         self._most_rows = max(1, (self._most_rows or rows_of_body) // 2)
 
-    async def write(self, chain: Chain, events: pl.DataFrame) -> None:
-        """Return when every row is in an object. Raises StoreFault; then some rows may be in one nevertheless."""
-        while events.height:
-            events = events.slice(await self._write_leading(chain, events))
+    async def write(self, chain: Chain, events: pl.DataFrame, progress: Progress) -> None:
+        """Return when every row is in an object. Raises StoreFault; `progress` counts the leading rows that are in one by then."""
+        while progress.rows < events.height:
+            progress.rows += await self._write_leading(chain, events.slice(progress.rows))
         if self._most_rows is not None:
             self._most_rows *= 2
 
     async def _write_leading(self, chain: Chain, events: pl.DataFrame) -> int:
         """Make sure that the first row is in an object. Return how many leading rows are, at least one."""
         day, count = rows.leading_day(events)
-        events = events.head(min(count, self._most_rows or count))
+        events = events.head(count)
         first = int(events[rows.OFFSET][0])
         earlier, later = await self._neighbours(chain, day, first)
-        if earlier is not None:
-            known = self._known.get(chain)
-            if known is None or (known.day, known.first) != (day, earlier) or known.last >= first:
-                known = await self._read(chain, day, earlier, events)
-            if known is not None and known.last >= first:
-                return rows.count_to(events, known.last)
+        known = self._known.get(chain)
+        if earlier is not None and (
+            known is None or (known.day, known.first) != (day, earlier) or known.last >= first
+        ):
+            stored = await self._read(chain, day, earlier, events)
+            if stored is not None and stored.last >= first:
+                return await self._write_missing(chain, stored, events)
         if later is not None:
             events = events.head(rows.count_to(events, later - 1))
-        return await self._create(chain, day, events)
+        return await self._create(chain, day, events.head(self._most_rows or events.height))
+
+    async def _write_missing(self, chain: Chain, stored: rows.StoredObject, events: pl.DataFrame) -> int:
+        """Write leading rows that lie within an object that exists, and are not in it. Return how many leading rows are in objects."""
+        within = events.head(rows.count_to(events, stored.last))
+        missing = rows.missing_rows(stored, within)
+        if not missing.height:
+            return within.height
+        gaps = chain.in_gaps_of(stored.first)
+        count = await self._write_leading(gaps, missing)
+        self._known.pop(gaps, None)  # there may be as many as objects
+        return (
+            within.height
+            if count == missing.height
+            else rows.count_to(within, int(missing[rows.OFFSET][count]) - 1)
+        )
 
     async def _neighbours(self, chain: Chain, day: int, first: int) -> tuple[int | None, int | None]:
         """Return the first offsets of the last object that begins at or before `first`, and of the one after it."""
@@ -90,12 +117,14 @@ class ChainWriter:
         if await self._store.create(self._key(chain, day, first), content):
             self._known[chain] = _Known(day, first, last)
             return events.height
-        known = await self._read(chain, day, first, events)
-        if known is None:  # S3 answers 409 to one of two requests at a time, before the other has succeeded
+        stored = await self._read(chain, day, first, events)
+        if stored is None:  # S3 answers 409 to one of two requests at a time, before the other has succeeded
             raise StoreFault(name_contended(f"{self._location}/{self._key(chain, day, first)}"))
-        return rows.count_to(events, known.last)
+        return await self._write_missing(chain, stored, events)
 
-    async def _read(self, chain: Chain, day: int, first: int, events: pl.DataFrame) -> _Known | None:
+    async def _read(
+        self, chain: Chain, day: int, first: int, events: pl.DataFrame
+    ) -> rows.StoredObject | None:
         """Read the object that begins at `first`, and check that it is of the relay and of this log. None: it is gone."""
         key = self._key(chain, day, first)
         content = await self._store.read(key)
@@ -108,7 +137,7 @@ class ChainWriter:
         except rows.ForeignObjectError as error:
             raise StoreFault(taken_by_another(f"{self._location}/{key}", str(error), self._name)) from error
         self._known[chain] = _Known(day, first, stored.last)
-        return self._known[chain]
+        return stored
 
     def _key(self, chain: Chain, day: int, first: int) -> str:
         return f"{chain.day_folder(day)}/{chain.name(first)}"

@@ -161,6 +161,8 @@ async def test_the_next_object_costs_one_listing_and_one_creation(tmp_path):
     ("text", "outcome", "said"),
     [
         ("Generic S3 error: Error performing PUT http://x/a?sig=secret in 1s - HTTP error: error sending request\nDebug", Retry, "HTTP error: error sending request"),
+        ("… - HTTP error: error sending request\n\nDebug source:\nuri: http://x/?sig=secret hyper::Error(IncompleteMessage)", Retry, "sending request: the connection was closed before an answer"),
+        ('… - HTTP error: error sending request\n\nDebug source:\nConnectError("dns error", Custom {})', Retry, "the host name was not found"),
         ("Generic S3 error: Error performing PUT http://x in 1s - Server returned non-2xx status code: 503 Service Unavailable: <Error><Code>SlowDown</Code></Error>", Retry, "503 Service Unavailable SlowDown"),
         ("… - Server returned non-2xx status code: 403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code>", Paused, "the clock of the relay's machine"),
         ('… - Server returned non-2xx status code: 404 Not Found: {"error": "x"}', Paused, "404 Not Found"),
