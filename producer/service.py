@@ -154,7 +154,7 @@ def _start_tasks(
     work: dict[str, Coroutine[Any, Any, None]] = {
         "group membership": parts.member.run(),
         "watch for hanging transactions": watch_hanging_transactions(connection, topics, assignment),
-        "watch of topic settings": limits.watch(on_risk=assignment.reload_all),
+        "watch of topic settings": limits.watch(),
         "watch of the schema of events": watch_event_schema(store, health),
         "status writer": status_writer.run(),
         "heartbeat": _heartbeat(parts, limits, health, timing),

@@ -70,7 +70,7 @@ async def _run_until_committed(edit: "_FencedEdit", timing: EditTiming) -> Organ
                     f"{edit.name} was not changed, because the user of {edit.connection.bootstrap} lacks a right: {error}"
                     " `jira-relay check --rights operator` names the right and the command that grants it."
                 ) from error
-            if error.too_large_for is not None and edit.connection.profile.transactions:
+            if error.size_refusal is not None and edit.connection.profile.transactions:
                 raise RelayError(f"{edit.name} was not changed. {error}") from error
             if not error.fenced:
                 raise _unknown_outcome_error(edit.name, error) from error

@@ -69,6 +69,11 @@ class ShardPublisher:
         self._low_priority_lock = asyncio.Lock()
         self._closed = False
 
+    @property
+    def batches_too_large(self) -> bool:
+        """Whether its producer makes batches that a topic refuses by now; the next publisher makes smaller ones."""
+        return self._transactions.max_batch_bytes > self._topic_limits().max_batch_bytes
+
     def checkpoint(self, organization: str) -> Checkpoint | None:
         """Return the committed checkpoint of an organization. None: it was never polled."""
         return self._state.organization(organization).checkpoint
@@ -222,7 +227,7 @@ class ShardPublisher:
         outcomes, organization = self.outcomes, transaction.organization
         if error.timed_out:
             outcomes.timed_out(transaction.size)
-        outcomes.size_refused_by = error.too_large_for or outcomes.size_refused_by
+        outcomes.size_refusal = error.size_refusal or outcomes.size_refusal
         if outcomes.failed(organization, str(error), self._now_ms()):
             self._metrics.transactions_fail(self._layout.partition, organization, str(error))
 

@@ -1,20 +1,28 @@
 """The limits of the topics, and whether their settings would lose or refuse records, at most a minute old."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 
 import structlog
 
+from producer.publishing.learned_limits import LearnedLimits
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
+from relay.kafka.size_refusals import SizeRefusal
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_comparison import DEFAULT_REREAD_MS, DataLossRisk, data_loss_risks
-from relay.kafka.topic_facts import TopicFacts, TopicLimits, message_limit, topic_limits, unknown_text
+from relay.kafka.topic_facts import (
+    TopicFacts,
+    TopicLimits,
+    message_limit,
+    topic_limits,
+    unknown_text,
+    without_overhead,
+)
 from relay.kafka.topic_risk_log import log_risk_changes, log_unknown_settings
-from relay.kafka.topics import MAX_EVENT_BYTES, Topics
-
-MIN_MESSAGE_BYTES = 10_000
+from relay.kafka.topics import Topics
 
 log = structlog.get_logger(__name__)
 
@@ -31,14 +39,16 @@ class TopicLimitsWatcher:
         limits: TopicLimits,
         check_seconds: float = 60.0,
         reread_ms: int = DEFAULT_REREAD_MS,
+        raise_seconds: float = 600.0,
     ) -> None:
+        """`raise_seconds`: between two trials of a size that Kafka has refused before."""
         self._connection = connection
         self._topics = Topics(connection.kafka.topic_prefix)
         self._check_seconds = check_seconds
         self._reread_ms = reread_ms
         self._facts = TopicFacts({})
-        self._shown_bytes: dict[str, int] = {}
-        """By topic, the largest message by what Kafka has refused although the topic's settings allow it."""
+        self._learned = LearnedLimits(raise_seconds)
+        """What Kafka has refused although the topic's settings, as far as they are known, allow it."""
         self.current = limits
         self.risks: Sequence[DataLossRisk] = ()
         self.unknown: str | None = None
@@ -51,24 +61,25 @@ class TopicLimitsWatcher:
         found = " ".join(f"{risk.topic}: {risk.describe(self._connection.bootstrap)}" for risk in self.risks)
         return f"Kafka's settings of the topics would lose or refuse records. {found} Polling resumes within a minute after that."
 
-    async def watch(self, on_risk: Callable[[], None] = lambda: None) -> None:
-        """Look every `check_seconds`, until cancelled. Call `on_risk` when a look has found a new risk."""
+    async def watch(self) -> None:
+        """Look every `check_seconds`, until cancelled."""
         while True:
             await asyncio.sleep(self._check_seconds)
-            before = self.risks
+            self._learned.try_larger(time.monotonic())
             await self._look()
-            if set(self.risks) - set(before):
-                on_risk()
 
-    async def size_refused(self, topic: str) -> None:
-        """Look at the limits, since Kafka refused a size that they allow; if they still do, halve the topic's largest message."""
-        before = self.current
+    async def size_refused(self, refusal: SizeRefusal) -> None:
+        """Look at the limits, since Kafka refused a size. If they allow that size, halve the topic's largest message.
+
+        The limit may have fallen after the producer was opened: every shard's producer is then refused once, and a new
+        one makes smaller batches.
+        """
         await self._look()
-        if self.current == before:
-            shown = self._shown_bytes.get(topic)
-            allowed = min(MAX_EVENT_BYTES, message_limit(self._facts, topic, self._connection.profile, shown))
-            self._shown_bytes[topic] = max(MIN_MESSAGE_BYTES, allowed // 2)
-            self._set_current(self._limits(self._shown_bytes))
+        topic, learned = refusal.topic, self._learned.by_topic.get(refusal.topic)
+        allowed = without_overhead(message_limit(self._facts, topic, self._connection.profile, learned))
+        if allowed >= refusal.sent_bytes:
+            self._learned.refused(refusal, time.monotonic())
+            self._set_current(self._limits(self._learned.by_topic))
 
     async def _look(self) -> None:
         try:
@@ -80,11 +91,11 @@ class TopicLimitsWatcher:
         """Take over what Kafka reports. A limit that its refusals have shown holds until an operator changes a limit."""
         if not self._facts.topics:  # The first look finds limits; nobody has changed them.
             self._facts = facts
-            self.current = self._limits({})
+            self.current = self._limits(self._learned.by_topic)
         before, self._facts = self._limits({}), facts
         if self._limits({}) != before:
-            self._shown_bytes = {}
-        self._set_current(self._limits(self._shown_bytes))
+            self._learned.forget()
+        self._set_current(self._limits(self._learned.by_topic))
         self._set_risks(facts)
 
     def _limits(self, shown_bytes: Mapping[str, int]) -> TopicLimits:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
+from relay.kafka.size_refusals import SizeRefusal
 from relay.timestamps import to_iso_seconds
 
 _UNLIMITED = TransactionLimits(max_events=2**31, max_dead_letters=2**31, max_bytes=2**62)
@@ -44,8 +45,8 @@ class TransactionOutcomes:
     """
 
     timing: OutcomeTiming = DEFAULT_TIMING
-    size_refused_by: str | None = None
-    """The topic that refused a transaction for its size, until the limits of the topics are read again."""
+    size_refusal: SizeRefusal | None = None
+    """The last refusal of a transaction for its size, until the limits of the topics are read again."""
     _limits: TransactionLimits = _UNLIMITED
     _of_organization: dict[str, _Failures] = field(default_factory=dict)
     _of_shard: _Failures | None = None

@@ -75,9 +75,9 @@ class ShardLoader:
         `outcomes`: outcomes of the shard's transactions in this process; None: there were none.
         """
         outcomes = outcomes or TransactionOutcomes()
-        if outcomes.size_refused_by is not None:
-            await self.topic_limits.size_refused(outcomes.size_refused_by)
-            outcomes.size_refused_by = None
+        if outcomes.size_refusal is not None:
+            await self.topic_limits.size_refused(outcomes.size_refusal)
+            outcomes.size_refusal = None
         encoder = await self.store.event_encoder()
         transactions = await TransactionalProducer.open(
             self.connection,
@@ -188,7 +188,7 @@ class ShardLoader:
             try:
                 await transactions.publish(records)
             except PublishError as error:
-                outcomes.size_refused_by = error.too_large_for or outcomes.size_refused_by
+                outcomes.size_refusal = error.size_refusal or outcomes.size_refusal
                 if error.timed_out:
                     outcomes.timed_out(
                         TransactionSize(len(batch), 0, sum(len(record.value or b"") for record in records))

@@ -37,7 +37,7 @@ class ShardTiming:
     """A shard that ran so long begins again with the shortest wait."""
     defect_seconds: float = 60.0
     open_check_seconds: float = 1.0
-    """Between two looks whether a closed shard may open."""
+    """Between two looks whether a closed shard may open, or an open one must close."""
     failures_until_report: int = 3
     """Failures to load in a row; fewer are the restart of a broker."""
     report_seconds: float = 30.0
@@ -87,7 +87,7 @@ class Shard:
         timing: ShardTiming | None = None,
         closed_reason: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`closed_reason`: why no shard may open now; None: all may."""
+        """`closed_reason`: why no shard may be open now; None: all may."""
         self.number = number
         self.timing = timing or ShardTiming()
         self._membership = membership
@@ -208,15 +208,20 @@ class Shard:
             self._membership.invalidate()
 
     async def _run_pollers(self, publisher: ShardPublisher) -> None:
-        """Run one poller for each organization until the publisher has failed."""
+        """Run one poller for each organization until the publisher has failed, or must not publish any more."""
         pollers: dict[str, tuple[Organization, asyncio.Task[None]]] = {}
         failed = asyncio.create_task(publisher.failed.wait(), name=f"failure of shard {self.number}")
         changed = asyncio.create_task(self._changed.wait(), name=f"change of shard {self.number}")
         self._changed.set()
         try:
-            while not failed.done():
+            # The level, not the change: a risk may be found while the shard loads, or by a look that another shard asked for.
+            while not (failed.done() or publisher.batches_too_large or self._closed_reason() is not None):
                 tasks = {task for _, task in pollers.values()}
-                await asyncio.wait({changed, failed, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    {changed, failed, *tasks},
+                    timeout=self.timing.open_check_seconds,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
                 if changed.done():
                     self._changed.clear()
                     changed = asyncio.create_task(self._changed.wait(), name=f"change of shard {self.number}")

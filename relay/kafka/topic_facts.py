@@ -72,7 +72,7 @@ def topic_limits(
     }
 
     def value_limit(name: str) -> int:
-        return min(MAX_EVENT_BYTES, _without_overhead(messages[name]))
+        return min(MAX_EVENT_BYTES, without_overhead(messages[name]))
 
     return TopicLimits(
         value_limit(topics.events),
@@ -80,7 +80,7 @@ def topic_limits(
         value_limit(topics.backfill),
         value_limit(topics.dead_letters),
         value_limit(topics.progress),
-        min(MAX_BATCH_BYTES, *map(_without_overhead, messages.values())),
+        min(MAX_BATCH_BYTES, *map(without_overhead, messages.values())),
     )
 
 
@@ -91,7 +91,7 @@ def message_limit(facts: TopicFacts, name: str, profile: Profile, shown: int | N
     return min([profile.max_request_bytes, *known, *([] if shown is None else [shown])])
 
 
-def _without_overhead(limit: int) -> int:
+def without_overhead(limit: int) -> int:
     """Return the bytes that are left for a value. A small limit keeps three quarters."""
     return max(1, limit - min(RECORD_OVERHEAD_BYTES, limit // 4))
 

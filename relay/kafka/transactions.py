@@ -28,7 +28,7 @@ from relay.kafka.aiokafka_patches.producer import (
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import stable_bounds, standalone_consumer
 from relay.kafka.producer import MAX_BATCH_BYTES, ProducerRecord, producer_options
-from relay.kafka.size_refusals import SizeRefusedError, raise_refusal_of_size
+from relay.kafka.size_refusals import SizeRefusal, SizeRefusedError, raise_refusal_of_size
 
 TRANSACTION_SECONDS = 8.0
 """Bound of one publication; a transaction that is open for longer has lost its producer, or its end markers."""
@@ -57,17 +57,22 @@ class PublishError(RelayError):
     """A publication failed, or its outcome is unknown.
     Discard the publisher, and every state derived from its records.
 
-    `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `too_large_for`: the topic that
-    accepts no batch or record of this size.
+    `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `size_refusal`: a topic accepts no
+    batch or record of this size.
     """
 
     def __init__(
-        self, message: str, *, fenced: bool = False, timed_out: bool = False, too_large_for: str | None = None
+        self,
+        message: str,
+        *,
+        fenced: bool = False,
+        timed_out: bool = False,
+        size_refusal: SizeRefusal | None = None,
     ) -> None:
         super().__init__(message)
         self.fenced = fenced
         self.timed_out = timed_out
-        self.too_large_for = too_large_for
+        self.size_refusal = size_refusal
 
 
 class TransactionalProducer:
@@ -77,8 +82,14 @@ class TransactionalProducer:
     """
 
     def __init__(
-        self, connection: Connection, producer: AIOKafkaProducer, timing: TransactionTiming = DEFAULT_TIMING
+        self,
+        connection: Connection,
+        producer: AIOKafkaProducer,
+        timing: TransactionTiming = DEFAULT_TIMING,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
     ) -> None:
+        """`max_batch_bytes`: largest batch that `producer` makes of several records."""
+        self.max_batch_bytes = max_batch_bytes
         self._connection = connection
         self._producer = producer
         self._timing = timing
@@ -123,7 +134,7 @@ class TransactionalProducer:
                     f"Kafka did not start a producer: {describe(error)}. Run `jira-relay check`."
                 ) from error
             raise
-        return cls(connection, producer, timing)
+        return cls(connection, producer, timing, options["max_batch_size"])
 
     async def publish(
         self, records: Sequence[ProducerRecord], after_offsets: AfterOffsets = _no_records
@@ -141,9 +152,9 @@ class TransactionalProducer:
             raise PublishError(self._timeout_text(), timed_out=True) from error
         except SizeRefusedError as error:
             raise PublishError(
-                f"Kafka rejected a transaction for its size: {error.topic} accepts no batch of that size. Compare its "
+                f"Kafka rejected a transaction for its size: {error.refusal.topic} accepts no batch of that size. Compare its "
                 "max.message.bytes: `jira-relay topics check`.",
-                too_large_for=error.topic,
+                size_refusal=error.refusal,
             ) from error
         except ProducerFenced as error:
             raise PublishError("Another owner has taken over the transactional id.", fenced=True) from error
@@ -197,7 +208,7 @@ class TransactionalProducer:
         acknowledgements = [await self._enqueue(record) for record in records]
         if acknowledgements:
             await asyncio.wait(acknowledgements)
-        raise_refusal_of_size(records, acknowledgements)
+        raise_refusal_of_size(records, acknowledgements, self.max_batch_bytes)
         offsets = [int(acknowledgement.result().offset) for acknowledgement in acknowledgements]
         if -1 in offsets:
             raise KafkaError("the broker took a batch for a duplicate, so its offset is unknown")
@@ -216,7 +227,7 @@ class TransactionalProducer:
         try:
             acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))
         except MessageSizeTooLargeError as error:
-            raise SizeRefusedError(record.topic) from error
+            raise SizeRefusedError(SizeRefusal(record.topic, len(record.value or b""))) from error
         acknowledgement.add_done_callback(consume_exception)  # its transaction may fail first
         return acknowledgement
 

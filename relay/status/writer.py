@@ -47,6 +47,8 @@ class StatusWriter:
         self._last_put: dict[str, Status] = {}
         self._pending: dict[str, Status | None] = {}
         self._conditions = ConditionLog(log)
+        self._too_large = ConditionLog(log)
+        """By key: a status that is too large says nothing about the others."""
 
     def put(self, key: str, status: Status) -> None:
         """Write a status at the next flush, in place of one that still waits."""
@@ -73,11 +75,13 @@ class StatusWriter:
         """Delete the record of a key at the next flush."""
         self._last_put.pop(key, None)
         self._pending[key] = None
+        self._too_large.forget(key)
 
     def forget(self, key: str) -> None:
         """Leave the record of a key to its new owner: drop the status that waits."""
         self._last_put.pop(key, None)
         self._pending.pop(key, None)
+        self._too_large.forget(key)
 
     async def run(self) -> None:
         """Flush every `timing.flush_seconds`, until cancelled."""
@@ -92,12 +96,14 @@ class StatusWriter:
         """
         if not self._pending or not self._may_write():
             return
+        failure: BaseException | None = None
         try:
             await self._write_together()
-        except* RecordTooLargeError:
-            await self._write_singly()
         except* TopicWriteError as errors:
-            self._note_failure(errors.exceptions[0])
+            refused = errors.subgroup(RecordTooLargeError) is not None
+            failure = await self._write_singly() if refused else errors.exceptions[0]
+        if failure is not None:
+            self._note_failure(failure)
         else:
             self._conditions.ended(self._topic, "Status is written again; it could not be")
 
@@ -106,22 +112,33 @@ class StatusWriter:
             for key, status in self._pending.items():
                 group.create_task(self._write(key, status))
 
-    async def _write_singly(self) -> None:
-        """Write one status after the other. One that is too large alone is dropped, so that the others are written."""
+    async def _write_singly(self) -> TopicWriteError | None:
+        """Write one status after the other. One that is too large alone is dropped, so that the others are written.
+
+        Return the failure of the first that Kafka does not confirm; None: it took all others.
+        """
         for key, status in list(self._pending.items()):
             try:
                 await self._write(key, status)
             except RecordTooLargeError as error:
-                self._note_failure(error)
+                self._note_too_large(key, error)
                 if self._pending.get(key) is status:
                     del self._pending[key]
             except TopicWriteError as error:
-                self._note_failure(error)
-                return
+                return error
+        return None
 
     def _note_failure(self, error: BaseException) -> None:
         self._conditions.failed(
             self._topic, "failed", "Status was not written; the relay tries again.", {"reason": str(error)}
+        )
+
+    def _note_too_large(self, key: str, error: RecordTooLargeError) -> None:
+        self._too_large.failed(
+            key,
+            "too large",
+            "A status was too large. Raise max.message.bytes of its topic.",
+            {"key": key, "reason": str(error)},
         )
 
     async def _write(self, key: str, status: Status | None) -> None:
@@ -132,6 +149,7 @@ class StatusWriter:
         else:
             headers = () if status is None else _owner_headers(status)
             await self._writer.send(self._topic, key.encode(), value, headers=headers)
+            self._too_large.ended(key, "The status is written again; it was too large", {"key": key})
         if key in self._pending and self._pending[key] is status:
             del self._pending[key]
 

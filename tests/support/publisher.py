@@ -12,6 +12,7 @@ from producer.publishing.shard_layout import ShardLayout
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.state.shard_state import ShardState
 from relay.avro.codec import Encoder, InternalCodec, fingerprint
+from relay.kafka.producer import MAX_BATCH_BYTES
 from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import PublishError
@@ -26,6 +27,7 @@ class InMemoryTransactions:
 
     def __init__(self):
         self.topics = defaultdict(list)
+        self.max_batch_bytes = MAX_BATCH_BYTES
         self.error_after_commit = None
         self.busy = False
         self.pause = 0.0

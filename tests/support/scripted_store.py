@@ -10,7 +10,7 @@ import polars as pl
 from consumer.destinations.object_store.names import Chain
 from consumer.destinations.object_store.rows import OFFSET
 from consumer.destinations.object_store.store import StoreFault
-from consumer.destinations.object_store.writer import ChainWriter
+from consumer.destinations.object_store.writer import ChainWriter, Progress
 from consumer.destinations.outcome import Retry
 
 Fate = Literal["answered", "lost answer", "no effect"]
@@ -98,7 +98,7 @@ async def own(partition: Partition, store: ScriptedStore, number: int, sizes: Ca
     writer, position = ChainWriter(store, "lake", "memory://"), partition.committed
     while (events := partition.after(position, sizes())).height:
         try:
-            await writer.write(CHAIN, events)
+            await writer.write(CHAIN, events, Progress())
         except StoreFault:
             continue
         position = int(events[OFFSET][-1]) + 1

@@ -20,6 +20,7 @@ class FakeShardPublisher:
     def __init__(self) -> None:
         self.failed = asyncio.Event()
         self.fenced = False
+        self.batches_too_large = False
         self.closed = False
         self.discarded = False
         self.lock = asyncio.Lock()

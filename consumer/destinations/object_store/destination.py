@@ -14,8 +14,8 @@ from consumer.destinations.object_store.names import Chain
 from consumer.destinations.object_store.opening import open_store
 from consumer.destinations.object_store.response import condition_ignored
 from consumer.destinations.object_store.store import Store, StoreFault
-from consumer.destinations.object_store.writer import ChainWriter
-from consumer.destinations.outcome import Outcome, Retry, Sent
+from consumer.destinations.object_store.writer import ChainWriter, Progress
+from consumer.destinations.outcome import Outcome, Partial, Retry, Sent
 from consumer.formats.column_rows import ColumnRows
 from relay.errors import describe, one_line
 
@@ -37,7 +37,9 @@ class ObjectStoreDestination:
         self._timeout_seconds = timeout_seconds
         self._writer = ChainWriter(store, name, config.location)
         self._condition_proved = False
-        self._too_slow = Retry(f"{config.location} did not answer within {timeout_seconds:g} s.")
+        self._too_slow = Retry(
+            f"{config.location} did not finish the requests for one object within {timeout_seconds:g} s."
+        )
         self.limits = Limits(
             BodyFormat(config.max_bytes, max_rows=config.max_rows),
             linger_seconds=config.window_seconds,
@@ -58,10 +60,25 @@ class ObjectStoreDestination:
         return rows.encode_body(rows_to_send)
 
     async def send(self, body: Body) -> Outcome:
-        outcome = await self._within_time(self._send(body))
+        progress = Progress()
+        outcome = await self._within_time(self._send(body, progress))
+        if progress.rows and isinstance(outcome, Retry):
+            return self._rest_to_retry(outcome, progress.rows, body.rows)
         if outcome == self._too_slow:
             self._writer.write_less(body.rows)
         return outcome
+
+    def _rest_to_retry(self, outcome: Retry, done: int, count: int) -> Outcome:
+        """Return the outcome of a body whose leading rows are in objects: else each attempt would look for them again.
+
+        A body can lie over hundreds of objects, as after a reset of the group: more than fit into the time of one attempt.
+        """
+        if done == count:
+            return Sent()
+        rest, out_of_time = frozenset(range(done, count)), outcome == self._too_slow
+        return Partial(
+            retry=rest, after=outcome.after, status=outcome.status, reason=outcome.reason, unread=out_of_time
+        )
 
     async def probe(self) -> Outcome:
         """Create an object twice, list and read it, and delete it."""
@@ -79,13 +96,13 @@ class ObjectStoreDestination:
             return Retry(f"A request to {self._url} failed: {one_line(describe(error))}.")
         return Sent()
 
-    async def _send(self, body: Body) -> None:
+    async def _send(self, body: Body, progress: Progress) -> None:
         if not self._condition_proved:
             await self._prove()
         (offsets,) = body.offsets
         events = await asyncio.to_thread(rows.read_body, body.content, body.row_offsets)
         folder = self._flow if body.route is None else f"{body.route}/{self._flow}"
-        await self._writer.write(Chain(folder, offsets.topic, offsets.partition), events)
+        await self._writer.write(Chain(folder, offsets.topic, offsets.partition), events, progress)
 
     async def _prove(self) -> None:
         """Prove that the store creates only what is absent, and that the relay may read and list. Raises StoreFault.

@@ -13,6 +13,18 @@ _CODE = re.compile(r"<Code>(\w{1,60})</Code>|\"(?:error|code)\":\s*\"(\w{1,60})\
 
 _QUERY = re.compile(r"\?\S*")
 """A query may hold a signature."""
+_CAUSES = {
+    "IncompleteMessage": "the connection was closed before an answer",
+    "ConnectionRefused": "connection refused",
+    "ConnectionReset": "connection reset",
+    "ConnectionAborted": "connection aborted",
+    "BrokenPipe": "connection closed",
+    "dns error": "the host name was not found",
+    "TimedOut": "timed out",
+    "InvalidCertificate": "the certificate is not trusted",
+    "kind: Timeout": "timed out",
+}
+"""Why there was no answer, by a word in the debug text of an error. The text itself has the URL, and may have more."""
 REFUSED = frozenset({401, 403})
 _CLOCK_CODES = ("RequestTimeTooSkewed", "RequestExpired")
 
@@ -51,7 +63,7 @@ def fault_status(error: Exception) -> int | None:
 
 def store_fault(error: Exception, url: str, name: str, redact: Callable[[str], str] = str) -> Retry | Paused:
     """Return the outcome of an error of obstore, by the status within its text: it has no other place for it."""
-    return status_fault(fault_status(error), redact(_said(str(error))), url, name)
+    return status_fault(fault_status(error), _said(redact(str(error))), url, name)
 
 
 def status_fault(status: int | None, said: str, url: str, name: str) -> Retry | Paused:
@@ -135,4 +147,7 @@ def _said(text: str) -> str:
     said = line.partition(" - ")[2] or _QUERY.sub("", line)
     if "non-2xx" in said:
         said = said.removeprefix("Server returned non-2xx status code: ").partition(": ")[0]
+    elif "error sending request" in said:
+        cause = next((cause for word, cause in _CAUSES.items() if word in text), None)
+        said = said if cause is None else f"{said}: {cause}"
     return one_line(f"{said} {code}".strip(), _MAX_QUOTED_CHARS)

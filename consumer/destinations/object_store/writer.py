@@ -35,6 +35,14 @@ class _Known:
     last: int
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far one call of `ChainWriter.write` came, also when it is cancelled."""
+
+    rows: int = 0
+    """Leading rows that are certainly in objects."""
+
+
 class ChainWriter:
     """Writes the rows of bodies, one body of a chain at a time, into objects."""
 
@@ -50,10 +58,10 @@ class ChainWriter:
         """Halve the objects, since one did not arrive in time: the same object would not arrive at the next try either."""
         self._most_rows = max(1, (self._most_rows or rows_of_body) // 2)
 
-    async def write(self, chain: Chain, events: pl.DataFrame) -> None:
-        """Return when every row is in an object. Raises StoreFault; then some rows may be in one nevertheless."""
-        while events.height:
-            events = events.slice(await self._write_leading(chain, events))
+    async def write(self, chain: Chain, events: pl.DataFrame, progress: Progress) -> None:
+        """Return when every row is in an object. Raises StoreFault; `progress` counts the leading rows that are in one by then."""
+        while progress.rows < events.height:
+            progress.rows += await self._write_leading(chain, events.slice(progress.rows))
         if self._most_rows is not None:
             self._most_rows *= 2
 

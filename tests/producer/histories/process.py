@@ -13,7 +13,7 @@ from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
-from producer.sharding.shard import Shard
+from producer.sharding.shard import Shard, ShardTiming
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.factory import JiraCloudSources
 from producer.sources.jira_cloud.pager import PagingLimits
@@ -30,6 +30,8 @@ PAGE = 4
 LOADER_LIMITS = LoaderLimits(tail_offsets=12, transaction=TransactionLimits(max_events=3))
 JIRA_LIMITS = JiraCloudLimits(paging=PagingLimits(page_records=PAGE, max_records=10))
 RETENTION_MS = 12 * DAY_MS
+SHARD_TIMING = ShardTiming(open_check_seconds=7 * 86_400)
+"""No history changes a topic setting; a look each second of its days would be most of its work."""
 METRICS = ProducerMetrics(CollectorRegistry())
 
 
@@ -70,7 +72,7 @@ class ProducerProcess:
         self._loader = ShardLoader(connection, TOPICS, _Store(), limits, METRICS, self.now_ms, LOADER_LIMITS)
         self._outcomes = TransactionOutcomes()
         self.publisher = None
-        self.shard = Shard(0, self, self._load, self)
+        self.shard = Shard(0, self, self._load, self, SHARD_TIMING)
         self.task = asyncio.create_task(self.shard.run())
 
     def now_ms(self):

@@ -6,10 +6,12 @@ import random
 import pytest
 
 from producer.events import UnreadableRecord
+from producer.publishing.publisher import ShardClosedError
 from producer.publishing.transaction_outcomes import TransactionOutcomes
+from producer.state.checkpoint import new_checkpoint
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import TopicFacts
-from tests.support.shard_loading import ids, records
+from tests.support.shard_loading import NOW, ids, pending_records, records, unchanged
 from tests.support.shard_publishing import large_records, publish_all
 from tests.support.topics import alter_topic
 
@@ -25,6 +27,24 @@ async def test_a_message_limit_below_the_batches_is_learned_from_the_refusal(loa
     assert loader.topic_limits.current.max_event_bytes == 80_000
     assert loader.topic_limits.current.max_dead_letter_bytes == 4_000_000
     assert sorted(await ids(loader, loader.topics.events)) == [("acme", number) for number in range(1, 13)]
+
+
+async def test_a_lowered_limit_that_was_read_before_the_refusal_makes_no_dead_letters(loader):
+    """Events of 60,000 bytes fit the limit of 100,000; the open producer has the batches of the limit before."""
+    loader.topic_limits.update(await read_topic_facts(loader.connection))
+    outcomes, events = TransactionOutcomes(), large_records(12, 60_000)
+    publisher = await loader.load(0, outcomes)
+    await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
+    assert not publisher.batches_too_large
+    await alter_topic(loader.connection, loader.topics.events, max_message_bytes="100000", retention_ms="-1")
+    await look_until(loader, lambda: loader.topic_limits.current.max_event_bytes == 80_000)
+    assert publisher.batches_too_large
+    with pytest.raises(ShardClosedError, match="for its size"):
+        await publisher.publish("acme", pending_records(events), unchanged, persist=False)
+    await publisher.discard()
+
+    assert await publish_all(loader, outcomes, events) == []
+    assert len(await ids(loader, loader.topics.events)) == 12
 
 
 async def test_a_limit_that_kafka_does_not_report_is_found_by_halving(loader, monkeypatch):

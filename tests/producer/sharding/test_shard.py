@@ -228,38 +228,6 @@ async def test_closing_ends_within_its_time_limit():
     assert found.polling.polled == {}
 
 
-async def test_a_closed_shard_reports_its_organizations_and_opens_by_itself():
-    """It loads nothing while a topic setting would cost data, and says so again before a status expires."""
-    reasons = ["cleanup.policy is compact"]
-    timing = ShardTiming(open_check_seconds=0.01, report_seconds=0.05)
-    async with open_shard_harness(
-        timing=timing, closed_reason=lambda: reasons[0] if reasons else None
-    ) as found:
-        found.set_organizations(organization("acme"), organization("globex"))
-        await wait_until(lambda: set(found.polling.unavailable_reasons) == {"acme", "globex"})
-        found.polling.unavailable_reasons.clear()
-        await wait_until(lambda: found.polling.unavailable_reasons.get("acme") == reasons[0])
-        assert found.shard.problem == reasons[0]
-        assert found.publishers == []
-        reasons.clear()
-        await wait_until(lambda: found.polling.polls["acme"] == 1)
-
-        assert found.shard.problem is None
-
-
-async def test_an_open_shard_closes_when_a_setting_would_cost_data():
-    reasons = []
-    async with open_shard_harness(closed_reason=lambda: reasons[0] if reasons else None) as found:
-        found.set_organizations(organization("acme"))
-        await wait_until(lambda: found.polling.polled)
-        reasons.append("retention.ms is 1000")
-        found.shard.reload()
-        await wait_until(lambda: found.polling.unavailable_reasons == {"acme": "retention.ms is 1000"})
-
-        assert found.polling.polled == {}
-        assert not found.shard.ready
-
-
 async def test_organizations_are_failing_after_several_failures_to_load():
     """One or two failures are the restart of a broker; the third is reported, with the reason."""
     timing = ShardTiming(reload_first_seconds=0.01, reload_cap_seconds=0.01, failures_until_report=3)

@@ -8,7 +8,7 @@ import structlog
 from relay.config.kafka import KafkaConfig
 from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
-from relay.kafka.producer import RecordWriter, TopicWriteError
+from relay.kafka.producer import RecordTooLargeError, RecordWriter, TopicWriteError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.status.model import take_over
@@ -184,3 +184,38 @@ async def test_an_unavailable_kafka_is_logged_once_and_again_after_a_recovery(ca
     assert await count_warnings(broken=True, times=3) == 1
     assert await count_warnings(broken=False) == 0
     assert await count_warnings(broken=True) == 1
+
+
+class SmallTopic:
+    """Replaces a writer whose topic accepts up to `limit` bytes."""
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    async def send(self, topic, _key, value, **_options):
+        if len(value or b"") > self.limit:
+            raise RecordTooLargeError(
+                f"Kafka rejected a record of {len(value)} bytes on {topic} for its size."
+            )
+
+
+async def test_a_status_too_large_for_its_topic_has_one_line_at_its_begin_and_one_at_its_end():
+    """The other statuses are written all the time, so the log must not say that status was not written, or is again."""
+    writer = SmallTopic(1_000)
+    status_writer = StatusWriter(writer, "status")
+    with structlog.testing.capture_logs() as logs:
+        for reason in ["x" * 3_000] * 3 + ["short"] * 2:
+            for key, text in (("producer/acme", reason), ("producer/globex", None)):
+                status_writer.put(key, take_over("failing", NOW, reason=text))
+            await status_writer.flush()
+            status_writer.put("producer/globex", take_over("active", NOW))
+            await status_writer.flush()
+
+    lines = [entry for entry in logs if entry["log_level"] != "debug"]
+    assert [(entry["key"], entry["log_level"]) for entry in lines] == [
+        ("producer/acme", "warning"),
+        ("producer/acme", "info"),
+    ]
+    assert "Raise max.message.bytes" in lines[0]["event"]
+    assert "on status for its size" in lines[0]["reason"]
+    assert "is written again" in lines[1]["event"]

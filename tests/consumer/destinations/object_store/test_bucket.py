@@ -6,6 +6,7 @@ import pytest
 
 from consumer.destinations.object_store import response
 from consumer.destinations.outcome import Paused, Retry, Sent
+from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
 from simulators import faults
 from simulators.object_store.bucket import error
@@ -161,6 +162,8 @@ async def test_the_next_object_costs_one_listing_and_one_creation(tmp_path):
     ("text", "outcome", "said"),
     [
         ("Generic S3 error: Error performing PUT http://x/a?sig=secret in 1s - HTTP error: error sending request\nDebug", Retry, "HTTP error: error sending request"),
+        ("… - HTTP error: error sending request\n\nDebug source:\nuri: http://x/?sig=secret hyper::Error(IncompleteMessage)", Retry, "sending request: the connection was closed before an answer"),
+        ('… - HTTP error: error sending request\n\nDebug source:\nConnectError("dns error", Custom {})', Retry, "the host name was not found"),
         ("Generic S3 error: Error performing PUT http://x in 1s - Server returned non-2xx status code: 503 Service Unavailable: <Error><Code>SlowDown</Code></Error>", Retry, "503 Service Unavailable SlowDown"),
         ("… - Server returned non-2xx status code: 403 Forbidden: <Error><Code>RequestTimeTooSkewed</Code>", Paused, "the clock of the relay's machine"),
         ('… - Server returned non-2xx status code: 404 Not Found: {"error": "x"}', Paused, "404 Not Found"),
@@ -175,6 +178,14 @@ def test_an_error_of_obstore_is_read(text, outcome, said):
     assert isinstance(found, outcome)
     assert said in found.reason
     assert "secret" not in found.reason
+
+
+def test_a_secret_is_not_shown_where_the_quoted_text_ends_within_it():
+    redact = Redactor()
+    redact.add(secret := "s3cret" * 10)
+    for padding in range(230, 300, 10):
+        text = f"… - HTTP error: {'p' * padding} {secret}"
+        assert secret[:6] not in response.store_fault(ValueError(text), "s3://audit", "lake", redact).reason
 
 
 @pytest.mark.parametrize(

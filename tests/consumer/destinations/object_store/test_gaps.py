@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from consumer.destinations.object_store.names import Chain
 from consumer.destinations.object_store.rows import OFFSET
 from consumer.destinations.object_store.store import StoreFault
-from consumer.destinations.object_store.writer import ChainWriter
+from consumer.destinations.object_store.writer import ChainWriter, Progress
 from consumer.destinations.outcome import Sent
 from tests.support.object_stores import body, opened, uids
 from tests.support.parquet_objects import stored_uids
@@ -35,7 +35,7 @@ async def write(store, *bodies, chain=CHAIN, fates=lambda: "answered"):
         for events in bodies:
             while True:
                 try:
-                    await writer.write(chain, events)
+                    await writer.write(chain, events, Progress())
                 except StoreFault as fault:
                     if fault.outcome.reason in ("lost answer", "no effect"):
                         continue

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
+from polars.exceptions import PanicException
 
 from consumer.decoding.columns import decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
@@ -131,6 +132,17 @@ OURS = {"relay.format": "plain-1", "relay.topic": "events", "relay.partition": "
 def test_an_object_of_another_program_is_named(content, why):
     with pytest.raises(rows.ForeignObjectError, match=why):
         rows.read_object(content, *PLACE, 100)
+
+
+def test_a_damaged_object_that_makes_polars_panic_is_named(monkeypatch):
+    """One flipped byte in a thousand objects does; the panic is no Exception."""
+
+    def panicking(*_, **__):
+        raise PanicException("range end index 314095 out of range")
+
+    monkeypatch.setattr(rows.pl, "read_parquet", panicking)
+    with pytest.raises(rows.ForeignObjectError, match="not a Parquet file"):
+        rows.read_object(stored([event(1)]), *PLACE, 100)
 
 
 def test_an_object_of_another_log_is_named():

@@ -1,0 +1,123 @@
+"""A body makes progress although one attempt is too short for all of it."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pyarrow.parquet
+import pytest
+
+from consumer.destinations.object_store.config import ObjectStoreConfig
+from consumer.destinations.object_store.destination import ObjectStoreDestination
+from consumer.destinations.object_store.store import StoreFault
+from consumer.destinations.outcome import Partial, Retry, Sent
+from tests.support.object_stores import body, uids
+from tests.support.parquet_objects import stored_uids
+
+UNLIMITED = 1_000_000
+
+
+@dataclass
+class MeteredStore:
+    """Objects in memory; an attempt may make `calls` requests and move `rows` rows, and then meets `fault`, or no answer."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    calls: int = UNLIMITED
+    rows: int = UNLIMITED
+    fault: Retry | None = None
+
+    async def create(self, key: str, content: bytes) -> bool:
+        await self._spend(content)
+        if key in self.objects:
+            return False
+        self.objects[key] = content
+        return True
+
+    async def read(self, key: str) -> bytes | None:
+        await self._spend(self.objects.get(key, b""))
+        return self.objects.get(key)
+
+    async def names(self, folder: str, after: str) -> AsyncIterator[str]:
+        await self._spend(b"")
+        for key in sorted(self.objects):
+            if key.startswith(f"{folder}/") and key.removeprefix(f"{folder}/") > after:
+                yield key.removeprefix(f"{folder}/")
+
+    async def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+    async def close(self) -> None:
+        pass
+
+    async def _spend(self, content: bytes) -> None:
+        moved = (
+            pyarrow.parquet.read_metadata(io.BytesIO(content)).num_rows if content.startswith(b"PAR1") else 0
+        )
+        self.calls, self.rows = self.calls - 1, self.rows - moved
+        if min(self.calls, self.rows) >= 0:
+            return
+        if self.fault is not None:
+            raise StoreFault(self.fault)
+        await asyncio.sleep(3600)
+
+
+async def opened_on(store, timeout_seconds):
+    config = ObjectStoreConfig(kind="object-store", location="s3://audit/jira")
+    destination = ObjectStoreDestination(store, "lake", config, "live", timeout_seconds)
+    assert await destination.probe() == Sent()
+    return destination
+
+
+async def attempts(destination, store, offsets, *, most, **budget):
+    """Send as the sender does, each attempt with this budget, until all rows are accepted. Return the outcomes before."""
+    outcomes = []
+    while offsets:
+        for name, value in budget.items():
+            setattr(store, name, value)
+        outcome = await destination.send(body(destination, offsets))
+        if outcome == Sent():
+            break
+        outcomes.append(outcome)
+        assert len(outcomes) < most
+        offsets = (
+            [offsets[index] for index in sorted(outcome.retry)] if isinstance(outcome, Partial) else offsets
+        )
+    store.calls = store.rows = UNLIMITED
+    return outcomes
+
+
+async def test_a_body_over_many_small_objects_gets_on_at_each_attempt():
+    """A quiet organization has an object a window; the group was reset, and reads them all at once."""
+    store = MeteredStore()
+    before = await opened_on(store, 20.0)
+    for offset in range(30):
+        assert await before.send(body(before, [offset])) == Sent()
+    live = await opened_on(store, 0.5)
+    outcomes = await attempts(live, store, range(40), calls=20, most=12)
+    assert all(isinstance(each, Partial) and each.unread for each in outcomes)
+    assert stored_uids(store.objects) == uids(range(40))
+
+
+async def test_a_slow_link_gets_one_object_through_at_each_attempt():
+    """75 rows fit into the time, up or down; the body has 300."""
+    store = MeteredStore()
+    live = await opened_on(store, 0.5)
+    outcomes = await attempts(live, store, range(300), rows=75, most=16)
+    assert isinstance(outcomes[0], Retry)
+    assert "within 0.5 s" in outcomes[0].reason
+    assert stored_uids(store.objects) == uids(range(300))
+
+
+@pytest.mark.parametrize("fault", [Retry("503 SlowDown", 503, 7.0), Retry("a lost connection")])
+async def test_a_fault_keeps_what_was_found_before_it(fault):
+    store = MeteredStore(fault=fault)
+    before = await opened_on(store, 20.0)
+    for offset in range(10):
+        assert await before.send(body(before, [offset])) == Sent()
+    live = await opened_on(store, 20.0)
+    outcomes = await attempts(live, store, range(12), calls=7, most=12)
+    assert [(each.reason, each.status, each.after, each.unread) for each in outcomes] == [
+        (fault.reason, fault.status, fault.after, False)
+    ] * len(outcomes)
+    assert stored_uids(store.objects) == uids(range(12))
