@@ -62,7 +62,7 @@ class Assignment:
         self._schema_hold = SchemaHold(
             flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
         )
-        self._sender = Sender(flow, self._on_delivered, positions.renewed)
+        self._sender = Sender(flow, self._on_delivered, positions.renewed, self._changed)
         self._pump = Pump(
             pipeline,
             self._buffer,
@@ -70,7 +70,7 @@ class Assignment:
             self._tracker,
             self._schema_hold,
             self._changed,
-            self._commits.uncommitted,
+            self._commits,
             self._wake_commits,
             self._on_space_freed,
         )

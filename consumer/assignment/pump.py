@@ -15,6 +15,7 @@ from consumer.delivery.batch import RequestBatch, Rows, RowTooLargeError
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, filter_fault_text
 from consumer.delivery.routes import by_route
 from consumer.delivery.sender import Sender
+from consumer.offsets.committer import CommitLoop
 from consumer.offsets.tracker import OffsetTracker
 from relay.aio import Signal
 from relay.avro.codec import SchemaRef
@@ -25,8 +26,8 @@ from relay.kafka import TopicPartition
 class Pump:
     """Decodes and encodes buffered records, marks skipped ones as delivered, and gives full or old bodies to the sender.
 
-    `uncommitted` returns the delivered records that a kill would send again. `changed` wakes the pump after records, deliveries
-    and commits. `on_delivered` reports skipped records, `on_space_freed` room in the buffer.
+    `changed` wakes the pump after records, deliveries and commits. `on_delivered` reports skipped records, `on_space_freed`
+    room in the buffer.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Pump:
         tracker: OffsetTracker,
         schema_hold: SchemaHold,
         changed: Signal,
-        uncommitted: Callable[[], int],
+        commits: CommitLoop,
         on_delivered: Callable[[], None],
         on_space_freed: Callable[[], None],
     ) -> None:
@@ -48,7 +49,7 @@ class Pump:
         self._tracker = tracker
         self._schema_hold = schema_hold
         self._changed = changed
-        self._uncommitted = uncommitted
+        self._commits = commits
         self._on_delivered = on_delivered
         self._on_space_freed = on_space_freed
         self._batches: dict[tuple[TopicPartition | None, str | None], RequestBatch] = {}
@@ -75,7 +76,8 @@ class Pump:
             for held_partition in self._schema_hold.due(time.monotonic()):
                 await self._decode_held(held_partition)
             for key in list(self._batches):
-                if self._seconds_until_send(self._batches[key], time.monotonic()) == 0:
+                batch = self._batches.get(key)  # None: it was sent before another one
+                if batch is not None and self._seconds_until_send(batch, time.monotonic()) == 0:
                     await self._send(self._batches.pop(key).take())
 
     async def _wait_until_due(self) -> None:
@@ -212,7 +214,24 @@ class Pump:
             await self._send(self._batches.pop(largest).take())
 
     async def _send(self, rows: Rows) -> None:
+        """Start a body once few enough delivered records are not committed.
+
+        Wait only for what goes on without the pump: deliveries and commits. After both, records that the pump itself holds
+        may still be in front of the delivered ones, so it sends those.
+        """
         await self._sender.wait_for_capacity()
-        while self._uncommitted() >= self._limits.max_uncommitted:
-            await self._changed.wait()
+        while self._commits.uncommitted() >= self._limits.max_uncommitted:
+            if self._sender.in_delivery or not self._commits.is_current:
+                await self._changed.wait()
+            elif (key := self._key_that_holds_back(rows)) is not None:
+                self._sender.start(self._batches.pop(key).take())
+            else:
+                break
         self._sender.start(rows)
+
+    def _key_that_holds_back(self, rows: Rows) -> tuple[TopicPartition | None, str | None] | None:
+        """Return the key of a batch to send before `rows`, since it holds delivered records back; None: no batch, or `rows` do."""
+        hold_back = self._tracker.hold_back_delivered
+        if hold_back(rows.tracked.sequences):
+            return None
+        return next((key for key, batch in self._batches.items() if hold_back(batch.sequences())), None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from consumer.destinations.contract import BodyFormat, OffsetRange
 from consumer.formats.column_rows import AnyRows, join_rows
 from consumer.formats.encoded_rows import EncodedRows
-from consumer.offsets.tracker import TrackedRecords
+from consumer.offsets.tracker import SequenceRange, TrackedRecords
 
 RECORD_OVERHEAD_BYTES = 400
 """Memory of a record beside its value."""
@@ -102,6 +102,10 @@ class RequestBatch:
     def size(self) -> int:
         """Bytes of the body so far, framing included."""
         return self._bytes
+
+    def sequences(self) -> Iterator[SequenceRange]:
+        """Return the sequences of its records, in order."""
+        return (sequence for part in self._parts for sequence in part.tracked.sequences)
 
     def try_add(self, rows: Rows, first_read_at: float) -> int:
         """Add as many leading rows as fit, and return their number. Fewer than all: call `take`, then add the rest.

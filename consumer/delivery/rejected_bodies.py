@@ -8,6 +8,7 @@ from consumer.delivery.bisection import BodyRejection, RejectBisector
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import config_fault_text
 from consumer.delivery.flow import DeliveryFlow
+from relay.aio import Signal
 
 Rejection = tuple[Rows, BodyRejection]
 """Rows that no outcome accepted or named, and their last rejection."""
@@ -16,7 +17,8 @@ Rejection = tuple[Rows, BodyRejection]
 class RejectedBodies:
     """Bisects the rejected bodies of one sender, one at a time in a flow.
 
-    `send` sends rows until the destination has judged them, and returns those of a rejection.
+    `send` sends rows until the destination has judged them, and returns those of a rejection. `changed` is notified when a
+    body begins to wait for an acceptance.
     """
 
     def __init__(
@@ -24,10 +26,14 @@ class RejectedBodies:
         flow: DeliveryFlow,
         dead_letters: DeadLetterSender,
         send: Callable[[Rows], Awaitable[Rejection | None]],
+        changed: Signal,
     ) -> None:
         self._flow = flow
         self._dead_letters = dead_letters
         self._send = send
+        self._changed = changed
+        self.waiting = 0
+        """Bodies that wait for the acceptance of another one."""
 
     async def bisect(self, rows: Rows, rejection: BodyRejection) -> None:
         """Send parts of the rows until each row is accepted or on the dead-letter topic."""
@@ -60,9 +66,17 @@ class RejectedBodies:
                 flow.state.config_suspected(bisector, text)
             wait = flow.timing.rejection.wait(attempt, random.random())
             attempt += 1
-            if not await self._accepted_within(wait, bisector):
+            if not await self._wait_for_acceptance(wait, bisector):
                 for row in bisector.restart():
                     await self._reject_row(row, bisector.last_rejection)
+
+    async def _wait_for_acceptance(self, seconds: float, bisector: RejectBisector) -> bool:
+        self.waiting += 1
+        self._changed.notify()
+        try:
+            return await self._accepted_within(seconds, bisector)
+        finally:
+            self.waiting -= 1
 
     async def _accepted_within(self, seconds: float, bisector: RejectBisector) -> bool:
         """Wait for an acceptance. While the flow accepts nothing, one body after the other waits and tries again.

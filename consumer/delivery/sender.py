@@ -25,7 +25,7 @@ class Sender:
 
     `on_delivered` is called once for each record that is accepted or is on the dead-letter topic, never after `close`.
     Each request waits for `membership_valid` first: a process that was frozen, or cannot reach Kafka, may have been replaced
-    by another that sends the same records.
+    by another that sends the same records. `changed` is notified when a delivery ends, or waits for another body.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Sender:
         flow: DeliveryFlow,
         on_delivered: Callable[[TrackedRecords], None],
         membership_valid: Callable[[], Awaitable[None]],
+        changed: Signal,
     ) -> None:
         self._flow = flow
         self._on_delivered = on_delivered
@@ -41,7 +42,7 @@ class Sender:
         self._bodies: set[asyncio.Task[None]] = set()
         self._uninterruptible: set[asyncio.Task[Any]] = set()
         self._closing = False
-        self._changed = Signal()
+        self._changed = changed
         self._dead_letters = DeadLetterSender(
             flow.dead_letters,
             flow.state,
@@ -52,7 +53,7 @@ class Sender:
             self._uninterrupted,
         )
         self._rejected_bodies = RejectedBodies(
-            flow, self._dead_letters, self._send_until_accepted_or_rejected
+            flow, self._dead_letters, self._send_until_accepted_or_rejected, changed
         )
         self.bytes = 0
         """Bytes of the rows and records in delivery."""
@@ -67,6 +68,11 @@ class Sender:
     def dead_letter(self, tracked: TrackedRecords, reasons: Sequence[str]) -> None:
         """Make dead letters of records that cannot be read."""
         self._start_dead_letters(tracked, "unreadable", reasons, None)
+
+    @property
+    def in_delivery(self) -> bool:
+        """Whether a delivery goes on that waits for no other body: a rejected one may need the acceptance of the next."""
+        return len(self._tasks) > self._rejected_bodies.waiting
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest record in delivery, in ms UTC; None: there is none."""

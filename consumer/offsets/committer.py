@@ -104,6 +104,8 @@ class CommitLoop:
         self._delivered = asyncio.Event()
         self._committed_count = 0
         """How many of the delivered records are committed as such."""
+        self._count_at_commit = 0
+        """How many records were delivered at the last commit."""
 
     def wake(self) -> None:
         """Commit soon: records were delivered."""
@@ -112,6 +114,11 @@ class CommitLoop:
     def uncommitted(self) -> int:
         """Return how many delivered records a kill now would send again."""
         return self._tracker.delivered_count() - self._committed_count
+
+    @property
+    def is_current(self) -> bool:
+        """Whether another commit now would not lower `uncommitted`."""
+        return self._tracker.delivered_count() == self._count_at_commit
 
     async def run(self) -> None:
         """Commit until cancelled."""
@@ -131,14 +138,18 @@ class CommitLoop:
         try:
             positions = {each: await self._position(each) for each in sorted(self._ready)}
             progress = self._tracker.progress(positions)
-            fits = self._committer.fits_metadata(progress)
-            committed_count = self._tracker.delivered_count() if fits else self._tracker.contiguous_count()
+            delivered_count = self._tracker.delivered_count()
+            contiguous_count = self._tracker.contiguous_count()
             await self._committer.commit(progress)
         except (KafkaError, TimeoutError) as error:
             self._metrics.commit_failed(describe(error))
             return False
         self._metrics.offsets_committed()
-        self._committed_count = committed_count
+        fits = self._committer.fits_metadata(
+            progress
+        )  # after the commit, which may have shortened the metadata
+        self._committed_count = delivered_count if fits else contiguous_count
+        self._count_at_commit = delivered_count
         self._on_commit()
         return True
 

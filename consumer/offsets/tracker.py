@@ -221,6 +221,14 @@ class OffsetTracker:
         )
         return undelivered
 
+    def hold_back_delivered(self, sequences: Iterable[SequenceRange]) -> bool:
+        """Return whether one of these undelivered records holds back the offset of its partition, in front of delivered ones."""
+        return any(
+            each.first == state.first_pending and state.delivered_runs
+            for each in sequences
+            for state in (self._partitions[each.partition],)
+        )
+
     def delivered_count(self) -> int:
         """Return how many tracked records are delivered."""
         ahead_counts = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from producer.metrics import ProducerMetrics
 from producer.polling import unread_range_search, window
+from producer.polling.misplaced_notice import MisplacedNotice
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
@@ -40,13 +41,13 @@ class PollingContext:
     last_proof: int | None = None
     outage_noted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint holds an outage."""
-    misplaced: dict[int, int] = field(default_factory=dict)
-    """Records that the source shows in answers about another time: `created` (ms) by id."""
+    misplaced: MisplacedNotice = field(init=False)
     unread_ranges_known: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint has unread ranges."""
 
     def __post_init__(self) -> None:
         self.overlap = self.config.overlap_ms
+        self.misplaced = MisplacedNotice(2 * self.config.reread_day_every_ms)
 
     @property
     def name(self) -> str:
@@ -256,12 +257,10 @@ class PollingContext:
         self.reporter.failing(error.kind, error.failure.message, error.retry_seconds, waiting=waiting)
 
     def _report_misplaced(self, result: WindowResult) -> None:
-        """Log and report the records that the source shows in answers about another time, once each."""
-        found = {event["id"]: event["created"] for event in result.misplaced}
-        if new := sorted(found.keys() - self.misplaced.keys()):
-            self.misplaced |= found
+        """Report the records that the source shows in answers about another time; log each once."""
+        if new := self.misplaced.add(result, self.now_ms()):
             self.metrics.records_misplaced(self.name, new)
-            self.reporter.misplaced(self.misplaced)
+        self.reporter.misplaced(self.misplaced.records)
 
     def _pending(self, read: TimeRange, result: WindowResult | None = None) -> PendingRecords:
         return PendingRecords(

@@ -63,7 +63,8 @@ class ShardAssignment:
         self._positions: Positions | None = None
         self._damaged = DamagedBatches(timing.corrupt_pause_seconds)
         self._known: dict[TopicPartition, Mapping[str, Organization]] = {}
-        """The organizations of each partition before the last rebalance."""
+        """The organizations of each partition before the last rebalance. Those of a partition that is another process's are
+        forgotten: it may delete some, and Kafka compacts the deletions away."""
         self._corrupt = ConditionLog(log)
         self._held: dict[TopicPartition, str] = {}
         """Partitions with a damaged batch, and what to do, until it is read."""
@@ -75,7 +76,10 @@ class ShardAssignment:
         self._positions = positions
         self._held = {}
         self._damaged.clear()
-        self._known |= {tp: table.organizations for tp, table in self._tables.items() if table.complete}
+        known = self._known | {
+            tp: table.organizations for tp, table in self._tables.items() if table.complete
+        }
+        self._known = {tp: organizations for tp, organizations in known.items() if tp in partitions}
         self._tables = {tp: OrganizationTable(self._count) for tp in partitions}
         numbers = {tp.partition for tp in partitions}
         for number in set(self._shards) - numbers:

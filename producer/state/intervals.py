@@ -31,7 +31,11 @@ def add_range(ranges: Sequence[TimeRange], new: TimeRange) -> tuple[TimeRange, .
 
 def missing_ranges(ranges: Sequence[TimeRange], within: TimeRange) -> tuple[TimeRange, ...]:
     """Return the parts of `within` that no range covers."""
-    edges = [within.start, *(edge for one in ranges for edge in (one.start, one.end)), within.end]
+    edges = [
+        within.start,
+        *(edge for one in ranges if one.width for edge in (one.start, one.end)),
+        within.end,
+    ]
     gaps = (TimeRange(max(start, within.start), min(end, within.end)) for start, end in _pairs(edges))
     return tuple(gap for gap in gaps if gap.width)
 

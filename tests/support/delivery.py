@@ -20,6 +20,7 @@ from consumer.metrics import ConsumerMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords
 from consumer.timing import BackoffCurve, SenderTiming
+from relay.aio import Signal
 from relay.kafka import TopicPartition
 from tests.support.dead_letters import FakeDeadLetterWriter
 from tests.support.messages import event, message
@@ -108,6 +109,7 @@ class SenderFixture:
             self.flow,
             self.tracker.mark_delivered,
             wait_until_valid,
+            Signal(),
         )
 
     def rows(self, count: int) -> Rows:

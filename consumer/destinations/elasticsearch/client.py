@@ -55,7 +55,9 @@ class ClusterClient:
             outcome = Retry(f"The cluster did not answer within {self._timeout_seconds:g} s.")
         except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document
             self._reload()  # a client certificate may have expired
-            outcome = Retry(f"The connection to the cluster failed: {one_line(describe(error))}.")
+            outcome = Retry(
+                f"The connection to the cluster failed: {one_line(self._redact(describe(error)))}."
+            )
         return self._redacted(outcome)
 
     async def call(
@@ -90,7 +92,7 @@ class ClusterClient:
         url = f"{self._config.endpoint}{path}"
         response = await self._client.request(method, url, content=content, headers=headers)
         self.is_elasticsearch = self.is_elasticsearch or _PRODUCT_HEADER in response.headers
-        return ClusterResponse(response.status_code, response.headers, response.content)
+        return ClusterResponse(response.status_code, response.headers, response.content, self._redact)
 
     def _redacted(self, outcome: Outcome) -> Outcome:
         """Return an outcome whose texts show no secret, also where the cluster repeats one."""

@@ -47,15 +47,15 @@ class BulkError:
     reason: str = ""
 
     @classmethod
-    def of(cls, error: Any) -> "BulkError":
-        """Read an error; one of another form is its text."""
+    def of(cls, error: Any, redact: Callable[[str], str] = str) -> "BulkError":
+        """Read an error; one of another form is its text. `redact` removes secrets before `text` may divide them."""
         match error:
             case {"type": str(kind), **rest}:
-                return cls(kind, ": ".join(_reasons(error if rest else {})))
+                return cls(redact(kind), redact(": ".join(_reasons(error if rest else {}))))
             case None:
                 return cls()
             case _:
-                return cls("", str(error))
+                return cls("", redact(str(error)))
 
     @property
     def text(self) -> str:
@@ -78,13 +78,17 @@ class _Judged:
     """The first error of each verdict, with its status."""
 
 
-def judge(items: Sequence[Mapping[str, Any]], explain: Callable[[BulkError, int], Paused | Retry]) -> Outcome:
+def judge(
+    items: Sequence[Mapping[str, Any]],
+    explain: Callable[[BulkError, int], Paused | Retry],
+    redact: Callable[[str], str] = str,
+) -> Outcome:
     """Return the outcome of a body whose documents have these answers, in their order.
 
     `explain(error, status)` is the outcome of a body whose documents all have this error. Raises LookupError, TypeError or ValueError for items of another form.
     """
     judged = _Judged()
-    for index, verdict, error, status in _exceptions(items):
+    for index, verdict, error, status in _exceptions(items, redact):
         judged.reasons.setdefault(verdict, (error, status))
         if verdict == "rejected":
             judged.rejected[index] = error.text
@@ -102,14 +106,16 @@ def judge(items: Sequence[Mapping[str, Any]], explain: Callable[[BulkError, int]
     )
 
 
-def _exceptions(items: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Verdict, BulkError, int]]:
+def _exceptions(
+    items: Sequence[Mapping[str, Any]], redact: Callable[[str], str]
+) -> Iterator[tuple[int, Verdict, BulkError, int]]:
     """Yield row, verdict, error and status of each document that was not created by this request."""
     for index, item in enumerate(items):
         (result,) = item.values()
         status = result["status"]
         if status in _CREATED and result.get("failure_store") != _DIVERTED:
             continue
-        verdict, error = _verdict(status, BulkError.of(result.get("error")))
+        verdict, error = _verdict(status, BulkError.of(result.get("error"), redact))
         if verdict != "accepted":
             yield index, verdict, error, status
 

@@ -1,6 +1,6 @@
 """The answers of Elasticsearch and OpenSearch, as outcomes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from relay.retry import retry_after_seconds
 
 MAX_RETRY_AFTER_SECONDS = 900.0
 
+_TEXT_BYTES = 20_000
+"""Of a text that is not JSON: so many that a secret at their end is far behind the quoted beginning."""
 _TRANSIENT = frozenset({408, 425, 429})
 _BODY_FAULTS = frozenset(
     {
@@ -30,11 +32,13 @@ def is_transient(status: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ClusterResponse:
-    """An answer of the cluster, decompressed and without secrets."""
+    """An answer of the cluster, decompressed. Its texts for messages hold no secret, its content may."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes = b""
+    redact: Callable[[str], str] = str
+    """Applied to errors alone: an answer that names ten thousand documents takes long."""
 
     def document(self) -> Any:
         """Return the answer as JSON. Raises ValueError."""
@@ -43,9 +47,9 @@ class ClusterResponse:
     def error(self) -> BulkError:
         """Return the error of the answer, or the beginning of a text that is no page of HTML."""
         try:
-            return BulkError.of(self.document()["error"])
+            return BulkError.of(self.document()["error"], self.redact)
         except (ValueError, LookupError, TypeError):
-            text = self.content[:2_000].decode("utf-8", "replace").strip()
+            text = self.redact(self.content[:_TEXT_BYTES].decode("utf-8", "replace")).strip()[:2_000]
             return BulkError("", "a page of HTML" if text[:1] == "<" else text)
 
     @property
@@ -146,7 +150,7 @@ def _classify_items(response: ClusterResponse, context: BulkContext, rows: int) 
             return Retry(f"The answer names {len(items)} of {rows} documents.", 200)
         case {"items": list(items)}:
             try:
-                return judge(items, context.problem)
+                return judge(items, context.problem, response.redact)
             except (LookupError, TypeError, ValueError, AttributeError):
                 return not_bulk
         case _:

@@ -63,7 +63,7 @@ def fault_status(error: Exception) -> int | None:
 
 def store_fault(error: Exception, url: str, name: str, redact: Callable[[str], str] = str) -> Retry | Paused:
     """Return the outcome of an error of obstore, by the status within its text: it has no other place for it."""
-    return status_fault(fault_status(error), redact(_said(str(error))), url, name)
+    return status_fault(fault_status(error), _said(redact(str(error))), url, name)
 
 
 def status_fault(status: int | None, said: str, url: str, name: str) -> Retry | Paused:

@@ -60,9 +60,13 @@ class Channel:
         self._waiting[ack_id] = settle
         self._release(post)
 
-    def refused(self, post: Post) -> None:
-        """End a request that the node answered without taking events."""
+    def refused(self, post: Post, ack_id: int | None = None) -> None:
+        """End a request whose acknowledgement nobody waits for. `ack_id`: its id; None: it was given none."""
         self._posts.discard(post)
+        if ack_id in self._seen:
+            self.lost()
+        elif ack_id is not None:
+            self._seen.add(ack_id)
         self._release(post)
 
     def unanswered(self, post: Post) -> None:

@@ -114,8 +114,8 @@ class Collector:
                     False  # the next call asks before it sends, or each would store its rows once more
                 )
                 return acknowledgement_off(self._name, describe(response), response.status)
-            if response.code is not None and response.status < 500:
-                channel.refused(post)
+            if (response.code is not None and response.status < 500) or ack_id is not None:
+                channel.refused(post, ack_id)
             return _with_stored_rows_again(outcome, sending.rows)
         finally:
             channel.unanswered(post)

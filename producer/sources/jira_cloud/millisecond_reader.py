@@ -3,6 +3,8 @@
 A page that holds such a record fails as a whole. So after a failure one record is requested; after each success twice as
 many as before. A page of one record that fails is that record: it is skipped, and the result says that it is missing.
 Rows that move meanwhile harm nothing: a millisecond with a missing record stays an unread range, and is read again.
+Rows of another time count in no offset, as in the pager, and a page that shows nothing but such rows again, twice in a
+row, is the end.
 """
 
 from collections.abc import Sequence
@@ -10,9 +12,12 @@ from collections.abc import Sequence
 from producer.events import Event, UnreadableRecord
 from producer.sources.errors import SourceFailure
 from producer.sources.jira_cloud.pager import PageRequest
+from producer.sources.jira_cloud.window_proof import is_far_outside
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 
+MAX_PAGES_WITHOUT_NEWS = 5
+"""More pages in a row without a new row mean that the site repeats a page for ever."""
 MAX_FAILURES_IN_A_ROW = 3
 """More failures of single records in a row mean that the site serves nothing."""
 
@@ -22,36 +27,40 @@ class MillisecondReader:
 
     def __init__(self, window: TimeRange, page_records: int) -> None:
         self._window = window
+        self._requested = TimeRange(window.start - 1, window.start + 1)
         self._page_records = page_records
         self._offset = 0
         self._limit = 1
         self._failures_in_a_row = 0
         self._failure: SourceFailure | None = None
-        self._events: list[Event] = []
-        self._unreadable: list[UnreadableRecord] = []
-        self._record_count = 0
+        self._seen: list[Event | UnreadableRecord] = []
+        self._pages_without_news = 0
         self._ended = False
+        self._proven = True
 
     @property
     def next_request(self) -> PageRequest | None:
         """The request to send now. None: the millisecond is read. It is requested with the one before, as in the pager."""
         if self._ended:
             return None
-        return PageRequest(self._window.start - 1, self._window.start, self._offset, self._limit)
+        return PageRequest(self._requested.start, self._requested.end - 1, self._offset, self._limit)
 
     def add(self, items: Sequence[Event | UnreadableRecord]) -> None:
         """Take the records of a page."""
-        self._ended = not items
-        self._failures_in_a_row = 0
-        self._record_count += len(items)
-        self._offset += len(items)
-        self._limit = min(2 * self._limit, self._page_records)
+        if not items:
+            self._ended = True
+            return
+        own = [item for item in items if not is_far_outside(self._requested, item)]
+        seen_before = len(self._seen)
         for item in items:
-            if isinstance(item, UnreadableRecord):
-                if item not in self._unreadable:
-                    self._unreadable.append(item)
-            elif item["created"] in self._window and item not in self._events:
-                self._events.append(item)
+            if item not in self._seen:
+                self._seen.append(item)
+        self._pages_without_news = 0 if len(self._seen) > seen_before else self._pages_without_news + 1
+        self._proven = self._pages_without_news < MAX_PAGES_WITHOUT_NEWS
+        self._ended = not self._proven or (not own and self._pages_without_news > 1)
+        self._failures_in_a_row = 0
+        self._offset += len(own or items)
+        self._limit = min(2 * self._limit, self._page_records)
 
     def fail(self, failure: SourceFailure) -> bool:
         """Take a failure. False: too many in a row, so single records are not the cause."""
@@ -65,13 +74,17 @@ class MillisecondReader:
 
     def result(self) -> WindowResult:
         """Return the records that were served; `failure` is set if some were not."""
+        events = [item for item in self._seen if not isinstance(item, UnreadableRecord)]
+        inside = [event for event in events if event["created"] in self._window]
+        far_outside = tuple(event for event in events if is_far_outside(self._requested, event))
         return WindowResult(
             window=self._window,
             covered=self._window,
-            events=tuple(sorted(self._events, key=lambda event: int(event["id"]))),
-            unreadable=tuple(self._unreadable),
-            record_count=self._record_count,
-            outside_window=0,
-            proven=True,
+            events=tuple(sorted(inside, key=lambda event: int(event["id"]))),
+            unreadable=tuple(item for item in self._seen if isinstance(item, UnreadableRecord)),
+            record_count=len(self._seen),
+            outside_window=len(far_outside),
+            proven=self._proven,
+            far_outside_window=far_outside,
             failure=self._failure,
         )

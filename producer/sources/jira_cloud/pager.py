@@ -9,6 +9,8 @@ Why paging is not simply "offset += 1000 until a short page":
    moved up unseen, and the window is read again from its start.
 3. `total` counts all records that Jira keeps, and a server may give fewer rows than asked for. The only end is an empty
    page; and if that page should have begun with the last row seen, it is a fault rather than the end.
+   A site may add rows of another time to each page. They count in no offset, and a page that shows nothing but such rows
+   again counts as empty, unless it is full: then the next one must show nothing else either.
 4. Old Jira cut every query at 10,000 rows without a word. A window that shows so many is read in halves. A millisecond
    cannot be halved: it is given as far as it was shown, and reported as unproven.
 5. A server that repeats a page for ever must not hold the pager: pages without a new row, pages, bytes and restarts are
@@ -84,11 +86,12 @@ class Pager:
         reader = self._unread[-1]
         if items:
             reader.add(items, size, self._page_records)
-        elif reader.must_restart():
+        ended = not items or reader.shows_nothing_of_the_window
+        if ended and reader.must_restart():
             return None
-        if not items or reader.exhausted(self._page_records):
+        if ended or reader.exhausted(self._page_records):
             self._unread.pop()
-            return reader.result(self._first_date_ms, proven=not items)
+            return reader.result(self._first_date_ms, proven=ended)
         if reader.must_split():
             self._unread[-1:] = [
                 _WindowReader(half, self._limits, known_nonempty=reader.has_seen(half))
@@ -114,6 +117,8 @@ class _WindowReader:
         self.requested = window if window.width > 1 else TimeRange(window.start - 1, window.end)
         """Jira answers nothing where `from` equals `to`, so one millisecond is requested with the one before."""
         self.offset = 0
+        self.shows_nothing_of_the_window = False
+        """Whether the last page counts as empty (point 3)."""
         self._repeats_last_row = False
         self._largest_page = 0
         """Rows of the fullest page: a server may give fewer than requested."""
@@ -128,22 +133,29 @@ class _WindowReader:
         """Take a page with rows, and set the offset of the next."""
         self._pages += 1
         self._bytes += size
+        own = [item for item in items if not is_far_outside(self.requested, item)]
         # A row that one page shows twice may count once in the server's offsets: count distinct ones.
-        rows = sum(map(len, distinct_rows(items).values()))
-        moved_up = self._repeats_last_row and items[0] not in self._seen
-        has_new_rows = self._add_new(items, page_records)
+        rows = sum(map(len, distinct_rows(own or items).values()))
+        moved_up = self._repeats_last_row and (not own or own[0] not in self._seen)
+        far_outside = [item for item in items if is_far_outside(self.requested, item)]
+        has_new_rows = self._add_new([*own, *far_outside], page_records)
         self._pages_without_news = 0 if has_new_rows else self._pages_without_news + 1
         if moved_up and self._restart():
             return
         # A full page is followed by one that begins with its last row (point 2). A short one is likely the last, and
         # stepping back would show its last row for ever. With pages of one row there is nothing to step back over.
-        self._repeats_last_row = len(items) >= min(page_records, self._largest_page or page_records) > 1
+        fullest = min(page_records, self._largest_page or page_records)
+        is_full = len(items) >= fullest
+        self._repeats_last_row = is_full and len(own) > 1 and fullest > 1
+        self.shows_nothing_of_the_window = not (own or has_new_rows) and (
+            not is_full or self._pages_without_news > 1
+        )
         self._largest_page = max(self._largest_page, len(items))
         self.offset += max(1, rows - self._repeats_last_row)
 
     def must_restart(self) -> bool:
         """Return whether an empty page cannot be the end: it had to repeat the last row, or to show rows seen before the split."""
-        return (self._repeats_last_row or (self._known_nonempty and not self._seen)) and self._restart()
+        return (self._repeats_last_row or (self._known_nonempty and not self._events)) and self._restart()
 
     def has_seen(self, part: TimeRange) -> bool:
         """Return whether rows of this part of the window have been seen."""
@@ -153,7 +165,7 @@ class _WindowReader:
         if self._restarts == self._limits.max_restarts:
             return False
         self._restarts += 1
-        self.offset, self._repeats_last_row = 0, False
+        self.offset, self._repeats_last_row, self.shows_nothing_of_the_window = 0, False, False
         return True
 
     def must_split(self) -> bool:
@@ -203,6 +215,6 @@ class _WindowReader:
                 self._events.append(item)
             elif item["created"] not in self.requested:
                 self._outside_window += 1
-                if is_far_outside(self.requested, item["created"]):
+                if is_far_outside(self.requested, item):
                     self._far_outside_window.append(item)
         return bool(new)

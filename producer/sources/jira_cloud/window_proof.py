@@ -1,5 +1,6 @@
 """Judges whether an answer of Jira proves anything about the window that was asked for. Pure."""
 
+from producer.events import Event, UnreadableRecord
 from producer.sources.errors import ErrorKind, RequestContext, SourceFailure
 from producer.sources.jira_cloud.messages import make_failure
 from producer.state.intervals import TimeRange
@@ -11,9 +12,10 @@ HIDING_MS = 600_000
 """How soon after a window a record must come to hide, as the newest one, those of the window."""
 
 
-def is_far_outside(requested: TimeRange, created: int) -> bool:
-    """Return whether a record cannot be meant by the request, however its instants were rounded."""
-    return created not in TimeRange(requested.start - TOLERANCE_MS, requested.end + TOLERANCE_MS)
+def is_far_outside(requested: TimeRange, item: Event | UnreadableRecord) -> bool:
+    """Return whether a readable record cannot be meant by the request, however its instants were rounded."""
+    meant = TimeRange(requested.start - TOLERANCE_MS, requested.end + TOLERANCE_MS)
+    return not isinstance(item, UnreadableRecord) and item["created"] not in meant
 
 
 def outside_window_failure(organization: str, host: str, count: int) -> SourceFailure:

@@ -8,7 +8,7 @@ from typing import Final
 
 from producer.events import Event, UnreadableRecord
 from producer.sources.contract import OnRetry, ignore_retry
-from producer.sources.errors import ErrorKind, RetryAction, SourceError
+from producer.sources.errors import ErrorKind, RetryAction, SourceError, SourceFailure
 from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.mapping import to_event
 from producer.sources.jira_cloud.millisecond_reader import MillisecondReader
@@ -64,7 +64,10 @@ class WindowReader:
         self, window: TimeRange, purpose: Purpose, on_retry: OnRetry
     ) -> AsyncGenerator[WindowResult, None]:
         if purpose is Purpose.UNREAD_RANGES and window.width == 1:
-            yield await self._read_millisecond(window)
+            result, failure = await self._judge(await self._read_millisecond(window), purpose)
+            yield result
+            if failure is not None:
+                raise self._throttle.back_off(failure, purpose)
             return
         async with aclosing(self._read_pages(window, purpose, on_retry)) as results:
             async for result in results:
@@ -87,14 +90,23 @@ class WindowReader:
                 continue
             if (result := pager.add(self._items(page), page.size, page.date_ms)) is None:
                 continue
-            result = await self._without_misplaced(result, purpose)
-            if result.far_outside_window:
-                # Its events are published, but the window was not read: no cursor may move over it.
-                yield replace(result, covered=TimeRange(result.window.start, result.window.start))
-                count = len(result.far_outside_window)
-                failure = outside_window_failure(self._organization, self._host, count)
-                raise self._throttle.back_off(failure, purpose)
+            result, doubt = await self._judge(result, purpose)
             yield result
+            if doubt is not None:
+                raise self._throttle.back_off(doubt, purpose)
+
+    async def _judge(
+        self, result: WindowResult, purpose: Purpose
+    ) -> tuple[WindowResult, SourceFailure | None]:
+        """Return the result with misplaced records apart, and the failure that others far outside are; None: there are none.
+
+        With a failure, the result's events are published, but its window was not read: no cursor may move over it.
+        """
+        result = await self._without_misplaced(result, purpose)
+        if not result.far_outside_window:
+            return result, None
+        failure = outside_window_failure(self._organization, self._host, len(result.far_outside_window))
+        return replace(result, covered=TimeRange(result.window.start, result.window.start)), failure
 
     async def _without_misplaced(self, result: WindowResult, purpose: Purpose) -> WindowResult:
         """Return the result with misplaced records apart; ask Jira about those that are outside and not known to be.
@@ -173,4 +185,5 @@ def _part(results: Sequence[WindowResult], window: TimeRange) -> WindowResult:
         record_count=sum(result.record_count for result in results),
         outside_window=0,
         proven=all(result.proven for result in results),
+        misplaced=tuple(event for result in results for event in result.misplaced),
     )

@@ -8,6 +8,7 @@ import pytest
 from consumer.delivery.sender import Sender
 from consumer.destinations.contract import Limits
 from consumer.timing import BreakerTiming
+from relay.aio import Signal
 from tests.support.dead_letters import FakeDeadLetterWriter
 from tests.support.delivery import LIMITS, QUICK, FakeDestination, sender_fixture
 from tests.support.pipeline_world import wait_until
@@ -96,7 +97,7 @@ async def test_a_delivery_that_a_library_cancels_is_a_defect():
         raise asyncio.CancelledError
 
     async with sender_fixture(FakeDestination()) as fixture:
-        sender = Sender(fixture.flow, fixture.tracker.mark_delivered, cancel)
+        sender = Sender(fixture.flow, fixture.tracker.mark_delivered, cancel, Signal())
         sender.start(fixture.rows(1))
         await wait_until(lambda: sender.defect is not None)
         assert "was cancelled" in str(sender.defect)

@@ -1,6 +1,9 @@
 """Records that a site shows in answers about another time than they bear, for ever."""
 
+from dataclasses import replace
+
 import pytest
+import structlog
 
 from producer.sources.errors import ErrorKind
 from producer.state.intervals import TimeRange
@@ -107,3 +110,75 @@ async def test_a_question_that_fails_keeps_no_record_back(acme, jira_fixture):
     assert (ids(result.events), result.covered.width) == ([inside["id"]], 0)
     (result,) = [each async for each in source.read(TimeRange(now - 2 * HOUR, now))]
     assert ids(result.misplaced) == [misplaced["id"]]
+
+
+async def test_the_notice_ends_when_the_site_is_mended(acme, jira_fixture):
+    """It names a record no longer than two re-reads of the day do not show it."""
+    added = now_ms()
+    misplaced = acme.add_record(created=added - 30 * DAY_MS)
+    acme.quirks.misplaced_records.add(misplaced["id"])
+    harness = PollerHarness(acme, jira_fixture, added=added)
+    async with harness.running():
+        acme.add_records(3)
+        await harness.until(lambda: harness.status.reason and "shows record" in harness.status.reason)
+        acme.quirks.misplaced_records.clear()
+        await harness.until(lambda: not harness.status.reason)
+
+
+async def test_mended_records_count_no_more(acme, jira_fixture):
+    """In a year more than a hundred records are misplaced and mended; the present ones hold up nothing."""
+    now = now_ms()
+    source = jira_fixture.source_for(acme)
+    acme.add_record(created=now - HOUR)
+    for start in range(0, 120, 40):
+        acme.quirks.misplaced_records = {
+            acme.add_record(created=now - 30 * DAY_MS + start + number)["id"] for number in range(40)
+        }
+        (result,) = [each async for each in source.read(TimeRange(now - 2 * HOUR, now))]
+        assert len(result.misplaced) == 40
+
+
+async def test_a_zone_fault_of_one_node_is_no_misplaced_record(acme, jira_fixture):
+    """The window comes from the node with the fault, the answer to the question from another."""
+    now = now_ms()
+    source = jira_fixture.source_for(acme)
+    for hour in range(1, 26):
+        acme.add_record(created=now - hour * HOUR + 60_000)
+    acme.add_record(created=now - HOUR // 4)
+    fetch = source.fetch_page
+
+    async def from_one_node(request, purpose):
+        acme.quirks.query_shift_seconds = 0 if request.until_ms - request.from_ms <= 1 else -3_600
+        return await fetch(request, purpose)
+
+    source.fetch_page = from_one_node
+    results = source.read(TimeRange(now - 24 * HOUR, now))
+    result = await anext(results)
+
+    assert await error_kinds(anext(results)) == [ErrorKind.OUTSIDE_WINDOW]
+    assert not result.covered.width
+
+
+async def test_a_record_in_each_page_holds_up_nothing(acme, jira_fixture):
+    """It comes whatever the offset, so that no window ends with an empty page; nothing says that records may be missing."""
+    added = now_ms()
+    row = acme.add_record(created=added - 30 * DAY_MS)
+    harness = PollerHarness(acme, jira_fixture, added=added)
+    source = jira_fixture.sources.source_for(harness.organization)
+    fetch = source.fetch_page
+
+    async def with_row(request, purpose):
+        page = await fetch(request, purpose)
+        return replace(page, records=(*page.records, dict(row)))
+
+    source.fetch_page = with_row
+    with structlog.testing.capture_logs() as lines:
+        async with harness.running():
+            happened = acme.add_records(3)
+            await harness.until(lambda: len(harness.published()) == 3)
+            await harness.until(lambda: harness.publisher.checkpoint("acme").window_end > added)
+            happened += acme.add_records(2)
+            await harness.until(lambda: len(harness.published()) == 5)
+
+    assert harness.published() == ids(happened)
+    assert not [line for line in lines if line["log_level"] == "error"]

@@ -123,6 +123,24 @@ async def test_a_rebalance_forgets_no_organization_of_a_damaged_batch():
     assert not harness.assignment.ready
 
 
+async def test_a_partition_that_was_another_process_s_brings_no_organization_back():
+    """The other process may delete it, and Kafka compacts the deletion away, so that no record tells of it."""
+    first, second = ["acme", *names_in(ACME, 1)]
+    other = (ACME + 1) % COUNT
+    harness = AssignmentHarness()
+    harness.positions.ends[ACME] = 2
+    harness.assign(ACME)
+    await harness.read(record(first, 0), record(second, 1))
+    harness.assign(other)
+    await harness.read()
+    harness.assign(ACME, other)
+    harness.positions.ends[ACME] = 9
+    await harness.fail(TP, CorruptBatch(5, 6, "its checksum is wrong"))
+    await harness.read(record(second, 8))
+    assert harness.opened_shards[-1].number == ACME
+    assert harness.opened_shards[-1].latest_organizations == {second}
+
+
 async def test_a_log_of_damaged_heads_is_not_walked_without_end():
     """A head that tells no last offset is passed over offset by offset, up to a bound; then the partition waits."""
     harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))

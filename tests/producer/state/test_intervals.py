@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.state.intervals import TimeRange, add_range, missing_ranges, split_in_half
+from producer.state.intervals import TimeRange, add_range, missing_ranges, remove_range, split_in_half
 
 RANGE = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda pair: TimeRange(*pair))
 
@@ -45,3 +45,13 @@ def test_halves_cut_without_an_unread_range(whole):
     assert (older.start, older.end, newer.end) == (whole.start, newer.start, whole.end)
     assert older.width
     assert newer.width
+
+
+@given(st.lists(RANGE, max_size=8), RANGE)
+def test_removing_leaves_the_instants_outside(ranges, gone):
+    """Where `gone` is empty, or ends before its start, the collection is the same: no range is cut in two."""
+    collection = collected(ranges)
+    rest = remove_range(collection, gone)
+    assert inside(rest) == inside(collection) - inside([gone])
+    assert rest == collected(rest)
+    assert gone.width or rest == collection

@@ -86,6 +86,26 @@ async def test_a_secret_that_the_cluster_repeats_is_not_shown():
         assert ENCODED not in outcome.rejected[0]
 
 
+@pytest.mark.parametrize("place", ["error", "text", "document"])
+async def test_a_secret_is_not_shown_where_the_quoted_text_ends_within_it(place):
+    """Half of a key is no longer recognized as the key, so it must be removed before the text is cut."""
+    key = base64.b64encode(b"key-id:" + b"s3cret" * 20).decode()
+    for padding in range(200, 300, 20):
+        error = f'{{"type":"x","reason":"{"p" * padding} ApiKey {key}"}}'
+        content = {
+            "error": f'{{"error":{error}}}',
+            "text": f"{'p' * padding} ApiKey {key}",
+            "document": f'{{"items":[{{"create":{{"status":400,"error":{error}}}}}]}}',
+        }[place].encode()
+        async with SimulatedCluster() as cluster:
+            altered = faults.altered_body(lambda _, content=content: content)
+            cluster.bulk_fault(
+                altered if place == "document" else faults.respond_with(403, body=content.decode())
+            )
+            outcome = await sent(cluster, api_key=key)
+        assert key[:12] not in str(outcome), padding
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -6,6 +6,7 @@ import pytest
 
 from consumer.destinations.object_store import response
 from consumer.destinations.outcome import Paused, Retry, Sent
+from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
 from simulators import faults
 from simulators.object_store.bucket import error
@@ -177,6 +178,14 @@ def test_an_error_of_obstore_is_read(text, outcome, said):
     assert isinstance(found, outcome)
     assert said in found.reason
     assert "secret" not in found.reason
+
+
+def test_a_secret_is_not_shown_where_the_quoted_text_ends_within_it():
+    redact = Redactor()
+    redact.add(secret := "s3cret" * 10)
+    for padding in range(230, 300, 10):
+        text = f"… - HTTP error: {'p' * padding} {secret}"
+        assert secret[:6] not in response.store_fault(ValueError(text), "s3://audit", "lake", redact).reason
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,18 @@ async def test_an_acknowledgement_of_a_new_request_is_not_taken_for_an_old_one(c
     assert set(collector.stored_ids("main")) == {"acme.atlassian.net/1", "acme.atlassian.net/2"}
 
 
+async def test_the_acknowledgement_of_a_refused_request_is_not_taken_for_an_old_one(collector):
+    """splunkd stores the events before a bad one. If it gives them an id, that may be the id of a body that a restart lost."""
+    collector.channels.delay_seconds = None
+    async with hec_flow(collector, acknowledge=True) as live:
+        old = await live.send(body_of(live, event(1)))
+        answer = '{"text":"Invalid data format","code":6,"invalid-event-number":1,"ackId":0}'
+        collector.fault(faults.respond_with(400, answer), path=EVENT)
+        await live.send(body_of(live, event(2), event(3)))
+        collector.index_everything()
+        assert isinstance(await asyncio.wait_for(old.confirm(), 5), Retry)
+
+
 async def test_polls_that_fail_are_repeated(collector):
     """A poll without a readable answer says nothing about a body; one that Splunk answered and nobody received is lost."""
     collector.channels.delay_seconds = None

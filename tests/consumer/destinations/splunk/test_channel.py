@@ -75,6 +75,17 @@ def test_a_small_id_is_not_believed_after_a_request_without_an_answer():
     assert ends.ended == {0: "forgotten", 1: "indexed"}
 
 
+def test_an_id_of_a_refused_request_proves_a_restart_too():
+    """A node that stops at a bad event has taken those before it, under an id."""
+    channel, ends = waiting_channel(0, 1)
+    channel.refused(channel.begin(), 2)
+    assert (ends.ended, channel.usable) == ({}, True)
+    channel.acknowledge([1])
+    channel.refused(channel.begin(), 2)
+    channel.acknowledge([0])
+    assert (ends.ended, channel.usable) == ({0: "forgotten", 1: "indexed"}, False)
+
+
 def test_a_forgotten_channel_and_a_late_acknowledgement_end_the_wait():
     channel, ends = waiting_channel(0, 1)
     late = ends.settle("x")

@@ -1,6 +1,8 @@
 """The pager on answers of a faulty site."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from producer.sources.jira_cloud.pager import Pager, PagingLimits
 from producer.sources.jira_cloud.window_proof import TOLERANCE_MS
@@ -86,3 +88,44 @@ def test_rows_far_outside_are_counted_apart(created, far):
     pager.add([event(created, 1)], 10)
     result = pager.add([], 10)
     assert (result.outside_window, len(result.far_outside_window)) == (1, far)
+
+
+@given(
+    st.integers(0, 40),
+    st.integers(0, 3),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from(["first", "last", "in the middle"]),
+)
+def test_rows_of_another_time_in_each_page_hide_none_and_end(count, foreign, limit, cap, place):
+    """They come beyond the limit, whatever the offset: no page is empty, and the walk ends all the same."""
+    rows = [event(9_000_000 + number, number) for number in range(count)][::-1]
+    others = [event(number, 100 + number) for number in range(foreign)]
+    pager = Pager([TimeRange(9_000_000, 9_000_064)], PagingLimits(page_records=limit, max_pages=500))
+    results, requests = [], 0
+    while (request := pager.next_request) is not None:
+        requests += 1
+        shown = rows[request.offset : request.offset + min(request.limit, cap)]
+        at = {"first": 0, "last": len(shown), "in the middle": len(shown) // 2}[place]
+        if (result := pager.add([*shown[:at], *others, *shown[at:]], 10)) is not None:
+            results.append(result)
+
+    assert [one for result in results for one in ids(result)] == list(range(count))
+    assert all(result.proven for result in results)
+    assert requests <= 2 * count + 4
+
+
+def test_a_half_that_shows_only_a_row_of_another_time_is_not_empty():
+    """Rows of it were shown before the window was split."""
+    rows = [event(9_000_000 + number, number) for number in range(8)][::-1]
+    other = event(5, 100)
+    pager, results, requests = Pager([TimeRange(9_000_000, 9_000_008)], PagingLimits(max_records=8)), [], 0
+    while (request := pager.next_request) is not None:
+        requests += 1
+        shown = [row for row in rows if request.from_ms <= row["created"] <= request.until_ms]
+        if requests in (2, 3):  # the first answers about the older half
+            shown = []
+        if (result := pager.add([*shown, other][request.offset :], 10)) is not None:
+            results.append(result)
+
+    assert [one for result in results for one in ids(result)] == list(range(8))
