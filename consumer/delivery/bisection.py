@@ -96,6 +96,11 @@ class RejectBisector:
         return not self._pending and not self._candidates
 
     @property
+    def remaining(self) -> int:
+        """Number of rows that are neither accepted nor confirmed bad."""
+        return sum(map(len, self._pending)) + len(self._candidates)
+
+    @property
     def config_fault_suspected(self) -> bool:
         """Whether the flow has accepted nothing since the body was rejected."""
         return not self._acceptance_log.accepted_since(self._since)

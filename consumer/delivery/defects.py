@@ -3,6 +3,7 @@
 from polars.exceptions import PanicException
 
 from relay.errors import one_line
+from relay.timestamps import to_iso_seconds
 
 DEFECTS = (Exception, PanicException)
 """Exceptions of a defect. A panic of polars is no Exception: unnoticed it would end the process."""
@@ -27,6 +28,14 @@ def defect_text(step: str, defect: str) -> str:
     return (
         f"The relay has a defect ({step}: {defect}); it tries the same events again, and nothing is dropped. Report it with the"
         " log of this process."
+    )
+
+
+def open_rejections_text(count: int, since_ms: int, reason: str) -> str:
+    """Return the notice that the status shows while rejected events wait, and no configuration is suspected."""
+    return (
+        f"Rejected events wait until the destination accepts other events: {count}, since {to_iso_seconds(since_ms)} ({reason})."
+        " Each is tried again then, and is accepted or becomes a dead letter. Nothing is dropped, and other events are sent."
     )
 
 

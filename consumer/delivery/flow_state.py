@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Hashable, Sequence
 
+from consumer.delivery.defects import open_rejections_text
 from consumer.destinations.outcome import Paused, Retry
 from relay.aio import Signal
 from relay.kafka import TopicPartition
@@ -21,6 +22,7 @@ class FlowState:
         self.skipped = 0
         """Events that the filter of the destination left out."""
         self._suspected: dict[Hashable, str] = {}
+        self._open_rejections: dict[Hashable, tuple[int, int, str]] = {}
         self._defects: dict[Hashable, str] = {}
         self._unconfirmed: dict[Hashable, str] = {}
         self._dead_letter_failures: dict[Hashable, str] = {}
@@ -49,6 +51,15 @@ class FlowState:
         return tuple(self._corrupt_batches.values())
 
     @property
+    def open_rejections(self) -> Sequence[str]:
+        """The rejected events that wait for the acceptance of others, if there are any."""
+        found = [*self._open_rejections.values()]
+        if not found:
+            return ()
+        since_ms, reason = min((since_ms, reason) for _, since_ms, reason in found)
+        return (open_rejections_text(sum(count for count, *_ in found), since_ms, reason),)
+
+    @property
     def losses(self) -> Sequence[str]:
         """The last loss, if there was one."""
         return () if self._data_loss is None else (self._data_loss,)
@@ -66,6 +77,13 @@ class FlowState:
 
     def record_dead_lettered(self) -> None:
         self.dead_lettered += 1
+
+    def rejections_open(self, key: Hashable, count: int, since_ms: int, reason: str) -> None:
+        """Report that rejected events have waited in vain for the acceptance of others. `since_ms`: of their first rejection, UTC."""
+        self._open_rejections[key] = count, since_ms, reason
+
+    def rejections_closed(self, key: Hashable) -> None:
+        self._open_rejections.pop(key, None)
 
     def config_suspected(self, key: Hashable, text: str) -> None:
         """Report that a body was rejected, and nothing has been accepted since."""

@@ -9,6 +9,7 @@ from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import config_fault_text
 from consumer.delivery.flow import DeliveryFlow
 from relay.aio import Signal
+from relay.timestamps import now_ms
 
 Rejection = tuple[Rows, BodyRejection]
 """Rows that no outcome accepted or named, and their last rejection."""
@@ -40,11 +41,12 @@ class RejectedBodies:
         self._flow.metrics.body_bisected(rejection.reason, len(rows))
         bisector = RejectBisector(rows, rejection, self._flow.acceptance_log)
         try:
-            await self._bisect_until_done(bisector)
+            await self._bisect_until_done(bisector, now_ms())
         finally:
+            self._flow.state.rejections_closed(bisector)
             self._flow.state.config_cleared(bisector)
 
-    async def _bisect_until_done(self, bisector: RejectBisector) -> None:
+    async def _bisect_until_done(self, bisector: RejectBisector, since_ms: int) -> None:
         flow, attempt = self._flow, 0
         while True:
             confirmed_bad: list[Rejection] = []
@@ -67,8 +69,15 @@ class RejectedBodies:
             wait = flow.timing.rejection.wait(attempt, random.random())
             attempt += 1
             if not await self._wait_for_acceptance(wait, bisector):
-                for row in bisector.restart():
-                    await self._reject_row(row, bisector.last_rejection)
+                await self._begin_again(bisector, since_ms)
+
+    async def _begin_again(self, bisector: RejectBisector, since_ms: int) -> None:
+        """Begin again after a wait without an acceptance; the status names the rows that are left."""
+        for row in bisector.restart():
+            await self._reject_row(row, bisector.last_rejection)
+        if bisector.remaining:
+            reason = bisector.last_rejection.reason
+            self._flow.state.rejections_open(bisector, bisector.remaining, since_ms, reason)
 
     async def _wait_for_acceptance(self, seconds: float, bisector: RejectBisector) -> bool:
         self.waiting += 1

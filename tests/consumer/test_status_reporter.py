@@ -160,3 +160,13 @@ async def test_the_flow_whose_target_was_changed_is_paused_alone():
     status = last_status()
     assert (status.state, status.reason) == ("paused", "The history of the destination is another's.")
     assert [flow_state(each)[0] for each in pipelines] == ["active", "paused"]
+
+
+async def test_rejected_events_that_wait_for_others_are_named_while_all_is_active():
+    pipeline = running_pipeline("live")
+    reporter, last_status = make_reporter([pipeline])
+    pipeline.flow.state.rejections_open("body", 2, 1_000, "400")
+    await reporter.publish()
+    status = last_status()
+    assert status.state == "active"
+    assert "2, since 1970-01-01T00:00:01Z (400)" in status.reason

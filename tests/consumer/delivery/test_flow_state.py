@@ -44,7 +44,14 @@ def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
     state.batch_corrupt(B, "corrupt too")
     state.data_lost("lost")
     state.data_lost("lost again")
+    state.rejections_open(1, 2, 1_000, "400")
+    state.rejections_open(2, 3, 2_000, "413")
     assert state.problem is None
+    assert "5, since 1970-01-01T00:00:01Z (400)" in state.open_rejections[0]
+    state.rejections_closed(1)
+    assert "3, since 1970-01-01T00:00:02Z (413)" in state.open_rejections[0]
+    state.rejections_closed(2)
+    assert state.open_rejections == ()
     assert (state.corrupt_batches, state.losses) == (("corrupt", "corrupt too"), ("lost again",))
     state.batch_readable(A)
     state.batch_readable(A)
