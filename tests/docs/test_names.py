@@ -33,3 +33,12 @@ def test_two_files_of_a_folder_differ_by_more_than_an_s():
         found[str(path.with_suffix("").relative_to(ROOT)).removesuffix("s")].add(path.name)
 
     assert defined_twice(found) == {}
+
+
+def test_the_glossary_has_thirty_words_at_most():
+    """A reader who needs more words than that needs better names; the words are in order, each once."""
+    lines = (ROOT / "docs" / "glossary.md").read_text("utf-8").splitlines()
+    words = [line.split("|")[1].strip() for line in lines if line.startswith("| ")][1:]
+
+    assert 10 < len(words) <= 30
+    assert words == sorted(set(words))
