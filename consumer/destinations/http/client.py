@@ -2,19 +2,18 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Self
 from urllib.parse import unquote
 
-from consumer.destinations.connection import load_certificate, open_client, read_beginning, tls_context
+from consumer.destinations.connection import open_client, read_beginning
+from consumer.destinations.credential_files import CredentialFiles
 from consumer.destinations.http.config import HttpConfig
 from consumer.destinations.http.credentials import Credentials, load_credentials
 from consumer.destinations.http.response import HttpResponse, classify, classify_head
 from consumer.destinations.http.rows import CONTENT_TYPES
-from consumer.destinations.outcome import Outcome, Paused, Retry
-from relay.credentials.redaction import Redactor
-from relay.errors import RelayError, describe, one_line
+from consumer.destinations.outcome import Outcome, Retry
+from relay.errors import describe, one_line
 from relay.timestamps import now_ms
 from relay.url_policy import split_url
 
@@ -36,13 +35,8 @@ class ReceiverClient:
         self._name = name
         self._config = config
         self._timeout_seconds = timeout_seconds
-        self._redact = Redactor()
-        self._credentials = load_credentials(name, config)
-        self._hide_secrets()
-        self._tls = tls_context(name, config)
-        self._file_fault: RelayError | None = None
-        """Why a file that was read before cannot be read now."""
-        self._client = open_client(self._tls, config.max_requests)
+        self._files = CredentialFiles(name, config, lambda: load_credentials(name, config), self._secrets)
+        self._client = open_client(self._files.tls, config.max_requests)
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,40 +58,34 @@ class ReceiverClient:
         outcome = (
             response if isinstance(response, Retry) else classify_response(response, self._name, now_ms())
         )
-        if self._file_fault is not None and isinstance(outcome, Paused | Retry):
-            return replace(outcome, reason=f"{outcome.reason} {self._file_fault}")
-        return outcome
+        return self._files.explain(outcome)
 
     async def _request(self, url: str, content: bytes, method: str) -> HttpResponse | Retry:
         """Return the answer of a request, or why there is none."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._request_with_new_credentials(url, content, method)
+                return await self._files.request(
+                    lambda: self._request_once(url, content, method),
+                    lambda response: response.status in CREDENTIAL_REFUSED,
+                )
         except TimeoutError:
             return Retry(f"The receiver did not answer within {self._timeout_seconds:g} s.")
         except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document
-            self._reload()  # a client certificate may have expired
-            return Retry(f"The connection to the receiver failed: {one_line(self._redact(describe(error)))}.")
-
-    async def _request_with_new_credentials(self, url: str, content: bytes, method: str) -> HttpResponse:
-        used = self._credentials
-        response = await self._request_once(url, content, method)
-        if response.status in CREDENTIAL_REFUSED:
-            self._reload()
-            if self._credentials != used:
-                return await self._request_once(url, content, method)
-        return response
+            self._files.reload()  # a client certificate may have expired
+            return Retry(
+                f"The connection to the receiver failed: {one_line(self._files.redact(describe(error)))}."
+            )
 
     async def _request_once(self, url: str, content: bytes, method: str) -> HttpResponse:
         headers = (
-            self._headers(self._credentials, content)
+            self._headers(self._files.current, content)
             if len(content) < MAX_INLINE_BYTES
-            else await asyncio.to_thread(self._headers, self._credentials, content)
+            else await asyncio.to_thread(self._headers, self._files.current, content)
         )
         async with self._client.stream(method, url, content=content, headers=headers) as response:
             # The status has come, and decides: a body that breaks off or never ends changes nothing.
             beginning, _ = await read_beginning(response, MAX_ANSWER_BYTES)
-            text = self._redact(beginning.decode("utf-8", "replace"))
+            text = self._files.redact(beginning.decode("utf-8", "replace"))
             return HttpResponse(response.status_code, response.headers, text)
 
     def _headers(self, credentials: Credentials, content: bytes) -> dict[str, str]:
@@ -115,25 +103,13 @@ class ReceiverClient:
             headers["webhook-signature"] = credentials.signature(message, timestamp, content)
         return headers
 
-    def _reload(self) -> None:
-        """Read the files again. A file that cannot be used may be half written: its former content stays in use."""
-        try:
-            self._credentials = load_credentials(self._name, self._config)
-            load_certificate(self._tls, self._name, self._config)
-            self._file_fault = None
-        except RelayError as error:
-            self._file_fault = error
-        self._hide_secrets()
-
-    def _hide_secrets(self) -> None:
-        """Make sure that no text of the receiver or of a library shows a credential, nor the path of a URL."""
-        for value in self._credentials.headers.values():
-            for part in (value, value.rpartition(" ")[2]):  # the token behind `Bearer`
-                self._redact.add(part)
+    def _secrets(self, credentials: Credentials) -> Iterator[str]:
+        """Yield each text of the credentials, and of the URLs, that no text of the receiver or of a library may show."""
+        for value in credentials.headers.values():
+            yield from (value, value.rpartition(" ")[2])  # the token behind `Bearer`
         for url in (self._config.url, self._config.history_url):
             if url is not None:
-                for part in secret_parts(url.get_secret_value()):
-                    self._redact.add(part)
+                yield from secret_parts(url.get_secret_value())
 
 
 def secret_parts(url: str) -> list[str]:

@@ -1,19 +1,18 @@
 """The client of an HTTP Event Collector: one call, one request."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Self
 
 import httpx
 import orjson
 
-from consumer.destinations.connection import load_certificate, open_client, read_beginning, tls_context
-from consumer.destinations.outcome import Outcome, Paused, Retry
+from consumer.destinations.connection import open_client, read_beginning
+from consumer.destinations.credential_files import CredentialFiles
+from consumer.destinations.outcome import Outcome, Retry
 from consumer.destinations.splunk.config import SplunkConfig
 from consumer.destinations.splunk.credentials import load_token
 from consumer.destinations.splunk.response import HecResponse
-from relay.credentials.redaction import Redactor
-from relay.errors import RelayError, describe, one_line
+from relay.errors import describe, one_line
 
 EVENT_PATH = "/services/collector/event"
 ACK_PATH = "/services/collector/ack"
@@ -35,15 +34,9 @@ class HecClient:
     """
 
     def __init__(self, name: str, config: SplunkConfig) -> None:
-        self._name = name
         self._config = config
-        self._redact = Redactor()
-        self._token = load_token(name, config)
-        self._redact.add(self._token)
-        self._tls = tls_context(name, config)
-        self._file_fault: RelayError | None = None
-        """Why a file that was read before cannot be read now."""
-        self._client = open_client(self._tls, config.max_requests, cookies=config.acknowledge)
+        self._files = CredentialFiles(name, config, lambda: load_token(name, config), lambda token: [token])
+        self._client = open_client(self._files.tls, config.max_requests, cookies=config.acknowledge)
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,9 +59,7 @@ class HecClient:
 
     def explain(self, outcome: Outcome) -> Outcome:
         """Add to a Paused or a Retry why a file cannot be read."""
-        if self._file_fault is not None and isinstance(outcome, Paused | Retry):
-            return replace(outcome, reason=f"{outcome.reason} {self._file_fault}")
-        return outcome
+        return self._files.explain(outcome)
 
     async def _request(
         self, method: str, path: str, content: bytes, headers: dict[str, str], channel: str | None
@@ -76,21 +67,17 @@ class HecClient:
         if channel is not None:
             headers = headers | {CHANNEL_HEADER: channel}
         try:
-            used = self._token
-            response = await self._request_once(method, path, content, headers)
-            if _refuses_token(response):
-                self._reload()
-                if self._token != used:
-                    return await self._request_once(method, path, content, headers)
-            return response
+            return await self._files.request(
+                lambda: self._request_once(method, path, content, headers), _refuses_token
+            )
         except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document
-            self._reload()  # a client certificate may have expired
-            return Retry(f"The connection to Splunk failed: {one_line(self._redact(describe(error)))}.")
+            self._files.reload()  # a client certificate may have expired
+            return Retry(f"The connection to Splunk failed: {one_line(self._files.redact(describe(error)))}.")
 
     async def _request_once(
         self, method: str, path: str, content: bytes, headers: dict[str, str]
     ) -> HecResponse:
-        headers = headers | {"Authorization": f"Splunk {self._token}"}
+        headers = headers | {"Authorization": f"Splunk {self._files.current}"}
         request = self._client.build_request(
             method, self._config.endpoint + path, content=content, headers=headers
         )
@@ -102,18 +89,8 @@ class HecClient:
 
     async def _read(self, response: httpx.Response) -> HecResponse:
         found, complete = await read_beginning(response, MAX_ANSWER_BYTES)
-        text = self._redact(found.decode("utf-8", "replace"))
+        text = self._files.redact(found.decode("utf-8", "replace"))
         return HecResponse(response.status_code, response.headers, text.encode(), complete)
-
-    def _reload(self) -> None:
-        """Read the files again. A file that cannot be used may be half written: what was read before goes on."""
-        try:
-            self._token = load_token(self._name, self._config)
-            load_certificate(self._tls, self._name, self._config)
-            self._file_fault = None
-        except RelayError as error:
-            self._file_fault = error
-        self._redact.add(self._token)
 
 
 def _refuses_token(response: HecResponse) -> bool:

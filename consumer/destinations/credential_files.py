@@ -1,0 +1,73 @@
+"""The credential and the certificates of a destination by HTTPS: read at the start, and again when they are refused."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from consumer.destinations.certificate_settings import CertificateSettings
+from consumer.destinations.connection import load_certificate, tls_context
+from consumer.destinations.outcome import Outcome, Paused, Retry
+from relay.credentials.redaction import Redactor
+from relay.errors import RelayError
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+class CredentialFiles(Generic[C]):
+    """What a client logs in with, as its files are now: a rotation needs no restart, and costs no request.
+
+    `current`: the credential. `tls`: the context with the certificates. `redact`: hides each secret that was ever read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: CertificateSettings,
+        load: Callable[[], C],
+        secrets: Callable[[C], Iterable[str]],
+    ) -> None:
+        """`load` reads the credential and raises RelayError; `secrets` returns what no text may show of it.
+
+        Raises RelayError for a file that cannot be used.
+        """
+        self._name = name
+        self._config = config
+        self._load = load
+        self._secrets = secrets
+        self._fault: RelayError | None = None
+        """Why a file that was read before cannot be read now."""
+        self.redact = Redactor()
+        self.current = self._read()
+        self.tls = tls_context(name, config)
+
+    async def request(self, send: Callable[[], Awaitable[R]], is_refused: Callable[[R], bool]) -> R:
+        """Make a request, and one more if it is refused and the file of its credential has changed."""
+        used = self.current
+        answer = await send()
+        if is_refused(answer):
+            self.reload()
+            if self.current != used:
+                return await send()
+        return answer
+
+    def reload(self) -> None:
+        """Read the files again. A file that cannot be used may be half written: what was read before goes on."""
+        try:
+            self.current = self._read()
+            load_certificate(self.tls, self._name, self._config)
+            self._fault = None
+        except RelayError as error:
+            self._fault = error
+
+    def explain(self, outcome: Outcome) -> Outcome:
+        """Add to a Paused or a Retry why a file cannot be read."""
+        if self._fault is not None and isinstance(outcome, Paused | Retry):
+            return replace(outcome, reason=f"{outcome.reason} {self._fault}")
+        return outcome
+
+    def _read(self) -> C:
+        credential = self._load()
+        for secret in self._secrets(credential):
+            self.redact.add(secret)
+        return credential
