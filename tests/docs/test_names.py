@@ -42,3 +42,12 @@ def test_the_glossary_has_thirty_words_at_most():
 
     assert 10 < len(words) <= 30
     assert words == sorted(set(words))
+
+
+def test_no_file_is_longer_than_three_hundred_lines():
+    """A longer file has two subjects."""
+    files = [*modules(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "simulators").rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in files}
+
+    assert len(lengths) > 600
+    assert {name: lines for name, lines in lengths.items() if lines > 300} == {}
