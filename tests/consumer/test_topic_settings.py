@@ -59,7 +59,9 @@ def test_a_setting_that_is_not_reported_is_neither_good_nor_bad():
 
 def test_topics_of_other_services_are_not_looked_at():
     """A consumer with the least rights may not read the settings of the producers' topics, and says nothing about them."""
-    unreadable = TopicFacts({}, dict.fromkeys((TOPICS.organizations, TOPICS.progress, TOPICS.changes), "refused"))
+    unreadable = TopicFacts(
+        {}, dict.fromkeys((TOPICS.organizations, TOPICS.progress, TOPICS.changes), "refused")
+    )
     with structlog.testing.capture_logs() as lines:
         settings = TopicSettings(CONNECTION, unreadable)
 
