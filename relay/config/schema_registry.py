@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 
 from relay.config import validators as values
-from relay.config.base import ConfigModel, ExpandedPath, ExistingFile, Url
+from relay.config.base import ConfigModel, ExistingFile, ExpandedPath, Url
 
 
 class SchemaRegistryConfig(ConfigModel):

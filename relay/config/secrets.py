@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from relay.config.base import ConfigModel, ExpandedPath, ExistingFile
+from relay.config.base import ConfigModel, ExistingFile, ExpandedPath
 
 
 class SecretsConfig(ConfigModel):
