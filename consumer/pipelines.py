@@ -31,9 +31,9 @@ from consumer.timing import ConsumerTiming
 from consumer.topic_settings import TopicSettings
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
+from relay.kafka.bounded_consumer import GroupCoverage
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.kafka.positions import GroupCoverage
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_facts import TopicFacts
 from relay.kafka.topics import Topics

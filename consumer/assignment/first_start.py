@@ -9,7 +9,7 @@ from consumer.assignment.start_offset import StartOffset
 from consumer.assignment.start_offset_texts import end_unknown_text
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
 Start = Literal["recent", "earliest", "latest"] | datetime
 LiveProgress = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, DeliveryProgress]]]
@@ -18,7 +18,7 @@ LiveProgress = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicParti
 
 async def first_progress(
     start: Start,
-    positions: Positions,
+    consumer: BoundedConsumer,
     partitions: Sequence[TopicPartition],
     log_starts: Mapping[TopicPartition, int],
     log_ends: Mapping[TopicPartition, int],
@@ -39,7 +39,7 @@ async def first_progress(
         offsets = {each: log_ends[each] for each in partitions}
     else:
         since = _since(start, recent_since_ms, began_ms or 0)
-        found = await positions.offsets_for_time(partitions, since) if partitions else {}
+        found = await consumer.offsets_for_time(partitions, since) if partitions else {}
         offsets = {each: _or_default(found.get(each), log_ends[each]) for each in partitions}
     progress = {
         each: DeliveryProgress.starting_at(max(offset, log_starts[each])) for each, offset in offsets.items()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from relay.kafka import TopicPartition
-from relay.kafka.positions import CorruptBatch
+from relay.kafka.bounded_consumer import CorruptBatch
 
 
 @dataclass(slots=True)

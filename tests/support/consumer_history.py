@@ -15,7 +15,7 @@ from consumer.destinations.sentinel import rows as sentinel
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from relay.kafka import KafkaError, OffsetAndMetadata, Record, TopicPartition
-from relay.kafka.positions import CorruptBatch, Positions
+from relay.kafka.bounded_consumer import BoundedConsumer, CorruptBatch
 from tests.support.messages import event, message
 
 PARTITIONS = (TopicPartition("events", 0), TopicPartition("events", 1))
@@ -105,7 +105,7 @@ class Topic:
         return first <= offset <= last
 
 
-class Membership(Positions):
+class Membership(BoundedConsumer):
     """One process's membership: positions and pauses of its own, and commits that may fail on the way."""
 
     def __init__(self, topic: Topic, partitions: Iterable[TopicPartition]) -> None:

@@ -23,7 +23,7 @@ from consumer.offsets.backup import OffsetBackup
 from consumer.timing import AssignmentTiming, BreakerTiming, SenderTiming
 from relay.avro.codec import SchemaRef
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.schema_registry.store import Missing, Unavailable
 from schemas import Schema
 from tests.support.dead_letters import FakeDeadLetterWriter
@@ -35,7 +35,7 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
 class FakeGroup:
-    """The group, the topic and the membership of one process (relay.kafka.positions.Positions)."""
+    """The group, the topic and the membership of one process (relay.kafka.bounded_consumer.BoundedConsumer)."""
 
     def __init__(self, count: int, committed: int | None = 0) -> None:
         self.log: list[Any] = [message(event(number), offset=number) for number in range(count)]
@@ -172,7 +172,7 @@ def handler(
 
 async def assign(handler: AssignmentHandler, kafka: FakeGroup) -> None:
     """Assign partition A, and wait until it has begun."""
-    handler.assigned(cast("Positions", kafka), {A})
+    handler.assigned(cast("BoundedConsumer", kafka), {A})
     await wait_until(lambda: handler.ready)
 
 

@@ -1,4 +1,4 @@
-"""Positions and committed offsets of one membership."""
+"""A consumer whose requests to Kafka all end: positions, pauses and committed offsets of one membership."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -11,28 +11,28 @@ from relay.kafka.aiokafka_patches.coordinator import committed_offsets
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch, FetchValidator
 from relay.kafka.aiokafka_patches.group_coverage import GroupCoverage, group_coverage
 
-__all__ = ["CorruptBatch", "GroupCoverage", "Positions"]
+__all__ = ["BoundedConsumer", "CorruptBatch", "GroupCoverage"]
 
 
 @dataclass(frozen=True, slots=True)
-class PositionsTiming:
-    """Bounds of a membership's requests."""
+class BoundedConsumerTiming:
+    """Bounds of a consumer's requests."""
 
     answer_seconds: float = 10.0
 
 
-DEFAULT_TIMING = PositionsTiming()
+DEFAULT_TIMING = BoundedConsumerTiming()
 
 
-class Positions:
-    """The positions of one membership on its partitions. A call that asks Kafka raises TimeoutError after `timing.answer_seconds`."""
+class BoundedConsumer:
+    """The consumer of one membership. A call that asks Kafka raises TimeoutError after `timing.answer_seconds`."""
 
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
         renewed: Callable[[], Awaitable[None]] | None = None,
         fetch_validator: FetchValidator | None = None,
-        timing: PositionsTiming = DEFAULT_TIMING,
+        timing: BoundedConsumerTiming = DEFAULT_TIMING,
     ) -> None:
         self._timing = timing
         self._consumer = consumer
