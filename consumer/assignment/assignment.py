@@ -64,7 +64,7 @@ class Assignment:
         self._schema_hold = SchemaHold(
             flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
         )
-        self._sender = Sender(flow, self._on_delivered, consumer.renewed, self._changed)
+        self._sender = Sender(flow, self._on_delivered, consumer.wait_for_membership, self._changed)
         self._pump = Pump(
             pipeline,
             self._buffer,

@@ -24,7 +24,7 @@ class Sender:
     """The deliveries of one assignment; a task for each body.
 
     `on_delivered` is called once for each record that is accepted or is on the dead-letter topic, never after `close`.
-    Each request waits for `membership_valid` first: a process that was frozen, or cannot reach Kafka, may have been replaced
+    Each request waits for `wait_for_membership` first: a process that was frozen, or cannot reach Kafka, may have been replaced
     by another that sends the same records. `changed` is notified when a delivery ends, or waits for another body.
     """
 
@@ -32,12 +32,12 @@ class Sender:
         self,
         flow: DeliveryFlow,
         on_delivered: Callable[[TrackedRecords], None],
-        membership_valid: Callable[[], Awaitable[None]],
+        wait_for_membership: Callable[[], Awaitable[None]],
         changed: Signal,
     ) -> None:
         self._flow = flow
         self._on_delivered = on_delivered
-        self._membership_valid = membership_valid
+        self._wait_for_membership = wait_for_membership
         self._tasks: dict[asyncio.Task[None], tuple[TrackedRecords, int]] = {}
         self._bodies: set[asyncio.Task[None]] = set()
         self._uninterruptible: set[asyncio.Task[Any]] = set()
@@ -227,7 +227,7 @@ class Sender:
         permit = await self._flow.breaker.acquire()
         outcome = None
         try:
-            await self._membership_valid()
+            await self._wait_for_membership()
             outcome = await self._uninterrupted(self._flow.send(rows, content))
         finally:
             self._flow.breaker.release(permit, outcome)
@@ -244,7 +244,7 @@ class Sender:
     async def _may_act(self) -> None:
         """Wait until this process certainly owns its partitions. Raises CancelledError when the sender closes."""
         self._stop_if_closing()
-        await self._membership_valid()
+        await self._wait_for_membership()
 
     def _stop_if_closing(self) -> None:
         if self._closing:

@@ -30,24 +30,24 @@ class BoundedConsumer:
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        renewed: Callable[[], Awaitable[None]] | None = None,
+        wait_for_membership: Callable[[], Awaitable[None]] | None = None,
         fetch_validator: FetchValidator | None = None,
         timing: BoundedConsumerTiming = DEFAULT_TIMING,
     ) -> None:
         self._timing = timing
         self._consumer = consumer
         self._fetch_validator = fetch_validator or FetchValidator()
-        self._renewed = renewed
+        self._wait_for_membership = wait_for_membership
         self.unreliable = False
         """Reading failed midway: positions may be past records that the handler never got."""
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         """Wait, without bound, until the group confirms the membership.
 
         Until then the partitions may belong to others.
         """
-        if self._renewed is not None:
-            await self._renewed()
+        if self._wait_for_membership is not None:
+            await self._wait_for_membership()
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         """Continue at an offset."""

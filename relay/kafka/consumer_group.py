@@ -54,7 +54,7 @@ class Member:
 
     A watchdog finds a consumer that has died silently, and replaces it.
     Code that must act as owner only, calls `invalidate()` when the membership is in doubt (fenced, frozen) and
-    awaits `renewed()`: the next heartbeat that the group has confirmed.
+    awaits `wait_for_membership()`: the next heartbeat that the group has confirmed.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Member:
         """Return whether the group has confirmed the membership since the last doubt, and within the session timeout."""
         return self._lease.valid
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         """Wait until the membership is valid."""
         while not self.valid:
             self._renewal.clear()
@@ -157,7 +157,7 @@ class Member:
             failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             validator = FetchValidator()
             validator.attach_to_member(consumer)
-            bounded = BoundedConsumer(consumer, self.renewed, validator)
+            bounded = BoundedConsumer(consumer, self.wait_for_membership, validator)
             consumer.subscribe(
                 [self._topic],
                 listener=RebalanceListener(

@@ -117,7 +117,7 @@ class Membership(BoundedConsumer):
         self.unreliable = False
         self.commit_fault: str | None = None
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         if not self.valid:
             await asyncio.Event().wait()
 

@@ -61,7 +61,7 @@ class FakeGroup:
     def resume(self, _partitions: Iterable[TopicPartition]) -> None:
         self.paused = False
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         pass
 
     def corrupt_batch(self, _partition: TopicPartition) -> None:

@@ -135,7 +135,7 @@ async def test_partitions_assigned_during_a_freeze_are_valid_only_after_a_confir
         await wait_until(lambda: valid)
         assert valid == [False]
         async with asyncio.timeout(5):
-            await member.renewed()
+            await member.wait_for_membership()
 
 
 async def test_a_dead_heartbeat_is_noticed(connection, prefix):
