@@ -3,21 +3,20 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
 from consumer.assignment.start_offset import StartOffset
 from consumer.assignment.start_offset_texts import end_unknown_text
+from consumer.config import StartPosition
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import TopicPartition
 from relay.kafka.bounded_consumer import BoundedConsumer
 
-Start = Literal["recent", "earliest", "latest"] | datetime
 LiveProgress = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, DeliveryProgress]]]
 """Returns the committed progress of the live group. Raises KafkaError or TimeoutError while a partition has not begun."""
 
 
 async def first_progress(
-    start: Start,
+    start: StartPosition,
     consumer: BoundedConsumer,
     partitions: Sequence[TopicPartition],
     log_starts: Mapping[TopicPartition, int],
@@ -52,7 +51,7 @@ async def first_progress(
     }
 
 
-def _since(start: Start, recent_since_ms: int, began_ms: int) -> int:
+def _since(start: StartPosition, recent_since_ms: int, began_ms: int) -> int:
     match start:
         case "recent":
             return recent_since_ms

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from consumer.assignment.event_log import EventLog
-from consumer.assignment.first_start import LiveProgress, Start, first_progress, with_end
+from consumer.assignment.first_start import LiveProgress, first_progress, with_end
 from consumer.assignment.split_offset import SplitOffsetFinder
 from consumer.assignment.start_candidates import (
     Candidates,
@@ -16,6 +16,7 @@ from consumer.assignment.start_candidates import (
 )
 from consumer.assignment.start_offset import StartOffset, start_within_log
 from consumer.assignment.start_offset_texts import moved_text, reread_text, unproven_text
+from consumer.config import StartPosition
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
@@ -56,7 +57,7 @@ class StartOffsetResolver:
 
     def __init__(
         self,
-        start: Start,
+        start: StartPosition,
         read_backup: Callable[[], Awaitable[OffsetBackup]],
         log: EventLog,
         metrics: PipelineMetrics,

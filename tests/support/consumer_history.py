@@ -105,8 +105,8 @@ class Topic:
         return first <= offset <= last
 
 
-class Membership(BoundedConsumer):
-    """One process's membership: positions and pauses of its own, and commits that may fail on the way."""
+class MemberConsumer(BoundedConsumer):
+    """The consumer of one process: positions and pauses of its own, and commits that may fail on the way."""
 
     def __init__(self, topic: Topic, partitions: Iterable[TopicPartition]) -> None:
         self.topic = topic

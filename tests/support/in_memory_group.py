@@ -7,10 +7,11 @@ from typing import Any, cast
 import polars as pl
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.first_start import LiveProgress, Start
+from consumer.assignment.first_start import LiveProgress
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.start_offset_resolver import StartOffsetResolver
+from consumer.config import StartPosition
 from consumer.decoding.event_rules import EventRules
 from consumer.decoding.row_encoding import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
@@ -128,7 +129,7 @@ class FakeSchemaStore:
 def handler(
     kafka: FakeGroup,
     destination: Destination,
-    start: Start = "earliest",
+    start: StartPosition = "earliest",
     *,
     linger: float = 0.01,
     select: Selector | None = None,

@@ -25,7 +25,7 @@ from consumer.timing import (
     StartTiming,
 )
 from relay.schema_registry.store import Unavailable
-from tests.support.consumer_history import PARTITIONS, DeadLetters, Membership, MoodyDestination, Topic
+from tests.support.consumer_history import PARTITIONS, DeadLetters, MemberConsumer, MoodyDestination, Topic
 from tests.support.in_memory_group import FakeSchemaStore
 from tests.support.messages import WRITER_SCHEMAS
 
@@ -94,7 +94,7 @@ class World:
 
     def join(self, number, numbers):
         partitions = {PARTITIONS[each] for each in numbers}
-        self.members[number] = Membership(self.topic, partitions)
+        self.members[number] = MemberConsumer(self.topic, partitions)
         self.processes[number].assigned(self.members[number], partitions)
 
     async def freeze(self):
