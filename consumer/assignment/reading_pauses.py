@@ -1,4 +1,4 @@
-"""The pauses of reading in one assignment: a full buffer, a damaged batch, a schema in doubt."""
+"""The pauses of reading in one assignment: a full buffer, a corrupt batch, a schema in doubt."""
 
 from collections.abc import Set as AbstractSet
 

@@ -34,7 +34,7 @@ class HeldRecords:
 class SchemaHold:
     """Holds a partition whole, so that its events go on in their order; other partitions go on meanwhile.
 
-    Reading goes on too, up to `timing.held_bytes`: later records may show that the schema is right and a record is damaged.
+    Reading goes on too, up to `timing.held_bytes`: later records may show that the schema is right and a record is corrupt.
     """
 
     def __init__(

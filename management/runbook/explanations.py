@@ -29,7 +29,7 @@ PRODUCER_STATES: Explanations = {
     "active": ("All shards of the process are open.", "none"),
 }
 DESTINATION_STATES: Explanations = {
-    "active": ("The destination accepts events. A reason names a loss or a damaged batch.", "none"),
+    "active": ("The destination accepts events. A reason names a loss or a corrupt batch.", "none"),
     "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
     "paused": ("An operator must act; the reason names the remedy. No event is lost.", CHECK),
     "starting": (
@@ -82,7 +82,7 @@ DESTINATION_PROBLEMS: Explanations = {
         "`jira-relay topics check`",
     ),
     "_corrupt_batch_text": (
-        "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
+        "A batch is corrupt on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
     ),
     "_another_target_text": (

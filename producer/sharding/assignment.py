@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import structlog
 
-from producer.sharding.damaged_batches import DamagedBatches
+from producer.sharding.corrupt_batches import CorruptBatches
 from producer.sharding.organization_table import OrganizationTable
 from producer.sharding.shard import Shard, stop_shard
 from relay.errors import describe
@@ -25,7 +25,7 @@ class ShardAssignmentTiming:
     """Waits of an assignment."""
 
     corrupt_pause_seconds: float = 60.0
-    """How long a damaged batch is left alone before it is tried again."""
+    """How long a corrupt batch is left alone before it is tried again."""
 
 
 DEFAULT_TIMING = ShardAssignmentTiming()
@@ -61,13 +61,13 @@ class ShardAssignment:
         self._tables: dict[TopicPartition, OrganizationTable] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._consumer: BoundedConsumer | None = None
-        self._damaged = DamagedBatches(timing.corrupt_pause_seconds)
+        self._corrupt = CorruptBatches(timing.corrupt_pause_seconds)
         self._known: dict[TopicPartition, Mapping[str, Organization]] = {}
         """The organizations of each partition before the last rebalance. Those of a partition that is another process's are
         forgotten: it may delete some, and Kafka compacts the deletions away."""
-        self._corrupt = ConditionLog(log)
+        self._conditions = ConditionLog(log)
         self._held: dict[TopicPartition, str] = {}
-        """Partitions with a damaged batch, and what to do, until it is read."""
+        """Partitions with a corrupt batch, and what to do, until it is read."""
 
     def assigned(self, consumer: BoundedConsumer, partitions: set[TopicPartition]) -> None:
         """Read every partition from its start: a deletion may have been compacted away meanwhile."""
@@ -75,7 +75,7 @@ class ShardAssignment:
             consumer.seek(tp, 0)
         self._consumer = consumer
         self._held = {}
-        self._damaged.clear()
+        self._corrupt.clear()
         known = self._known | {
             tp: table.organizations for tp, table in self._tables.items() if table.complete
         }
@@ -99,7 +99,7 @@ class ShardAssignment:
             await self._release_all()
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Pass over a damaged batch, and name it. Read a partition that failed otherwise from its start."""
+        """Pass over a corrupt batch, and name it. Read a partition that failed otherwise from its start."""
         if (consumer := self._consumer) is None:
             return
         for tp, offset in offsets.items():
@@ -110,7 +110,7 @@ class ShardAssignment:
                     self._pass_over(consumer, tp, offset, corrupt)
                 else:
                     self._held.pop(tp, None)
-                    self._damaged.forget(tp)
+                    self._corrupt.forget(tp)
                     # deleted records, or another leader, whose log may have lost records that were read
                     log_start = (await consumer.first_offsets([tp]))[tp]
                     consumer.seek(tp, log_start)
@@ -132,7 +132,7 @@ class ShardAssignment:
         if not table.complete:
             table.has_gap = True
             table.keep(self._known.get(tp, {}))
-        go_on_at = self._damaged.pass_over(tp, offset, batch, time.monotonic())
+        go_on_at = self._corrupt.pass_over(tp, offset, batch, time.monotonic())
         if go_on_at is None:
             consumer.pause([tp])
         else:
@@ -144,7 +144,7 @@ class ShardAssignment:
             "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add "
             "the organizations that are missing again. Their progress is kept"
         )
-        self._corrupt.failed(
+        self._conditions.failed(
             tp,
             batch.fault,
             "A batch of organizations could not be read; later ones are. "
@@ -162,21 +162,21 @@ class ShardAssignment:
             level="error",
         )
 
-    def _retry_damaged(self, consumer: BoundedConsumer) -> None:
-        for tp, first in self._damaged.due(time.monotonic()).items():
+    def _retry_corrupt(self, consumer: BoundedConsumer) -> None:
+        for tp, first in self._corrupt.due(time.monotonic()).items():
             consumer.seek(tp, first)
             consumer.resume([tp])
 
     async def _find_mended(self, consumer: BoundedConsumer) -> None:
-        for tp in self._damaged.retrying():
+        for tp in self._corrupt.retrying():
             try:
                 position = await consumer.position(tp)
             except (KafkaError, TimeoutError):
                 continue
-            if tp in self._tables and self._damaged.is_read(tp, position):
+            if tp in self._tables and self._corrupt.is_read(tp, position):
                 self._held.pop(tp, None)
                 self._tables[tp].has_gap = False
-                self._corrupt.ended(
+                self._conditions.ended(
                     tp, "Organizations are read again; a batch could not be", {"partition": tp.partition}
                 )
 
@@ -189,7 +189,7 @@ class ShardAssignment:
         await self._update_complete()
         if (consumer := self._consumer) is not None:
             await self._find_mended(consumer)
-            self._retry_damaged(consumer)  # last, since it moves positions back
+            self._retry_corrupt(consumer)  # last, since it moves positions back
         for tp, table in self._tables.items():
             if table.complete and table.changed and tp.partition in self._shards:
                 table.changed = False
@@ -218,7 +218,7 @@ class ShardAssignment:
 
     async def closed(self) -> None:
         self._consumer, self._tables, self._held, self._known = None, {}, {}, {}
-        self._damaged.clear()
+        self._corrupt.clear()
         await self._release_all()
 
     async def _release_all(self) -> None:

@@ -55,7 +55,7 @@ class BoundedConsumer:
         self._fetch_validator.forget(tp)
 
     def corrupt_batch(self, tp: TopicPartition) -> CorruptBatch | None:
-        """Return the damaged or malformed batch that failed the last fetch. None if another reason failed it."""
+        """Return the corrupt or malformed batch that failed the last fetch. None if another reason failed it."""
         return self._fetch_validator.corrupt_batch(tp)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:

@@ -32,7 +32,7 @@ class MemberHandler(Protocol):
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Seek to where reading continues, or pause.
 
-        The log has nothing at these positions, or a damaged or malformed batch, or a batch of another leader than the one
+        The log has nothing at these positions, or a corrupt or malformed batch, or a batch of another leader than the one
         read before.
         """
 

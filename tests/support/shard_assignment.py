@@ -115,7 +115,7 @@ class AssignmentHarness:
         await self.assignment.records(batches)
 
     async def fail(self, tp: TopicPartition, batch: CorruptBatch) -> None:
-        """Fail the fetch at the present position for a damaged batch."""
+        """Fail the fetch at the present position for a corrupt batch."""
         self.consumer.corrupt[tp.partition] = batch
         await self.assignment.out_of_range({tp: self.consumer.positions[tp.partition]})
 

@@ -33,7 +33,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_a_partition_is_read_exactly_while_nothing_pauses_it(steps):
-    """Any order of a full buffer, damaged batches and schema holds leaves a partition paused while one of them lasts."""
+    """Any order of a full buffer, corrupt batches and schema holds leaves a partition paused while one of them lasts."""
     consumer, now = FakeConsumer(), 0.0
     pauses = ReadingPauses(consumer, {A, B}, SECONDS)
     held, until, full = set(), {}, False

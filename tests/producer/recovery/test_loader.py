@@ -28,7 +28,7 @@ from tests.support.shard_loading import (
 )
 
 
-async def test_a_batch_damaged_on_disk_is_reported(shard_loader, kafka):
+async def test_a_batch_corrupt_on_disk_is_reported(shard_loader, kafka):
     """Loading fails while published records may be unreadable; it succeeds on the repaired batch."""
     publisher = await load_with_checkpoints(shard_loader)
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)

@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from producer.sharding.assignment import ShardAssignmentTiming
-from producer.sharding.damaged_batches import DamagedBatches
+from producer.sharding.corrupt_batches import CorruptBatches
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch
 from relay.organizations import Organization, OrganizationCodec
@@ -78,7 +78,7 @@ async def test_an_organization_that_becomes_unreadable_is_followed_as_before():
 TP = TopicPartition("organizations", ACME)
 
 
-async def test_a_damaged_batch_is_named_and_later_changes_are_followed():
+async def test_a_corrupt_batch_is_named_and_later_changes_are_followed():
     """It is tried again after a while; records in it that are older than what was read meanwhile change nothing."""
     first, second, third = ["acme", *names_in(ACME, 2)]
     harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))
@@ -109,7 +109,7 @@ async def test_a_damaged_batch_is_named_and_later_changes_are_followed():
     assert harness.opened_shards[0].latest_organizations == {second, third}
 
 
-async def test_a_rebalance_forgets_no_organization_of_a_damaged_batch():
+async def test_a_rebalance_forgets_no_organization_of_a_corrupt_batch():
     """Its process knows it, though the log does not tell it any more."""
     first, second = ["acme", *names_in(ACME, 1)]
     harness = AssignmentHarness()
@@ -141,11 +141,11 @@ async def test_a_partition_that_was_another_process_s_brings_no_organization_bac
     assert harness.opened_shards[-1].latest_organizations == {second}
 
 
-async def test_a_log_of_damaged_heads_is_not_walked_without_end():
+async def test_a_log_of_corrupt_heads_is_not_walked_without_end():
     """A head that tells no last offset is passed over offset by offset, up to a bound; then the partition waits."""
     harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))
     harness.assign(ACME)
-    for offset in range(DamagedBatches.MAX_STEPS + 1):
+    for offset in range(CorruptBatches.MAX_STEPS + 1):
         assert harness.consumer.paused == set()
         await harness.fail(TP, CorruptBatch(offset, offset, "its length or format is impossible"))
     assert harness.consumer.paused == {ACME}
@@ -182,7 +182,7 @@ async def test_a_fetch_that_failed_at_an_earlier_position_changes_nothing():
     assert harness.consumer.positions == {0: 5}
 
 
-async def test_a_damaged_batch_before_the_end_of_the_table_leaves_its_shard_not_ready():
+async def test_a_corrupt_batch_before_the_end_of_the_table_leaves_its_shard_not_ready():
     """A restarted producer polls the organizations of the other batches, and says where and what to do about the rest."""
     other = (ACME + 1) % COUNT
     (name,) = names_in(other, 1)

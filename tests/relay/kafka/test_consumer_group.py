@@ -74,7 +74,7 @@ async def test_a_retriable_error_does_not_end_the_membership(connection, prefix,
         assert (handler.closings == 1, first.unreliable) == (ends, ends)
 
 
-@pytest.mark.parametrize("fault", ["another leader", "damage"])
+@pytest.mark.parametrize("fault", ["another leader", "corrupt batch"])
 async def test_a_failed_fetch_is_passed_to_the_handler_and_rewinds_nothing(
     connection, prefix, fault, monkeypatch
 ):
