@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 
 from producer.events import Event, UnreadableRecord
 from producer.publishing.dead_letters import dead_letter_records
-from producer.publishing.identity import (
-    Identifier,
+from producer.publishing.deduplication import (
+    Deduplicator,
     SameId,
-    identified,
+    deduplicated,
     newest_event,
     records_with_one_id,
     reuse_bounds,
-    with_identities,
+    with_published,
 )
 from producer.publishing.shard_layout import ShardLayout
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
@@ -132,10 +132,10 @@ def plan_transaction(
     limits = layout.limits
     events: list[Event] = []
     values: list[bytes] = []
-    identifier = Identifier(ledger, newest_event(checkpoint, ledger), pending.same_id)
+    deduplicator = Deduplicator(ledger, newest_event(checkpoint, ledger), pending.same_id)
     size = consumed = 0
     for candidate in pending.events:
-        found = _new_event(candidate, pending, checkpoint, identifier, collected)
+        found = _new_event(candidate, pending, checkpoint, deduplicator, collected)
         value = (
             _encode(found, layout.event_encoder, _max_bytes(found, topic_limits), pending.restore)
             if isinstance(found, dict)
@@ -146,7 +146,7 @@ def plan_transaction(
         elif isinstance(found, dict) and value is not None:
             if events and (len(events) == limits.max_events or size + len(value) > limits.max_bytes):
                 break
-            identifier.take(found)
+            deduplicator.take(found)
             events.append(found)
             values.append(value)
             size += len(value)
@@ -177,7 +177,7 @@ def build_transaction(
     delta = ledger.expire_days(
         ledger.plan(plan.events, plan.unreadable, read=window, reused_after=reused_after), checkpoint
     )
-    checkpoint = with_identities(checkpoint, ledger, plan.events)
+    checkpoint = with_published(checkpoint, ledger, plan.events)
     return Transaction(
         [
             *_event_records(plan, layout),
@@ -228,14 +228,14 @@ def _take_dead_letters(
 
 
 def _new_event(
-    event: Event, pending: PendingRecords, checkpoint: Checkpoint, identifier: Identifier, collected: int
+    event: Event, pending: PendingRecords, checkpoint: Checkpoint, deduplicator: Deduplicator, collected: int
 ) -> Event | UnreadableRecord | None:
     """Return the event to publish. None: it is not wanted, or published."""
     mode = mode_of(event["created"], checkpoint, pending.overlap, pending.backfill_from)
     if mode is None:
         return None
-    return identified(
-        {**event, "collected": collected, "mode": mode, "variant": None}, identifier, pending.restore
+    return deduplicated(
+        {**event, "collected": collected, "mode": mode, "variant": None}, deduplicator, pending.restore
     )
 
 
