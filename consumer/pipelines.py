@@ -164,7 +164,7 @@ class PipelineFactory:
             self._linger_seconds(destination),
             compile_rules(name, self._destinations[name]),
             self._timing.assignment,
-            ends_where_live_began=live_progress is not None,
+            ends_at_split_offset=live_progress is not None,
             require_own_target=guard.require_own,
         )
         handler = AssignmentHandler(pipeline)

@@ -149,7 +149,7 @@ class Assignment:
             if partition not in self._starter.ready:
                 raise KafkaError(f"records of {partition_text(partition)} arrived before its start was known")
             self._losses.readable([partition])
-            records = self._before_end(partition, read)
+            records = self._before_split_offset(partition, read)
             if not records:
                 continue
             for sequence, undelivered in self._tracker.track(partition, records):
@@ -158,17 +158,17 @@ class Assignment:
             self._losses.record_arrived(partition, records[0].timestamp)
         self._changed.notify()
 
-    def _before_end(self, partition: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
-        """Return the records before the end of the partition, if it has one, and stop reading there."""
-        end = self._end(partition)
-        if end is None or records[-1].offset < end:
+    def _before_split_offset(self, partition: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records before the split offset where this group ends there, and stop reading there."""
+        split = self._split_offset(partition)
+        if split is None or records[-1].offset < split:
             return records
-        self._consumer.seek(partition, end)  # the position is committed
+        self._consumer.seek(partition, split)  # the position is committed
         self._pauses.hold(partition)
-        return [each for each in records if each.offset < end]
+        return [each for each in records if each.offset < split]
 
-    def _end(self, partition: TopicPartition) -> int | None:
-        return self._tracker.live_from(partition) if self._pipeline.ends_where_live_began else None
+    def _split_offset(self, partition: TopicPartition) -> int | None:
+        return self._tracker.live_from(partition) if self._pipeline.ends_at_split_offset else None
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Handle positions at which the log cannot be read: deleted records, a corrupt batch, or another leader's log.
@@ -193,8 +193,8 @@ class Assignment:
                 await self._seek_after_last_read(partition, log_starts)
 
     def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
-        end = self._end(partition)
-        stop = stop if end is None else max(start, min(stop, end))  # the rest is the live group's
+        split = self._split_offset(partition)
+        stop = stop if split is None else max(start, min(stop, split))  # the rest is the live group's
         if lost := self._tracker.skip(partition, start, stop):
             self._pipeline.flow.metrics.offsets_lost(partition, start, stop, lost)
             self._losses.deleted(partition, start, stop)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from consumer.assignment.start_offset import StartOffset
-from consumer.assignment.start_offset_texts import end_unknown_text
+from consumer.assignment.start_offset_texts import split_offset_unknown_text
 from consumer.config import StartPosition
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import TopicPartition
@@ -60,15 +60,15 @@ def _since(start: StartPosition, recent_since_ms: int, began_ms: int) -> int:
     return began_ms
 
 
-def with_end(partition: TopicPartition, start: StartOffset, live: DeliveryProgress) -> StartOffset:
-    """Return the start of a partition of older events with the offset at which the partition ends.
+def with_split_offset(partition: TopicPartition, start: StartOffset, live: DeliveryProgress) -> StartOffset:
+    """Return the start of a group of older events with the split offset, at which the group ends.
 
-    The end that the group has committed counts before the one of the live group. Without either nothing is older, or the log is
-    another one, in which nobody knows the end: then nothing more is sent, since it might be sent twice, and the status says so.
+    The split offset that the group has committed counts before that of the live group. Without either nothing is older, or the log is
+    another one, in which nobody knows the split offset: then nothing more is sent, since it might be sent twice, and the status says so.
     """
     progress, mismatch = start.progress, start.mismatch
     if progress.live_from is None and live.live_from is None:
-        mismatch = mismatch and end_unknown_text(partition, progress.offset)
+        mismatch = mismatch and split_offset_unknown_text(partition, progress.offset)
         progress = replace(progress, live_from=progress.offset)
     elif progress.live_from is None:
         progress = replace(progress, live_from=live.live_from, older_last=live.older_last)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from consumer.assignment.event_log import EventLog
-from consumer.assignment.first_start import LiveProgress, first_progress, with_end
+from consumer.assignment.first_start import LiveProgress, first_progress, with_split_offset
 from consumer.assignment.split_offset import SplitOffsetFinder
 from consumer.assignment.start_candidates import (
     Candidates,
@@ -119,7 +119,7 @@ class StartOffsetResolver:
                 consumer, each, start, candidates.get(each), bounds
             )
             if each in live:
-                divided = with_end(
+                divided = with_split_offset(
                     each,
                     divided,
                     await self._split_offsets.locate(consumer, each, live[each], bounds, same_log=True),

@@ -166,7 +166,7 @@ def handler(
             linger,
             EventRules(select, hide),
             AssignmentTiming(**timing),
-            ends_where_live_began=live is not None,
+            ends_at_split_offset=live is not None,
         )
     )
 
