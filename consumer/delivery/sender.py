@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from consumer.decoding.event_times import live_created_ms
-from consumer.delivery.batch import RECORD_OVERHEAD_BYTES, Rows
+from consumer.delivery.batch import RECORD_MEMORY_BYTES, Rows
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
@@ -114,7 +114,7 @@ class Sender:
     def _start_dead_letters(
         self, tracked: TrackedRecords, category: str, reasons: Sequence[str], status: int | None
     ) -> None:
-        size = sum(len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in tracked.records)
+        size = sum(len(record.value or b"") + RECORD_MEMORY_BYTES for record in tracked.records)
         work = self._dead_letters.send(tracked, category, reasons, status)
         self._start_task(tracked, size, work, f"{len(tracked)} dead letters")
 
