@@ -274,5 +274,5 @@ class Assignment:
     def _on_space_freed(self) -> None:
         """Resume reading when the buffer has room again."""
         self._changed.notify()
-        if self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
+        if self._buffer.bytes < self._pipeline.timing.buffers.decode_block_bytes:
             self._pauses.resume_all()
