@@ -141,7 +141,7 @@ def require_keyring(settings: SecretsConfig) -> Keyring:
     return keyring
 
 
-def make_key_file(directory: Path) -> Path:
+def make_encryption_key_file(directory: Path) -> Path:
     """Return the key file of a single-machine installation. Create it (mode 0600) if it is missing.
 
     The file is durable when this returns, and concurrent callers get the same file. The directory must exist.
