@@ -132,5 +132,7 @@ def settings_with(kafka: "EmbeddedKafka", settings: Settings) -> Settings:
     kafka_settings = settings.kafka.model_copy(update={"bootstrap": kafka.bootstrap, "replication_factor": 1})
     secrets = settings.secrets
     if load_keyring(secrets) is None:
-        secrets = secrets.model_copy(update={"key_file": make_encryption_key_file(settings.embedded.data_dir)})
+        secrets = secrets.model_copy(
+            update={"key_file": make_encryption_key_file(settings.embedded.data_dir)}
+        )
     return settings.model_copy(update={"kafka": kafka_settings, "secrets": secrets})

@@ -75,6 +75,7 @@ ANSWERS: Explanations = {
 DESTINATION_PROBLEMS: Explanations = {
     "config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
     "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
+    "open_rejections_text": ("Some rows are rejected, and no other row is accepted since.", LOG),
     "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
     "filter_fault_text": ("A condition of `where` fails on the values of an event.", LOG),
     "_loss_text": (
@@ -106,6 +107,11 @@ DESTINATION_PROBLEMS: Explanations = {
         "A backup of an offset has no event that proves it; events are repeated, and none is left out.",
         "none",
     ),
+    "split_offset_unknown_text": (
+        "Kafka was replaced, as by a mirror, before all older events were delivered to history.",
+        "none",
+    ),
+    "not_sent_text": ("The destination has no target for history at its first start.", "none"),
 }
 KAFKA_ERRORS: Explanations = {
     "diagnose_closed": ("The name of the broker has no address.", "`getent hosts HOST`"),

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from relay.config.secrets import SecretsConfig
-from relay.credentials.keyring import CredentialOwner, Keyring, load_keyring, make_encryption_key_file, require_keyring
+from relay.credentials.keyring import (
+    CredentialOwner,
+    Keyring,
+    load_keyring,
+    make_encryption_key_file,
+    require_keyring,
+)
 from relay.errors import SecretError, SettingsError
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
