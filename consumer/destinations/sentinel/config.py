@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from consumer.config import DestinationSettings
 from consumer.destinations.contract import Flow
+from consumer.formats.source_labels import SENTINEL_HISTORY_STREAM, SENTINEL_STREAM
 from relay.config.base import AzureCredential, OriginUrl
 
 _RULE_ID = re.compile(r"dcr-[0-9a-f]{32}")
@@ -57,14 +58,14 @@ class SentinelConfig(DestinationSettings):
         examples=["dcr-0123456789abcdef0123456789abcdef"],
     )
     stream: Annotated[str, AfterValidator(_stream)] = Field(
-        default="Custom-JiraAuditRelay",
+        default=SENTINEL_STREAM,
         description="Stream of the rule for new events.",
-        examples=["Custom-JiraAuditRelay"],
+        examples=[SENTINEL_STREAM],
     )
     history_stream: Annotated[str, AfterValidator(_stream)] = Field(
-        default="Custom-JiraAuditRelayHistory",
+        default=SENTINEL_HISTORY_STREAM,
         description="Stream of the rule for backfill and replay. Its own table keeps history out of alert rules.",
-        examples=["Custom-JiraAuditRelay"],
+        examples=[SENTINEL_STREAM],
     )
     cloud: Literal["public", "usgov", "china"] = Field(
         default="public", description="Azure cloud of the rule.", examples=["public"]

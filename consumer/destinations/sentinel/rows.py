@@ -13,6 +13,7 @@ from consumer.destinations.truncation import truncate_row
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_object
 from consumer.formats.native import event_uid
+from consumer.formats.source_labels import SENTINEL_PRODUCT
 
 COLUMNS: Mapping[str, str] = {
     "EventId": "long",
@@ -111,7 +112,7 @@ def _columns() -> dict[str, pl.Expr]:
         "EventMode": pl.col("mode"),
         "Unmodeled": pl.col("unmodeled"),
         "EventVendor": pl.lit("Atlassian"),
-        "EventProduct": pl.lit("Jira Audit"),
+        "EventProduct": pl.lit(SENTINEL_PRODUCT),
     }
 
 
