@@ -51,8 +51,8 @@ class SchemaHold:
         self._pause = pause
         self._resume = resume
         self._held: dict[TopicPartition, HeldRecords] = {}
-        self.unread: set[TopicPartition] = set()
-        """Partitions that are not read on, since they hold enough."""
+        self._full: set[TopicPartition] = set()
+        """Partitions that hold so much that reading is paused."""
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest held record, in ms UTC; None: no record is held."""
@@ -105,8 +105,8 @@ class SchemaHold:
         del self._held[partition]
         self._state.schema_found(partition)
         self._metrics.schema_doubt_cleared(partition)
-        if partition in self.unread:
-            self.unread.discard(partition)
+        if partition in self._full:
+            self._full.discard(partition)
             self._resume(partition)
 
     def close(self) -> None:
@@ -115,8 +115,8 @@ class SchemaHold:
             self._state.schema_found(partition)
 
     def _pause_if_full(self, partition: TopicPartition) -> None:
-        if partition not in self.unread and self._held[partition].bytes >= self._timing.held_bytes:
-            self.unread.add(partition)
+        if partition not in self._full and self._held[partition].bytes >= self._timing.held_bytes:
+            self._full.add(partition)
             self._pause(partition)
 
 

@@ -118,9 +118,9 @@ def _decode_with_others(
         if not suspects:
             break
         chosen = group.select([place for place, index in enumerate(group.indices) if index in suspects])
-        found, unread = decode_group(chosen, writer_schema(schema))
+        found, still_failed = decode_group(chosen, writer_schema(schema))
         parts += [part for part in found if part.indices]
-        decoded = suspects - {each.index for each in unread}
+        decoded = suspects - {each.index for each in still_failed}
         failed = [each for each in failed if each.index not in decoded]
     return parts, failed
 

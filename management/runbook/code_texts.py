@@ -78,13 +78,20 @@ def answers_without_status(kind: AnyKind) -> list[tuple[str, str]]:
 
     Those of response.py are among the answers with a status, unless the peer has none.
     """
-    package = importlib.import_module(kind.config.__module__.rpartition(".")[0])
     found: list[tuple[str, str]] = []
-    for each in sorted(each.name for each in pkgutil.iter_modules(package.__path__)):
-        if each != "response" or kind.classify_status is None:
-            module = importlib.import_module(f"{package.__name__}.{each}")
-            found += [(name, text) for name in ("Retry", "Paused") for _, text in _calls(module, {name})]
+    for package in _packages(kind):
+        for each in sorted(each.name for each in pkgutil.iter_modules(package.__path__)):
+            if each != "response" or kind.classify_status is None:
+                module = importlib.import_module(f"{package.__name__}.{each}")
+                found += [(name, text) for name in ("Retry", "Paused") for _, text in _calls(module, {name})]
     return found
+
+
+def _packages(kind: AnyKind) -> list[ModuleType]:
+    """Return the folder of a kind, and the folder that it shares its answers with."""
+    owners = [kind.config, *([kind.classify_status] if kind.classify_status else [])]
+    names = dict.fromkeys(owner.__module__.rpartition(".")[0] for owner in owners)
+    return [importlib.import_module(name) for name in names]
 
 
 def destination_problems() -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
-from consumer.destinations.elasticsearch.target import LOADED_FIELDS
+from consumer.destinations.elasticsearch.name_lookup import LOADED_FIELDS
 from tests.support import ecs, ocsf
 from tests.support.messages import event_records
 

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from consumer.destinations.azure_ingestion.body import BODY_FORMAT
 from consumer.destinations.contract import Body, Limits
 from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
 from consumer.destinations.sentinel import rows as sentinel
@@ -209,7 +210,7 @@ class MoodyDestination:
 
     def __init__(self, topic: Topic) -> None:
         self.limits = Limits(
-            replace(sentinel.BODY_FORMAT, max_rows=topic.chance.choice((3, 10, 100))),
+            replace(BODY_FORMAT, max_rows=topic.chance.choice((3, 10, 100))),
             request_timeout_seconds=0.05,
             max_uncommitted=topic.chance.choice((5, 50, 20_000)),
             in_flight_bodies=topic.chance.choice((None, 1, 3)),
@@ -222,7 +223,7 @@ class MoodyDestination:
         return sentinel.encode_rows(events)
 
     def body(self, rows: EncodedRows) -> bytes:
-        return sentinel.BODY_FORMAT.framed(rows)
+        return BODY_FORMAT.framed(rows)
 
     async def probe(self) -> Outcome:
         return Sent()

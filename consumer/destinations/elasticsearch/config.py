@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
-from relay.config.base import Count, DirectoryPath, OrganizationName, OriginUrl
+from relay.config.base import Count, ExpandedPath, OrganizationName, OriginUrl
 
 Layout = Literal["data-stream", "monthly"]
 Format = Literal["ecs", "native", "ocsf"]
@@ -83,7 +83,7 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
         description="API key, as Elasticsearch shows it encoded, or as `id:key`.",
         examples=["VnVhQ2ZHY0JDZGJrU…"],
     )
-    api_key_file: DirectoryPath | None = Field(
+    api_key_file: ExpandedPath | None = Field(
         default=None,
         description="File with the API key. It is read again after a 401 or 403.",
         examples=["/run/secrets/elastic-api-key"],
@@ -94,7 +94,7 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
         examples=["jira-relay"],
     )
     password: SecretStr | None = Field(default=None, description="Password of `username`.", examples=["…"])
-    password_file: DirectoryPath | None = Field(
+    password_file: ExpandedPath | None = Field(
         default=None,
         description="File with the password. It is read again after a 401 or 403.",
         examples=["/run/secrets/elastic-password"],

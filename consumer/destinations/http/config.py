@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
-from relay.config.base import Count, DirectoryPath
+from relay.config.base import Count, ExpandedPath
 from relay.config.validators import parse_url
 
 Format = Literal["json", "ndjson", "single", "cloudevents"]
@@ -99,7 +99,7 @@ class HttpConfig(CertificateSettings, DestinationSettings):
         description="Headers of each request. All values count as secrets.",
         examples=[{"Authorization": "Bearer …"}],
     )
-    headers_file: DirectoryPath | None = Field(
+    headers_file: ExpandedPath | None = Field(
         default=None,
         description="File with further headers, one `Name: value` a line. It is read again after a 401 or 403.",
         examples=["/run/secrets/collector-headers"],
@@ -110,7 +110,7 @@ class HttpConfig(CertificateSettings, DestinationSettings):
         "keys rotate.",
         examples=[["whsec_…"]],
     )
-    signing_secrets_file: DirectoryPath | None = Field(
+    signing_secrets_file: ExpandedPath | None = Field(
         default=None,
         description="File with further such secrets, one a line. It is read again after a 401 or 403.",
         examples=["/run/secrets/collector-signing"],

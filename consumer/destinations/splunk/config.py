@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
-from relay.config.base import Count, DirectoryPath, OrganizationName, OriginUrl, Seconds
+from relay.config.base import Count, ExpandedPath, OrganizationName, OriginUrl, Seconds
 
 # Source: Splunk Enterprise, indexes.conf: small letters, digits, underscores and hyphens, not first, at most 80; no kvstore.
 _INDEX = re.compile(r"(?!.*kvstore)[a-z0-9][a-z0-9_-]{0,79}")
@@ -52,7 +52,7 @@ class SplunkConfig(CertificateSettings, DestinationSettings):
         description="Token of the collector.",
         examples=["00000000-0000-0000-0000-000000000000"],
     )
-    token_file: DirectoryPath | None = Field(
+    token_file: ExpandedPath | None = Field(
         default=None,
         description="File that holds the token, in place of `token`. It is read again when the token is refused.",
         examples=["/run/secrets/splunk-token"],

@@ -145,7 +145,7 @@ def _bad_event(response: HecResponse, sending: Sending, said: str) -> Outcome:
         return Reject(said, response.status)
     behind = frozenset(range(bad + 1, sending.rows))
     return Partial(
-        {bad: said}, behind, None, response.status, f"Splunk stopped at an event ({said}).", unread=True
+        {bad: said}, behind, None, response.status, f"Splunk stopped at an event ({said}).", unprocessed=True
     )
 
 

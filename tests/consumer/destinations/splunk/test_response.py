@@ -75,7 +75,7 @@ def test_a_bad_event_with_a_number_is_rejected_alone(answer, status):
     assert isinstance(outcome, Partial)
     assert outcome.rejected.keys() == {2}
     assert outcome.retry == {3, 4}
-    assert outcome.unread
+    assert outcome.unprocessed
     assert outcome.as_retry() is None
 
 

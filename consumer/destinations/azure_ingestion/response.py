@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from consumer.destinations.azure_ingestion.forbidden import explain_forbidden
 from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, Split
-from consumer.destinations.sentinel.forbidden import explain_forbidden
 from relay.errors import describe, one_line
 from relay.retry import retry_after_seconds
 
