@@ -28,8 +28,8 @@ _ACTIVITIES: dict[Verb, tuple[int, str]] = {
 }
 _OTHER = 99
 _ACTIVITY, _ACTIVITY_NAME, _IP = "ocsfActivity", "ocsfActivityName", "ocsfIp"
-_SUBJECTS = {"USER": (2, "User"), "GROUP": (3, "Group")}
-"""Jira's types of objects that the schema has an identifier and a caption for."""
+_TYPES, _CAPTIONS = {"USER": 2, "GROUP": 3}, {"USER": "User", "GROUP": "Group"}
+"""Jira's types of objects that the schema has an identifier for, and its captions."""
 
 
 def ocsf_columns(events: pl.DataFrame) -> pl.DataFrame:
@@ -130,18 +130,17 @@ def _entity() -> pl.Expr:
     """Return the object of the event. An entity needs a name or an identifier: without both it is the category."""
     name, uid, kind = map(pl.col("objectItem").struct.field, ("name", "id", "typeName"))
     name = pl.coalesce(name, pl.when(uid.is_null()).then(pl.coalesce("category", pl.lit("Jira"))))
-    types, identifiers, captions = zip(*((key, *value) for key, value in _SUBJECTS.items()), strict=True)
+    subject = pl.struct(name=name, uid=uid)
     other = pl.when(kind.is_not_null()).then(_integer(_OTHER))
-    subjects = {
-        caption.lower(): pl.when(kind == key).then(pl.struct(name=name, uid=uid))
-        for key, (_, caption) in _SUBJECTS.items()
-    }
     return pl.struct(
         name=name,
         uid=uid,
-        type=kind.replace(types, captions),
-        type_id=kind.replace_strict(types, identifiers, default=other, return_dtype=pl.Int32),
-        **subjects,
+        type=kind.replace(list(_CAPTIONS), list(_CAPTIONS.values())),
+        type_id=kind.replace_strict(
+            list(_TYPES), list(_TYPES.values()), default=other, return_dtype=pl.Int32
+        ),
+        user=pl.when(kind == "USER").then(subject),
+        group=pl.when(kind == "GROUP").then(subject),
     )
 
 

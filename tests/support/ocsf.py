@@ -105,7 +105,7 @@ KNOWN = {
 }  # fmt: skip
 """The attributes that the relay fills; the schema has each of them there. `unmapped` takes any."""
 
-CAPTIONS = {
+CAPTIONS: dict[tuple[str, str], dict[int | None, str | None]] = {
     ("activity_id", "activity_name"): {1: "Create", 2: "Read", 3: "Update", 4: "Delete", 8: "Enable", 9: "Disable", 99: None},
     ("severity_id", "severity"): {1: "Informational"},
     ("status_id", "status"): {1: "Success"},
