@@ -3,6 +3,8 @@
 docs/development/new-source.md says what a second source changes. Templates in deploy/ repeat some of them.
 """
 
+PRODUCT, VENDOR = "Jira", "Atlassian"
+
 CLOUDEVENTS_TYPE = "com.atlassian.jira.audit.v1"
 
 ECS_MODULE = "atlassian_jira"

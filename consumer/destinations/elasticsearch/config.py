@@ -13,7 +13,7 @@ from consumer.formats.source_labels import ELASTICSEARCH_HISTORY_INDEX, ELASTICS
 from relay.config.base import Count, ExpandedPath, OrganizationName, OriginUrl
 
 Layout = Literal["data-stream", "monthly"]
-Format = Literal["ecs", "native"]
+Format = Literal["ecs", "native", "ocsf"]
 
 NO_HISTORY = "off"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
@@ -71,7 +71,7 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
     format: Format = Field(
         default="ecs",
         description="Fields of a document: `ecs` is the Elastic Common Schema as Elastic's integration for Atlassian Jira fills it, "
-        "`native` has Jira's own names.",
+        "`native` has Jira's own names, `ocsf` is the Open Cybersecurity Schema Framework 1.3.0, class 3004.",
         examples=["native"],
     )
     pipeline: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")] = Field(

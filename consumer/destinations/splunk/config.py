@@ -35,6 +35,9 @@ IndexName = Annotated[str, AfterValidator(_index)]
 Metadata = Annotated[str, AfterValidator(_metadata)]
 
 
+Format = Literal["native", "ocsf"]
+
+
 class SplunkConfig(CertificateSettings, DestinationSettings):
     """An HTTP Event Collector of Splunk, under a name of your choice: small letters, digits and underscores."""
 
@@ -87,6 +90,12 @@ class SplunkConfig(CertificateSettings, DestinationSettings):
         default={},
         description="The same for backfill and replay. With `history_index`, it names each organization of `by_organization`.",
         examples=[{"acme.atlassian.net": "jira_acme_history"}],
+    )
+    format: Format = Field(
+        default="native",
+        description="Fields of an event: `native` has Jira's own names, `ocsf` is the Open Cybersecurity Schema Framework 1.3.0, "
+        "class 3004; give it a `sourcetype` of its own.",
+        examples=["ocsf"],
     )
     source: Metadata = Field(
         default="jira-audit-relay", description="Source of each event.", examples=["jira-audit-relay"]
