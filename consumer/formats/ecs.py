@@ -1,11 +1,11 @@
 """The Elastic Common Schema, as Elastic's own integration for Atlassian Jira fills it, with the fields that it leaves out."""
 
-import ipaddress
 from collections.abc import Iterable
 
 import orjson
 import polars as pl
 
+from consumer.formats.addresses import ip_addresses
 from consumer.formats.ecs_categories import classify
 from consumer.formats.json_text import iso_time, json_text, without_nulls
 from consumer.formats.native import event_uid
@@ -51,7 +51,7 @@ def _classified(events: pl.DataFrame) -> list[pl.Series]:
         pl.Series(_MEMBERS, [members[pair] for pair in pairs], pl.String),
         pl.Series(_VERB, [known[pair].verb for pair in pairs], pl.String),
         pl.Series(_SUBJECT, [known[pair].subject for pair in pairs], pl.String),
-        pl.Series(_IP, _addresses(events["remoteAddress"].to_list()), pl.String),
+        pl.Series(_IP, ip_addresses(events["remoteAddress"].to_list()), pl.String),
     ]
 
 
@@ -210,21 +210,6 @@ def _affected_objects() -> pl.Expr:
 def _members(columns: dict[str, pl.Expr]) -> pl.Expr:
     """Write the members of an object without its braces."""
     return json_text(columns).str.slice(1).str.head(-1)
-
-
-def _addresses(texts: Iterable[str | None]) -> list[str | None]:
-    """Return the texts that are IP addresses as a field of the type ip reads them, and None for others."""
-    listed = list(texts)
-    known = {text: text if _is_address(text) else None for text in set(listed) if text is not None}
-    return [None if text is None else known[text] for text in listed]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text
 
 
 _AFFECTED, _TARGETS, _DOCUMENT = _affected(), _targets(), _document()
