@@ -1,14 +1,21 @@
-"""IP addresses among the remote addresses of records."""
+"""IP addresses among texts."""
 
 import ipaddress
-from collections.abc import Iterable
+
+import polars as pl
+
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"^{_OCTET}(?:\.{_OCTET}){{3}}$"
 
 
-def ip_addresses(texts: Iterable[str | None]) -> list[str | None]:
-    """Return the texts that are IP addresses without a zone, and None for others."""
-    listed = list(texts)
-    known = {text: text if is_address(text) else None for text in set(listed) if text is not None}
-    return [None if text is None else known[text] for text in listed]
+def ip_addresses(texts: pl.Series) -> pl.Series:
+    """Return each text that is an IP address without a zone, and null for others."""
+    is_ipv4 = texts.str.contains(_IPV4)
+    if is_ipv4.all(ignore_nulls=True):
+        return texts
+    others = texts.filter(~is_ipv4.fill_null(value=True)).unique().to_list()
+    found = [text for text in others if is_address(text)]
+    return pl.select(pl.when(is_ipv4 | texts.is_in(found)).then(texts)).to_series()
 
 
 def is_address(text: str) -> bool:

@@ -12,6 +12,7 @@ from consumer.formats.asim_types import event_type, object_type
 from consumer.formats.ecs import clipped
 from consumer.formats.json_text import iso_time, json_object
 from consumer.formats.native import event_uid
+from consumer.formats.source_labels import PRODUCT, SENTINEL_PRODUCT, VENDOR
 from consumer.formats.verbs import verb_of
 
 SCHEMA_VERSION = "0.1.2"
@@ -20,10 +21,10 @@ _CONSTANTS = {
     "EventCount": 1,
     "EventResult": "Success",
     "EventSeverity": "Informational",
-    "EventVendor": "Atlassian",
-    "EventProduct": "Jira Audit",
+    "EventVendor": VENDOR,
+    "EventProduct": SENTINEL_PRODUCT,
     "EventSchemaVersion": SCHEMA_VERSION,
-    "TargetAppName": "Jira",
+    "TargetAppName": PRODUCT,
     "TargetAppType": "SaaS application",
 }
 _UNKNOWN = "Other"

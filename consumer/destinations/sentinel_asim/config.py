@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from consumer.destinations.azure_ingestion.config import IngestionSettings, StreamName
+from consumer.formats.source_labels import SENTINEL_ASIM_HISTORY_STREAM, SENTINEL_ASIM_STREAM
 
 
 class SentinelAsimConfig(IngestionSettings):
@@ -15,12 +16,12 @@ class SentinelAsimConfig(IngestionSettings):
         examples=["sentinel-asim"],
     )
     stream: StreamName = Field(
-        default="Custom-JiraAuditRelayAsim",
+        default=SENTINEL_ASIM_STREAM,
         description="Stream of the rule for new events.",
-        examples=["Custom-JiraAuditRelayAsim"],
+        examples=[SENTINEL_ASIM_STREAM],
     )
     history_stream: StreamName = Field(
-        default="Custom-JiraAuditRelayAsimHistory",
+        default=SENTINEL_ASIM_HISTORY_STREAM,
         description="Stream of the rule for backfill and replay. Its own table keeps history out of alert rules.",
-        examples=["Custom-JiraAuditRelayAsim"],
+        examples=[SENTINEL_ASIM_STREAM],
     )
