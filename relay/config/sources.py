@@ -95,13 +95,9 @@ class SettingValues:
             # a fault of a whole destination; the rules of all destinations name theirs themselves
             names_itself = fault["type"] == "value_error" and len(name) < 2
             return sentence(message if names_itself else f"{dotted(name)}: {message}")
-        field = self.fields[generalize(setting)]
-        if (
-            fault["type"] == "string_pattern_mismatch"
-            and field.examples
-            and isinstance(field.examples[0], str)
-        ):
-            message = f"must have another form, such as {field.examples[0]!r}"
+        example = next(iter(self.fields[generalize(setting)].examples or ()), None)
+        if fault["type"] == "string_pattern_mismatch" and isinstance(example, str):
+            message = f"must have another form, such as {example!r}"
         entry = self._shown_entry(setting, name)
         shown = f"{dotted(setting)}{entry}{self._shown_value(setting, fault['input'])}"
         return sentence(f"{shown} ({self.values[setting].source}): {message}")
