@@ -9,14 +9,14 @@ from consumer.formats.addresses import ip_addresses
 from consumer.formats.ecs_categories import classify
 from consumer.formats.json_text import iso_time, json_text, without_nulls
 from consumer.formats.native import event_uid
+from consumer.formats.source_labels import ECS_DATASET, ECS_MODULE, ECS_OBJECT
 
 ECS_VERSION = "8.11.0"
-DATASET = "atlassian_jira.audit"
 
 _MIN_TIME_MS, _MAX_TIME_MS = -62_135_596_800_000, 253_402_300_799_999
 """Years 1 to 9999, which a date field reads as ISO 8601 (strict_date_optional_time has four digits)."""
 
-_HEAD = f'{{"ecs":{{"version":"{ECS_VERSION}"}},"event":{{"kind":"event","module":"atlassian_jira","dataset":"{DATASET}",'
+_HEAD = f'{{"ecs":{{"version":"{ECS_VERSION}"}},"event":{{"kind":"event","module":"{ECS_MODULE}","dataset":"{ECS_DATASET}",'
 _IP, _MEMBERS, _VERB, _SUBJECT = "ecsIp", "ecsMembers", "ecsVerb", "ecsSubject"
 _USER, _GROUP, _ITEMS, _OBJECT = "ecsUser", "ecsGroup", "ecsItems", "ecsObject"
 _TARGET, _TARGET_GROUP, _GROUP_NAME, _RELATED = "ecsTarget", "ecsTargetGroup", "ecsGroupName", "ecsRelated"
@@ -119,7 +119,7 @@ def _document() -> pl.Expr:
         pl.col(_RELATED),
         pl.lit(","),
         _members(_related()),
-        pl.lit('},"jira":{"audit":{"affected_objects":'),
+        pl.lit(f'}},"{ECS_OBJECT}":{{"audit":{{"affected_objects":'),
         _affected_objects(),
         pl.lit(","),
         _members(_audit()),

@@ -11,6 +11,7 @@ import polars as pl
 from consumer.formats.addresses import ip_addresses
 from consumer.formats.json_text import json_object
 from consumer.formats.native import event_uid
+from consumer.formats.source_labels import PRODUCT, VENDOR
 from consumer.formats.verbs import Verb, verb_of
 
 OCSF_VERSION = "1.3.0"
@@ -103,7 +104,7 @@ def _metadata() -> pl.Expr:
     feature = pl.when(category.is_not_null()).then(pl.struct(name=category))
     return pl.struct(
         version=pl.lit(OCSF_VERSION),
-        product=pl.struct(name=pl.lit("Jira"), vendor_name=pl.lit("Atlassian"), feature=feature),
+        product=pl.struct(name=pl.lit(PRODUCT), vendor_name=pl.lit(VENDOR), feature=feature),
         uid=event_uid(),
         tenant_uid="organization",
         event_code="summary",
@@ -117,7 +118,7 @@ def _actor() -> pl.Expr:
     account, key = pl.col("authorAccountId"), pl.col("authorKey")
     user = pl.struct(uid=account, name=key, org=pl.struct(name="organization"))
     return pl.struct(
-        app_name=pl.lit("Jira"), user=pl.when(account.is_not_null() | key.is_not_null()).then(user)
+        app_name=pl.lit(PRODUCT), user=pl.when(account.is_not_null() | key.is_not_null()).then(user)
     )
 
 
@@ -129,7 +130,7 @@ def _source() -> pl.Expr:
 def _entity() -> pl.Expr:
     """Return the object of the event. An entity needs a name or an identifier: without both it is the category."""
     name, uid, kind = map(pl.col("objectItem").struct.field, ("name", "id", "typeName"))
-    name = pl.coalesce(name, pl.when(uid.is_null()).then(pl.coalesce("category", pl.lit("Jira"))))
+    name = pl.coalesce(name, pl.when(uid.is_null()).then(pl.coalesce("category", pl.lit(PRODUCT))))
     subject = pl.struct(name=name, uid=uid)
     other = pl.when(kind.is_not_null()).then(_integer(_OTHER))
     return pl.struct(

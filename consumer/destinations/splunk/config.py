@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
+from consumer.formats.source_labels import SPLUNK_SOURCETYPE
 from relay.config.base import Count, ExpandedPath, OrganizationName, OriginUrl, Seconds
 
 # Source: Splunk Enterprise, indexes.conf: small letters, digits, underscores and hyphens, not first, at most 80; no kvstore.
@@ -100,7 +101,7 @@ class SplunkConfig(CertificateSettings, DestinationSettings):
         default="jira-audit-relay", description="Source of each event.", examples=["jira-audit-relay"]
     )
     sourcetype: Metadata = Field(
-        default="jira:cloud:audit:log",
+        default=SPLUNK_SOURCETYPE,
         description="Source type of each event. The add-on in `deploy/splunk` has this one.",
         examples=["jira:audit:log"],
     )
