@@ -105,7 +105,7 @@ class ObjectStoreConfig(DestinationSettings):
         default="daily",
         description="Folders of objects: `daily` has a folder for each day of collection, `security-lake` those of a custom source of "
         "Amazon Security Lake, by the day of the event. It needs the format `ocsf`, and `location` ends in `ext/SOURCE`.",
-        examples=["security-lake"],
+        examples=["daily"],
     )
     account_id: AccountId = Field(
         default="external_jira",
@@ -167,10 +167,6 @@ class ObjectStoreConfig(DestinationSettings):
     def _check_layout(self) -> Self:
         if self.layout == "security-lake":
             self._check_security_lake()
-        elif self.history_account_id is not None:
-            raise ValueError(
-                'A destination has history_account_id without the layout security-lake: set layout = "security-lake", or remove it'
-            )
         return self
 
     def _check_security_lake(self) -> None:

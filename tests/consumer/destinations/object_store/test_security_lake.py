@@ -127,7 +127,6 @@ async def test_a_fault_leaves_the_rows_that_are_in_no_object(calls):
         ({"by_organization": {"acme.atlassian.net": "acme"}}, "use a destination with where"),
         ({"history_account_id": "external_jira"}, "history would raise alarms"),
         ({"account_id": "jira"}, "account_id"),
-        ({"layout": "daily", "history_account_id": "external_old"}, "or remove it"),
     ],
 )
 def test_settings_that_the_lake_refuses_are_named(fields, message_):
