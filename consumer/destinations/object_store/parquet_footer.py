@@ -29,7 +29,7 @@ def column_ranges(footer: bytes, names: set[str]) -> Iterator[tuple[int, int]]:
 
     `footer`: as long as `footer_bytes` says.
     """
-    for group in _member(_Thrift(footer).struct(), _ROW_GROUPS, list):
+    for group in _member(CompactThrift(footer).struct(), _ROW_GROUPS, list):
         for chunk in _member(group, _COLUMNS, list):
             column = _member(chunk, _META, dict)
             path = _member(column, _PATH, list)
@@ -43,16 +43,21 @@ def column_ranges(footer: bytes, names: set[str]) -> Iterator[tuple[int, int]]:
 def _member(struct: Any, number: int, kind: type[T]) -> T:
     """Return the field of a structure. Raises ValueError where it is absent, or of another type."""
     value = struct.get(number) if isinstance(struct, dict) else None
-    if not isinstance(value, kind):
-        raise ValueError(f"field {number} is absent, or of another type")
-    return value
+    if isinstance(value, kind):
+        return value
+    raise ValueError(f"field {number} is absent, or of another type")
 
 
-class _Thrift:
+class CompactThrift:
     """A structure in Thrift's compact protocol, as fields by their ids. Each fault of the bytes is a ValueError."""
 
     def __init__(self, data: bytes) -> None:
         self._data = io.BytesIO(data)
+
+    @property
+    def position(self) -> int:
+        """Bytes that were read."""
+        return self._data.tell()
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
         fields: dict[int, Any] = {}
