@@ -110,7 +110,7 @@ def test_a_stream_of_the_other_kind_is_refused(setting):
     ],
 )
 async def test_each_cause_of_a_403_has_its_remedy(message, remedy, monkeypatch):
-    """The right, the endpoint and the network are told apart, and the destination takes rows when the cause has gone."""
+    """The right, the endpoint and the network are distinguished, and the destination takes rows when the cause has gone."""
     async with AzureWorld(parameters=ASKED) as azure, opened(azure, monkeypatch) as flows:
         azure.fault(azure_faults.ingestion_error(403, "OperationFailed", message))
         outcome = await flows["live"].send(body_of(flows["live"], [event(1)]))
