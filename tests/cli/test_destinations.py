@@ -1,6 +1,6 @@
 """`jira-relay destinations`."""
 
-from consumer.targets.store import ClaimStore, claim_key
+from consumer.targets.store import ClaimStore
 from relay.kafka.topics import Topics
 
 RULE = {"ENDPOINT": "https://a.westeurope-1.ingest.monitor.azure.com", "RULE_ID": "dcr-" + 32 * "0"}
@@ -29,7 +29,7 @@ async def test_confirming_makes_the_destination_belong_to_the_target_of_the_sett
     assert again["history_before"] == again["history_target"] != first["history_target"]
     store = ClaimStore(connection, Topics(prefix).destinations)
     for flow, named in (("live", "target"), ("history", "history_target")):
-        claims = await store.read(claim_key("sentinel", flow))
+        claims = await store.read("sentinel", flow)
         assert claims.current.target.address == again[named]
 
 
