@@ -29,6 +29,7 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (start_offset_texts, "unproven_text"),
     (guard, "_another_target_text"),
     (guard, "_unknown_text"),
+    (guard, "_paused_text"),
 )
 """Module and function of each reason that a destination's status shows."""
 
