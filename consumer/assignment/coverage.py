@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from consumer.timing import CoverageTiming
 from relay.kafka import KafkaError
-from relay.kafka.positions import GroupCoverage
+from relay.kafka.bounded_consumer import GroupCoverage
 
 NOT_KNOWN = "looking up whether every partition is read by a member of the group"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from consumer.assignment.record_buffer import BufferedRecords
-from consumer.delivery.batch import RECORD_OVERHEAD_BYTES
+from consumer.delivery.batch import RECORD_MEMORY_BYTES
 from consumer.delivery.flow_state import FlowState
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SchemaHoldTiming
@@ -26,15 +26,13 @@ class HeldRecords:
 
     @property
     def bytes(self) -> int:
-        return sum(
-            len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in self.buffered.tracked.records
-        )
+        return sum(len(record.value or b"") + RECORD_MEMORY_BYTES for record in self.buffered.tracked.records)
 
 
 class SchemaHold:
     """Holds a partition whole, so that its events go on in their order; other partitions go on meanwhile.
 
-    Reading goes on too, up to `timing.held_bytes`: later records may show that the schema is right and a record is damaged.
+    Reading goes on too, up to `timing.held_bytes`: later records may show that the schema is right and a record is corrupt.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from types import ModuleType
 import producer.polling.poller
 import producer.status_reporter
 import relay.kafka.diagnostics.messages
+from consumer import older_events
 from consumer.assignment import losses, schema_hold, start_offset_texts
 from consumer.delivery import dead_letters, defects
 from consumer.destinations.contract import AnyKind
@@ -19,6 +20,7 @@ from producer.sources.errors import ErrorKind
 _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (defects, "config_fault_text"),
     (dead_letters, "_dead_letter_failure_text"),
+    (defects, "open_rejections_text"),
     (defects, "defect_text"),
     (defects, "filter_fault_text"),
     (losses, "_loss_text"),
@@ -27,6 +29,8 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (start_offset_texts, "moved_text"),
     (start_offset_texts, "reread_text"),
     (start_offset_texts, "unproven_text"),
+    (start_offset_texts, "split_offset_unknown_text"),
+    (older_events, "not_sent_text"),
     (guard, "_another_target_text"),
     (guard, "_unknown_text"),
     (guard, "_paused_text"),

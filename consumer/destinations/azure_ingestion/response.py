@@ -67,8 +67,14 @@ def classify(response: IngestionResponse, context: IngestionContext, now_ms: int
             )
         case 413:
             return Split(description, status)
-        case _ if is_transient(status) or status < 300:
-            return Retry(description, status, _retry_after(response.headers, now_ms))
+        case _ if is_transient(status):
+            wait = _retry_after(response.headers, now_ms)
+            return Retry(f"Azure takes no logs now ({description}).", status, wait)
+        case _ if status < 300:
+            wait = _retry_after(response.headers, now_ms)
+            return Retry(
+                f"The answer does not say that Azure accepted the logs ({description}).", status, wait
+            )
         case _:
             return Paused(
                 f"The server at destinations.{context.destination}.endpoint accepts no logs ({description}). Check the endpoint, and any"

@@ -4,12 +4,13 @@ import re
 from typing import Any, Literal
 
 from consumer.destinations.elasticsearch.response import ClusterResponse
+from consumer.formats.source_labels import ECS_OBJECT
 
 Found = Literal["right", "absent", "alias", "data stream", "index", "unknown"]
 """What has the name. `unknown`: the cluster does not say, or the relay may not look."""
 
-LOADED_FIELDS = frozenset({"jira", "uid"})
-"""A template of deploy/elasticsearch has one of these fields: `jira` of the format ecs, `uid` of native."""
+LOADED_FIELDS = frozenset({ECS_OBJECT, "uid", "class_uid"})
+"""A template of deploy/elasticsearch has one of these fields: the first of the format ecs, `uid` of native, `class_uid` of ocsf."""
 
 _MONTH = r"-(?:[0-9]{4}\.[0-9]{2}|undated)"
 

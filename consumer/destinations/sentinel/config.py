@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from consumer.destinations.azure_ingestion.config import IngestionSettings, StreamName
+from consumer.formats.source_labels import SENTINEL_HISTORY_STREAM, SENTINEL_STREAM
 
 
 class SentinelConfig(IngestionSettings):
@@ -14,12 +15,12 @@ class SentinelConfig(IngestionSettings):
         description="Kind of the destination. Not set: its name is its kind.", examples=["sentinel"]
     )
     stream: StreamName = Field(
-        default="Custom-JiraAuditRelay",
+        default=SENTINEL_STREAM,
         description="Stream of the rule for new events.",
-        examples=["Custom-JiraAuditRelay"],
+        examples=[SENTINEL_STREAM],
     )
     history_stream: StreamName = Field(
-        default="Custom-JiraAuditRelayHistory",
+        default=SENTINEL_HISTORY_STREAM,
         description="Stream of the rule for backfill and replay. Its own table keeps history out of alert rules.",
-        examples=["Custom-JiraAuditRelay"],
+        examples=[SENTINEL_STREAM],
     )

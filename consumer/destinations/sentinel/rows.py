@@ -12,6 +12,7 @@ from consumer.destinations.truncation import truncate_row
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_object
 from consumer.formats.native import event_uid
+from consumer.formats.source_labels import SENTINEL_PRODUCT
 
 COLUMNS: Mapping[str, str] = {
     "EventId": "long",
@@ -90,7 +91,7 @@ def _columns() -> dict[str, pl.Expr]:
         "EventMode": pl.col("mode"),
         "Unmodeled": pl.col("unmodeled"),
         "EventVendor": pl.lit("Atlassian"),
-        "EventProduct": pl.lit("Jira Audit"),
+        "EventProduct": pl.lit(SENTINEL_PRODUCT),
     }
 
 
