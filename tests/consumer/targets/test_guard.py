@@ -199,7 +199,7 @@ async def test_a_partition_that_is_assigned_after_the_pause_does_not_begin():
     """Kafka gives a member partitions before its next look; it looks again then, and leaves at once."""
     claims = ClaimsInMemory(Claim(OWN, 0))
     guard = TargetGuard("soc", "live", OWN, claims, replace(QUICK, interval_seconds=3600))
-    membership = Membership()
+    membership = FakeMembership()
     task = asyncio.create_task(guard.run([membership.run]))
     await wait_until(lambda: membership.is_member)
     claims.pause = Pause(now_ms(), "ann@host")
