@@ -17,7 +17,7 @@ from management.offset_moves import Direction
 from management.organizations.validation import InputError
 from relay.timestamps import now_ms, parse_iso
 
-NameArgument = Annotated[str, typer.Argument(help="Name of the destination in the settings.")]
+DestinationArgument = Annotated[str, typer.Argument(help="Name of the destination in the settings.")]
 FlowOption = Annotated[
     Flow, typer.Option(help="live: the events of the live topic. history: those of backfill.")
 ]
@@ -27,7 +27,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Count the events,
 _MAX_ORGANIZATIONS = 10
 
 
-def offsets(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+def offsets(context: typer.Context, name: DestinationArgument, as_json: JsonOption = False) -> None:
     """Show the committed offset of each partition, the end of its log, and how many consumers read it."""
     state: CommandContext = context.obj
     require_known(state.settings.destinations, name)
@@ -43,7 +43,7 @@ def offsets(context: typer.Context, name: NameArgument, as_json: JsonOption = Fa
 
 def rewind(
     context: typer.Context,
-    name: NameArgument,
+    name: DestinationArgument,
     to: Annotated[
         str,
         typer.Option(
@@ -66,7 +66,7 @@ def rewind(
 
 def skip(
     context: typer.Context,
-    name: NameArgument,
+    name: DestinationArgument,
     to: Annotated[
         str,
         typer.Option(

@@ -1,14 +1,13 @@
 """`jira-relay destinations`."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
 import typer
 
-from cli.commands.destination_offsets import offsets, rewind, skip
+from cli.commands.destination_offsets import DestinationArgument, offsets, rewind, skip
 from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, escape_controls, print_json, print_wrapped, terminal_width
-from cli.table import Row, WideOption, print_rows, print_table
+from cli.table import TableRow, WideOption, print_rows, print_table
 from consumer.destinations.contract import Flow
 from management.destinations import (
     Confirmation,
@@ -24,8 +23,6 @@ app = typer.Typer(help="Show, pause and resume destinations, and move their offs
 app.command()(offsets)
 app.command()(rewind)
 app.command()(skip)
-
-NameArgument = Annotated[str, typer.Argument(help="Name of the destination in the settings.")]
 
 _TITLES = ("name", "kind", "state", "since", "lag")
 
@@ -55,13 +52,13 @@ def list_destinations(context: typer.Context, wide: WideOption = False, as_json:
 
 
 @app.command()
-def pause(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+def pause(context: typer.Context, name: DestinationArgument, as_json: JsonOption = False) -> None:
     """Stop delivery to a destination, in all consumers. Its offsets are kept, and its events wait in Kafka."""
     _set_paused(context.obj, name, paused=True, as_json=as_json)
 
 
 @app.command()
-def resume(context: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+def resume(context: typer.Context, name: DestinationArgument, as_json: JsonOption = False) -> None:
     """Deliver to a paused destination again, from where it stopped or was moved to."""
     _set_paused(context.obj, name, paused=False, as_json=as_json)
 
@@ -84,9 +81,9 @@ def _set_paused(state: CommandContext, name: str, *, paused: bool, as_json: bool
         print_wrapped(f"{name} is resumed. Its consumers go on within a minute.")
 
 
-def _row(view: DestinationView) -> Row:
+def _row(view: DestinationView) -> TableRow:
     lag = "" if view.lag is None else f"{view.lag:,}"
-    return Row((view.name, view.kind, view.state, age(view.since, view.now_ms), lag), view.reason)
+    return TableRow((view.name, view.kind, view.state, age(view.since, view.now_ms), lag), view.reason)
 
 
 def _wide_row(view: DestinationView) -> tuple[str, ...]:
@@ -108,7 +105,7 @@ def _document(view: DestinationView) -> dict[str, object]:
 @app.command()
 def confirm(
     context: typer.Context,
-    name: NameArgument,
+    name: DestinationArgument,
     as_json: JsonOption = False,
 ) -> None:
     """Confirm that a destination's events go to the target of these settings from now on.
