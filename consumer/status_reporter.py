@@ -111,9 +111,10 @@ class DestinationStatusReporter:
         states = [pipeline.flow.state for pipeline in self._running.pipelines]
         risks = [pipeline.topic_problem for pipeline in self._running.active if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
+        held = [text for state in states for text in state.held_partitions]
         rejections = [text for state in states for text in state.open_rejections]
         losses = [text for state in states for text in (*state.losses, *state.mismatches)]
-        return "active", next(iter(risks + corrupt + rejections + losses), self._running.notice)
+        return "active", next(iter(risks + corrupt + held + rejections + losses), self._running.notice)
 
     def _update_gauges(self) -> None:
         for pipeline in self._running.pipelines:
@@ -123,6 +124,7 @@ class DestinationStatusReporter:
             oldest = pipeline.handler.oldest_seconds()
             state, _ = flow_state(pipeline)
             pipeline.metrics.set_state(state, oldest_seconds=oldest)
+            self._update_route_gauges(pipeline)
             if (
                 oldest is not None
                 and oldest > pipeline.retention_seconds / 2
@@ -130,6 +132,10 @@ class DestinationStatusReporter:
             ):
                 kept_days = pipeline.retention_seconds / 86_400
                 pipeline.metrics.half_of_retention_passed(oldest / 86_400, kept_days)
+
+    def _update_route_gauges(self, pipeline: RunningPipeline) -> None:
+        flow = pipeline.flow
+        pipeline.metrics.set_routes(flow.routes.problem_seconds(now_ms()), len(flow.state.held_partitions))
 
     def _update_older_gauges(self, pipeline: RunningPipeline) -> None:
         """Set the state of older events: active before they begin and after their end. Their age is no alarm, so it is not shown."""
@@ -168,7 +174,7 @@ class DestinationStatusReporter:
                 offsets=_backed_up_offsets(status.offsets, committed),
                 older_offsets=_backed_up_offsets(status.older_offsets, self._running.older_progress),
             )
-        wait = max(pipeline.flow.breaker.wait_seconds for pipeline in self._running.pipelines)
+        wait = max(pipeline.flow.routes.wait_seconds for pipeline in self._running.pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(
             self._timing.valid_ms

@@ -10,6 +10,8 @@ from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.pump import Pump
 from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
+from consumer.assignment.route_holds import RouteHolds
+from consumer.assignment.route_queues import RouteQueues
 from consumer.assignment.schema_hold import SchemaHold
 from consumer.delivery.sender import Sender
 from consumer.offsets.committer import CommitLoop, OffsetCommitter
@@ -34,7 +36,7 @@ class Assignment:
         self._partitions = sorted(partitions)
         self._changed = Signal()
         self._tracker = OffsetTracker()
-        self._buffer = RecordBuffer(timing.buffers.chunk_bytes)
+        self._buffer = RecordBuffer(timing.buffers.chunk_bytes, timing.buffers.aside_bytes)
         self._losses = LossReport(flow.state, flow.metrics)
         self._committer = OffsetCommitter(positions, flow.metrics)
         self._starter = PartitionStarter(
@@ -60,9 +62,14 @@ class Assignment:
         )
         self._pauses = ReadingPauses(positions, self._starter.ready, timing.corrupt_pause_seconds)
         self._schema_hold = SchemaHold(
-            flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
+            flow.state,
+            flow.metrics,
+            timing.schema_hold,
+            lambda partition: self._pauses.hold(partition, "schema"),
+            lambda partition: self._pauses.release(partition, "schema"),
         )
         self._sender = Sender(flow, self._on_delivered, positions.renewed, self._changed)
+        self._route_holds = self._make_route_holds() if flow.destination.limits.routes else None
         self._pump = Pump(
             pipeline,
             self._buffer,
@@ -73,9 +80,22 @@ class Assignment:
             self._commits,
             self._wake_commits,
             self._on_space_freed,
+            self._route_holds,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
+
+    def _make_route_holds(self) -> RouteHolds:
+        return RouteHolds(
+            self._pipeline.flow,
+            self._partitions,
+            RouteQueues(self._pipeline.flow, self._sender, self._commits),
+            self._commits,
+            self._buffer,
+            self._pauses,
+            self._pipeline.timing.route_hold,
+            self._on_space_freed,
+        )
 
     @property
     def partitions(self) -> Sequence[TopicPartition]:
@@ -162,7 +182,7 @@ class Assignment:
         if end is None or records[-1].offset < end:
             return records
         self._positions.seek(partition, end)  # the position is committed
-        self._pauses.hold(partition)
+        self._pauses.hold(partition, "end")
         return [each for each in records if each.offset < end]
 
     def _end(self, partition: TopicPartition) -> int | None:
@@ -254,6 +274,8 @@ class Assignment:
         await self._sender.close(answer_seconds)
         self._losses.readable(self._partitions)
         self._schema_hold.close()
+        if self._route_holds is not None:
+            self._route_holds.close()
         released = self._tracker.tracked_count() - self._tracker.delivered_count()
         self._pipeline.flow.metrics.events_released(released)
         await self._commits.commit()

@@ -124,6 +124,18 @@ OLDEST_UNSENT_SECONDS = Metric(
     "Age, in seconds, of the oldest event this process has read that the destination has not accepted; absent while unknown.",
     FLOW,
 )
+ROUTE_PROBLEM_SECONDS = Metric(
+    Gauge,
+    "jira_relay_consumer_route_problem_seconds",
+    "Age, in seconds, of the problem of an organization's route (by_organization), absent without one; others: no own route.",
+    (*FLOW, Label("organization")),
+)
+HELD_PARTITIONS = Metric(
+    Gauge,
+    "jira_relay_consumer_held_partitions",
+    "Partitions in which all events wait for those of one organization, whose route accepts nothing.",
+    FLOW,
+)
 LAG_SECONDS = Metric(
     Gauge,
     "jira_relay_consumer_lag_seconds",
@@ -165,5 +177,6 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         DEFECTS,
         OFFSETS_LOST,
     ),
-    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
+    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, ROUTE_PROBLEM_SECONDS, HELD_PARTITIONS),
+    *(LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
 )
