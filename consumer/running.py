@@ -12,7 +12,7 @@ from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
-from consumer.targets.guard import Membership, TargetGuard
+from consumer.targets.guard import RunMembership, TargetGuard
 from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import TopicPartition
 from relay.kafka.consumer_group import Member
@@ -73,7 +73,7 @@ class RunningDestination:
         return self.older_events.progress if self.older_events is not None else {}
 
     @property
-    def memberships(self) -> Sequence[Membership]:
+    def memberships(self) -> Sequence[RunMembership]:
         """The memberships of this process, each while its flow belongs to its target. Older events go to the target of history."""
         runs = [(each.guard, [each.member.run]) for each in self.pipelines if each.name != "older"]
         if self.older_events is not None:
@@ -100,7 +100,9 @@ def flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
     problem = pipeline.problem
     if problem is not None:
         reason = " ".join((problem.reason, *pipeline.flow.state.held_partitions[:1]))
-        return ("paused" if isinstance(problem, Paused) else "waiting"), reason
+        if isinstance(problem, Paused):
+            return "paused", reason
+        return "waiting", reason
     if not pipeline.handler.ready:
         return "starting", pipeline.handler.waiting_reason
     if pipeline.coverage.problem is not None:

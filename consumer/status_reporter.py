@@ -124,7 +124,7 @@ class DestinationStatusReporter:
             oldest = pipeline.handler.oldest_seconds()
             state, _ = flow_state(pipeline)
             pipeline.metrics.set_state(state, oldest_seconds=oldest)
-            self._update_route_gauges(pipeline)
+            pipeline.metrics.set_route_problem(pipeline.flow.routes.problem_seconds(now_ms()))
             if (
                 oldest is not None
                 and oldest > pipeline.retention_seconds / 2
@@ -132,10 +132,6 @@ class DestinationStatusReporter:
             ):
                 kept_days = pipeline.retention_seconds / 86_400
                 pipeline.metrics.half_of_retention_passed(oldest / 86_400, kept_days)
-
-    def _update_route_gauges(self, pipeline: RunningPipeline) -> None:
-        flow = pipeline.flow
-        pipeline.metrics.set_routes(flow.routes.problem_seconds(now_ms()), len(flow.state.held_partitions))
 
     def _update_older_gauges(self, pipeline: RunningPipeline) -> None:
         """Set the state of older events: active before they begin and after their end. Their age is no alarm, so it is not shown."""

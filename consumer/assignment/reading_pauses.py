@@ -1,10 +1,10 @@
-"""The pauses of reading in one assignment: a full buffer, a damaged batch, a schema in doubt, a route that is not accepted."""
+"""The pauses of reading in one assignment: a full buffer, a corrupt batch, a schema in doubt, a route that is not accepted."""
 
 from collections.abc import Hashable
 from collections.abc import Set as AbstractSet
 
 from relay.kafka import TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
 
 class ReadingPauses:
@@ -14,9 +14,9 @@ class ReadingPauses:
     """
 
     def __init__(
-        self, positions: Positions, started: AbstractSet[TopicPartition], corrupt_pause_seconds: float
+        self, consumer: BoundedConsumer, started: AbstractSet[TopicPartition], corrupt_pause_seconds: float
     ) -> None:
-        self._positions = positions
+        self._consumer = consumer
         self._started = started
         self._corrupt_pause_seconds = corrupt_pause_seconds
         self._all_paused = False
@@ -27,7 +27,7 @@ class ReadingPauses:
     def hold(self, partition: TopicPartition, cause: Hashable) -> None:
         """Pause a partition until `release` for the same cause."""
         self._held.add((partition, cause))
-        self._positions.pause([partition])
+        self._consumer.pause([partition])
 
     def release(self, partition: TopicPartition, cause: Hashable) -> None:
         """End one cause of a pause; the partition is read on when there is no other."""
@@ -37,7 +37,7 @@ class ReadingPauses:
     def leave_alone(self, partition: TopicPartition, now: float) -> None:
         """Pause a partition for a while; another replica may have an intact copy. `now` is the monotonic clock."""
         self._paused_until[partition] = now + self._corrupt_pause_seconds
-        self._positions.pause([partition])
+        self._consumer.pause([partition])
 
     def resume_due(self, now: float) -> None:
         """Try the partitions again that were left alone for long enough."""
@@ -48,18 +48,18 @@ class ReadingPauses:
     def pause_all(self) -> None:
         """Pause every partition until `resume_all`."""
         if not self._all_paused:
-            self._positions.pause(self._started)
+            self._consumer.pause(self._started)
             self._all_paused = True
 
     def resume_all(self) -> None:
         """Resume the partitions that have no other cause of a pause."""
         if self._all_paused:
-            self._positions.resume(self._readable())
+            self._consumer.resume(self._readable())
             self._all_paused = False
 
     def _resume(self, partition: TopicPartition) -> None:
         if not self._all_paused and partition in self._readable():
-            self._positions.resume([partition])
+            self._consumer.resume([partition])
 
     def _readable(self) -> AbstractSet[TopicPartition]:
         return self._started - self._paused_until.keys() - {partition for partition, _ in self._held}

@@ -135,9 +135,7 @@ class RouteStates:
         """Seconds until every waiting route makes its next request, at the earliest."""
         return max((state.breaker.wait_seconds for state in self._states.values()), default=0.0)
 
-    def problem_seconds(self, now: int) -> Mapping[str, float]:
-        """Return for how long each organization's route has had its problem; "others": those without a route. `now` is ms UTC."""
-        since = {route: self.of(route).problem_since_ms for route, _ in self._failing()}
-        ages = {route: max(0, now - each) / 1000 for route, each in since.items()}
-        found = {name: ages[route] for name, route in self._routes.items() if route in ages}
-        return found | ({"others": ages[None]} if self._routes and None in ages else {})
+    def problem_seconds(self, now: int) -> float | None:
+        """Return the age of the oldest problem of a route. None: none has one, or there are no routes. `now` is ms UTC."""
+        since = [self.of(route).problem_since_ms for route, _ in self._failing()] if self._routes else []
+        return max(0, now - min(since)) / 1000 if since else None

@@ -127,13 +127,7 @@ OLDEST_UNSENT_SECONDS = Metric(
 ROUTE_PROBLEM_SECONDS = Metric(
     Gauge,
     "jira_relay_consumer_route_problem_seconds",
-    "Age, in seconds, of the problem of an organization's route (by_organization), absent without one; others: no own route.",
-    (*FLOW, Label("organization")),
-)
-HELD_PARTITIONS = Metric(
-    Gauge,
-    "jira_relay_consumer_held_partitions",
-    "Partitions in which all events wait for those of one organization, whose route accepts nothing.",
+    "Age, in seconds, of the oldest problem of a route (by_organization), which the status names; absent without one.",
     FLOW,
 )
 LAG_SECONDS = Metric(
@@ -177,6 +171,6 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         DEFECTS,
         OFFSETS_LOST,
     ),
-    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, ROUTE_PROBLEM_SECONDS, HELD_PARTITIONS),
+    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, ROUTE_PROBLEM_SECONDS),
     *(LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
 )

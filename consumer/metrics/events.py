@@ -260,16 +260,9 @@ class PipelineMetrics:
         self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
         self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 
-    def set_routes(self, problem_seconds: Mapping[str, float], held_partitions: int) -> None:
-        """Set for how long the route of each organization has had a problem, and how many partitions wait for a route.
-
-        An organization whose route has none has no sample.
-        """
-        gauge = self._registered[catalogue.ROUTE_PROBLEM_SECONDS]
-        gauge.remove_by_labels(self._names)
-        for organization, seconds in problem_seconds.items():
-            gauge.labels(*self._labels, organization).set(seconds)
-        self._set(catalogue.HELD_PARTITIONS, held_partitions)
+    def set_route_problem(self, seconds: float | None) -> None:
+        """Set the age of the oldest problem of a route. None: no route has one."""
+        self._set_or_remove(catalogue.ROUTE_PROBLEM_SECONDS, seconds)
 
     def body_delivered(self, now: int, oldest: int, newest: int, created: int | None) -> None:
         """Observe the latencies of a body that was accepted at `now`; its oldest and newest event were collected at `oldest` and `newest`.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.shard_topics import ShardTopics
 from producer.state.checkpoint import Checkpoint
 from producer.state.ledger import Ledger, LedgerDelta
 from producer.state.smaller_checkpoint import fit_checkpoint
@@ -13,15 +13,15 @@ class ProgressTooLargeError(RelayError):
     """A ledger or the checkpoint of one organization is larger than the progress topic accepts."""
 
 
-def fitting_checkpoint(checkpoint: Checkpoint, layout: ShardLayout, max_value_bytes: int) -> Checkpoint:
+def fitting_checkpoint(checkpoint: Checkpoint, topics: ShardTopics, max_value_bytes: int) -> Checkpoint:
     """Return the checkpoint in a form that the progress topic accepts. Raises ProgressTooLargeError."""
 
     def size_of(one: Checkpoint) -> int:
-        return len(layout.checkpoint_codec.encode(one.to_record()))
+        return len(topics.checkpoint_codec.encode(one.to_record()))
 
     fitting = fit_checkpoint(checkpoint, size_of, max_value_bytes)
     if fitting is None:
-        topic = layout.topics.progress
+        topic = topics.names.progress
         raise ProgressTooLargeError(
             f"Its checkpoint has {size_of(checkpoint)} bytes, and Kafka accepts {max_value_bytes}. Nothing more of it is"
             f" published until max.message.bytes of {topic} is raised: `kafka-configs.sh --alter --topic {topic}"
@@ -31,17 +31,17 @@ def fitting_checkpoint(checkpoint: Checkpoint, layout: ShardLayout, max_value_by
 
 
 def ledger_values(
-    ledger: Ledger, delta: LedgerDelta, layout: ShardLayout, max_value_bytes: int
+    ledger: Ledger, delta: LedgerDelta, topics: ShardTopics, max_value_bytes: int
 ) -> Mapping[str, bytes | None]:
     """Return the ledgers to write, by key; None is a tombstone."""
     values = {
-        key: None if record is None else layout.ledger_codec.encode(record)
+        key: None if record is None else topics.ledger_codec.encode(record)
         for key, record in ledger.to_records(delta).items()
     }
     for key, value in values.items():
         if value is not None and len(value) > max_value_bytes:
             raise ProgressTooLargeError(
                 f"The ledger of {key} has {len(value)} bytes, and Kafka accepts {max_value_bytes}. Nothing more of that"
-                f" day is published until max.message.bytes of {layout.topics.progress} is raised."
+                f" day is published until max.message.bytes of {topics.names.progress} is raised."
             )
     return values

@@ -144,7 +144,7 @@ class RoutedDestination(FakeSentinel):
 def routed_handler(destination: RoutedDestination, kafka: TwoPartitions, **options: Any) -> AssignmentHandler:
     """Return a process with quick waits and small buffers."""
     timing = {
-        "buffers": BufferLimits(decode_batch_bytes=20_000, record_buffer_bytes=40_000, chunk_bytes=2_000),
+        "buffers": BufferLimits(decode_block_bytes=20_000, record_buffer_bytes=40_000, chunk_bytes=2_000),
         "route_hold": HOLD,
         "commit_interval_seconds": 0.005,
         "retry_seconds": 0.01,

@@ -1,4 +1,4 @@
-"""Histories of consumers, drawn by a seed: each answer of a destination, with kills, rebalances, freezes, damage and deletions between."""
+"""Histories of consumers, drawn by a seed: each answer of a destination, with kills, rebalances, freezes, corruption and deletions between."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ from consumer.timing import (
     StartTiming,
 )
 from relay.schema_registry.store import Unavailable
-from tests.support.consumer_history import PARTITIONS, DeadLetters, Membership, MoodyDestination, Topic
+from tests.support.consumer_history import PARTITIONS, DeadLetters, MemberConsumer, MoodyDestination, Topic
 from tests.support.in_memory_group import FakeSchemaStore
 from tests.support.messages import WRITER_SCHEMAS
 
@@ -101,7 +101,7 @@ class World:
 
     def join(self, number, numbers):
         partitions = {PARTITIONS[each] for each in numbers}
-        self.members[number] = Membership(self.topic, partitions)
+        self.members[number] = MemberConsumer(self.topic, partitions)
         self.processes[number].assigned(self.members[number], partitions)
 
     async def freeze(self):
@@ -154,11 +154,11 @@ class World:
     def change_mood(self):
         self.destination.change_mood()
 
-    def change_damage(self):
+    def change_corruption(self):
         if self.chance.random() < 0.5:
-            self.topic.damage()
+            self.topic.corrupt()
         else:
-            self.topic.damaged.clear()
+            self.topic.corrupt_ranges.clear()
 
     def change_dead_letters(self):
         self.dead_letters.failing = self.chance.random() < 0.5
@@ -167,7 +167,7 @@ class World:
         happens = self.chance.choice(
             (
                 *(self.append, self.append, self.append, self.append, self.change_mood, self.change_mood),
-                *(self.rebalance, self.freeze, self.kill, self.change_damage, self.topic.delete),
+                *(self.rebalance, self.freeze, self.kill, self.change_corruption, self.topic.delete),
                 *(self.change_commits, self.change_dead_letters, self.change_schemas),
             )
         )
@@ -181,7 +181,7 @@ class World:
     async def heal(self):
         """End every fault, and wait until all is delivered and committed."""
         self.destination.moods.clear()
-        self.topic.damaged.clear()
+        self.topic.corrupt_ranges.clear()
         self.dead_letters.failing = False
         self.schemas.answers = dict(WRITER_SCHEMAS.items())
         while self.zombies:

@@ -88,7 +88,7 @@ async def test_a_cancellation_before_the_transaction_leaves_the_publisher_usable
 async def test_a_defect_within_a_transaction_fails_the_publisher(publisher, monkeypatch):
     """Any error between begin and commit makes the publisher's state invalid."""
     publisher, _ = publisher
-    encode, calls = publisher._layout.checkpoint_codec.encode, []
+    encode, calls = publisher._topics.checkpoint_codec.encode, []
 
     def failing_after_begin(record):
         calls.append(record)
@@ -96,7 +96,7 @@ async def test_a_defect_within_a_transaction_fails_the_publisher(publisher, monk
             encode(record) if len(calls) == 1 else 1 / 0
         )  # the first is the check of its size, before begin
 
-    monkeypatch.setattr(publisher._layout.checkpoint_codec, "encode", failing_after_begin)
+    monkeypatch.setattr(publisher._topics.checkpoint_codec, "encode", failing_after_begin)
     with pytest.raises(ZeroDivisionError):
         await publisher.publish("acme", pending_records(1), unchanged, persist=False)
 
