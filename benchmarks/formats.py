@@ -30,6 +30,7 @@ from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import EventFormat, Format, HttpConfig
 from consumer.destinations.object_store import rows as objects
 from consumer.destinations.sentinel import rows as sentinel
+from consumer.destinations.sentinel_asim import rows as asim
 from consumer.destinations.splunk import rows as splunk
 from consumer.formats.filter import compile_filter
 from consumer.formats.privacy import Rule, compile_privacy
@@ -101,6 +102,7 @@ def hide() -> Step:
 
 STEPS: Mapping[str, Callable[[], Step]] = {
     BASE: lambda: sentinel.encode_rows,
+    "ASIM row": lambda: asim.encode_rows,
     "where": lambda: compile_filter(WHERE, EVENT_COLUMNS).mask,
     "hide": hide,
     "Splunk rows": lambda: splunk_rows(routed=False),
