@@ -33,6 +33,7 @@ class RecordBuffer:
         self._max_aside_bytes = aside_bytes
         self._chunks: list[_Chunk] = []
         self._aside: dict[TopicPartition, list[_Chunk]] = {}
+        self._keys: dict[TopicPartition, set[bytes]] = {}
         self.takeable_bytes = self._aside_bytes = 0
 
     @property
@@ -69,13 +70,13 @@ class RecordBuffer:
         self.takeable_bytes -= aside
         self._aside_bytes += aside
 
-    def organizations_aside(self, partition: TopicPartition) -> AbstractSet[str]:
-        """Return the organizations whose records are set aside: the keys of the records."""
-        keys = {record.key or b"" for chunk in self._aside.get(partition, ()) for record in chunk[0]}
-        return {key.decode("utf-8", "replace") for key in keys}
+    def organizations(self, partition: TopicPartition) -> AbstractSet[str]:
+        """Return the organizations of which records of the partition were read: the keys of the records."""
+        return {key.decode("utf-8", "replace") for key in self._keys.get(partition, ())}
 
     def add(self, records: Sequence[Record], sequence: SequenceRange, first_read_at: float) -> None:
         start = size = 0
+        self._keys.setdefault(sequence.partition, set()).update(record.key or b"" for record in records)
         for stop, record in enumerate(records, 1):
             size += len(record.value or b"") + RECORD_MEMORY_BYTES
             if size >= self._chunk_bytes or stop == len(records):

@@ -151,7 +151,7 @@ class RouteHolds:
             return
         routes = self._flow.destination.limits.routes
         own = {name for name, route in routes.items() if route == hold.cause.route}
-        names = self._buffer.organizations_aside(partition) - own
+        names = self._buffer.organizations(partition) - own
         if hold.cause.route is None:
             names &= routes.keys()
         waiting = f" Events of {named_first(sorted(names))} wait behind them." if names else ""
