@@ -29,6 +29,7 @@ from consumer.destinations.elasticsearch.config import Format as DocumentFormat
 from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import EventFormat, Format, HttpConfig
 from consumer.destinations.object_store import rows as objects
+from consumer.destinations.object_store.layout import OCSF, PLAIN, ObjectFormat
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.destinations.sentinel_asim import rows as asim
 from consumer.destinations.splunk import rows as splunk
@@ -74,10 +75,14 @@ def splunk_gzip(events: pl.DataFrame) -> object:
     return splunk.encode_body(rows, framing)
 
 
-def parquet_object(events: pl.DataFrame) -> bytes:
-    """Go all the way from events to an object of the destination object-store."""
-    body = objects.encode_body(objects.encode_rows(events))
-    return objects.encode_object(objects.read_body(body, range(events.height)), "events", 0)
+def parquet_object(format_: ObjectFormat) -> Step:
+    """Return the step all the way from events to an object of the destination object-store."""
+
+    def step(events: pl.DataFrame) -> object:
+        body = objects.encode_body(objects.encode_rows(events))
+        return objects.encode_object(objects.read_body(body, range(events.height)), "events", 0, format_)
+
+    return step
 
 
 def bulk_body(shape: DocumentFormat) -> Step:
@@ -112,7 +117,8 @@ STEPS: Mapping[str, Callable[[], Step]] = {
     "HTTP body, json": lambda: http_body("json"),
     "HTTP body, ocsf": lambda: http_body("ndjson", "ocsf"),
     "HTTP body, CloudEvents": lambda: http_body("cloudevents"),
-    "Parquet object": lambda: parquet_object,
+    "Parquet object": lambda: parquet_object(PLAIN),
+    "Parquet object, ocsf": lambda: parquet_object(OCSF),
     "bulk body, ecs": lambda: bulk_body("ecs"),
     "bulk body, native": lambda: bulk_body("native"),
     "bulk body, ocsf": lambda: bulk_body("ocsf"),

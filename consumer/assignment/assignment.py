@@ -10,8 +10,7 @@ from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.pump import Pump
 from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
-from consumer.assignment.route_holds import RouteHolds
-from consumer.assignment.route_queues import RouteQueues
+from consumer.assignment.route_holds import route_holds
 from consumer.assignment.schema_hold import SchemaHold
 from consumer.delivery.sender import Sender
 from consumer.offsets.committer import CommitLoop, OffsetCommitter
@@ -41,39 +40,48 @@ class Assignment:
         self._buffer = RecordBuffer(timing.buffers.chunk_bytes, timing.buffers.aside_bytes)
         self._losses = LossReport(flow.state, flow.metrics)
         self._committer = OffsetCommitter(consumer, flow.metrics)
-        self._starter = PartitionStarter(
+        self._starter = self._new_starter(consumer)
+        self._commits = self._new_commit_loop(consumer)
+        self._pauses = ReadingPauses(consumer, self._starter.ready, timing.corrupt_pause_seconds)
+        self._schema_hold = SchemaHold(
+            flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
+        )
+        self._sender = Sender(flow, self._on_delivered, consumer.wait_for_membership, self._changed)
+        shared = self._sender, self._commits, self._buffer, self._pauses
+        self._route_holds = route_holds(pipeline, self._partitions, *shared, self._on_space_freed)
+        self._pump = self._new_pump()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ending: asyncio.Task[None] | None = None
+
+    def _new_starter(self, consumer: BoundedConsumer) -> PartitionStarter:
+        pipeline = self._pipeline
+        return PartitionStarter(
             pipeline.start_offsets,
             consumer,
             self._partitions,
             self._tracker,
             self._committer,
             self._losses,
-            flow.metrics,
-            timing,
+            pipeline.flow.metrics,
+            pipeline.timing,
             pipeline.require_own_target,
         )
-        self._commits = CommitLoop(
+
+    def _new_commit_loop(self, consumer: BoundedConsumer) -> CommitLoop:
+        return CommitLoop(
             self._committer,
             self._tracker,
             consumer,
             self._starter.ready,
             self._remember,
             self._changed.notify,
-            flow.metrics,
-            timing,
+            self._pipeline.flow.metrics,
+            self._pipeline.timing,
         )
-        self._pauses = ReadingPauses(consumer, self._starter.ready, timing.corrupt_pause_seconds)
-        self._schema_hold = SchemaHold(
-            flow.state,
-            flow.metrics,
-            timing.schema_hold,
-            lambda partition: self._pauses.hold(partition, "schema"),
-            lambda partition: self._pauses.release(partition, "schema"),
-        )
-        self._sender = Sender(flow, self._on_delivered, consumer.wait_for_membership, self._changed)
-        self._route_holds = self._make_route_holds() if flow.destination.limits.routes else None
-        self._pump = Pump(
-            pipeline,
+
+    def _new_pump(self) -> Pump:
+        return Pump(
+            self._pipeline,
             self._buffer,
             self._sender,
             self._tracker,
@@ -83,20 +91,6 @@ class Assignment:
             self._wake_commits,
             self._on_space_freed,
             self._route_holds,
-        )
-        self._tasks: list[asyncio.Task[None]] = []
-        self._ending: asyncio.Task[None] | None = None
-
-    def _make_route_holds(self) -> RouteHolds:
-        return RouteHolds(
-            self._pipeline.flow,
-            self._partitions,
-            RouteQueues(self._pipeline.flow, self._sender, self._commits),
-            self._commits,
-            self._buffer,
-            self._pauses,
-            self._pipeline.timing.route_hold,
-            self._on_space_freed,
         )
 
     @property

@@ -24,12 +24,12 @@ class ReadingPauses:
         self._paused_until: dict[TopicPartition, float] = {}
         """Partitions that cannot be read, and when to try again (monotonic clock)."""
 
-    def hold(self, partition: TopicPartition, cause: Hashable) -> None:
+    def hold(self, partition: TopicPartition, cause: Hashable = "schema") -> None:
         """Pause a partition until `release` for the same cause."""
         self._held.add((partition, cause))
         self._consumer.pause([partition])
 
-    def release(self, partition: TopicPartition, cause: Hashable) -> None:
+    def release(self, partition: TopicPartition, cause: Hashable = "schema") -> None:
         """End one cause of a pause; the partition is read on when there is no other."""
         self._held.discard((partition, cause))
         self._resume(partition)

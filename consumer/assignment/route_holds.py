@@ -8,11 +8,13 @@ not read, and its records that were read wait. Other partitions go on.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
 from consumer.assignment.route_queues import RouteQueues
 from consumer.delivery.flow import DeliveryFlow
 from consumer.delivery.routes import named_first, organizations_of
+from consumer.delivery.sender import Sender
 from consumer.offsets.committer import CommitLoop
 from consumer.timing import RouteHoldTiming
 from relay.kafka import TopicPartition
@@ -166,3 +168,22 @@ class RouteHolds:
         """Withdraw the report on the status: the records wait elsewhere from now on."""
         for partition in self._holds:
             self._flow.state.partition_released(partition)
+
+
+def route_holds(
+    pipeline: Pipeline,
+    partitions: Collection[TopicPartition],
+    sender: Sender,
+    commits: CommitLoop,
+    buffer: RecordBuffer,
+    pauses: ReadingPauses,
+    on_space_freed: Callable[[], None],
+) -> RouteHolds | None:
+    """Return the holds and queues of one assignment. None: the destination has no routes."""
+    flow = pipeline.flow
+    if not flow.destination.limits.routes:
+        return None
+    queues = RouteQueues(flow, sender, commits)
+    return RouteHolds(
+        flow, partitions, queues, commits, buffer, pauses, pipeline.timing.route_hold, on_space_freed
+    )

@@ -29,6 +29,8 @@ def _receiver_url(url: SecretStr) -> SecretStr:
         ) from None
     if not origin.confidential:
         raise ValueError("must be https, since events are sent there (http is allowed to localhost only)")
+    if set("{}") & set(rest):
+        raise ValueError("must have no placeholder such as {name}, since the relay replaces nothing in it")
     if "#" in rest:
         raise ValueError("must end before any #")
     return url
