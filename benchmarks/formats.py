@@ -30,6 +30,8 @@ from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import EventFormat, Format, HttpConfig
 from consumer.destinations.object_store import rows as objects
 from consumer.destinations.object_store.layout import OCSF, PLAIN, ObjectFormat
+from consumer.destinations.otlp import rows as otlp
+from consumer.destinations.otlp.config import Encoding, OtlpConfig
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.destinations.sentinel_asim import rows as asim
 from consumer.destinations.splunk import rows as splunk
@@ -100,6 +102,21 @@ def bulk_body(shape: DocumentFormat) -> Step:
     )
 
 
+def otlp_body(encoding: Encoding) -> Step:
+    """Return the step from events to one body of OTLP in this encoding, not compressed."""
+    config = OtlpConfig(
+        kind="otlp",
+        endpoint="https://localhost",
+        encoding=encoding,
+        compression="none",
+        max_body_bytes=10_000_000,
+    )
+    framing = otlp.body_format(config, "live")
+    return lambda events: otlp.encode_body(
+        otlp.encode_rows(events, config, "created", framing), config, "live", framing
+    )
+
+
 def hide() -> Step:
     """Return the privacy rules without a text that they remember."""
     return compile_privacy(HIDE, "0123456789abcdef0123456789abcdef", EVENT_COLUMNS).hide
@@ -117,6 +134,8 @@ STEPS: Mapping[str, Callable[[], Step]] = {
     "HTTP body, json": lambda: http_body("json"),
     "HTTP body, ocsf": lambda: http_body("ndjson", "ocsf"),
     "HTTP body, CloudEvents": lambda: http_body("cloudevents"),
+    "OTLP body, protobuf": lambda: otlp_body("protobuf"),
+    "OTLP body, json": lambda: otlp_body("json"),
     "Parquet object": lambda: parquet_object(PLAIN),
     "Parquet object, ocsf": lambda: parquet_object(OCSF),
     "bulk body, ecs": lambda: bulk_body("ecs"),

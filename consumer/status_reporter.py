@@ -113,7 +113,7 @@ class DestinationStatusReporter:
         corrupt = [text for state in states for text in state.corrupt_batches]
         held = [text for state in states for text in state.held_partitions]
         rejections = [text for state in states for text in state.open_rejections]
-        losses = [text for state in states for text in (*state.losses, *state.mismatches)]
+        losses = [text for state in states for text in (*state.drops, *state.losses, *state.mismatches)]
         return "active", next(iter(risks + corrupt + held + rejections + losses), self._running.notice)
 
     def _update_gauges(self) -> None:
@@ -123,8 +123,8 @@ class DestinationStatusReporter:
                 continue
             oldest = pipeline.handler.oldest_seconds()
             state, _ = flow_state(pipeline)
-            pipeline.metrics.set_state(state, oldest_seconds=oldest)
-            pipeline.metrics.set_route_problem(pipeline.flow.routes.problem_seconds(now_ms()))
+            problem = pipeline.flow.routes.problem_seconds(now_ms())
+            pipeline.metrics.set_state(state, oldest_seconds=oldest, problem_seconds=problem)
             if (
                 oldest is not None
                 and oldest > pipeline.retention_seconds / 2

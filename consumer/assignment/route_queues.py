@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from consumer.delivery.batch import Rows
 from consumer.delivery.flow import DeliveryFlow
-from consumer.delivery.sender import Delivery, Sender
+from consumer.delivery.in_delivery import Delivery
+from consumer.delivery.sender import Sender
 from consumer.offsets.committer import CommitLoop
 from relay.kafka import TopicPartition
 

@@ -10,15 +10,16 @@ from typing import Any, TypeVar
 
 from consumer.delivery.batch import Rows
 from consumer.delivery.dead_letters import DeadLetterWriter
-from consumer.delivery.defects import DEFECTS, describe_defect
+from consumer.delivery.defects import DEFECTS, describe_defect, dropped_text
 from consumer.delivery.flow_state import FlowState
 from consumer.delivery.route_states import RouteState, RouteStates
 from consumer.delivery.routes import route_of
 from consumer.destinations.contract import Body, Destination
-from consumer.destinations.outcome import Outcome, Partial, Paused, Retry, Sent, Unconfirmed
+from consumer.destinations.outcome import Dropped, Outcome, Partial, Paused, Retry, Sent, Unconfirmed
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SenderTiming
 from relay.aio import cancellation_requested
+from relay.timestamps import now_ms
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class DeliveryFlow:
                 [record.offset for record in rows.tracked.records] if limits.single_partition else (),
             )
         )
-        if isinstance(outcome, Partial) and not outcome.names_rows_of(len(rows)):
+        if isinstance(outcome, Partial | Dropped) and not outcome.names_rows_of(len(rows)):
             outcome = Retry(
                 f"{self.destination.address} named rows that its body did not hold.", outcome.status
             )
@@ -78,7 +79,13 @@ class DeliveryFlow:
             seconds=time.monotonic() - started,
         )
         accepted = accepted_count(outcome, len(rows))
-        route.acceptance_log.record_answer(moment, accepted=accepted > 0 or isinstance(outcome, Unconfirmed))
+        route.acceptance_log.record_answer(
+            moment, accepted=accepted > 0 or isinstance(outcome, Unconfirmed | Dropped)
+        )
+        if isinstance(outcome, Dropped):
+            self.metrics.rows_dropped(outcome, rows.offsets(), len(rows))
+            self.state.rows_dropped(dropped_text(outcome.count, len(rows), now_ms(), outcome.reason))
+            route.rows_accepted()
         if accepted:
             self.state.accepted += accepted
             route.rows_accepted()
@@ -137,5 +144,5 @@ def accepted_count(outcome: Outcome, rows: int) -> int:
             return rows
         case Partial():
             return outcome.accepted_count(rows)
-        case _:
+        case _:  # all rows of a Dropped end as dead letters
             return 0

@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -13,34 +12,24 @@ from consumer.delivery.batch import RECORD_MEMORY_BYTES, Rows
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.in_delivery import Delivery, Work
 from consumer.delivery.rejected_bodies import RejectedBodies, Rejection
 from consumer.delivery.routes import route_of_record
-from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split, Unconfirmed
+from consumer.destinations.outcome import (
+    Dropped,
+    Outcome,
+    Partial,
+    Paused,
+    Reject,
+    Retry,
+    Sent,
+    Split,
+    Unconfirmed,
+)
 from consumer.offsets.tracker import TrackedRecords
 from relay.aio import Signal
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Work:
-    tracked: TrackedRecords
-    bytes: int
-    route: str | None
-    holds_slot: bool
-    """Whether it counts as one of `Limits.in_flight_bodies`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Records in delivery. `bytes`: of their rows and of the records in memory."""
-
-    tracked: TrackedRecords
-    bytes: int
-    route: str | None
-    holds_slot: bool
-    needs_witness: bool
-    """Whether it was rejected, and waits for the acceptance of another body of its route."""
 
 
 class Sender:
@@ -61,7 +50,7 @@ class Sender:
         self._flow = flow
         self._on_delivered = on_delivered
         self._wait_for_membership = wait_for_membership
-        self._tasks: dict[asyncio.Task[None], _Work] = {}
+        self._tasks: dict[asyncio.Task[None], Work] = {}
         self._uninterruptible: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._changed = changed
@@ -158,7 +147,7 @@ class Sender:
     ) -> None:
         route = route_of_record(tracked.records[0], self._flow.destination.limits.routes)
         task = asyncio.create_task(work, name=name)
-        self._tasks[task] = _Work(tracked, size, route, holds_slot)
+        self._tasks[task] = Work(tracked, size, route, holds_slot)
         self.bytes += size
         task.add_done_callback(self._task_ended)
 
@@ -194,6 +183,10 @@ class Sender:
                 case Sent():
                     self._record_accepted(rows)
                     return None
+                case Dropped():
+                    reasons = [outcome.reason] * len(rows)
+                    self._start_dead_letters(rows.tracked, "unnamed", reasons, outcome.status)
+                    return None
                 case Unconfirmed():
                     self._release_slot()
                     if await self._flow.confirm(rows, content, outcome, unconfirmed):
@@ -206,18 +199,18 @@ class Sender:
                     rejection = self._record_judged(rows, outcome)
                     if not outcome.retry:
                         return rejection
-                    if rejection is not None:
-                        tracked, size = rejection[0].tracked, rejection[0].memory_bytes()
-                        self._start_task(
-                            tracked,
-                            size,
-                            self._rejected_bodies.bisect(*rejection),
-                            "bisection of rejected events",
-                        )
+                    self._start_bisection(rejection)
                     rows = rows.select(sorted(outcome.retry))
                     content = await self._build_body(rows)
                 case Retry() | Paused():
                     continue
+
+    def _start_bisection(self, rejection: Rejection | None) -> None:
+        """Bisect rejected rows beside the rows to retry; None: there are none."""
+        if rejection is not None:
+            rows, size = rejection[0], rejection[0].memory_bytes()
+            work = self._rejected_bodies.bisect(*rejection)
+            self._start_task(rows.tracked, size, work, "bisection of rejected events")
 
     def _record_judged(self, rows: Rows, outcome: Partial) -> Rejection | None:
         """Record accepted rows and make dead letters of rejected ones. Return rejected rows that have no witness.

@@ -12,6 +12,7 @@ from tests.contracts.azure_peers import sentinel_asim_peer, sentinel_peer
 from tests.contracts.elasticsearch_peer import elasticsearch_peer
 from tests.contracts.file_destination.config import FileConfig
 from tests.contracts.object_store_peer import object_store_peer
+from tests.contracts.otlp_peer import otlp_peer
 from tests.contracts.peer import ROUTED_ORGANIZATION, Answer, Peer
 from tests.contracts.splunk_peer import splunk_peer
 
@@ -140,5 +141,6 @@ PEERS = {
     "splunk": splunk_peer,
     "elasticsearch": elasticsearch_peer,
     "object-store": object_store_peer,
+    "otlp": otlp_peer,
     "file": file_peer,
 }

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from sandbox import expected
-from sandbox.destinations import elasticsearch, http, object_store, sentinel, sentinel_asim, splunk
+from sandbox.destinations import elasticsearch, http, object_store, otlp, sentinel, sentinel_asim, splunk
 from sandbox.destinations.catalogue import PEERS
 
 EVENT = {
@@ -33,6 +33,7 @@ MAKERS = {
     splunk: expected.native_row,
     object_store: expected.native_row,
     elasticsearch: elasticsearch.ecs_row,
+    otlp: otlp.log_row,
     sentinel_asim: sentinel_asim.asim_row,
 }
 """Module of a peer: the row that it expects of an event."""
