@@ -279,7 +279,7 @@ class PipelineMetrics:
         )
 
     def set_state(
-        self, state: str, *, oldest_seconds: float | None, problem_seconds: float | None = None
+        self, state: str, oldest_seconds: float | None, problem_seconds: float | None = None
     ) -> None:
         """Set state, age of the oldest event that is not accepted (None: unknown) and of the oldest problem of a route (None: there is none)."""
         self._set_or_remove(catalogue.ROUTE_PROBLEM_SECONDS, problem_seconds)
