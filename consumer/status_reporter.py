@@ -124,7 +124,7 @@ class DestinationStatusReporter:
             oldest = pipeline.handler.oldest_seconds()
             state, _ = flow_state(pipeline)
             problem = pipeline.flow.routes.problem_seconds(now_ms())
-            pipeline.metrics.set_state(state, oldest_seconds=oldest, problem_seconds=problem)
+            pipeline.metrics.set_state(state, oldest_seconds=oldest, route_seconds=problem)
             if (
                 oldest is not None
                 and oldest > pipeline.retention_seconds / 2
