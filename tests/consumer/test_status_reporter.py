@@ -153,7 +153,12 @@ async def test_a_stop_ends_the_validity_of_an_owned_status():
 async def test_the_flow_whose_target_was_changed_is_paused_alone():
     """Live events go on while history waits for an operator, and the status names the half."""
     pipelines = [
-        replace(running_pipeline(flow), guard=SimpleNamespace(problem=problem, waiting=None, notice=None))
+        replace(
+            running_pipeline(flow),
+            guard=SimpleNamespace(
+                problem=problem, reason_to_leave=problem, pause=None, waiting=None, notice=None
+            ),
+        )
         for flow, problem in (("live", None), ("history", "The history of the destination is another's."))
     ]
     reporter, last_status = make_reporter(pipelines)
