@@ -8,6 +8,7 @@ from typing import Final
 from consumer.destinations.contract import Kinds
 from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.http import HTTP
+from consumer.destinations.kafka import KAFKA
 from consumer.destinations.object_store import OBJECT_STORE
 from consumer.destinations.sentinel import SENTINEL
 from consumer.destinations.splunk import SPLUNK
@@ -18,5 +19,6 @@ DESTINATIONS: Final[Kinds] = {
     "elasticsearch": ELASTICSEARCH,
     "object-store": OBJECT_STORE,
     "splunk": SPLUNK,
+    "kafka": KAFKA,
 }
 """Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this catalogue."""

@@ -13,6 +13,7 @@ from simulators.azure.world import HISTORY, AzureWorld
 from simulators.http.receiver import HttpReceiver
 from tests.contracts.elasticsearch_peer import elasticsearch_peer
 from tests.contracts.file_destination.config import FileConfig
+from tests.contracts.kafka_peer import kafka_peer
 from tests.contracts.object_store_peer import object_store_peer
 from tests.contracts.peer import ROUTED_ORGANIZATION, Answer, Peer
 from tests.contracts.splunk_peer import splunk_peer
@@ -189,5 +190,6 @@ PEERS = {
     "splunk": splunk_peer,
     "elasticsearch": elasticsearch_peer,
     "object-store": object_store_peer,
+    "kafka": kafka_peer,
     "file": file_peer,
 }
