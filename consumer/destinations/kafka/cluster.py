@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from consumer.destinations.kafka.config import TopicConfig
+from consumer.destinations.kafka.response import in_settings_of
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 
@@ -40,8 +41,7 @@ def connection_settings(name: str, config: TopicConfig) -> KafkaConfig:
         return KafkaConfig(**given)
     except ValidationError as error:
         faults = [str(each["msg"]).removeprefix("Value error, ") for each in error.errors()]
-        text = ". ".join(faults).replace("kafka.bootstrap", "kafka.bootstrap_servers")
-        raise RelayError(f"{text.replace('kafka.', f'destinations.{name}.')}.") from None
+        raise RelayError(f"{in_settings_of(name, '. '.join(faults))}.") from None
 
 
 def _own(name: str, config: TopicConfig) -> KafkaConfig:

@@ -64,9 +64,9 @@ class TopicConfig(DestinationSettings):
         examples=[True],
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        default="lz4",
-        description="Compression of record batches. `zstd` needs brokers and readers of Kafka 2.1 or newer.",
-        examples=["zstd"],
+        default="zstd",
+        description="Compression of record batches. `zstd` needs brokers and readers of Kafka 2.1 or newer; `lz4` costs three times as much CPU time.",
+        examples=["lz4"],
     )
     max_record_bytes: Count = Field(
         default=1_000_000,

@@ -54,6 +54,14 @@ _REMEDIES = {
 """Name and remedy of a refusal that an operator must end."""
 
 
+_SETTING = re.compile(
+    r"\bkafka\.(bootstrap\b(?!\.\w)|security_protocol|sasl_|oauth_|ca_file|certificate_file|key_file)"
+)
+"""A setting of the group kafka in a message; a host may begin with `kafka.` too."""
+_RENAMED = {"bootstrap": "bootstrap_servers"}
+_RESTART = ", then restart; they are read once at the start."
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The destination's name, and the topic and the cluster of its records, for messages."""
@@ -156,16 +164,13 @@ def own_topic(text: str, name: str) -> Paused:
 
 def unusable_settings(text: str) -> Paused:
     """Return the outcome of settings or files that no connection can be made with. `text` names them."""
-    return Paused(f"{text}")
+    return Paused(text)
 
 
 def in_settings_of(name: str, text: str) -> str:
     """Return a message about the relay's own connection with the settings of the destination `name`."""
-    text = text.replace("kafka.bootstrap", "kafka.bootstrap_servers")
-    text = text.replace(
-        ", then restart; they are read once at the start.", "; a changed sasl_password_file is read again."
-    )
-    return re.sub(r"\bkafka\.(?=[a-z]+(?:_[a-z]+)*\b)", f"destinations.{name}.", text)
+    text = text.replace(_RESTART, "; a changed sasl_password_file is read again.")
+    return _SETTING.sub(lambda found: f"destinations.{name}.{_RENAMED.get(found[1], found[1])}", text)
 
 
 def _rejection(error: WriteError, place: Place) -> str:
