@@ -28,6 +28,7 @@ from isal import igzip
 import schemas
 from consumer.decoding import columns
 from consumer.delivery.batch import RequestBatch, Rows
+from consumer.destinations.azure_ingestion.body import BODY_FORMAT, MAX_BODY_BYTES, encode_body
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.offsets.tracker import TrackedRecords
 from relay.avro.codec import Encoder, SchemaId, parsed_schema
@@ -92,10 +93,10 @@ def process_by_columns(batch: Sequence[Message]) -> int:
     """Encode a batch as the relay does. Return the bytes of its bodies."""
     decoded = columns.decode(batch, {REF: SCHEMA})
     rows = Rows(sentinel.encode_rows(decoded.frame), TrackedRecords(batch))
-    size, body = 0, RequestBatch(sentinel.BODY_FORMAT, 1.0)
+    size, body = 0, RequestBatch(BODY_FORMAT, 1.0)
     while rows:
         rows = rows[body.try_add(rows, 0.0) :]
-        size += len(sentinel.encode_body(body.take().encoded))
+        size += len(encode_body(body.take().encoded))
     return size
 
 
@@ -105,7 +106,7 @@ def process_by_record(batch: Sequence[Message]) -> int:
     size, rows, raw = 0, [], 2
     for message in batch:
         row = dumps(build_row(read(ByteReader(message.value[5:]), schema)))
-        if raw + len(row) + 1 > sentinel.MAX_BODY_BYTES:
+        if raw + len(row) + 1 > MAX_BODY_BYTES:
             size += len(igzip.compress(b"[" + b",".join(rows) + b"]", 1))
             rows, raw = [], 2
         rows.append(row)

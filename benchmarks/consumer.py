@@ -31,7 +31,7 @@ from confluent_kafka import Consumer, TopicPartition
 from isal import igzip
 from organizations import cpu_seconds
 
-from consumer.destinations.sentinel import rows as sentinel
+from consumer.destinations.azure_ingestion.body import MAX_BODY_BYTES
 from embedded import EmbeddedKafka
 from management.settings import Settings
 from relay.avro.codec import parsed_schema
@@ -68,7 +68,7 @@ def run_record_by_record(bootstrap: str, topic: str, port: int) -> None:
         while True:
             for message in consumer.consume(500, timeout=0.2):
                 row = dumps(build_row(read(ByteReader(message.value()[FRAME_BYTES:]), schema)))
-                if raw + len(row) + 1 > sentinel.MAX_BODY_BYTES:
+                if raw + len(row) + 1 > MAX_BODY_BYTES:
                     posts.append((pool.submit(_post, port, rows), positions))
                     rows, raw, positions = [], 2, {}
                     if len(posts) > MAX_IN_FLIGHT:

@@ -27,7 +27,7 @@ from consumer.destinations.elasticsearch import rows as elasticsearch
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
 from consumer.destinations.elasticsearch.config import Format as DocumentFormat
 from consumer.destinations.http import rows as http
-from consumer.destinations.http.config import Format, HttpConfig
+from consumer.destinations.http.config import EventFormat, Format, HttpConfig
 from consumer.destinations.object_store import rows as objects
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.destinations.splunk import rows as splunk
@@ -47,11 +47,13 @@ BASE = "Sentinel row"
 Step = Callable[[pl.DataFrame], object]
 
 
-def http_body(shape: Format) -> Step:
+def http_body(shape: Format, event_format: EventFormat = "native") -> Step:
     """Return the step from events to one body in this format, not compressed."""
     config = HttpConfig(kind="http", url="https://localhost/x", format=shape, max_body_bytes=10_000_000)  # type: ignore[arg-type]
     framing = http.body_format(config)
-    return lambda events: http.encode_body(http.encode_rows(events, shape, framing), config, framing)
+    return lambda events: http.encode_body(
+        http.encode_rows(events, shape, framing, event_format), config, framing
+    )
 
 
 def splunk_rows(*, routed: bool) -> Step:
@@ -106,10 +108,12 @@ STEPS: Mapping[str, Callable[[], Step]] = {
     "Splunk rows and gzip": lambda: splunk_gzip,
     "HTTP body, ndjson": lambda: http_body("ndjson"),
     "HTTP body, json": lambda: http_body("json"),
+    "HTTP body, ocsf": lambda: http_body("ndjson", "ocsf"),
     "HTTP body, CloudEvents": lambda: http_body("cloudevents"),
     "Parquet object": lambda: parquet_object,
     "bulk body, ecs": lambda: bulk_body("ecs"),
     "bulk body, native": lambda: bulk_body("native"),
+    "bulk body, ocsf": lambda: bulk_body("ocsf"),
 }
 """Each step, made anew for each run."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from management.settings import Settings, load
 from relay.config.secrets import SecretsConfig
-from relay.credentials.keyring import load_keyring, make_key_file
+from relay.credentials.keyring import load_keyring, make_encryption_key_file
 from relay.credentials.redaction import Redactor, basic_auth, secrets_in
 from relay.credentials.resolver import CredentialResolver
 from relay.errors import SettingsError
@@ -66,7 +66,7 @@ class CommandContext:
                 f"No key to encrypt API keys with is set, and {directory} holds no embedded Kafka. Run `jira-relay up` first, with"
                 " the same embedded.data_dir, or set secrets.key_file."
             )
-        return settings.secrets.model_copy(update={"key_file": make_key_file(directory)})
+        return settings.secrets.model_copy(update={"key_file": make_encryption_key_file(directory)})
 
     def credentials(self, secrets: SecretsConfig) -> CredentialResolver:
         """Return a resolver of API keys, which adds each key that it finds to the redactor."""

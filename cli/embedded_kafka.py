@@ -11,7 +11,7 @@ import structlog
 from cli.context import connection_from
 from management.settings import Settings
 from relay.aio import run_unless_stopped
-from relay.credentials.keyring import load_keyring, make_key_file
+from relay.credentials.keyring import load_keyring, make_encryption_key_file
 from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import NO_CLUSTER, Connection
 from relay.kafka.topic_admin import create_missing_topics
@@ -132,5 +132,7 @@ def settings_with(kafka: "EmbeddedKafka", settings: Settings) -> Settings:
     kafka_settings = settings.kafka.model_copy(update={"bootstrap": kafka.bootstrap, "replication_factor": 1})
     secrets = settings.secrets
     if load_keyring(secrets) is None:
-        secrets = secrets.model_copy(update={"key_file": make_key_file(settings.embedded.data_dir)})
+        secrets = secrets.model_copy(
+            update={"key_file": make_encryption_key_file(settings.embedded.data_dir)}
+        )
     return settings.model_copy(update={"kafka": kafka_settings, "secrets": secrets})

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.event_log import KafkaEventLog
-from consumer.assignment.first_start import LiveProgress, Start
+from consumer.assignment.first_start import LiveProgress
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.start_offset_resolver import StartOffsetResolver
-from consumer.config import ConsumerConfig
+from consumer.config import ConsumerConfig, StartPosition
 from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
@@ -31,9 +31,9 @@ from consumer.timing import ConsumerTiming
 from consumer.topic_settings import TopicSettings
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
+from relay.kafka.bounded_consumer import GroupCoverage
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.kafka.positions import GroupCoverage
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_facts import TopicFacts
 from relay.kafka.topics import Topics
@@ -83,10 +83,10 @@ class PipelineFactory:
         start = self._start(name)
         return start if isinstance(start, str) else start.isoformat()
 
-    def _start(self, name: str) -> Start:
+    def _start(self, name: str) -> StartPosition:
         return self._destinations[name].start or self._config.start
 
-    def _first_start(self, name: str, flow: PipelineFlow) -> Start:
+    def _first_start(self, name: str, flow: PipelineFlow) -> StartPosition:
         """Return where a flow begins at its first start. History has no recent part: with `recent` it begins with all of it."""
         start = self._start(name)
         return "earliest" if flow == "older" or (flow == "history" and start == "recent") else start
@@ -164,7 +164,7 @@ class PipelineFactory:
             self._linger_seconds(destination),
             compile_rules(name, self._destinations[name]),
             self._timing.assignment,
-            ends_where_live_began=live_progress is not None,
+            ends_at_split_offset=live_progress is not None,
             require_own_target=guard.require_own,
         )
         handler = AssignmentHandler(pipeline)

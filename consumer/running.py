@@ -12,7 +12,7 @@ from consumer.destinations.outcome import Paused, Retry
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
-from consumer.targets.guard import Membership, TargetGuard
+from consumer.targets.guard import RunMembership, TargetGuard
 from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import TopicPartition
 from relay.kafka.consumer_group import Member
@@ -74,7 +74,7 @@ class RunningDestination:
         return self.older_events.progress if self.older_events is not None else {}
 
     @property
-    def memberships(self) -> Sequence[Membership]:
+    def memberships(self) -> Sequence[RunMembership]:
         """The memberships of this process, each while its flow belongs to its target. Older events go to the target of history."""
         runs = [(each.guard, [each.member.run]) for each in self.pipelines if each.name != "older"]
         if self.older_events is not None:

@@ -48,10 +48,12 @@ class SenderTiming:
 class BufferLimits:
     """Sizes of what lies between Kafka and the request bodies."""
 
-    decode_batch_bytes: int = 4_000_000
+    decode_block_bytes: int = 4_000_000
     """Records that are decoded together: enough for thousands, little enough for memory."""
     record_buffer_bytes: int = 8_000_000
+    """Records that were read and are not decoded: beyond them, reading pauses."""
     chunk_bytes: int = 1_000_000
+    """Records enter the buffer, and leave it, in chunks of about this size."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ async def fetch(
     progress: Progress | None = None,
     timing: DownloadTiming = DEFAULT_TIMING,
 ) -> list[Path]:
-    """Return the artifacts' files in `folder`, each verified now. Missing and damaged ones are downloaded.
+    """Return the artifacts' files in `folder`, each verified now. Missing and corrupt ones are downloaded.
 
     Any number of processes may do this at once. Raises EmbeddedKafkaError.
     `progress` gets the bytes downloaded so far and the bytes in all; it is not called if nothing is missing.

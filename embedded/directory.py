@@ -95,14 +95,14 @@ class DataDirectory:
 
     def is_formatted(self, version: str) -> bool:
         """Return whether Kafka has formatted the directory.
-        Raises EmbeddedKafkaError if its data are of a newer version, or damaged.
+        Raises EmbeddedKafkaError if its data are of a newer version, or corrupt.
         """
         if not self.log.exists():
             return False
         made_by = self._version.read_text().strip() if self._version.exists() else ""
         if not (self.log / "meta.properties").exists() or not re.fullmatch(r"\d+(\.\d+)*", made_by):
             raise EmbeddedKafkaError(
-                f"{self.path} holds other data than those of an embedded Kafka, or they are damaged: "
+                f"{self.path} holds other data than those of an embedded Kafka, or they are corrupt: "
                 "restore a copy, or set embedded.data_dir to another directory to start empty."
             )
         if _numbers(made_by) > _numbers(version):

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from embedded import EmbeddedKafka, ports
 from management import settings
 from management.organizations.editor import OrganizationEdit, edit_organization
-from relay.credentials.keyring import CredentialOwner, Keyring, make_key_file, require_keyring
+from relay.credentials.keyring import CredentialOwner, Keyring, make_encryption_key_file, require_keyring
 from relay.credentials.redaction import Redactor
 from relay.errors import SettingsError
 from relay.kafka import topic_admin
@@ -150,7 +150,7 @@ def _configure(
     jira: JiraWorld,
     destinations: Mapping[str, DestinationPeer],
 ) -> tuple[Keyring, Connection]:
-    make_key_file(directory)
+    make_encryption_key_file(directory)
     tables = {name: peer.settings for name, peer in destinations.items()}
     addresses = Addresses(kafka.bootstrap, jira.gateway_url, tables)
     config.write_text(render_settings(directory, addresses), "utf-8")

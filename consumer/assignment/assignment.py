@@ -17,7 +17,7 @@ from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords
 from relay.aio import Signal
 from relay.kafka import KafkaError, Record, TopicPartition, partition_text
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
 
 class Assignment:
@@ -27,19 +27,21 @@ class Assignment:
     commits nothing. Records that arrive while it closes are neither sent nor committed.
     """
 
-    def __init__(self, pipeline: Pipeline, positions: Positions, partitions: set[TopicPartition]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, consumer: BoundedConsumer, partitions: set[TopicPartition]
+    ) -> None:
         flow, timing = pipeline.flow, pipeline.timing
         self._pipeline = pipeline
-        self._positions = positions
+        self._consumer = consumer
         self._partitions = sorted(partitions)
         self._changed = Signal()
         self._tracker = OffsetTracker()
         self._buffer = RecordBuffer(timing.buffers.chunk_bytes)
         self._losses = LossReport(flow.state, flow.metrics)
-        self._committer = OffsetCommitter(positions, flow.metrics)
+        self._committer = OffsetCommitter(consumer, flow.metrics)
         self._starter = PartitionStarter(
             pipeline.start_offsets,
-            positions,
+            consumer,
             self._partitions,
             self._tracker,
             self._committer,
@@ -51,18 +53,18 @@ class Assignment:
         self._commits = CommitLoop(
             self._committer,
             self._tracker,
-            positions,
+            consumer,
             self._starter.ready,
             self._remember,
             self._changed.notify,
             flow.metrics,
             timing,
         )
-        self._pauses = ReadingPauses(positions, self._starter.ready, timing.corrupt_pause_seconds)
+        self._pauses = ReadingPauses(consumer, self._starter.ready, timing.corrupt_pause_seconds)
         self._schema_hold = SchemaHold(
             flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
         )
-        self._sender = Sender(flow, self._on_delivered, positions.renewed, self._changed)
+        self._sender = Sender(flow, self._on_delivered, consumer.wait_for_membership, self._changed)
         self._pump = Pump(
             pipeline,
             self._buffer,
@@ -103,8 +105,8 @@ class Assignment:
     def pause_until_started(self) -> None:
         """Pause all partitions until their starts are known. Raises KafkaError for a partition that is not assigned."""
         for partition in self._partitions:
-            self._positions.seek(partition, 0)  # so that aiokafka looks up no position of its own
-        self._positions.pause(self._partitions)
+            self._consumer.seek(partition, 0)  # so that aiokafka looks up no position of its own
+        self._consumer.pause(self._partitions)
 
     async def run(self) -> None:
         """Run starter, pump and commit loop until `close`. Raises the exception that ended one of them."""
@@ -147,7 +149,7 @@ class Assignment:
             if partition not in self._starter.ready:
                 raise KafkaError(f"records of {partition_text(partition)} arrived before its start was known")
             self._losses.readable([partition])
-            records = self._before_end(partition, read)
+            records = self._before_split_offset(partition, read)
             if not records:
                 continue
             for sequence, undelivered in self._tracker.track(partition, records):
@@ -156,17 +158,17 @@ class Assignment:
             self._losses.record_arrived(partition, records[0].timestamp)
         self._changed.notify()
 
-    def _before_end(self, partition: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
-        """Return the records before the end of the partition, if it has one, and stop reading there."""
-        end = self._end(partition)
-        if end is None or records[-1].offset < end:
+    def _before_split_offset(self, partition: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
+        """Return the records before the split offset where this group ends there, and stop reading there."""
+        split = self._split_offset(partition)
+        if split is None or records[-1].offset < split:
             return records
-        self._positions.seek(partition, end)  # the position is committed
+        self._consumer.seek(partition, split)  # the position is committed
         self._pauses.hold(partition)
-        return [each for each in records if each.offset < end]
+        return [each for each in records if each.offset < split]
 
-    def _end(self, partition: TopicPartition) -> int | None:
-        return self._tracker.live_from(partition) if self._pipeline.ends_where_live_began else None
+    def _split_offset(self, partition: TopicPartition) -> int | None:
+        return self._tracker.live_from(partition) if self._pipeline.ends_at_split_offset else None
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Handle positions at which the log cannot be read: deleted records, a corrupt batch, or another leader's log.
@@ -174,25 +176,25 @@ class Assignment:
         Deleted records are skipped up to the first event kept; a corrupt batch is not. Raises KafkaError when the log no longer
         holds the last record that was read; then everything must be looked up again.
         """
-        log_starts = await self._positions.first_offsets(offsets)
+        log_starts = await self._consumer.first_offsets(offsets)
         for partition, offset in offsets.items():
-            if partition not in self._starter.ready or offset != await self._positions.position(partition):
+            if partition not in self._starter.ready or offset != await self._consumer.position(partition):
                 continue  # its position has moved since
             if self._ending is not None:
                 return
-            corrupt_batch = self._positions.corrupt_batch(partition)
+            corrupt_batch = self._consumer.corrupt_batch(partition)
             if corrupt_batch is not None and offset <= corrupt_batch.last_offset:
                 self._pauses.leave_alone(partition, time.monotonic())
                 self._losses.corrupt(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
             elif offset < log_starts[partition]:
-                self._positions.seek(partition, log_starts[partition])
+                self._consumer.seek(partition, log_starts[partition])
                 self._skip_deleted(partition, offset, log_starts[partition])
             else:
                 await self._seek_after_last_read(partition, log_starts)
 
     def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
-        end = self._end(partition)
-        stop = stop if end is None else max(start, min(stop, end))  # the rest is the live group's
+        split = self._split_offset(partition)
+        stop = stop if split is None else max(start, min(stop, split))  # the rest is the live group's
         if lost := self._tracker.skip(partition, start, stop):
             self._pipeline.flow.metrics.offsets_lost(partition, start, stop, lost)
             self._losses.deleted(partition, start, stop)
@@ -212,9 +214,9 @@ class Assignment:
                 f"{partition.topic}, partition {partition.partition}, no longer holds the record that was read at offset"
                 f" {last_read.offset if last_read else 0}"
             )
-        position = await self._positions.position(partition)
+        position = await self._consumer.position(partition)
         if self._ending is None:
-            self._positions.seek(
+            self._consumer.seek(
                 partition, max(log_starts[partition], last_read.offset + 1) if last_read else position
             )
 
@@ -249,7 +251,7 @@ class Assignment:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if finish_seconds > 0:
             # The membership goes on, and would read records that this assignment does not send any more.
-            self._positions.pause(self._partitions)
+            self._consumer.pause(self._partitions)
             await self._sender.wait_until_finished(finish_seconds)
         await self._sender.close(answer_seconds)
         self._losses.readable(self._partitions)
@@ -272,5 +274,5 @@ class Assignment:
     def _on_space_freed(self) -> None:
         """Resume reading when the buffer has room again."""
         self._changed.notify()
-        if self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
+        if self._buffer.bytes < self._pipeline.timing.buffers.decode_block_bytes:
             self._pauses.resume_all()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from consumer.timing import CoverageTiming
 from relay.kafka import KafkaError
-from relay.kafka.positions import GroupCoverage
+from relay.kafka.bounded_consumer import GroupCoverage
 
 NOT_KNOWN = "looking up whether every partition is read by a member of the group"
 
@@ -42,8 +42,8 @@ class CoverageCheck:
             return NOT_KNOWN
         if not self._found.partitions:
             return f"Kafka has no topic {self._topic}. Run `jira-relay topics create`"
-        if unread := sorted(self._found.unread):
-            numbers = ", ".join(map(str, unread))
+        if unowned := sorted(self._found.unowned):
+            numbers = ", ".join(map(str, unowned))
             return (
                 f"no member of the group reads partition {numbers} of {self._topic}; members join again within seconds after the"
                 " partitions of a topic change"

@@ -19,7 +19,7 @@ class EventLog(Protocol):
     async def records_at(
         self, offsets: Mapping[TopicPartition, int]
     ) -> Mapping[TopicPartition, Record | None]:
-        """Return the record at each offset: None where the log has no record, left out where it is deleted or damaged."""
+        """Return the record at each offset: None where the log has no record, left out where it is deleted or corrupt."""
 
     async def find(
         self, partition: TopicPartition, start: int, fingerprint: RecordFingerprint

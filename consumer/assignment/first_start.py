@@ -3,22 +3,21 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
 from consumer.assignment.start_offset import StartOffset
-from consumer.assignment.start_offset_texts import end_unknown_text
+from consumer.assignment.start_offset_texts import split_offset_unknown_text
+from consumer.config import StartPosition
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
-Start = Literal["recent", "earliest", "latest"] | datetime
 LiveProgress = Callable[[Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, DeliveryProgress]]]
 """Returns the committed progress of the live group. Raises KafkaError or TimeoutError while a partition has not begun."""
 
 
 async def first_progress(
-    start: Start,
-    positions: Positions,
+    start: StartPosition,
+    consumer: BoundedConsumer,
     partitions: Sequence[TopicPartition],
     log_starts: Mapping[TopicPartition, int],
     log_ends: Mapping[TopicPartition, int],
@@ -39,7 +38,7 @@ async def first_progress(
         offsets = {each: log_ends[each] for each in partitions}
     else:
         since = _since(start, recent_since_ms, began_ms or 0)
-        found = await positions.offsets_for_time(partitions, since) if partitions else {}
+        found = await consumer.offsets_for_time(partitions, since) if partitions else {}
         offsets = {each: _or_default(found.get(each), log_ends[each]) for each in partitions}
     progress = {
         each: DeliveryProgress.starting_at(max(offset, log_starts[each])) for each, offset in offsets.items()
@@ -52,7 +51,7 @@ async def first_progress(
     }
 
 
-def _since(start: Start, recent_since_ms: int, began_ms: int) -> int:
+def _since(start: StartPosition, recent_since_ms: int, began_ms: int) -> int:
     match start:
         case "recent":
             return recent_since_ms
@@ -61,15 +60,15 @@ def _since(start: Start, recent_since_ms: int, began_ms: int) -> int:
     return began_ms
 
 
-def with_end(partition: TopicPartition, start: StartOffset, live: DeliveryProgress) -> StartOffset:
-    """Return the start of a partition of older events with the offset at which the partition ends.
+def with_split_offset(partition: TopicPartition, start: StartOffset, live: DeliveryProgress) -> StartOffset:
+    """Return the start of a group of older events with the split offset, at which the group ends.
 
-    The end that the group has committed counts before the one of the live group. Without either nothing is older, or the log is
-    another one, in which nobody knows the end: then nothing more is sent, since it might be sent twice, and the status says so.
+    The split offset that the group has committed counts before that of the live group. Without either nothing is older, or the log is
+    another one, in which nobody knows the split offset: then nothing more is sent, since it might be sent twice, and the status says so.
     """
     progress, mismatch = start.progress, start.mismatch
     if progress.live_from is None and live.live_from is None:
-        mismatch = mismatch and end_unknown_text(partition, progress.offset)
+        mismatch = mismatch and split_offset_unknown_text(partition, progress.offset)
         progress = replace(progress, live_from=progress.offset)
     elif progress.live_from is None:
         progress = replace(progress, live_from=live.live_from, older_last=live.older_last)

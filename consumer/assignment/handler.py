@@ -8,7 +8,7 @@ from consumer.assignment.assignment import Assignment
 from consumer.assignment.pipeline import Pipeline
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import Record, TopicPartition
-from relay.kafka.positions import GroupCoverage, Positions
+from relay.kafka.bounded_consumer import BoundedConsumer, GroupCoverage
 
 
 class AssignmentHandler:
@@ -18,7 +18,7 @@ class AssignmentHandler:
         self._pipeline = pipeline
         self._assignment: Assignment | None = None
         self._running: asyncio.Task[None] | None = None
-        self._positions: Positions | None = None
+        self._consumer: BoundedConsumer | None = None
         self._stopping = False
 
     @property
@@ -38,15 +38,15 @@ class AssignmentHandler:
 
     async def group_coverage(self, topic: str) -> GroupCoverage | None:
         """Return which partitions the group reads; None while it rebalances. Raises KafkaError or TimeoutError."""
-        if self._assignment is None or self._positions is None:
+        if self._assignment is None or self._consumer is None:
             raise TimeoutError("not a member of the consumer group now")
-        return await self._positions.group_coverage(topic)
+        return await self._consumer.group_coverage(topic)
 
     async def first_offsets(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Return the first offset that Kafka keeps of each partition. Raises KafkaError or TimeoutError."""
-        if self._assignment is None or self._positions is None:
+        if self._assignment is None or self._consumer is None:
             raise TimeoutError("not a member of the consumer group now")
-        return await self._positions.first_offsets(partitions)
+        return await self._consumer.first_offsets(partitions)
 
     def oldest_seconds(self) -> float | None:
         """Return the age of the oldest event that was read and is not accepted; 0 when there is none, None: it is not known."""
@@ -62,12 +62,12 @@ class AssignmentHandler:
 
         None: the group has committed nothing for the partition.
         """
-        assignment, positions = self._assignment, self._positions
-        if assignment is None or positions is None:
+        assignment, consumer = self._assignment, self._consumer
+        if assignment is None or consumer is None:
             raise TimeoutError("not a member of the consumer group now")
         committed: dict[TopicPartition, DeliveryProgress | None] = {
             each: found and DeliveryProgress.from_offset_and_metadata(found.offset, found.metadata)
-            for each, found in (await positions.committed(partitions)).items()
+            for each, found in (await consumer.committed(partitions)).items()
         }
         own = assignment.committed()
         return {each: own.get(each, committed[each]) for each in partitions}
@@ -77,17 +77,17 @@ class AssignmentHandler:
     ) -> dict[TopicPartition, tuple[DeliveryProgress | None, int]]:
         """Return the committed progress and the end of the log of each partition. Raises as `progress`, also without a leader."""
         committed = await self.progress(partitions)
-        if self._positions is None:
+        if self._consumer is None:
             raise TimeoutError("not a member of the consumer group now")
-        ends = await self._positions.end_offsets(partitions)
+        ends = await self._consumer.end_offsets(partitions)
         return {each: (committed[each], ends[each]) for each in partitions}
 
-    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
+    def assigned(self, consumer: BoundedConsumer, partitions: set[TopicPartition]) -> None:
         if self._assignment is not None:
             raise RuntimeError("partitions were assigned before the former ones were revoked")
         if not self._stopping:
-            self._positions = positions
-            self._assignment = Assignment(self._pipeline, positions, partitions)
+            self._consumer = consumer
+            self._assignment = Assignment(self._pipeline, consumer, partitions)
             self._assignment.pause_until_started()
             self._running = asyncio.create_task(self._assignment.run(), name="assignment of partitions")
 

@@ -58,7 +58,7 @@ def _loss_text(partition: TopicPartition, first: int, stop: int) -> str:
 
 def _corrupt_batch_text(partition: TopicPartition, start: int, last: int, fault: str) -> str:
     return (
-        f"A batch of {partition.topic}, partition {partition.partition}, is damaged in Kafka ({fault}): no event from"
+        f"A batch of {partition.topic}, partition {partition.partition}, is corrupt in Kafka ({fault}): no event from"
         f" offset {start} on is delivered; other partitions are. Elect a leader that has an intact copy"
         f" (`kafka-leader-election.sh`). If no replica has one, stop the consumers and set the group's offset there to {last + 1}, which skips the events before it."
     )

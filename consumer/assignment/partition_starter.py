@@ -11,7 +11,7 @@ from consumer.offsets.tracker import OffsetTracker
 from consumer.timing import AssignmentTiming
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
 
 class PartitionStarter:
@@ -23,7 +23,7 @@ class PartitionStarter:
     def __init__(
         self,
         resolver: StartOffsetResolver,
-        positions: Positions,
+        consumer: BoundedConsumer,
         partitions: Sequence[TopicPartition],
         tracker: OffsetTracker,
         committer: OffsetCommitter,
@@ -33,7 +33,7 @@ class PartitionStarter:
         require_own_target: Callable[[], Awaitable[None]],
     ) -> None:
         self._resolver = resolver
-        self._positions = positions
+        self._consumer = consumer
         self._partitions = partitions
         self._tracker = tracker
         self._committer = committer
@@ -90,15 +90,15 @@ class PartitionStarter:
            events between them would be skipped.
         2. Reading begins with the last delivered record, so that the reader notices a leader that has lost it.
         """
-        starts = await self._resolver.resolve(self._positions, partitions)
+        starts = await self._resolver.resolve(self._consumer, partitions)
         await self._committer.commit({each: start.progress for each, start in starts.items()})
         for partition, start in starts.items():
             self._waiting_reasons.pop(partition, None)
             self._tracker.start(partition, start.progress)
-            self._positions.seek(partition, start.last_read_offset)
+            self._consumer.seek(partition, start.last_read_offset)
             if start.deleted_range:
                 self._losses.deleted(partition, *start.deleted_range)
             if start.mismatch:
                 self._losses.offset_mismatched(start.mismatch)
         self.ready.update(starts)
-        self._positions.resume(starts)
+        self._consumer.resume(starts)

@@ -25,7 +25,7 @@ class Pipeline:
     rules: EventRules = field(default_factory=EventRules)
     """Which events the destination receives, and which values it may see."""
     timing: AssignmentTiming = field(default_factory=AssignmentTiming)
-    ends_where_live_began: bool = False
+    ends_at_split_offset: bool = False
     """Whether it delivers older events alone, up to `DeliveryProgress.live_from` of each partition."""
     require_own_target: Callable[[], Awaitable[None]] = _always
     """Raises KafkaError while the group belongs to another target: no partition begins then."""

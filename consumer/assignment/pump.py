@@ -70,7 +70,7 @@ class Pump:
             await self._wait_until_due()
             if self._buffer.first_read_at is not None:
                 await self._decode(
-                    self._schema_hold.add(self._buffer.take(self._pipeline.timing.buffers.decode_batch_bytes))
+                    self._schema_hold.add(self._buffer.take(self._pipeline.timing.buffers.decode_block_bytes))
                 )
                 self._on_space_freed()
             for held_partition in self._schema_hold.due(time.monotonic()):
@@ -82,7 +82,7 @@ class Pump:
 
     async def _wait_until_due(self) -> None:
         """Wait until there are many records, or the first one has waited long enough."""
-        while self._buffer.bytes < self._pipeline.timing.buffers.decode_batch_bytes:
+        while self._buffer.bytes < self._pipeline.timing.buffers.decode_block_bytes:
             wait = self._seconds_until_due(time.monotonic())
             if wait == 0:
                 return

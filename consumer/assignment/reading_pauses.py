@@ -1,9 +1,9 @@
-"""The pauses of reading in one assignment: a full buffer, a damaged batch, a schema in doubt."""
+"""The pauses of reading in one assignment: a full buffer, a corrupt batch, a schema in doubt."""
 
 from collections.abc import Set as AbstractSet
 
 from relay.kafka import TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
 
 class ReadingPauses:
@@ -13,9 +13,9 @@ class ReadingPauses:
     """
 
     def __init__(
-        self, positions: Positions, started: AbstractSet[TopicPartition], corrupt_pause_seconds: float
+        self, consumer: BoundedConsumer, started: AbstractSet[TopicPartition], corrupt_pause_seconds: float
     ) -> None:
-        self._positions = positions
+        self._consumer = consumer
         self._started = started
         self._corrupt_pause_seconds = corrupt_pause_seconds
         self._all_paused = False
@@ -26,7 +26,7 @@ class ReadingPauses:
     def hold(self, partition: TopicPartition) -> None:
         """Pause a partition until `release`."""
         self._held.add(partition)
-        self._positions.pause([partition])
+        self._consumer.pause([partition])
 
     def release(self, partition: TopicPartition) -> None:
         self._held.discard(partition)
@@ -35,7 +35,7 @@ class ReadingPauses:
     def leave_alone(self, partition: TopicPartition, now: float) -> None:
         """Pause a partition for a while; another replica may have an intact copy. `now` is the monotonic clock."""
         self._paused_until[partition] = now + self._corrupt_pause_seconds
-        self._positions.pause([partition])
+        self._consumer.pause([partition])
 
     def resume_due(self, now: float) -> None:
         """Try the partitions again that were left alone for long enough."""
@@ -46,18 +46,18 @@ class ReadingPauses:
     def pause_all(self) -> None:
         """Pause every partition until `resume_all`."""
         if not self._all_paused:
-            self._positions.pause(self._started)
+            self._consumer.pause(self._started)
             self._all_paused = True
 
     def resume_all(self) -> None:
         """Resume the partitions that have no other cause of a pause."""
         if self._all_paused:
-            self._positions.resume(self._readable())
+            self._consumer.resume(self._readable())
             self._all_paused = False
 
     def _resume(self, partition: TopicPartition) -> None:
         if not self._all_paused and partition in self._readable():
-            self._positions.resume([partition])
+            self._consumer.resume([partition])
 
     def _readable(self) -> AbstractSet[TopicPartition]:
         return self._started - self._paused_until.keys() - self._held

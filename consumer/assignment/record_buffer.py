@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consumer.delivery.batch import RECORD_OVERHEAD_BYTES
+from consumer.delivery.batch import RECORD_MEMORY_BYTES
 from consumer.offsets.tracker import SequenceRange, TrackedRecords, slice_sequences
 from relay.kafka import Record
 
@@ -38,7 +38,7 @@ class RecordBuffer:
     def add(self, records: Sequence[Record], sequence: SequenceRange, first_read_at: float) -> None:
         start = size = 0
         for stop, record in enumerate(records, 1):
-            size += len(record.value or b"") + RECORD_OVERHEAD_BYTES
+            size += len(record.value or b"") + RECORD_MEMORY_BYTES
             if size >= self._chunk_bytes or stop == len(records):
                 (chunk_sequence,) = slice_sequences([sequence], start, stop)
                 self._chunks.append((records[start:stop], chunk_sequence, first_read_at, size))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from consumer.assignment.record_buffer import BufferedRecords
-from consumer.delivery.batch import RECORD_OVERHEAD_BYTES
+from consumer.delivery.batch import RECORD_MEMORY_BYTES
 from consumer.delivery.flow_state import FlowState
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SchemaHoldTiming
@@ -26,15 +26,13 @@ class HeldRecords:
 
     @property
     def bytes(self) -> int:
-        return sum(
-            len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in self.buffered.tracked.records
-        )
+        return sum(len(record.value or b"") + RECORD_MEMORY_BYTES for record in self.buffered.tracked.records)
 
 
 class SchemaHold:
     """Holds a partition whole, so that its events go on in their order; other partitions go on meanwhile.
 
-    Reading goes on too, up to `timing.held_bytes`: later records may show that the schema is right and a record is damaged.
+    Reading goes on too, up to `timing.held_bytes`: later records may show that the schema is right and a record is corrupt.
     """
 
     def __init__(
@@ -51,8 +49,8 @@ class SchemaHold:
         self._pause = pause
         self._resume = resume
         self._held: dict[TopicPartition, HeldRecords] = {}
-        self.unread: set[TopicPartition] = set()
-        """Partitions that are not read on, since they hold enough."""
+        self._full: set[TopicPartition] = set()
+        """Partitions that hold so much that reading is paused."""
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest held record, in ms UTC; None: no record is held."""
@@ -105,8 +103,8 @@ class SchemaHold:
         del self._held[partition]
         self._state.schema_found(partition)
         self._metrics.schema_doubt_cleared(partition)
-        if partition in self.unread:
-            self.unread.discard(partition)
+        if partition in self._full:
+            self._full.discard(partition)
             self._resume(partition)
 
     def close(self) -> None:
@@ -115,8 +113,8 @@ class SchemaHold:
             self._state.schema_found(partition)
 
     def _pause_if_full(self, partition: TopicPartition) -> None:
-        if partition not in self.unread and self._held[partition].bytes >= self._timing.held_bytes:
-            self.unread.add(partition)
+        if partition not in self._full and self._held[partition].bytes >= self._timing.held_bytes:
+            self._full.add(partition)
             self._pause(partition)
 
 

@@ -8,7 +8,7 @@ from consumer.assignment.start_candidates import Candidates
 from consumer.assignment.start_offset import StartOffset
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from relay.kafka import TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
 Matching = Callable[
     [Mapping[TopicPartition, RecordFingerprint | None], Mapping[TopicPartition, int]],
@@ -34,7 +34,7 @@ class SplitOffsetFinder:
 
     async def carry_over(
         self,
-        positions: Positions,
+        consumer: BoundedConsumer,
         partition: TopicPartition,
         start: StartOffset,
         candidates: Candidates | None,
@@ -44,14 +44,14 @@ class SplitOffsetFinder:
         known = [each for each in candidates.progress if each.live_from is not None] if candidates else []
         if candidates is None or not known or (candidates.provable and start.progress.live_from is not None):
             return start
-        found = await self.locate(positions, partition, known[0], bounds, same_log=not candidates.provable)
+        found = await self.locate(consumer, partition, known[0], bounds, same_log=not candidates.provable)
         return replace(
             start, progress=replace(start.progress, live_from=found.live_from, older_last=found.older_last)
         )
 
     async def locate(
         self,
-        positions: Positions,
+        consumer: BoundedConsumer,
         partition: TopicPartition,
         known: DeliveryProgress,
         bounds: tuple[int, int],
@@ -70,11 +70,11 @@ class SplitOffsetFinder:
         if record.offset < log_end and await self._matching({partition: record}, {partition: log_start}):
             return known
         at = max(record.timestamp, 0)
-        since = (await positions.offsets_for_time([partition], at)).get(partition)
+        since = (await consumer.offsets_for_time([partition], at)).get(partition)
         found = None if since is None else await self._log.find(partition, since, record)
         if found is not None:
             return replace(known, live_from=found.offset + 1, older_last=found)
-        later = (await positions.offsets_for_time([partition], at + 1)).get(partition)
+        later = (await consumer.offsets_for_time([partition], at + 1)).get(partition)
         live_from = log_end if later is None else later
         return replace(
             known, live_from=live_from, older_last=await self._log.last_before(partition, live_from)

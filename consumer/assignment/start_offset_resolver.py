@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from consumer.assignment.event_log import EventLog
-from consumer.assignment.first_start import LiveProgress, Start, first_progress, with_end
+from consumer.assignment.first_start import LiveProgress, first_progress, with_split_offset
 from consumer.assignment.split_offset import SplitOffsetFinder
 from consumer.assignment.start_candidates import (
     Candidates,
@@ -16,12 +16,13 @@ from consumer.assignment.start_candidates import (
 )
 from consumer.assignment.start_offset import StartOffset, start_within_log
 from consumer.assignment.start_offset_texts import moved_text, reread_text, unproven_text
+from consumer.config import StartPosition
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from consumer.timing import StartTiming
 from relay.kafka import Record, TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.timestamps import now_ms
 
 
@@ -56,7 +57,7 @@ class StartOffsetResolver:
 
     def __init__(
         self,
-        start: Start,
+        start: StartPosition,
         read_backup: Callable[[], Awaitable[OffsetBackup]],
         log: EventLog,
         metrics: PipelineMetrics,
@@ -79,18 +80,18 @@ class StartOffsetResolver:
         self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
 
     async def resolve(
-        self, positions: Positions, partitions: Sequence[TopicPartition]
+        self, consumer: BoundedConsumer, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, StartOffset]:
         """Look up the start of each partition. Raises KafkaError, TimeoutError or RelayError; the caller tries again."""
         live = await self._live(partitions) if self._live else {}
-        candidates = await self._candidates(positions, partitions)
-        log_starts = await positions.first_offsets(partitions)
-        log_ends = await positions.end_offsets(partitions)
+        candidates = await self._candidates(consumer, partitions)
+        log_starts = await consumer.first_offsets(partitions)
+        log_ends = await consumer.end_offsets(partitions)
         self._log_ends.check(candidates, log_ends)
         valid = await self._first_valid(candidates, log_starts, log_ends)
         first_starts = await first_progress(
             self._start,
-            positions,
+            consumer,
             [each for each in partitions if each not in candidates],
             log_starts,
             log_ends,
@@ -103,7 +104,7 @@ class StartOffsetResolver:
                 resolved[each] = await self._first_start(each, first_starts[each])
             elif (progress := valid[each]) is None:
                 resolved[each] = await self._start_in_another_log(
-                    positions, each, candidates[each], log_ends[each]
+                    consumer, each, candidates[each], log_ends[each]
                 )
             elif await self._is_unproven(each, progress, candidates[each], log_starts[each]):
                 resolved[each] = self._first_event_kept(each, progress, log_starts[each])
@@ -115,13 +116,13 @@ class StartOffsetResolver:
         for each, start in resolved.items():
             bounds = (log_starts[each], log_ends[each])
             divided = await self._split_offsets.carry_over(
-                positions, each, start, candidates.get(each), bounds
+                consumer, each, start, candidates.get(each), bounds
             )
             if each in live:
-                divided = with_end(
+                divided = with_split_offset(
                     each,
                     divided,
-                    await self._split_offsets.locate(positions, each, live[each], bounds, same_log=True),
+                    await self._split_offsets.locate(consumer, each, live[each], bounds, same_log=True),
                 )
             resolved[each] = divided
             self._remember(each, divided)
@@ -150,10 +151,10 @@ class StartOffsetResolver:
         self.known_progress[partition] = start.progress
 
     async def _candidates(
-        self, positions: Positions, partitions: Sequence[TopicPartition]
+        self, consumer: BoundedConsumer, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, Candidates]:
         """Return the candidates of the group or, where Kafka has no offset, of the backup; a partition of neither is left out."""
-        committed = await positions.committed(partitions)
+        committed = await consumer.committed(partitions)
         candidates = {
             each: candidates_of_group(found, self.known_progress.get(each))
             for each, found in committed.items()
@@ -232,12 +233,12 @@ class StartOffsetResolver:
         return replace(progress, last=await self._log.last_before(partition, progress.offset))
 
     async def _start_in_another_log(
-        self, positions: Positions, partition: TopicPartition, candidates: Candidates, log_end: int
+        self, consumer: BoundedConsumer, partition: TopicPartition, candidates: Candidates, log_end: int
     ) -> StartOffset:
         """Return the start after the last delivered record, wherever this log has it, or before every record that may be new."""
         known = candidates.progress[-1].offset
         for fingerprint in candidates.fingerprints:
-            since = await positions.offsets_for_time([partition], max(fingerprint.timestamp, 0))
+            since = await consumer.offsets_for_time([partition], max(fingerprint.timestamp, 0))
             start = since.get(partition)
             found = None if start is None else await self._log.find(partition, start, fingerprint)
             if found is not None:
@@ -247,10 +248,10 @@ class StartOffsetResolver:
                     "the last delivered event, found at another offset",
                     mismatch=moved_text(partition, known, progress.offset),
                 )
-        return await self._start_after_lost_end(positions, partition, candidates.progress[-1], log_end)
+        return await self._start_after_lost_end(consumer, partition, candidates.progress[-1], log_end)
 
     async def _start_after_lost_end(
-        self, positions: Positions, partition: TopicPartition, progress: DeliveryProgress, log_end: int
+        self, consumer: BoundedConsumer, partition: TopicPartition, progress: DeliveryProgress, log_end: int
     ) -> StartOffset:
         """Return a start from which every record written after the loss is read.
 
@@ -262,7 +263,7 @@ class StartOffsetResolver:
         written_at = (await self._read_backup()).written_at
         since = min(written_at, progress.last.timestamp) if progress.last else written_at
         since = max(since - self._timing.reread_margin_ms, 0)
-        found = await positions.offsets_for_time([partition], since)
+        found = await consumer.offsets_for_time([partition], since)
         start = _or_default(found.get(partition), log_end)
         self._metrics.log_end_lost(partition, progress.offset, log_end, start)
         return StartOffset(

@@ -29,7 +29,7 @@ def unproven_text(partition: TopicPartition, known: int, start: int) -> str:
     )
 
 
-def end_unknown_text(partition: TopicPartition, start: int) -> str:
+def split_offset_unknown_text(partition: TopicPartition, start: int) -> str:
     """Return the text of the status when a group of older events does not know where they end in another log."""
     return (
         f"The log of {partition.topic}, partition {partition.partition}, is another than the one in which older events were divided from"

@@ -68,7 +68,7 @@ def decode(
         group = schema_group(records, found, start)
         own_parts, failed = _decode_with_own(group, ref, writer_schemas.get(ref))
         if len(failed) == 1 and any(part.indices for part in own_parts):
-            failed = [replace(failed[0], ref=None)]  # damaged: a cut record may fit an older version
+            failed = [replace(failed[0], ref=None)]  # corrupt: a cut record may fit an older version
         other_parts, failed = _decode_with_others(
             group, failed, [each for each in second_opinions if failed and each != writer_schemas.get(ref)]
         )
@@ -118,9 +118,9 @@ def _decode_with_others(
         if not suspects:
             break
         chosen = group.select([place for place, index in enumerate(group.indices) if index in suspects])
-        found, unread = decode_group(chosen, writer_schema(schema))
+        found, still_failed = decode_group(chosen, writer_schema(schema))
         parts += [part for part in found if part.indices]
-        decoded = suspects - {each.index for each in unread}
+        decoded = suspects - {each.index for each in still_failed}
         failed = [each for each in failed if each.index not in decoded]
     return parts, failed
 

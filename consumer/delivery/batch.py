@@ -8,8 +8,8 @@ from consumer.formats.column_rows import AnyRows, join_rows
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.offsets.tracker import SequenceRange, TrackedRecords
 
-RECORD_OVERHEAD_BYTES = 400
-"""Memory of a record beside its value."""
+RECORD_MEMORY_BYTES = 400
+"""Memory that a record takes in this process, beside its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Rows:
     def memory_bytes(self) -> int:
         """Return the bytes of the rows and of their records in memory."""
         return self.encoded.size + sum(
-            len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in self.tracked.records
+            len(record.value or b"") + RECORD_MEMORY_BYTES for record in self.tracked.records
         )
 
 

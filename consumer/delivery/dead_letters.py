@@ -81,7 +81,9 @@ def _split_value(value: bytes | None, max_bytes: int | None) -> list[bytes | Non
     return [value[start : start + max_bytes] for start in range(0, len(value), max_bytes)]
 
 
-class RecordWriterToTopic(Protocol):
+class DeadLetterTopic(Protocol):
+    """Where dead letters are put: a `DeadLetterWriter`."""
+
     async def put(self, record: Record, reason: str, status: int | None = None) -> None: ...
 
 
@@ -101,7 +103,7 @@ class DeadLetterSender:
 
     def __init__(
         self,
-        writer: RecordWriterToTopic,
+        writer: DeadLetterTopic,
         state: FlowState,
         metrics: PipelineMetrics,
         timing: SenderTiming,

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from consumer.decoding.event_times import live_created_ms
-from consumer.delivery.batch import RECORD_OVERHEAD_BYTES, Rows
+from consumer.delivery.batch import RECORD_MEMORY_BYTES, Rows
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
@@ -24,7 +24,7 @@ class Sender:
     """The deliveries of one assignment; a task for each body.
 
     `on_delivered` is called once for each record that is accepted or is on the dead-letter topic, never after `close`.
-    Each request waits for `membership_valid` first: a process that was frozen, or cannot reach Kafka, may have been replaced
+    Each request waits for `wait_for_membership` first: a process that was frozen, or cannot reach Kafka, may have been replaced
     by another that sends the same records. `changed` is notified when a delivery ends, or waits for another body.
     """
 
@@ -32,12 +32,12 @@ class Sender:
         self,
         flow: DeliveryFlow,
         on_delivered: Callable[[TrackedRecords], None],
-        membership_valid: Callable[[], Awaitable[None]],
+        wait_for_membership: Callable[[], Awaitable[None]],
         changed: Signal,
     ) -> None:
         self._flow = flow
         self._on_delivered = on_delivered
-        self._membership_valid = membership_valid
+        self._wait_for_membership = wait_for_membership
         self._tasks: dict[asyncio.Task[None], tuple[TrackedRecords, int]] = {}
         self._bodies: set[asyncio.Task[None]] = set()
         self._uninterruptible: set[asyncio.Task[Any]] = set()
@@ -114,7 +114,7 @@ class Sender:
     def _start_dead_letters(
         self, tracked: TrackedRecords, category: str, reasons: Sequence[str], status: int | None
     ) -> None:
-        size = sum(len(record.value or b"") + RECORD_OVERHEAD_BYTES for record in tracked.records)
+        size = sum(len(record.value or b"") + RECORD_MEMORY_BYTES for record in tracked.records)
         work = self._dead_letters.send(tracked, category, reasons, status)
         self._start_task(tracked, size, work, f"{len(tracked)} dead letters")
 
@@ -227,7 +227,7 @@ class Sender:
         permit = await self._flow.breaker.acquire()
         outcome = None
         try:
-            await self._membership_valid()
+            await self._wait_for_membership()
             outcome = await self._uninterrupted(self._flow.send(rows, content))
         finally:
             self._flow.breaker.release(permit, outcome)
@@ -244,7 +244,7 @@ class Sender:
     async def _may_act(self) -> None:
         """Wait until this process certainly owns its partitions. Raises CancelledError when the sender closes."""
         self._stop_if_closing()
-        await self._membership_valid()
+        await self._wait_for_membership()
 
     def _stop_if_closing(self) -> None:
         if self._closing:

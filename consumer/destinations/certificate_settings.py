@@ -4,24 +4,24 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from relay.config.base import ConfigModel, DirectoryPath
+from relay.config.base import ConfigModel, ExpandedPath
 
 
 class CertificateSettings(ConfigModel):
     """Files of certificates, PEM each; a kind inherits them."""
 
-    ca_file: DirectoryPath | None = Field(
+    ca_file: ExpandedPath | None = Field(
         default=None,
         description="CA certificates (PEM) to verify the server. Not set: the system's.",
         examples=["/etc/relay/ca.pem"],
     )
-    certificate_file: DirectoryPath | None = Field(
+    certificate_file: ExpandedPath | None = Field(
         default=None,
         description="Client certificate (PEM), if the server requires one. It is read again after a failed connection, a 401 or "
         "a 403.",
         examples=["/etc/relay/client.pem"],
     )
-    key_file: DirectoryPath | None = Field(
+    key_file: ExpandedPath | None = Field(
         default=None,
         description="Private key (PEM) of `certificate_file`.",
         examples=["/etc/relay/client.key"],

@@ -39,7 +39,7 @@ class Partial:
     status: int | None = None
     reason: str = "The destination did not accept some rows of a body."
     """Why rows have to be sent again."""
-    unread: bool = False
+    unprocessed: bool = False
     """Whether the destination stopped before the rows to retry: they are sent at once, and nothing is wrong with it."""
 
     def accepted_count(self, rows: int) -> int:
@@ -48,7 +48,7 @@ class Partial:
 
     def as_retry(self) -> Retry | None:
         """Return the answer for the rows to retry; None: there are none, or they may be sent at once."""
-        return Retry(self.reason, self.status, self.after) if self.retry and not self.unread else None
+        return Retry(self.reason, self.status, self.after) if self.retry and not self.unprocessed else None
 
     def names_rows_of(self, rows: int) -> bool:
         """Return whether every named row is in a body of `rows` rows, and named once."""

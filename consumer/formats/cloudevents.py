@@ -6,8 +6,8 @@ import polars as pl
 
 from consumer.formats.json_text import iso_time, json_object
 from consumer.formats.native import event_uid, native_fields
+from consumer.formats.source_labels import CLOUDEVENTS_TYPE
 
-EVENT_TYPE = "com.atlassian.jira.audit.v1"
 SOURCE_COLUMN = "cloudeventsSource"
 
 _MIN_TIME_MS, _MAX_TIME_MS = -62_135_596_800_000, 253_402_300_799_999
@@ -44,7 +44,7 @@ def cloudevents_row() -> pl.Expr:
         "specversion": pl.lit("1.0"),
         "id": event_uid(),
         "source": pl.col(SOURCE_COLUMN),
-        "type": pl.lit(EVENT_TYPE),
+        "type": pl.lit(CLOUDEVENTS_TYPE),
         "time": iso_time(pl.when(writable).then(created)),
         "subject": pl.when(subject != "").then(subject),
         "datacontenttype": pl.lit("application/json"),

@@ -1,22 +1,22 @@
 """The Elastic Common Schema, as Elastic's own integration for Atlassian Jira fills it, with the fields that it leaves out."""
 
-import ipaddress
 from collections.abc import Iterable
 
 import orjson
 import polars as pl
 
+from consumer.formats.addresses import ip_addresses
 from consumer.formats.ecs_categories import classify
 from consumer.formats.json_text import iso_time, json_text, without_nulls
 from consumer.formats.native import event_uid
+from consumer.formats.source_labels import ECS_DATASET, ECS_MODULE, ECS_OBJECT
 
 ECS_VERSION = "8.11.0"
-DATASET = "atlassian_jira.audit"
 
 _MIN_TIME_MS, _MAX_TIME_MS = -62_135_596_800_000, 253_402_300_799_999
 """Years 1 to 9999, which a date field reads as ISO 8601 (strict_date_optional_time has four digits)."""
 
-_HEAD = f'{{"ecs":{{"version":"{ECS_VERSION}"}},"event":{{"kind":"event","module":"atlassian_jira","dataset":"{DATASET}",'
+_HEAD = f'{{"ecs":{{"version":"{ECS_VERSION}"}},"event":{{"kind":"event","module":"{ECS_MODULE}","dataset":"{ECS_DATASET}",'
 _IP, _MEMBERS, _VERB, _SUBJECT = "ecsIp", "ecsMembers", "ecsVerb", "ecsSubject"
 _USER, _GROUP, _ITEMS, _OBJECT = "ecsUser", "ecsGroup", "ecsItems", "ecsObject"
 _TARGET, _TARGET_GROUP, _GROUP_NAME, _RELATED = "ecsTarget", "ecsTargetGroup", "ecsGroupName", "ecsRelated"
@@ -51,7 +51,7 @@ def _classified(events: pl.DataFrame) -> list[pl.Series]:
         pl.Series(_MEMBERS, [members[pair] for pair in pairs], pl.String),
         pl.Series(_VERB, [known[pair].verb for pair in pairs], pl.String),
         pl.Series(_SUBJECT, [known[pair].subject for pair in pairs], pl.String),
-        pl.Series(_IP, _addresses(events["remoteAddress"].to_list()), pl.String),
+        ip_addresses(events["remoteAddress"]).alias(_IP),
     ]
 
 
@@ -119,7 +119,7 @@ def _document() -> pl.Expr:
         pl.col(_RELATED),
         pl.lit(","),
         _members(_related()),
-        pl.lit('},"jira":{"audit":{"affected_objects":'),
+        pl.lit(f'}},"{ECS_OBJECT}":{{"audit":{{"affected_objects":'),
         _affected_objects(),
         pl.lit(","),
         _members(_audit()),
@@ -210,21 +210,6 @@ def _affected_objects() -> pl.Expr:
 def _members(columns: dict[str, pl.Expr]) -> pl.Expr:
     """Write the members of an object without its braces."""
     return json_text(columns).str.slice(1).str.head(-1)
-
-
-def _addresses(texts: Iterable[str | None]) -> list[str | None]:
-    """Return the texts that are IP addresses as a field of the type ip reads them, and None for others."""
-    listed = list(texts)
-    known = {text: text if _is_address(text) else None for text in set(listed) if text is not None}
-    return [None if text is None else known[text] for text in listed]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text
 
 
 _AFFECTED, _TARGETS, _DOCUMENT = _affected(), _targets(), _document()

@@ -11,7 +11,7 @@ from consumer.offsets.tracker import OffsetTracker
 from consumer.timing import AssignmentTiming
 from relay.errors import describe
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
 _METADATA_LEVELS: Sequence[Callable[[DeliveryProgress], OffsetAndMetadata]] = (
     DeliveryProgress.to_offset_and_metadata,
@@ -29,8 +29,8 @@ class OffsetCommitter:
     no metadata at all.
     """
 
-    def __init__(self, positions: Positions, metrics: PipelineMetrics) -> None:
-        self._positions = positions
+    def __init__(self, consumer: BoundedConsumer, metrics: PipelineMetrics) -> None:
+        self._consumer = consumer
         self._metrics = metrics
         self._committed: dict[TopicPartition, DeliveryProgress] = {}
         self._max_ranges = MAX_DELIVERED_RANGES
@@ -54,7 +54,7 @@ class OffsetCommitter:
             if not changed:
                 return
             try:
-                await self._positions.commit(
+                await self._consumer.commit(
                     {each: _METADATA_LEVELS[self._metadata_level](made) for each, made in changed.items()}
                 )
             except OffsetMetadataTooLargeError:
@@ -86,7 +86,7 @@ class CommitLoop:
         self,
         committer: OffsetCommitter,
         tracker: OffsetTracker,
-        positions: Positions,
+        consumer: BoundedConsumer,
         ready: Collection[TopicPartition],
         remember: Callable[[Mapping[TopicPartition, DeliveryProgress]], None],
         on_commit: Callable[[], None],
@@ -95,7 +95,7 @@ class CommitLoop:
     ) -> None:
         self._committer = committer
         self._tracker = tracker
-        self._positions = positions
+        self._consumer = consumer
         self._ready = ready
         self._remember = remember
         self._on_commit = on_commit
@@ -155,4 +155,4 @@ class CommitLoop:
 
     async def _position(self, partition: TopicPartition) -> int:
         """Return the next offset to read; 0 when only the records are certain."""
-        return 0 if self._positions.unreliable else await self._positions.position(partition)
+        return 0 if self._consumer.unreliable else await self._consumer.position(partition)

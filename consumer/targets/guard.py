@@ -18,7 +18,8 @@ from relay.timestamps import now_ms, to_iso_seconds
 
 log = structlog.get_logger(__name__)
 
-Membership = Callable[[], Coroutine[Any, Any, None]]
+RunMembership = Callable[[], Coroutine[Any, Any, None]]
+"""Stays a member of a group until it is cancelled."""
 
 
 class ClaimLog(Protocol):
@@ -61,7 +62,7 @@ class TargetGuard:
         self.claimed_at: int | None = None
         """Since when the name belongs to this target, in ms UTC; None: that is not known."""
 
-    async def run(self, memberships: Sequence[Membership]) -> None:
+    async def run(self, memberships: Sequence[RunMembership]) -> None:
         """Join whenever the name belongs to this target, until cancelled. Raises the exception that ended a membership."""
         while True:
             if await self._may_join():
@@ -75,7 +76,7 @@ class TargetGuard:
         if self.problem is not None:
             raise KafkaError(self.problem.removesuffix("."))
 
-    async def _serve(self, memberships: Sequence[Membership]) -> None:
+    async def _serve(self, memberships: Sequence[RunMembership]) -> None:
         tasks = {asyncio.create_task(run(), name=f"membership for {self._key}") for run in memberships}
         tasks.add(asyncio.create_task(self._until_claimed_by_another(), name=f"claim of {self._key}"))
         try:

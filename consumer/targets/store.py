@@ -15,7 +15,7 @@ from relay.kafka.producer import RecordWriter, TopicWriteError
 
 
 class ClaimUnknownError(RelayError):
-    """Nobody can say which target a name belongs to: the topic is missing, hidden or damaged, or its record is of a later release."""
+    """Nobody can say which target a name belongs to: the topic is missing, hidden or corrupt, or its record is of a later release."""
 
 
 def claim_key(destination: str, flow: Flow) -> str:

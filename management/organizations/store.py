@@ -49,7 +49,7 @@ class StoredOrganizations:
     """The reason why each of these records cannot be read."""
     misplaced: Mapping[str, Sequence[Record]]
     """Records that no producer reads: the key belongs to another partition, or is not a name."""
-    unreadable_batches: Mapping[str, str] = field(default_factory=dict)
+    corrupt_batches: Mapping[str, str] = field(default_factory=dict)
     """A sentence for each batch that cannot be read, by its place."""
 
     @property
@@ -59,7 +59,7 @@ class StoredOrganizations:
             (name, _misplaced_message(name, records, known=name in self.organizations))
             for name, records in self.misplaced.items()
         )
-        return sorted((*self.unreadable.items(), *misplaced, *self.unreadable_batches.items()))
+        return sorted((*self.unreadable.items(), *misplaced, *self.corrupt_batches.items()))
 
 
 async def read_store(connection: Connection) -> StoredOrganizations:
@@ -67,17 +67,17 @@ async def read_store(connection: Connection) -> StoredOrganizations:
     found: dict[str, Organization] = {}
     unreadable: dict[str, str] = {}
     misplaced: dict[str, list[Record]] = {}
-    unreadable_batches: dict[str, str] = {}
+    corrupt_batches: dict[str, str] = {}
 
-    def add_unreadable_batch(error: CorruptBatchError) -> None:
-        unreadable_batches[f"partition {error.tp.partition}, before offset {error.next_offset}"] = (
+    def add_corrupt_batch(error: CorruptBatchError) -> None:
+        corrupt_batches[f"partition {error.tp.partition}, before offset {error.next_offset}"] = (
             f"{error} Organizations of this batch are missing here, or shown as they were before it."
         )
 
     with kafka_errors_as_relay_errors(connection):
         await connection.verify()
         topic = Topics(connection.kafka.topic_prefix).organizations
-        tables = await read_tables(connection, topic, on_corrupt=add_unreadable_batch)
+        tables = await read_tables(connection, topic, on_corrupt=add_corrupt_batch)
     for record in (record for table in tables.values() for record in table.values()):
         name = _record_name(record)
         if not _is_in_place(record, len(tables)):
@@ -87,7 +87,7 @@ async def read_store(connection: Connection) -> StoredOrganizations:
             found[name] = decode_organization(record)
         except RelayError as error:
             unreadable[name] = str(error)
-    return StoredOrganizations(found, unreadable, misplaced, unreadable_batches)
+    return StoredOrganizations(found, unreadable, misplaced, corrupt_batches)
 
 
 async def read_organizations(connection: Connection) -> Mapping[str, Organization]:

@@ -10,6 +10,7 @@ from types import ModuleType
 import producer.polling.poller
 import producer.status_reporter
 import relay.kafka.diagnostics.messages
+from consumer import older_events
 from consumer.assignment import losses, schema_hold, start_offset_texts
 from consumer.delivery import dead_letters, defects
 from consumer.destinations.contract import AnyKind
@@ -19,6 +20,7 @@ from producer.sources.errors import ErrorKind
 _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (defects, "config_fault_text"),
     (dead_letters, "_dead_letter_failure_text"),
+    (defects, "open_rejections_text"),
     (defects, "defect_text"),
     (defects, "filter_fault_text"),
     (losses, "_loss_text"),
@@ -27,6 +29,8 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (start_offset_texts, "moved_text"),
     (start_offset_texts, "reread_text"),
     (start_offset_texts, "unproven_text"),
+    (start_offset_texts, "split_offset_unknown_text"),
+    (older_events, "not_sent_text"),
     (guard, "_another_target_text"),
     (guard, "_unknown_text"),
 )
@@ -78,13 +82,20 @@ def answers_without_status(kind: AnyKind) -> list[tuple[str, str]]:
 
     Those of response.py are among the answers with a status, unless the peer has none.
     """
-    package = importlib.import_module(kind.config.__module__.rpartition(".")[0])
     found: list[tuple[str, str]] = []
-    for each in sorted(each.name for each in pkgutil.iter_modules(package.__path__)):
-        if each != "response" or kind.classify_status is None:
-            module = importlib.import_module(f"{package.__name__}.{each}")
-            found += [(name, text) for name in ("Retry", "Paused") for _, text in _calls(module, {name})]
+    for package in _packages(kind):
+        for each in sorted(each.name for each in pkgutil.iter_modules(package.__path__)):
+            if each != "response" or kind.classify_status is None:
+                module = importlib.import_module(f"{package.__name__}.{each}")
+                found += [(name, text) for name in ("Retry", "Paused") for _, text in _calls(module, {name})]
     return found
+
+
+def _packages(kind: AnyKind) -> list[ModuleType]:
+    """Return the folder of a kind, and the folder that it shares its answers with."""
+    owners = [kind.config, *([kind.classify_status] if kind.classify_status else [])]
+    names = dict.fromkeys(owner.__module__.rpartition(".")[0] for owner in owners)
+    return [importlib.import_module(name) for name in names]
 
 
 def destination_problems() -> list[tuple[str, str]]:

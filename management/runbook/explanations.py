@@ -29,7 +29,7 @@ PRODUCER_STATES: Explanations = {
     "active": ("All shards of the process are open.", "none"),
 }
 DESTINATION_STATES: Explanations = {
-    "active": ("The destination accepts events. A reason names a loss or a damaged batch.", "none"),
+    "active": ("The destination accepts events. A reason names a loss or a corrupt batch.", "none"),
     "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
     "paused": ("An operator must act; the reason names the remedy. No event is lost.", CHECK),
     "starting": (
@@ -75,6 +75,7 @@ ANSWERS: Explanations = {
 DESTINATION_PROBLEMS: Explanations = {
     "config_fault_text": ("Every row is rejected, so the configuration is suspected.", CHECK),
     "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
+    "open_rejections_text": ("Some rows are rejected, and no other row is accepted since.", LOG),
     "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
     "filter_fault_text": ("A condition of `where` fails on the values of an event.", LOG),
     "_loss_text": (
@@ -82,7 +83,7 @@ DESTINATION_PROBLEMS: Explanations = {
         "`jira-relay topics check`",
     ),
     "_corrupt_batch_text": (
-        "A batch is damaged on a broker's disk, or another client wrote a record that nobody can parse.",
+        "A batch is corrupt on a broker's disk, or another client wrote a record that nobody can parse.",
         "`kafka-topics.sh --describe --topic TOPIC`",
     ),
     "_another_target_text": (
@@ -106,6 +107,11 @@ DESTINATION_PROBLEMS: Explanations = {
         "A backup of an offset has no event that proves it; events are repeated, and none is left out.",
         "none",
     ),
+    "split_offset_unknown_text": (
+        "Kafka was replaced, as by a mirror, before all older events were delivered to history.",
+        "none",
+    ),
+    "not_sent_text": ("The destination has no target for history at its first start.", "none"),
 }
 KAFKA_ERRORS: Explanations = {
     "diagnose_closed": ("The name of the broker has no address.", "`getent hosts HOST`"),

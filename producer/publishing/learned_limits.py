@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from relay.kafka.size_refusals import SizeRefusal
-from relay.kafka.topic_facts import RECORD_OVERHEAD_BYTES, without_overhead
+from relay.kafka.topic_facts import KEY_AND_HEADERS_BYTES, without_key_and_headers
 from relay.kafka.topics import MAX_EVENT_BYTES
 
 MIN_MESSAGE_BYTES = 10_000
-_UNLIMITED_BYTES = MAX_EVENT_BYTES + RECORD_OVERHEAD_BYTES
+_UNLIMITED_BYTES = MAX_EVENT_BYTES + KEY_AND_HEADERS_BYTES
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class LearnedLimits:
         """Learn from a refusal of a size that the limit allows."""
         before, half = self._topics.get(refusal.topic), max(MIN_MESSAGE_BYTES, refusal.sent_bytes // 2)
         settled = half
-        if before is not None and without_overhead(before.settled) < refusal.sent_bytes:
+        if before is not None and without_key_and_headers(before.settled) < refusal.sent_bytes:
             settled = before.settled
         self._topics[refusal.topic] = _LearnedLimit(max(settled, half), settled, now)
 

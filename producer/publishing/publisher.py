@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
-from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction import (
     AdvanceCheckpoint,
     PendingRecords,
@@ -49,7 +49,7 @@ class ShardPublisher:
         self,
         transactions: TransactionalProducer,
         state: ShardState,
-        layout: ShardLayout,
+        topics: ShardTopics,
         topic_limits: Callable[[], TopicLimits],
         metrics: ProducerMetrics,
         now_ms: Callable[[], int],
@@ -61,7 +61,7 @@ class ShardPublisher:
         self.fenced = False
         self._transactions = transactions
         self._state = state
-        self._layout = layout
+        self._topics = topics
         self._topic_limits = topic_limits
         self._metrics = metrics
         self._now_ms = now_ms
@@ -93,7 +93,7 @@ class ShardPublisher:
                 TransactionPlan(self._next_collected()),
                 checkpoint,
                 organization_state.ledger,
-                self._layout,
+                self._topics,
                 self._topic_limits(),
                 window_complete=False,
             )
@@ -155,14 +155,14 @@ class ShardPublisher:
             raise ValueError(f"{organization} has no checkpoint yet")
         # Read once: the watcher may lower them meanwhile, and plan and ledgers must agree.
         topic_limits = self._topic_limits()
-        layout = replace(self._layout, limits=self.outcomes.limits(self._layout.limits))
-        plan = plan_transaction(pending, before, ledger, layout, self._next_collected(), topic_limits)
+        topics = replace(self._topics, limits=self.outcomes.limits(self._topics.limits))
+        plan = plan_transaction(pending, before, ledger, topics, self._next_collected(), topic_limits)
         if persist or not plan.empty:
             transaction = build_transaction(
                 plan,
                 advance(before) if pending.empty else before,
                 ledger,
-                layout,
+                topics,
                 topic_limits,
                 window_complete=pending.empty,
                 window=pending.window,
@@ -212,13 +212,13 @@ class ShardPublisher:
             raise ShardClosedError(reason) from error
         finally:
             seconds = loop.time() - started
-            self._metrics.transaction(self._layout.partition, outcome, seconds)
+            self._metrics.transaction(self._topics.partition, outcome, seconds)
             if outcome == "committed":
                 if self.outcomes.committed(transaction.organization, transaction.size, seconds):
-                    self._metrics.transactions_succeed(self._layout.partition, transaction.organization)
+                    self._metrics.transactions_succeed(self._topics.partition, transaction.organization)
             else:
                 self.failed.set()
-                self._metrics.publisher_failed(self._layout.partition, reason)
+                self._metrics.publisher_failed(self._topics.partition, reason)
 
     def _note_failure(self, transaction: Transaction, error: PublishError) -> None:
         """Decide how the next attempt differs. A former owner's failure says nothing about the shard."""
@@ -229,7 +229,7 @@ class ShardPublisher:
             outcomes.timed_out(transaction.size)
         outcomes.size_refusal = error.size_refusal or outcomes.size_refusal
         if outcomes.failed(organization, str(error), self._now_ms()):
-            self._metrics.transactions_fail(self._layout.partition, organization, str(error))
+            self._metrics.transactions_fail(self._topics.partition, organization, str(error))
 
     def _record_metrics(self, organization: str, plan: TransactionPlan) -> None:
         for mode, count in Counter(event["mode"] for event in plan.events).items():

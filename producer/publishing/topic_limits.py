@@ -19,7 +19,7 @@ from relay.kafka.topic_facts import (
     message_limit,
     topic_limits,
     unknown_text,
-    without_overhead,
+    without_key_and_headers,
 )
 from relay.kafka.topic_risk_log import log_risk_changes, log_unknown_settings
 from relay.kafka.topics import Topics
@@ -76,7 +76,9 @@ class TopicLimitsWatcher:
         """
         await self._look()
         topic, learned = refusal.topic, self._learned.by_topic.get(refusal.topic)
-        allowed = without_overhead(message_limit(self._facts, topic, self._connection.profile, learned))
+        allowed = without_key_and_headers(
+            message_limit(self._facts, topic, self._connection.profile, learned)
+        )
         if allowed >= refusal.sent_bytes:
             self._learned.refused(refusal, time.monotonic())
             self._set_current(self._limits(self._learned.by_topic))

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field, replace
 
 from producer.events import Event, UnreadableRecord
 from producer.publishing.dead_letters import dead_letter_records
-from producer.publishing.identity import (
-    Identifier,
+from producer.publishing.deduplication import (
+    Deduplicator,
     SameId,
-    identified,
+    deduplicated,
     newest_event,
     records_with_one_id,
     reuse_bounds,
-    with_identities,
+    with_published,
 )
-from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
 from producer.state.intervals import TimeRange
@@ -90,7 +90,7 @@ class Transaction:
     plan: TransactionPlan
     _checkpoint: Checkpoint
     _ledgers: Mapping[str, bytes | None]
-    _layout: ShardLayout
+    _topics: ShardTopics
     _window_complete: bool
 
     @property
@@ -106,9 +106,9 @@ class Transaction:
     def after_offsets(self, offsets: Sequence[int]) -> Sequence[ProducerRecord]:
         """Return the progress records: the changed ledgers, and the checkpoint last."""
         checkpoint = self.checkpoint(offsets)
-        value = self._layout.checkpoint_codec.encode(checkpoint.to_record())
+        value = self._topics.checkpoint_codec.encode(checkpoint.to_record())
         return [
-            self._layout.progress_record(key, record, self.plan.collected)
+            self._topics.progress_record(key, record, self.plan.collected)
             for key, record in {**self._ledgers, checkpoint.organization: value}.items()
         ]
 
@@ -121,7 +121,7 @@ def plan_transaction(
     pending: PendingRecords,
     checkpoint: Checkpoint,
     ledger: Ledger,
-    layout: ShardLayout,
+    topics: ShardTopics,
     collected: int,
     topic_limits: TopicLimits,
 ) -> TransactionPlan:
@@ -129,15 +129,15 @@ def plan_transaction(
 
     An event that its topic does not accept becomes a dead letter. Dead letters follow the last event.
     """
-    limits = layout.limits
+    limits = topics.limits
     events: list[Event] = []
     values: list[bytes] = []
-    identifier = Identifier(ledger, newest_event(checkpoint, ledger), pending.same_id)
+    deduplicator = Deduplicator(ledger, newest_event(checkpoint, ledger), pending.same_id)
     size = consumed = 0
     for candidate in pending.events:
-        found = _new_event(candidate, pending, checkpoint, identifier, collected)
+        found = _new_event(candidate, pending, checkpoint, deduplicator, collected)
         value = (
-            _encode(found, layout.event_encoder, _max_bytes(found, topic_limits), pending.restore)
+            _encode(found, topics.event_encoder, _max_bytes(found, topic_limits), pending.restore)
             if isinstance(found, dict)
             else found
         )
@@ -146,7 +146,7 @@ def plan_transaction(
         elif isinstance(found, dict) and value is not None:
             if events and (len(events) == limits.max_events or size + len(value) > limits.max_bytes):
                 break
-            identifier.take(found)
+            deduplicator.take(found)
             events.append(found)
             values.append(value)
             size += len(value)
@@ -162,7 +162,7 @@ def build_transaction(
     plan: TransactionPlan,
     checkpoint: Checkpoint,
     ledger: Ledger,
-    layout: ShardLayout,
+    topics: ShardTopics,
     topic_limits: TopicLimits,
     *,
     window_complete: bool,
@@ -177,17 +177,17 @@ def build_transaction(
     delta = ledger.expire_days(
         ledger.plan(plan.events, plan.unreadable, read=window, reused_after=reused_after), checkpoint
     )
-    checkpoint = with_identities(checkpoint, ledger, plan.events)
+    checkpoint = with_published(checkpoint, ledger, plan.events)
     return Transaction(
         [
-            *_event_records(plan, layout),
-            *_dead_letters_of(plan, layout, checkpoint.organization, topic_limits.max_dead_letter_bytes),
+            *_event_records(plan, topics),
+            *_dead_letters_of(plan, topics, checkpoint.organization, topic_limits.max_dead_letter_bytes),
         ],
         delta,
         plan,
         checkpoint,
-        _ledger_values(ledger, delta, layout, topic_limits.max_progress_bytes),
-        layout,
+        _ledger_values(ledger, delta, topics, topic_limits.max_progress_bytes),
+        topics,
         window_complete,
     )
 
@@ -228,14 +228,14 @@ def _take_dead_letters(
 
 
 def _new_event(
-    event: Event, pending: PendingRecords, checkpoint: Checkpoint, identifier: Identifier, collected: int
+    event: Event, pending: PendingRecords, checkpoint: Checkpoint, deduplicator: Deduplicator, collected: int
 ) -> Event | UnreadableRecord | None:
     """Return the event to publish. None: it is not wanted, or published."""
     mode = mode_of(event["created"], checkpoint, pending.overlap, pending.backfill_from)
     if mode is None:
         return None
-    return identified(
-        {**event, "collected": collected, "mode": mode, "variant": None}, identifier, pending.restore
+    return deduplicated(
+        {**event, "collected": collected, "mode": mode, "variant": None}, deduplicator, pending.restore
     )
 
 
@@ -256,22 +256,21 @@ def _encode(
     return value
 
 
-def _event_records(plan: TransactionPlan, layout: ShardLayout) -> Iterable[ProducerRecord]:
-    topics = layout.topics
+def _event_records(plan: TransactionPlan, topics: ShardTopics) -> Iterable[ProducerRecord]:
     for event, value in zip(plan.events, plan.values, strict=True):
-        topic = topics.backfill if event["mode"] == "backfill" else topics.events
+        topic = topics.names.backfill if event["mode"] == "backfill" else topics.names.events
         key = event["organization"].encode()
-        yield ProducerRecord(topic, layout.partition, key, value, plan.collected)
+        yield ProducerRecord(topic, topics.partition, key, value, plan.collected)
 
 
 def _dead_letters_of(
-    plan: TransactionPlan, layout: ShardLayout, organization: str, max_value_bytes: int
+    plan: TransactionPlan, topics: ShardTopics, organization: str, max_value_bytes: int
 ) -> Iterable[ProducerRecord]:
     for unreadable in plan.unreadable:
         yield from dead_letter_records(
             unreadable,
-            topic=layout.topics.dead_letters,
-            partition=layout.partition,
+            topic=topics.names.dead_letters,
+            partition=topics.partition,
             organization=organization,
             at_ms=plan.collected,
             max_value_bytes=max_value_bytes,
@@ -279,17 +278,17 @@ def _dead_letters_of(
 
 
 def _ledger_values(
-    ledger: Ledger, delta: LedgerDelta, layout: ShardLayout, max_value_bytes: int
+    ledger: Ledger, delta: LedgerDelta, topics: ShardTopics, max_value_bytes: int
 ) -> Mapping[str, bytes | None]:
     """Return the ledgers to write, by key; None is a tombstone."""
     values = {
-        key: None if record is None else layout.ledger_codec.encode(record)
+        key: None if record is None else topics.ledger_codec.encode(record)
         for key, record in ledger.to_records(delta).items()
     }
     for key, value in values.items():
         if value is not None and len(value) > max_value_bytes:
             raise LedgerTooLargeError(
                 f"The ledger of {key} has {len(value)} bytes, and Kafka accepts {max_value_bytes}. Nothing more of that"
-                f" day is published until max.message.bytes of {layout.topics.progress} is raised."
+                f" day is published until max.message.bytes of {topics.names.progress} is raised."
             )
     return values

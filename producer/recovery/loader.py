@@ -21,7 +21,7 @@ from pyroaring import BitMap64
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
-from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
@@ -112,7 +112,7 @@ class ShardLoader:
         return ShardPublisher(
             transactions,
             state,
-            ShardLayout(self.topics, partition, encoder, self.limits.transaction),
+            ShardTopics(self.topics, partition, encoder, self.limits.transaction),
             lambda: self.topic_limits.current,
             self.metrics,
             self.now_ms,

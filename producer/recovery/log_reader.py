@@ -22,9 +22,9 @@ from relay.avro.codec import (
 )
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
+from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, read_to_end, require_stable_bounds, standalone_consumer
-from relay.kafka.positions import Positions
 from relay.schema_registry.client import Missing, Unavailable
 from relay.schema_registry.store import SchemaStore
 from schemas import Schema, released
@@ -49,7 +49,7 @@ async def read_log_tail(
     records: list[Record] = []
     async with standalone_consumer(connection) as reader:
         span = await require_stable_bounds(reader, tp)
-        later = (await Positions(reader).offsets_for_time([tp], since))[tp]
+        later = (await BoundedConsumer(reader).offsets_for_time([tp], since))[tp]
         end = span.last_stable_offset
         start = max(span.log_start_offset, min(end if later is None else later, end - tail_offsets))
         await read_to_end(reader, {tp: start}, {tp: end}, records.append)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 from pyroaring import BitMap64
 
-from producer.publishing.identity import newest_event
+from producer.publishing.deduplication import newest_event
 from producer.recovery.logged_events import LoggedEvent, LogScan, LogTail
 from producer.recovery.rewind import reopen_backfill, rewind_to_day, rewind_to_survivors, surviving_position
 from producer.state.checkpoint import Checkpoint, EventPosition, EventTime, with_reused_ids

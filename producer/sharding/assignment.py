@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import structlog
 
-from producer.sharding.damaged_batches import DamagedBatches
+from producer.sharding.corrupt_batches import CorruptBatches
 from producer.sharding.organization_table import OrganizationTable
 from producer.sharding.shard import Shard, stop_shard
 from relay.errors import describe
 from relay.kafka import KafkaError, Record, TopicPartition
-from relay.kafka.positions import CorruptBatch, Positions
+from relay.kafka.bounded_consumer import BoundedConsumer, CorruptBatch
 from relay.organizations import Organization
 from relay.telemetry.condition_log import ConditionLog
 
@@ -25,7 +25,7 @@ class ShardAssignmentTiming:
     """Waits of an assignment."""
 
     corrupt_pause_seconds: float = 60.0
-    """How long a damaged batch is left alone before it is tried again."""
+    """How long a corrupt batch is left alone before it is tried again."""
 
 
 DEFAULT_TIMING = ShardAssignmentTiming()
@@ -60,22 +60,22 @@ class ShardAssignment:
         self._shards: dict[int, RunningShard] = {}
         self._tables: dict[TopicPartition, OrganizationTable] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._positions: Positions | None = None
-        self._damaged = DamagedBatches(timing.corrupt_pause_seconds)
+        self._consumer: BoundedConsumer | None = None
+        self._corrupt = CorruptBatches(timing.corrupt_pause_seconds)
         self._known: dict[TopicPartition, Mapping[str, Organization]] = {}
         """The organizations of each partition before the last rebalance. Those of a partition that is another process's are
         forgotten: it may delete some, and Kafka compacts the deletions away."""
-        self._corrupt = ConditionLog(log)
+        self._conditions = ConditionLog(log)
         self._held: dict[TopicPartition, str] = {}
-        """Partitions with a damaged batch, and what to do, until it is read."""
+        """Partitions with a corrupt batch, and what to do, until it is read."""
 
-    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
+    def assigned(self, consumer: BoundedConsumer, partitions: set[TopicPartition]) -> None:
         """Read every partition from its start: a deletion may have been compacted away meanwhile."""
         for tp in partitions:
-            positions.seek(tp, 0)
-        self._positions = positions
+            consumer.seek(tp, 0)
+        self._consumer = consumer
         self._held = {}
-        self._damaged.clear()
+        self._corrupt.clear()
         known = self._known | {
             tp: table.organizations for tp, table in self._tables.items() if table.complete
         }
@@ -99,21 +99,21 @@ class ShardAssignment:
             await self._release_all()
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Pass over a damaged batch, and name it. Read a partition that failed otherwise from its start."""
-        if (positions := self._positions) is None:
+        """Pass over a corrupt batch, and name it. Read a partition that failed otherwise from its start."""
+        if (consumer := self._consumer) is None:
             return
         for tp, offset in offsets.items():
             try:
-                if tp not in self._tables or offset != await positions.position(tp):
+                if tp not in self._tables or offset != await consumer.position(tp):
                     continue
-                if (corrupt := positions.corrupt_batch(tp)) is not None:
-                    self._pass_over(positions, tp, offset, corrupt)
+                if (corrupt := consumer.corrupt_batch(tp)) is not None:
+                    self._pass_over(consumer, tp, offset, corrupt)
                 else:
                     self._held.pop(tp, None)
-                    self._damaged.forget(tp)
+                    self._corrupt.forget(tp)
                     # deleted records, or another leader, whose log may have lost records that were read
-                    log_start = (await positions.first_offsets([tp]))[tp]
-                    positions.seek(tp, log_start)
+                    log_start = (await consumer.first_offsets([tp]))[tp]
+                    consumer.seek(tp, log_start)
                     if self._tables[tp].complete:
                         self._known[tp] = self._tables[tp].organizations
                     self._tables[tp] = OrganizationTable(self._count)
@@ -121,7 +121,9 @@ class ShardAssignment:
                 reason = describe(error)
                 log.debug("Organizations could not be read again yet.", shard=tp.partition, reason=reason)
 
-    def _pass_over(self, positions: Positions, tp: TopicPartition, offset: int, batch: CorruptBatch) -> None:
+    def _pass_over(
+        self, consumer: BoundedConsumer, tp: TopicPartition, offset: int, batch: CorruptBatch
+    ) -> None:
         """Read on behind the batch, and try it again in a while; another replica may have an intact copy.
 
         Its shard keeps the organizations that it knows and that no record behind the batch changes.
@@ -130,11 +132,11 @@ class ShardAssignment:
         if not table.complete:
             table.has_gap = True
             table.keep(self._known.get(tp, {}))
-        go_on_at = self._damaged.pass_over(tp, offset, batch, time.monotonic())
+        go_on_at = self._corrupt.pass_over(tp, offset, batch, time.monotonic())
         if go_on_at is None:
-            positions.pause([tp])
+            consumer.pause([tp])
         else:
-            positions.seek(tp, go_on_at)
+            consumer.seek(tp, go_on_at)
         self._held[tp] = (
             f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({batch.fault}): the "
             "organizations in it are unknown and not polled; those of other batches are. Elect a leader "
@@ -142,7 +144,7 @@ class ShardAssignment:
             "kafka-delete-records.sh (the topic needs cleanup.policy=compact,delete with retention.ms=-1 meanwhile), and add "
             "the organizations that are missing again. Their progress is kept"
         )
-        self._corrupt.failed(
+        self._conditions.failed(
             tp,
             batch.fault,
             "A batch of organizations could not be read; later ones are. "
@@ -160,21 +162,21 @@ class ShardAssignment:
             level="error",
         )
 
-    def _retry_damaged(self, positions: Positions) -> None:
-        for tp, first in self._damaged.due(time.monotonic()).items():
-            positions.seek(tp, first)
-            positions.resume([tp])
+    def _retry_corrupt(self, consumer: BoundedConsumer) -> None:
+        for tp, first in self._corrupt.due(time.monotonic()).items():
+            consumer.seek(tp, first)
+            consumer.resume([tp])
 
-    async def _find_mended(self, positions: Positions) -> None:
-        for tp in self._damaged.retrying():
+    async def _find_mended(self, consumer: BoundedConsumer) -> None:
+        for tp in self._corrupt.retrying():
             try:
-                position = await positions.position(tp)
+                position = await consumer.position(tp)
             except (KafkaError, TimeoutError):
                 continue
-            if tp in self._tables and self._damaged.is_read(tp, position):
+            if tp in self._tables and self._corrupt.is_read(tp, position):
                 self._held.pop(tp, None)
                 self._tables[tp].has_gap = False
-                self._corrupt.ended(
+                self._conditions.ended(
                     tp, "Organizations are read again; a batch could not be", {"partition": tp.partition}
                 )
 
@@ -185,9 +187,9 @@ class ShardAssignment:
                 for record in records:
                     table.apply(record)
         await self._update_complete()
-        if (positions := self._positions) is not None:
-            await self._find_mended(positions)
-            self._retry_damaged(positions)  # last, since it moves positions back
+        if (consumer := self._consumer) is not None:
+            await self._find_mended(consumer)
+            self._retry_corrupt(consumer)  # last, since it moves positions back
         for tp, table in self._tables.items():
             if table.complete and table.changed and tp.partition in self._shards:
                 table.changed = False
@@ -195,18 +197,18 @@ class ShardAssignment:
 
     async def _update_complete(self) -> None:
         """Find the partitions that have been read to their end at the assignment."""
-        if (positions := self._positions) is not None:
+        if (consumer := self._consumer) is not None:
             waiting = [(tp, table) for tp, table in self._tables.items() if not table.complete]
-            await asyncio.gather(*(self._update_complete_of(positions, *one) for one in waiting))
+            await asyncio.gather(*(self._update_complete_of(consumer, *one) for one in waiting))
 
     async def _update_complete_of(
-        self, positions: Positions, tp: TopicPartition, table: OrganizationTable
+        self, consumer: BoundedConsumer, tp: TopicPartition, table: OrganizationTable
     ) -> None:
         """Ask for each partition by itself: one without a leader would hold up the others."""
         try:
             if table.end_offset is None:
-                table.end_offset = (await positions.end_offsets([tp]))[tp]
-            position = await positions.position(tp)
+                table.end_offset = (await consumer.end_offsets([tp]))[tp]
+            position = await consumer.position(tp)
         except (KafkaError, TimeoutError) as error:  # a rebalance came between, or Kafka is away
             reason = describe(error)
             log.debug("Organizations are not known yet; looking again.", shard=tp.partition, reason=reason)
@@ -215,8 +217,8 @@ class ShardAssignment:
             table.complete = position >= table.end_offset
 
     async def closed(self) -> None:
-        self._positions, self._tables, self._held, self._known = None, {}, {}, {}
-        self._damaged.clear()
+        self._consumer, self._tables, self._held, self._known = None, {}, {}, {}
+        self._corrupt.clear()
         await self._release_all()
 
     async def _release_all(self) -> None:
@@ -257,7 +259,7 @@ class ShardAssignment:
     def ready(self) -> bool:
         """Whether the group has assigned this process its shards, and each of them knows its organizations and can publish."""
         return (
-            self._positions is not None
+            self._consumer is not None
             and not self._unknown_organizations()
             and all(one.shard.ready for one in self._shards.values())
         )

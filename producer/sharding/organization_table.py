@@ -35,7 +35,7 @@ class OrganizationTable:
     def apply(self, record: Record) -> None:
         """Apply one record. An invalid one is logged as an error and changes nothing.
 
-        So does one that is older than the last of its organization: a damaged batch is read after those behind it.
+        So does one that is older than the last of its organization: a corrupt batch is read after those behind it.
         """
         name = (record.key or b"").decode("utf-8", "replace")
         if not name or partition_of(name, self._shard_count) != record.partition:

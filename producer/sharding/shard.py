@@ -52,7 +52,7 @@ class Membership(Protocol):
 
     def invalidate(self) -> None: ...
 
-    async def renewed(self) -> None: ...
+    async def wait_for_membership(self) -> None: ...
 
 
 class OrganizationPolling(Protocol):
@@ -145,7 +145,7 @@ class Shard:
                 await self._wait_until_open()
                 # A fenced owner asks first whether it still is one. Without this, two processes that both believe they
                 # own the shard would fence one another in turns.
-                await self._membership.renewed()
+                await self._membership.wait_for_membership()
                 self._generation = self._membership.generation
                 await self._run_until_failed(await self._load_publisher(self.number))
             except asyncio.CancelledError:

@@ -61,7 +61,7 @@ class Consequence:
 
     action: RetryAction
     scope: BackoffScope = BackoffScope.PURPOSE
-    """ORGANIZATION: one answer holds for each request, since the credential is refused or the URL leads to another site."""
+    """SITE: the API asks for a wait. ORGANIZATION: the credential is refused, or the URL leads to another site."""
     may_concern_records: bool = False
     """Whether the cause may lie in the requested records, so that smaller windows are worth a try."""
     login_failed: bool = False
@@ -72,7 +72,7 @@ _MAY_CONCERN_RECORDS = Consequence(RetryAction.RETRY, may_concern_records=True)
 _LOGIN_FAILED = Consequence(RetryAction.FIX, BackoffScope.ORGANIZATION, login_failed=True)
 
 CONSEQUENCES: Mapping[ErrorKind, Consequence] = {
-    ErrorKind.RATE_LIMITED: Consequence(RetryAction.WAIT),
+    ErrorKind.RATE_LIMITED: Consequence(RetryAction.WAIT, BackoffScope.SITE),
     ErrorKind.UNAVAILABLE: _MAY_CONCERN_RECORDS,
     ErrorKind.UNREACHABLE: _MAY_CONCERN_RECORDS,
     ErrorKind.BROKEN_ANSWER: _MAY_CONCERN_RECORDS,
@@ -120,8 +120,8 @@ class SourceFailure:
 
     @property
     def scope(self) -> BackoffScope:
-        """Who waits: the site where it asked for a wait, the organization where its credential is refused, else the requests of the same purpose."""
-        if self.action is RetryAction.WAIT:
+        """Who waits: by the kind, but the whole site where the answer itself asked for a wait."""
+        if self.retry_after_seconds is not None:
             return BackoffScope.SITE
         return CONSEQUENCES[self.kind].scope
 

@@ -81,7 +81,7 @@ class Checkpoint:
     outage: TimeRange | None = None
     """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
     unread_ranges: tuple[TimeRange, ...] = ()
-    """Ranges that the source fails to serve. The cursors pass them, and nothing claims them; see polling/unread_ranges.py."""
+    """Ranges that the source fails to serve. The cursors pass them, and nothing claims them; see polling/unread_ranges.py. Field `holes` of the schema."""
     newer_fields: bytes = b""
     """What a newer release has appended to the record; written back as it is, though this release moves `written` on."""
 

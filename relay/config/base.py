@@ -12,7 +12,7 @@ from relay.config import validators as values
 
 Count = Annotated[int, BeforeValidator(values.require_number)]
 Seconds = Annotated[float, BeforeValidator(values.require_number)]
-DirectoryPath = Annotated[Path, AfterValidator(values.expand_path)]
+ExpandedPath = Annotated[Path, AfterValidator(values.expand_path)]
 ExistingFile = Annotated[Path, AfterValidator(values.require_file)]
 ListenAddress = Annotated[str, AfterValidator(values.require_address)]
 OriginUrl = Annotated[str, AfterValidator(values.normalize_origin)]

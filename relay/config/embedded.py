@@ -4,13 +4,13 @@ from pathlib import Path
 
 from pydantic import Field
 
-from relay.config.base import ConfigModel, Count, DirectoryPath, Url
+from relay.config.base import ConfigModel, Count, ExpandedPath, Url
 
 
 class EmbeddedConfig(ConfigModel):
     """Embedded Kafka, for an installation without a Kafka of its own."""
 
-    data_dir: DirectoryPath = Field(
+    data_dir: ExpandedPath = Field(
         default=Path("~/.local/share/jira-audit-relay"),
         description="Data directory of the embedded Kafka. It must survive restarts.",
         examples=["/var/lib/jira-relay"],

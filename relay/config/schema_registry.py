@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 
 from relay.config import validators as values
-from relay.config.base import ConfigModel, DirectoryPath, ExistingFile, Url
+from relay.config.base import ConfigModel, ExistingFile, ExpandedPath, Url
 
 
 class SchemaRegistryConfig(ConfigModel):
@@ -32,7 +32,7 @@ class SchemaRegistryConfig(ConfigModel):
         "once.",
         examples=[True],
     )
-    cache_directory: DirectoryPath = Field(
+    cache_directory: ExpandedPath = Field(
         default=Path("~/.cache/jira-audit-relay/schemas"),
         description="Directory that keeps the registry's answers, so that work continues while the registry is "
         "unavailable.",

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from relay.config.base import ConfigModel, DirectoryPath, ExistingFile
+from relay.config.base import ConfigModel, ExistingFile, ExpandedPath
 
 
 class SecretsConfig(ConfigModel):
@@ -23,7 +23,7 @@ class SecretsConfig(ConfigModel):
         "the relay creates one in `embedded.data_dir`.",
         examples=["/run/secrets/relay-keys"],
     )
-    directory: DirectoryPath | None = Field(
+    directory: ExpandedPath | None = Field(
         default=None,
         description="Directory that references of the form `file:NAME` are read from.",
         examples=["/run/secrets/jira"],

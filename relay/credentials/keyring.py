@@ -79,7 +79,7 @@ class Keyring:
         except InvalidTag:
             raise SecretError(
                 f"The stored API key of {owner.name} was not encrypted for {owner.url} and the "
-                f"user {owner.user}, or it is damaged. If URL and user are correct, {remedy}"
+                f"user {owner.user}, or it is corrupt. If URL and user are correct, {remedy}"
             ) from None
 
     def verify_reference(self, reference: str, sealed: bytes | None, owner: CredentialOwner) -> None:
@@ -106,7 +106,7 @@ class Keyring:
         """Decrypt. Raises InvalidTag if the text was encrypted for another owner, and SecretError."""
         head, rest = sealed[: 1 + _ID_BYTES], sealed[1 + _ID_BYTES :]
         if head[:1] != _VERSION or len(rest) < _NONCE_BYTES + _TAG_BYTES:
-            raise SecretError(f"The stored API key of {name} is damaged: {remedy}")
+            raise SecretError(f"The stored API key of {name} is corrupt: {remedy}")
         cipher = self._ciphers.get(head[1:])
         if cipher is None:
             raise SecretError(
@@ -141,7 +141,7 @@ def require_keyring(settings: SecretsConfig) -> Keyring:
     return keyring
 
 
-def make_key_file(directory: Path) -> Path:
+def make_encryption_key_file(directory: Path) -> Path:
     """Return the key file of a single-machine installation. Create it (mode 0600) if it is missing.
 
     The file is durable when this returns, and concurrent callers get the same file. The directory must exist.

@@ -18,9 +18,9 @@ from relay.kafka import KAFKA_FAILURES
 from relay.kafka.aiokafka_patches.consumer import discard_consumer, patch_consumer
 from relay.kafka.aiokafka_patches.coordinator import liveness_problem, patch_coordinator
 from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator
+from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.connection import Connection
 from relay.kafka.membership import MembershipLease
-from relay.kafka.positions import Positions
 from relay.kafka.rebalance import MemberHandler, RebalanceListener
 from relay.telemetry.condition_log import ConditionLog
 
@@ -54,7 +54,7 @@ class Member:
 
     A watchdog finds a consumer that has died silently, and replaces it.
     Code that must act as owner only, calls `invalidate()` when the membership is in doubt (fenced, frozen) and
-    awaits `renewed()`: the next heartbeat that the group has confirmed.
+    awaits `wait_for_membership()`: the next heartbeat that the group has confirmed.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Member:
         """Return whether the group has confirmed the membership since the last doubt, and within the session timeout."""
         return self._lease.valid
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         """Wait until the membership is valid."""
         while not self.valid:
             self._renewal.clear()
@@ -157,19 +157,19 @@ class Member:
             failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             validator = FetchValidator()
             validator.attach_to_member(consumer)
-            positions = Positions(consumer, self.renewed, validator)
+            bounded = BoundedConsumer(consumer, self.wait_for_membership, validator)
             consumer.subscribe(
                 [self._topic],
                 listener=RebalanceListener(
                     consumer,
-                    positions,
+                    bounded,
                     self._handler,
                     failed,
                     self._start_generation,
                     lambda: self._renew(self._synced_at),
                 ),
             )
-            await self._run_tasks(consumer, positions, failed)
+            await self._run_tasks(consumer, bounded, failed)
         finally:
             await asyncio.shield(self._close(consumer))
 
@@ -200,11 +200,11 @@ class Member:
         return consumer
 
     async def _run_tasks(
-        self, consumer: AIOKafkaConsumer, positions: Positions, failed: asyncio.Future[None]
+        self, consumer: AIOKafkaConsumer, bounded: BoundedConsumer, failed: asyncio.Future[None]
     ) -> None:
         tasks: set[asyncio.Future[None]] = {
             failed,
-            asyncio.create_task(self._poll(consumer, positions), name=f"poll {self._group}"),
+            asyncio.create_task(self._poll(consumer, bounded), name=f"poll {self._group}"),
             asyncio.create_task(self._run_watchdog(consumer), name=f"watch {self._group}"),
             asyncio.create_task(self._detect_freezes(), name=f"freezes {self._group}"),
         }
@@ -222,7 +222,7 @@ class Member:
                 if not task.cancelled():
                     task.exception()  # the first error is raised; the others need no log line
 
-    async def _poll(self, consumer: AIOKafkaConsumer, positions: Positions) -> None:
+    async def _poll(self, consumer: AIOKafkaConsumer, bounded: BoundedConsumer) -> None:
         """Read records and pass them to the handler.
 
         It is not cancelled while the membership lasts: a cancelled getmany disables aiokafka's poll-interval check
@@ -238,7 +238,7 @@ class Member:
                 continue
             except Exception as error:
                 if not (isinstance(error, KafkaError) and error.retriable):
-                    positions.unreliable = True
+                    bounded.unreliable = True
                     raise
                 self._conditions.failed(
                     "reading",

@@ -19,7 +19,7 @@ from relay.kafka.aiokafka_patches.consumer import (
     partition_numbers,
     patch_consumer,
 )
-from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, UnreadableBatchError
+from relay.kafka.aiokafka_patches.fetch_validation import CorruptFetchError, FetchValidator
 from relay.kafka.connection import Connection
 from relay.kafka.topics import NOT_VISIBLE
 
@@ -49,7 +49,7 @@ class NoTopicError(RelayError):
 
 
 class CorruptBatchError(TopicReadError):
-    """A batch is damaged or malformed. A retry does not help while no other replica leads."""
+    """A batch is corrupt or malformed. A retry does not help while no other replica leads."""
 
     def __init__(self, tp: TopicPartition, offset: int, last_offset: int, fault: str) -> None:
         self.tp = tp
@@ -181,7 +181,7 @@ async def records_at(
     connection: Connection, offsets: Mapping[TopicPartition, int], timing: ReaderTiming = DEFAULT_TIMING
 ) -> dict[TopicPartition, Record | None]:
     """Return the committed record at each offset, None if the offset holds none.
-    Deleted and damaged offsets are left out.
+    Deleted and corrupt offsets are left out.
 
     Raises TopicReadError if a partition ends before the offset.
     """
@@ -236,7 +236,7 @@ async def _poll(consumer: AIOKafkaConsumer, max_records: int | None) -> dict[Top
         records: dict[TopicPartition, list[Record]] = await consumer.getmany(
             timeout_ms=200, max_records=max_records
         )
-    except UnreadableBatchError as error:
+    except CorruptFetchError as error:
         raise CorruptBatchError(error.tp, error.offset, error.batch.last_offset, error.batch.fault) from error
     return records
 

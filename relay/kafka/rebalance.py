@@ -9,13 +9,13 @@ from aiokafka.abc import ConsumerRebalanceListener
 
 from relay.kafka import Record, TopicPartition
 from relay.kafka.aiokafka_patches.coordinator import member_id
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 
 
 class MemberHandler(Protocol):
     """The owner of a member's partitions. If a method raises, the membership ends and a new one begins."""
 
-    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
+    def assigned(self, consumer: BoundedConsumer, partitions: set[TopicPartition]) -> None:
         """Take over partitions after a rebalance: seek, or pause, every partition. Must not wait.
 
         No record of them has been passed yet; earlier seeks and pauses no longer hold.
@@ -32,7 +32,7 @@ class MemberHandler(Protocol):
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Seek to where reading continues, or pause.
 
-        The log has nothing at these positions, or a damaged or malformed batch, or a batch of another leader than the one
+        The log has nothing at these positions, or a corrupt or malformed batch, or a batch of another leader than the one
         read before.
         """
 
@@ -49,7 +49,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        positions: Positions,
+        bounded: BoundedConsumer,
         handler: MemberHandler,
         failed: asyncio.Future[None],
         on_lost: Callable[[], None],
@@ -58,7 +58,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
         self._on_lost = on_lost
         self._on_assigned = on_assigned
         self._consumer = consumer
-        self._positions = positions
+        self._bounded = bounded
         self._handler = handler
         self._failed = failed
 
@@ -74,7 +74,7 @@ class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._failed.done():  # the membership ended during the rebalance
             return
         try:
-            self._handler.assigned(self._positions, set(assigned))
+            self._handler.assigned(self._bounded, set(assigned))
         except Exception as error:  # noqa: BLE001
             self._fail(error)
         self._on_assigned()

@@ -136,7 +136,7 @@ def _policy_risk(spec: TopicSpec, config: Mapping[str, str]) -> DataLossRisk | N
 
 
 def _keeps_for_ever(config: Mapping[str, str]) -> bool:
-    """Return whether the policy `delete` deletes nothing. Removing a damaged batch needs the policy for a while."""
+    """Return whether the policy `delete` deletes nothing. Removing a corrupt batch needs the policy for a while."""
     return config.get("retention.ms") == "-1" and config.get("retention.bytes") == "-1"
 
 

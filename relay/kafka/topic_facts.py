@@ -10,7 +10,8 @@ from relay.kafka.profile import Profile
 from relay.kafka.topic_comparison import ExistingTopic
 from relay.kafka.topics import MAX_EVENT_BYTES, NOT_VISIBLE, Topics
 
-RECORD_OVERHEAD_BYTES = 20_000
+KEY_AND_HEADERS_BYTES = 20_000
+"""Kept free in a message for key, headers and framing; an event has less."""
 UNLIMITED_RETENTION_MS = 2**62
 
 
@@ -72,7 +73,7 @@ def topic_limits(
     }
 
     def value_limit(name: str) -> int:
-        return min(MAX_EVENT_BYTES, without_overhead(messages[name]))
+        return min(MAX_EVENT_BYTES, without_key_and_headers(messages[name]))
 
     return TopicLimits(
         value_limit(topics.events),
@@ -80,7 +81,7 @@ def topic_limits(
         value_limit(topics.backfill),
         value_limit(topics.dead_letters),
         value_limit(topics.progress),
-        min(MAX_BATCH_BYTES, *map(without_overhead, messages.values())),
+        min(MAX_BATCH_BYTES, *map(without_key_and_headers, messages.values())),
     )
 
 
@@ -91,9 +92,9 @@ def message_limit(facts: TopicFacts, name: str, profile: Profile, shown: int | N
     return min([profile.max_request_bytes, *known, *([] if shown is None else [shown])])
 
 
-def without_overhead(limit: int) -> int:
+def without_key_and_headers(limit: int) -> int:
     """Return the bytes that are left for a value. A small limit keeps three quarters."""
-    return max(1, limit - min(RECORD_OVERHEAD_BYTES, limit // 4))
+    return max(1, limit - min(KEY_AND_HEADERS_BYTES, limit // 4))
 
 
 def retention_ms(config: Mapping[str, str]) -> int | None:

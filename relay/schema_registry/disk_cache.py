@@ -24,7 +24,7 @@ class SchemaCache:
         self._directory = directory
 
     def get(self, name: str) -> str | None:
-        """Return the text kept under this name. None if there is none, or it is damaged."""
+        """Return the text kept under this name. None if there is none, or it is corrupt."""
         path = self._directory / name
         try:
             checksum, _, text = path.read_bytes().decode().partition("\n")
@@ -36,7 +36,7 @@ class SchemaCache:
             )
             return None
         if checksum != _checksum(text):
-            log.warning("A cached schema was damaged and ignored.", path=str(path))
+            log.warning("A cached schema was corrupt and ignored.", path=str(path))
             return None
         return text
 

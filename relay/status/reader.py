@@ -67,7 +67,7 @@ async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]
     """
     codec = InternalCodec("status")
     statuses: dict[str, Status] = {}
-    table = await read_table(connection, topic, supersedes=_supersedes, on_corrupt=_warn_of_unreadable_batch)
+    table = await read_table(connection, topic, supersedes=_supersedes, on_corrupt=_warn_of_corrupt_batch)
     for number, (key, record) in enumerate(table.items()):
         if number % 500 == 499:
             await asyncio.sleep(0)  # ten thousand records take a second: other tasks run in between
@@ -85,12 +85,12 @@ async def read_status(connection: Connection, topic: str, key: str) -> Status | 
 
     Raises TopicReadError when there may be one that cannot be read: then nothing may be assumed.
     """
-    unreadable_batches: list[CorruptBatchError] = []
-    table = await read_table(connection, topic, supersedes=_supersedes, on_corrupt=unreadable_batches.append)
+    corrupt_batches: list[CorruptBatchError] = []
+    table = await read_table(connection, topic, supersedes=_supersedes, on_corrupt=corrupt_batches.append)
     record = table.get(key.encode())
     if record is None:
-        if unreadable_batches:
-            raise unreadable_batches[0]
+        if corrupt_batches:
+            raise corrupt_batches[0]
         return None
     try:
         return from_record(InternalCodec("status").decode(record.value or b""))
@@ -98,7 +98,7 @@ async def read_status(connection: Connection, topic: str, key: str) -> Status | 
         raise TopicReadError(f"The record {key} of {topic} cannot be read ({error}).") from error
 
 
-def _warn_of_unreadable_batch(error: CorruptBatchError) -> None:
+def _warn_of_corrupt_batch(error: CorruptBatchError) -> None:
     log.warning("Status records could not be read and were skipped.", reason=str(error))
 
 

@@ -93,9 +93,9 @@ class ElasticsearchPeer:
         "changedValues": ("jira.audit.changed_values",),
     }
 
-    def __init__(self, cluster: SimulatedCluster, key_file: Path) -> None:
+    def __init__(self, cluster: SimulatedCluster, api_key_file: Path) -> None:
         self._cluster = cluster
-        self._key_file = key_file
+        self._api_key_file = api_key_file
         self._arrived: dict[bool, list[DeliveredRow]] = {False: [], True: []}
         """Documents of live (False) and history (True), in the order in which they were seen."""
         self._seen: dict[str, int] = {}
@@ -103,7 +103,7 @@ class ElasticsearchPeer:
 
     @property
     def settings(self) -> Mapping[str, SettingValue]:
-        return {"endpoint": self._cluster.endpoint, "api_key_file": str(self._key_file)}
+        return {"endpoint": self._cluster.endpoint, "api_key_file": str(self._api_key_file)}
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -148,6 +148,6 @@ def _delivered(document: Mapping[str, Any], *, history: bool) -> DeliveredRow:
 @asynccontextmanager
 async def open_elasticsearch(directory: Path) -> AsyncIterator[ElasticsearchPeer]:
     key = base64.b64encode(f"{secrets.token_hex(10)}:{secrets.token_hex(10)}".encode()).decode()
-    key_file = await asyncio.to_thread(write_secret, directory, "api-key", key)
+    api_key_file = await asyncio.to_thread(write_secret, directory, "api-key", key)
     async with SimulatedCluster(authorization=f"ApiKey {key}") as cluster:
-        yield ElasticsearchPeer(cluster, key_file)
+        yield ElasticsearchPeer(cluster, api_key_file)

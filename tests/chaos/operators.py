@@ -52,7 +52,7 @@ class Operators:
         """Revoke the key of a site, and give the relay the new one `delay_seconds` later."""
         site.rotate_tokens()
         await asyncio.sleep(delay_seconds)
-        if _uses_key_file(site):
+        if _uses_api_key_file(site):
             self._write_key(site)
         else:
             await self.change(
@@ -128,7 +128,7 @@ class Operators:
             gateway=_uses_gateway(site),
             backfill_from=self._started - HISTORY_MS,
         )
-        if _uses_key_file(site):
+        if _uses_api_key_file(site):
             self._write_key(site)
             reference = f"file:{site.name}"
             sealed = self._world.keyring.seal_reference(reference, _owner(organization))
@@ -155,7 +155,7 @@ def _site_number(site: SimulatedSite) -> int:
     return int(site.name.rpartition("-")[2])
 
 
-def _uses_key_file(site: SimulatedSite) -> bool:
+def _uses_api_key_file(site: SimulatedSite) -> bool:
     """Return whether its key is in a file, not in Kafka."""
     return _site_number(site) % 3 == 1
 

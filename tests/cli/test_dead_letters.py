@@ -124,7 +124,7 @@ async def test_a_record_of_the_relay_is_decoded(command_line, connection):
     ],
 )
 async def test_content_that_is_not_decoded_has_a_remark(command_line, connection, value, words):
-    """Where the schema is not known or the body is damaged, a remark says so, and the bytes are shown in hexadecimal."""
+    """Where the schema is not known or the body is corrupt, a remark says so, and the bytes are shown in hexadecimal."""
     await put_consumer_dead_letter(connection, value)
     (listed,) = (await command_line("dead-letters", "list", "--json")).json
     shown = await command_line("dead-letters", "show", f"{listed['partition']}/{listed['offset']}")
@@ -150,8 +150,8 @@ async def test_any_part_shows_the_whole_dead_letter(command_line, connection):
             assert shown["remark"] is None
 
 
-async def test_a_damaged_dead_letter_is_shown_with_a_remark(command_line, connection):
-    """Missing parts and damaged compression are reported, and the remaining content is shown."""
+async def test_a_corrupt_dead_letter_is_shown_with_a_remark(command_line, connection):
+    """Missing parts and corrupt compression are reported, and the remaining content is shown."""
     async with RecordWriter(connection) as writer:
 
         async def put(value, **headers):

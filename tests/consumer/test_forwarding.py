@@ -11,8 +11,8 @@ from consumer.timing import AssignmentTiming, BackoffCurve, BreakerTiming, Consu
 from embedded import EmbeddedKafka
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
+from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.connection import Connection
-from relay.kafka.positions import Positions
 from simulators import faults
 from simulators.azure import faults as azure_faults
 from tests.support.expected_rows import expected
@@ -90,7 +90,7 @@ async def test_an_accepted_event_is_not_sent_again_when_its_commit_failed(kafka,
         await world.publish(some_events(100))
         await world.wait_for_events()
         with monkeypatch.context() as away:
-            away.setattr(Positions, "commit", refuse_commit)
+            away.setattr(BoundedConsumer, "commit", refuse_commit)
             await world.publish(some_events(200, first=1000))
             await world.wait_for_events()
             lost = lose_every_membership(away)

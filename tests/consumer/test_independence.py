@@ -20,7 +20,7 @@ EVENTS = 3_000
 IN_FLIGHT_BYTES = 100_000
 TIMING = ConsumerTiming(
     assignment=AssignmentTiming(
-        buffers=BufferLimits(decode_batch_bytes=50_000, record_buffer_bytes=100_000, chunk_bytes=20_000)
+        buffers=BufferLimits(decode_block_bytes=50_000, record_buffer_bytes=100_000, chunk_bytes=20_000)
     )
 )
 TROUBLES = {

@@ -32,7 +32,7 @@ async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix
     taken, unpack = set(), PartitionRecords._unpack_records
     broken = []
 
-    def damaged(self):
+    def corrupt(self):
         for count, record in enumerate(unpack(self)):
             if not broken and count > 3 and taken - {self._tp}:
                 broken.append(self._tp)
@@ -43,7 +43,7 @@ async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix
             )  # it is given out with what comes next
             yield record
 
-    monkeypatch.setattr(PartitionRecords, "_unpack_records", damaged)
+    monkeypatch.setattr(PartitionRecords, "_unpack_records", corrupt)
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         await world.publish(some_events(90))
         async with world.consuming():
@@ -104,7 +104,7 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
         assert set(uids(world.azure)) == set(map(uid, world.published))
 
 
-async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_path, prefix, monkeypatch):
+async def test_a_batch_that_is_corrupt_on_disk_holds_up_its_partition_alone(tmp_path, prefix, monkeypatch):
     """Events before it and in other partitions arrive, the status says what to do, and the rest comes once it is whole."""
     timing = ConsumerTiming(assignment=AssignmentTiming(corrupt_pause_seconds=1))
     async with EmbeddedKafka(tmp_path) as kafka, pipeline_world(kafka, prefix, monkeypatch) as world:
@@ -121,8 +121,8 @@ async def test_a_batch_that_is_damaged_on_disk_holds_up_its_partition_alone(tmp_
         elsewhere = len(world.published) - len(records)
         async with world.consuming(timing=timing, start="earliest"):
             await world.wait_for_events(elsewhere + len(before))
-            status = await wait_for_status(world, lambda status: "damaged" in (status.reason or ""))
-            assert f"{partition.topic}, partition {partition.partition}, is damaged" in status.reason
+            status = await wait_for_status(world, lambda status: "corrupt" in (status.reason or ""))
+            assert f"{partition.topic}, partition {partition.partition}, is corrupt" in status.reason
             await asyncio.sleep(2)
             assert len(uids(world.azure)) == elsewhere + len(before)
             flip_a_bit(log, bad)

@@ -10,7 +10,7 @@ from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
 from consumer.timing import OlderEventsTiming
 from relay.kafka import TopicPartition
-from relay.kafka.positions import GroupCoverage
+from relay.kafka.bounded_consumer import GroupCoverage
 from tests.support.waiting import wait_until
 
 PARTITIONS = [TopicPartition("events", number) for number in (0, 1)]

@@ -36,7 +36,7 @@ async def test_a_record_with_a_header_name_that_is_not_utf_8_holds_its_partition
             await world.wait_for_events(len(world.published) - len(held))
             status = await wait_for_status(world, lambda status: "malformed" in (status.reason or ""))
             assert set(uids(world.azure)) == set(uids_of(world)) - held
-            assert f"{partition.topic}, partition {partition.partition}, is damaged" in status.reason
+            assert f"{partition.topic}, partition {partition.partition}, is corrupt" in status.reason
             assert "set the group's offset" in status.reason
             bad = int(status.reason.partition("from offset ")[2].split()[0])
             await delete_records(world.connection, partition, bad + 1)

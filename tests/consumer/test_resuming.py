@@ -11,7 +11,7 @@ from consumer.assignment.handler import AssignmentHandler
 from consumer.offsets.delivered import RecordFingerprint
 from consumer.timing import AssignmentTiming, BufferLimits, ConsumerTiming, ReporterTiming
 from relay.kafka import TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.producer import RecordWriter
 from relay.status.model import GroupOffset, Status, StoredFingerprint, take_over
 from relay.status.writer import StatusWriter
@@ -133,23 +133,23 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         "timing": ConsumerTiming(assignment=AssignmentTiming(capacity_wait_seconds=0.1, buffers=buffers)),
         "kinds": {"sentinel": with_limits(in_flight_bytes=1)},
     }
-    held, pause, resume = asyncio.Event(), Positions.pause, Positions.resume
+    held, pause, resume = asyncio.Event(), BoundedConsumer.pause, BoundedConsumer.resume
 
-    def held_back(positions, partitions):
+    def held_back(consumer, partitions):
         held.set()
-        pause(positions, partitions)
+        pause(consumer, partitions)
 
-    def resumed(positions, partitions):
+    def resumed(consumer, partitions):
         held.clear()
-        resume(positions, partitions)
+        resume(consumer, partitions)
 
     async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(**options) as consumer:
         await wait_until(consumer.ready)
         hanging = world.azure.fault(faults.hang(3), rate=1)
         await world.publish(some_events(1, organizations=1))
         await wait_until(lambda: world.azure.calls)
-        monkeypatch.setattr(Positions, "pause", held_back)
-        monkeypatch.setattr(Positions, "resume", resumed)
+        monkeypatch.setattr(BoundedConsumer, "pause", held_back)
+        monkeypatch.setattr(BoundedConsumer, "resume", resumed)
         monkeypatch.setattr(AssignmentHandler, "assigned", None)
         for number in range(1, 50):  # until it is held back, and not for a moment only
             await world.publish(some_events(1, organizations=1, first=number))

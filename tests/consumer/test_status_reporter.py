@@ -17,7 +17,7 @@ from consumer.running import RunningDestination, RunningPipeline, flow_state
 from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ReporterTiming
 from relay.kafka import TopicPartition
-from relay.kafka.positions import GroupCoverage
+from relay.kafka.bounded_consumer import GroupCoverage
 from relay.status.model import GroupOffset
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health

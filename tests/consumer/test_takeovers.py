@@ -43,7 +43,7 @@ class FakeProcess:
 
 
 class NothingIsSkipped(RuleBasedStateMachine):
-    """One partition, two processes that have it in turn, and a group's offset; also what Positions tells of them.
+    """One partition, two processes that have it in turn, and a group's offset; also what BoundedConsumer tells of them.
 
     Nothing that was never accepted is ever skipped, nor what an operator wants again; and nothing is sent again that the owner
     has delivered, or that was committed as delivered, in ranges or not.

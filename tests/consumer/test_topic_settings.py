@@ -47,10 +47,10 @@ def test_a_setting_that_costs_events_or_dead_letters_is_named(topic, setting, va
 
 def test_a_setting_that_is_not_reported_is_neither_good_nor_bad():
     """Without the right to read settings the consumer names them, once in the log, and goes on."""
-    unread = TopicFacts({}, {TOPICS.events: "TopicAuthorizationFailedError"})
+    unreadable = TopicFacts({}, {TOPICS.events: "TopicAuthorizationFailedError"})
     with structlog.testing.capture_logs() as lines:
-        settings = TopicSettings(CONNECTION, unread)
-        settings.update(unread)
+        settings = TopicSettings(CONNECTION, unreadable)
+        settings.update(unreadable)
 
     assert settings.problem(TOPICS.events) is None
     assert "whether they cause data loss is unknown. Grant DescribeConfigs" in settings.unknown
@@ -59,9 +59,11 @@ def test_a_setting_that_is_not_reported_is_neither_good_nor_bad():
 
 def test_topics_of_other_services_are_not_looked_at():
     """A consumer with the least rights may not read the settings of the producers' topics, and says nothing about them."""
-    unread = TopicFacts({}, dict.fromkeys((TOPICS.organizations, TOPICS.progress, TOPICS.changes), "refused"))
+    unreadable = TopicFacts(
+        {}, dict.fromkeys((TOPICS.organizations, TOPICS.progress, TOPICS.changes), "refused")
+    )
     with structlog.testing.capture_logs() as lines:
-        settings = TopicSettings(CONNECTION, unread)
+        settings = TopicSettings(CONNECTION, unreadable)
 
     assert (settings.unknown, lines) == (None, [])
 

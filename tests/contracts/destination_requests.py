@@ -25,6 +25,11 @@ def uid(each):
     return f"{each['organization']}/{each['id']}"
 
 
+def is_sentence(reason):
+    """Return whether a reason says what happened: the status shows it as it is, and `429` alone says nothing."""
+    return not reason[:1].isdigit() and len(reason.split()) > 2
+
+
 async def each_answer_has_an_outcome(case):
     """Every answer that the kind knows is the outcome that its page says, no exception, within the time; then the next is sent.
 
@@ -40,6 +45,8 @@ async def each_answer_has_an_outcome(case):
         assert case.kind.classify_status is not None or getattr(outcome, "status", None) is None, name
         if not isinstance(outcome, Sent):
             assert outcome.reason, name
+        if isinstance(outcome, Retry | Paused):
+            assert is_sentence(outcome.reason), (name, outcome.reason)
         if not isinstance(outcome, Retry):
             named = outcome.rejected.keys() | outcome.retry if isinstance(outcome, Partial) else set()
             accepted = set(range(3)) - named if isinstance(outcome, Sent | Partial) else set()

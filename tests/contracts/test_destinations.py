@@ -13,11 +13,13 @@ import pytest
 from consumer.config import DestinationSettings
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.http import HTTP
+from consumer.destinations.outcome import Paused, Retry
 from management.connection_checks import _test_destination
 from management.settings import Settings
 from relay.config.names import is_list, is_secret, models_by_kind
 from tests.contracts.destination import CLAIMS
 from tests.contracts.destination_case import Case, opened
+from tests.contracts.destination_requests import is_sentence
 from tests.contracts.file_destination import FILE
 from tests.contracts.peer import Absent
 from tests.contracts.peer_faults import refused
@@ -99,6 +101,16 @@ def test_every_kind_has_a_page(name):
     page = (ROOT / "docs/destinations" / f"{name}.md").read_text("utf-8")
     for heading in ("Set up", "Columns", "Limits", "Answers", "Duplicates"):
         assert f"\n## {heading}" in page
+
+
+@pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
+def test_the_reason_of_a_wait_is_a_sentence(name, kinds):
+    """Status and log say what happened also where an answer has nothing but a status."""
+    if kinds[name].classify_status is None:
+        pytest.skip("the kind has no statuses")
+    outcomes = map(kinds[name].classify_status, range(200, 600))
+    reasons = {each.reason for each in outcomes if isinstance(each, Retry | Paused)}
+    assert [each for each in reasons if not is_sentence(each)] == []
 
 
 @pytest.mark.parametrize("name", [*DESTINATIONS, "file"])

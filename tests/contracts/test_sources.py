@@ -23,7 +23,7 @@ from producer.sources.catalogue import (
     open_sources,
     source_name,
 )
-from producer.sources.errors import CONSEQUENCES, MESSAGES, BackoffScope, ErrorKind
+from producer.sources.errors import CONSEQUENCES, MESSAGES, BackoffScope, ErrorKind, RetryAction
 from producer.sources.throttle import ignore_request
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.status.writer import StatusWriter
@@ -154,6 +154,12 @@ def test_every_source_has_a_page(name):
 def test_every_error_kind_says_what_follows():
     """A kind that is not declared would end a poller at its first failure."""
     assert CONSEQUENCES.keys() == set(ErrorKind)
+
+
+def test_a_wait_that_an_api_asks_for_holds_the_site():
+    """A limit is the site's: its other organizations would go on asking."""
+    waits = [each for each in CONSEQUENCES.values() if each.action is RetryAction.WAIT]
+    assert {each.scope for each in waits} == {BackoffScope.SITE}
 
 
 def test_every_refused_login_holds_the_organization():

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
-from consumer.destinations.elasticsearch.target import LOADED_FIELDS
-from tests.support import ecs
+from consumer.destinations.elasticsearch.name_lookup import LOADED_FIELDS
+from tests.support import ecs, ocsf
 from tests.support.messages import event_records
 
 FOLDER = Path(__file__).parents[2] / "deploy/elasticsearch"
@@ -36,7 +36,7 @@ def of_product(properties, product):
     return properties
 
 
-@pytest.mark.parametrize("shape", ["ecs", "native"])
+@pytest.mark.parametrize("shape", ["ecs", "native", "ocsf"])
 def test_both_products_have_the_same_fields(shape):
     """They differ in the name of one type, which a document does not see."""
     assert of_product(fields(shape, "opensearch"), "opensearch") == fields(shape, "elasticsearch")
@@ -58,6 +58,8 @@ def unmapped(document, properties):
 def test_every_field_of_a_document_has_a_type(event):
     """Mappings are not dynamic, so a field without a type is stored and never found."""
     assert list(unmapped(ecs.document(event), fields("ecs", "elasticsearch"))) == []
+    schema = {"@timestamp": "", **ocsf.document(event)}
+    assert list(unmapped(schema, fields("ocsf", "elasticsearch"))) == []
     native = {"@timestamp": "", "uid": "", **ecs.without_nulls(event)}
     assert list(unmapped(native, fields("native", "elasticsearch"))) == []
 
@@ -77,7 +79,7 @@ def test_the_templates_fit_the_default_names():
 
 
 def test_every_file_is_loaded_by_the_page():
-    """A file that no step names is a file that nobody loads; `fields-native` is named as the other choice."""
+    """A file that no step names is a file that nobody loads; the page names the fields of other formats without their product."""
     page = (FOLDER.parents[1] / "docs/destinations/elasticsearch.md").read_text()
     for path in FOLDER.iterdir():
-        assert path.name in page or path.name.startswith("fields-native."), path.name
+        assert path.name in page or f"`{path.name.partition('.')[0]}…`" in page, path.name

@@ -47,7 +47,7 @@ async def test_an_intact_file_is_not_downloaded_again(mirror, tmp_path):
     assert mirror.requests == []
 
 
-async def test_a_damaged_file_is_downloaded_again(mirror, tmp_path):
+async def test_a_corrupt_file_is_downloaded_again(mirror, tmp_path):
     jar = mirror.put("one", JAR)
     (path,) = await fetch([jar], tmp_path, mirror.url)
     path.write_bytes(JAR[:-1])

@@ -65,8 +65,8 @@ async def test_data_of_a_newer_kafka_are_rejected(directory):
         directory.is_formatted("4.3.1")
 
 
-async def test_damaged_data_are_rejected(directory):
+async def test_corrupt_data_are_rejected(directory):
     await directory.claim()
     directory.log.mkdir()
-    with pytest.raises(EmbeddedKafkaError, match="or they are damaged"):
+    with pytest.raises(EmbeddedKafkaError, match="or they are corrupt"):
         directory.is_formatted("4.3.1")

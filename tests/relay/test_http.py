@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from consumer.destinations.azure_ingestion.client import IngestionClient
 from consumer.destinations.outcome import Paused, Sent
-from consumer.destinations.sentinel.client import IngestionClient
 from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud.client import open_client, tenant_info
 from relay.avro.codec import SchemaId

@@ -1,7 +1,7 @@
 import tomllib
 
 from management.settings import load
-from relay.credentials.keyring import make_key_file
+from relay.credentials.keyring import make_encryption_key_file
 from sandbox.child_environment import Addresses, render_settings, service_environment
 
 
@@ -9,7 +9,7 @@ def test_the_relay_accepts_the_settings_of_a_sandbox(tmp_path):
     """The settings are valid for a directory name with quotes, backslashes and characters outside ASCII."""
     directory = tmp_path / 'a "strange" \\ ünlucky 💥'
     directory.mkdir()
-    key_file = make_key_file(directory)
+    key_file = make_encryption_key_file(directory)
     sentinel = {
         "endpoint": "http://127.0.0.1:6",
         "rule_id": "dcr-" + "0" * 32,

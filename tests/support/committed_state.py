@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from producer.events import Event, UnreadableRecord
-from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction import PendingRecords, build_transaction, plan_transaction
 from producer.publishing.transaction_size import TransactionLimits
 from producer.sources.jira_cloud.mapping import restore_json, to_event
@@ -32,7 +32,7 @@ class CommittedState:
     """The committed state of one organization, and its events; the relay's memory is loaded from it anew each time."""
 
     def __init__(self, max_events: int = 1_000) -> None:
-        self.layout = ShardLayout(TOPICS, 0, ENCODER, TransactionLimits(max_events=max_events))
+        self.topics = ShardTopics(TOPICS, 0, ENCODER, TransactionLimits(max_events=max_events))
         self.checkpoint = new_checkpoint("acme", WHOLE.start, now=0)
         self.days: dict[str, DayLedger] = {}
         self.events: list[Event] = []
@@ -50,12 +50,12 @@ class CommittedState:
 
     def _commit(self, pending: PendingRecords) -> None:
         ledger = Ledger("acme", self.days)
-        plan = plan_transaction(pending, self.checkpoint, ledger, self.layout, MONDAY, TopicLimits())
+        plan = plan_transaction(pending, self.checkpoint, ledger, self.topics, MONDAY, TopicLimits())
         transaction = build_transaction(
             plan,
             self.checkpoint,
             ledger,
-            self.layout,
+            self.topics,
             TopicLimits(),
             window_complete=pending.empty,
             window=WHOLE,

@@ -11,29 +11,37 @@ from tests.support.certificates import CertificateAuthority
 
 
 class ConnectProxy:
-    """Answers CONNECT, opens TLS in place of the host, and passes the bytes on to a port of this machine."""
+    """Answers CONNECT, opens TLS in place of the host, and passes the bytes on to a port of this machine.
+
+    `authorization`: the header Proxy-Authorization that it wants; None: none is wanted.
+    """
 
     def __init__(self, hosts: Mapping[str, int], context: ssl.SSLContext) -> None:
-        self._hosts = hosts
-        self._context = context
+        self.hosts = hosts
+        self.context = context
+        self.authorization: str | None = None
         self.requests: list[str] = []
         """The first line of each request, and its Proxy-Authorization if it has one."""
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # SSLError is an OSError
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             line, *headers = head.split("\r\n")
             self.requests += [line, *(each for each in headers if each.lower().startswith("proxy-auth"))]
             method, target, _ = line.split(" ")
-            port = self._hosts.get(target.rpartition(":")[0])
-            if method != "CONNECT" or port is None:
+            port = self.hosts.get(target.rpartition(":")[0])
+            given = [each.partition(": ")[2] for each in headers if each.lower().startswith("proxy-auth")]
+            if self.authorization is not None and given != [self.authorization]:
+                writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                await writer.drain()
+            elif method != "CONNECT" or port is None:
                 writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
                 await writer.drain()
             else:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 await writer.drain()
-                await writer.start_tls(self._context)
+                await writer.start_tls(self.context)
                 await _tunnel(reader, writer, port)
         writer.close()
 

@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 import polars as pl
 
+from consumer.destinations.azure_ingestion.body import BODY_FORMAT
 from consumer.destinations.contract import Body, Limits
 from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from relay.kafka import KafkaError, OffsetAndMetadata, Record, TopicPartition
-from relay.kafka.positions import CorruptBatch, Positions
+from relay.kafka.bounded_consumer import BoundedConsumer, CorruptBatch
 from tests.support.messages import event, message
 
 PARTITIONS = (TopicPartition("events", 0), TopicPartition("events", 1))
@@ -24,14 +25,14 @@ BAD_EVERY = 17
 
 
 class Topic:
-    """The log of two partitions, with damaged ranges, and the offsets of the group."""
+    """The log of two partitions, with corrupt ranges, and the offsets of the group."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.records: dict[TopicPartition, dict[int, Any]] = {each: {} for each in PARTITIONS}
         self.ends = dict.fromkeys(PARTITIONS, 0)
         self.starts = dict.fromkeys(PARTITIONS, 0)
-        self.damaged: dict[TopicPartition, tuple[int, int]] = {}
+        self.corrupt_ranges: dict[TopicPartition, tuple[int, int]] = {}
         self.committed: dict[TopicPartition, OffsetAndMetadata] = {}
         self.appended = 0
         self.garbage: set[tuple[TopicPartition, int]] = set()
@@ -54,12 +55,12 @@ class Topic:
             self.ends[partition] += 1
             self.appended += 1
 
-    def damage(self) -> None:
-        """Damage a range at the end of a partition, until `heal`."""
+    def corrupt(self) -> None:
+        """Corrupt a range at the end of a partition, until `heal`."""
         partition = self.chance.choice(PARTITIONS)
         offsets = sorted(self.records[partition])[-6:]
         if offsets:
-            self.damaged[partition] = (offsets[0], offsets[-1])
+            self.corrupt_ranges[partition] = (offsets[0], offsets[-1])
 
     def delete(self) -> None:
         """Delete some of the oldest records, delivered or not, as retention does."""
@@ -85,7 +86,7 @@ class Topic:
         return {
             each: self.records[each].get(offset)
             for each, offset in offsets.items()
-            if offset >= self.starts[each] and not self.is_damaged(each, offset)
+            if offset >= self.starts[each] and not self.is_corrupt(each, offset)
         }
 
     async def find(
@@ -100,13 +101,13 @@ class Topic:
         before = [each for at, each in sorted(self.records[partition].items()) if at < offset]
         return RecordFingerprint.of(before[-1]) if before else None
 
-    def is_damaged(self, partition: TopicPartition, offset: int) -> bool:
-        first, last = self.damaged.get(partition, (0, -1))
+    def is_corrupt(self, partition: TopicPartition, offset: int) -> bool:
+        first, last = self.corrupt_ranges.get(partition, (0, -1))
         return first <= offset <= last
 
 
-class Membership(Positions):
-    """One process's membership: positions and pauses of its own, and commits that may fail on the way."""
+class MemberConsumer(BoundedConsumer):
+    """The consumer of one process: positions and pauses of its own, and commits that may fail on the way."""
 
     def __init__(self, topic: Topic, partitions: Iterable[TopicPartition]) -> None:
         self.topic = topic
@@ -117,7 +118,7 @@ class Membership(Positions):
         self.unreliable = False
         self.commit_fault: str | None = None
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         if not self.valid:
             await asyncio.Event().wait()
 
@@ -131,9 +132,9 @@ class Membership(Positions):
         self.paused -= set(partitions)
 
     def corrupt_batch(self, tp: TopicPartition) -> CorruptBatch | None:
-        if not self.topic.is_damaged(tp, self.next[tp]):
+        if not self.topic.is_corrupt(tp, self.next[tp]):
             return None
-        return CorruptBatch(*self.topic.damaged[tp], "made up")
+        return CorruptBatch(*self.topic.corrupt_ranges[tp], "made up")
 
     async def position(self, tp: TopicPartition) -> int:
         return self.next[tp]
@@ -175,12 +176,12 @@ class Membership(Positions):
         failed: dict[TopicPartition, int] = {}
         for each in sorted(self.partitions - self.paused):
             position = self.next[each]
-            if position < self.topic.starts[each] or self.topic.is_damaged(each, position):
+            if position < self.topic.starts[each] or self.topic.is_corrupt(each, position):
                 failed[each] = position
                 continue
             records = self.topic.records[each]
             while len(found.setdefault(each, [])) < count and position < self.topic.ends[each]:
-                if self.topic.is_damaged(each, position):
+                if self.topic.is_corrupt(each, position):
                     break
                 if position in records:
                     found[each].append(records[position])
@@ -209,7 +210,7 @@ class MoodyDestination:
 
     def __init__(self, topic: Topic) -> None:
         self.limits = Limits(
-            replace(sentinel.BODY_FORMAT, max_rows=topic.chance.choice((3, 10, 100))),
+            replace(BODY_FORMAT, max_rows=topic.chance.choice((3, 10, 100))),
             request_timeout_seconds=0.05,
             max_uncommitted=topic.chance.choice((5, 50, 20_000)),
             in_flight_bodies=topic.chance.choice((None, 1, 3)),
@@ -222,7 +223,7 @@ class MoodyDestination:
         return sentinel.encode_rows(events)
 
     def body(self, rows: EncodedRows) -> bytes:
-        return sentinel.BODY_FORMAT.framed(rows)
+        return BODY_FORMAT.framed(rows)
 
     async def probe(self) -> Outcome:
         return Sent()

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from consumer.destinations.azure_ingestion.body import BODY_FORMAT
 from consumer.destinations.contract import Body, Limits
 from consumer.destinations.outcome import Outcome, Sent
 from consumer.destinations.sentinel import rows as sentinel
@@ -19,7 +20,7 @@ class FakeSentinel:
     config_hint = "Check the fake."
 
     def __init__(self, **limits: Any) -> None:
-        self.limits = Limits(sentinel.BODY_FORMAT, **limits)
+        self.limits = Limits(BODY_FORMAT, **limits)
         self.sent: list[Body] = []
         """Every body, in the order of the requests."""
         self.bodies: list[int] = []
@@ -35,7 +36,7 @@ class FakeSentinel:
         return sentinel.encode_rows(events)
 
     def body(self, rows: EncodedRows) -> bytes:
-        return sentinel.BODY_FORMAT.framed(rows)
+        return BODY_FORMAT.framed(rows)
 
     async def send(self, body: Body) -> Outcome:
         self.sent.append(body)

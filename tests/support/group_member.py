@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from relay.kafka import Record, TopicPartition
+from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.kafka.positions import Positions
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 from tests.support.waiting import wait_until
@@ -19,7 +19,7 @@ SESSION = 6
 class RecordingHandler:
     """Reads every partition from its start, and records every call. `fail_next`: the next call that fails, and its error."""
 
-    positions: Positions
+    consumer: BoundedConsumer
 
     def __init__(self) -> None:
         self.assignments: list[set[TopicPartition]] = []
@@ -27,10 +27,10 @@ class RecordingHandler:
         self.closings = 0
         self.fail_next: tuple[str, Exception] | None = None
 
-    def assigned(self, positions: Positions, partitions: set[TopicPartition]) -> None:
-        self.positions = positions
+    def assigned(self, consumer: BoundedConsumer, partitions: set[TopicPartition]) -> None:
+        self.consumer = consumer
         for tp in partitions:
-            positions.seek(tp, 0)
+            consumer.seek(tp, 0)
         self.assignments.append(partitions)
         self._fail_if_due("assigned")
 
@@ -53,8 +53,8 @@ class RecordingHandler:
             raise error
 
     @property
-    def consumer(self) -> Any:
-        return self.positions._consumer
+    def aiokafka_consumer(self) -> Any:
+        return self.consumer._consumer
 
 
 @contextlib.asynccontextmanager

@@ -7,10 +7,11 @@ from typing import Any, cast
 import polars as pl
 from prometheus_client import CollectorRegistry
 
-from consumer.assignment.first_start import LiveProgress, Start
+from consumer.assignment.first_start import LiveProgress
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.start_offset_resolver import StartOffsetResolver
+from consumer.config import StartPosition
 from consumer.decoding.event_rules import EventRules
 from consumer.decoding.row_encoding import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
@@ -23,7 +24,7 @@ from consumer.offsets.backup import OffsetBackup
 from consumer.timing import AssignmentTiming, BreakerTiming, SenderTiming
 from relay.avro.codec import SchemaRef
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
-from relay.kafka.positions import Positions
+from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.schema_registry.store import Missing, Unavailable
 from schemas import Schema
 from tests.support.dead_letters import FakeDeadLetterWriter
@@ -35,7 +36,7 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 
 
 class FakeGroup:
-    """The group, the topic and the membership of one process (relay.kafka.positions.Positions)."""
+    """The group, the topic and the membership of one process (relay.kafka.bounded_consumer.BoundedConsumer)."""
 
     def __init__(self, count: int, committed: int | None = 0) -> None:
         self.log: list[Any] = [message(event(number), offset=number) for number in range(count)]
@@ -61,7 +62,7 @@ class FakeGroup:
     def resume(self, _partitions: Iterable[TopicPartition]) -> None:
         self.paused = False
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         pass
 
     def corrupt_batch(self, _partition: TopicPartition) -> None:
@@ -128,7 +129,7 @@ class FakeSchemaStore:
 def handler(
     kafka: FakeGroup,
     destination: Destination,
-    start: Start = "earliest",
+    start: StartPosition = "earliest",
     *,
     linger: float = 0.01,
     select: Selector | None = None,
@@ -165,14 +166,14 @@ def handler(
             linger,
             EventRules(select, hide),
             AssignmentTiming(**timing),
-            ends_where_live_began=live is not None,
+            ends_at_split_offset=live is not None,
         )
     )
 
 
 async def assign(handler: AssignmentHandler, kafka: FakeGroup) -> None:
     """Assign partition A, and wait until it has begun."""
-    handler.assigned(cast("Positions", kafka), {A})
+    handler.assigned(cast("BoundedConsumer", kafka), {A})
     await wait_until(lambda: handler.ready)
 
 

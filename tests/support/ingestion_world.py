@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from consumer.destinations.azure_ingestion.body import encode_body
+from consumer.destinations.azure_ingestion.client import IngestionClient
 from consumer.destinations.outcome import Outcome
-from consumer.destinations.sentinel import rows
-from consumer.destinations.sentinel.client import IngestionClient
 from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.formats.encoded_rows import EncodedRows
 from simulators.azure.world import AzureWorld
@@ -20,7 +20,7 @@ def row(number: int) -> bytes:
 
 
 def body(encoded: Sequence[bytes]) -> bytes:
-    return rows.encode_body(EncodedRows.of(encoded, b","))
+    return encode_body(EncodedRows.of(encoded, b","))
 
 
 def set_credentials(azure: AzureWorld, credential: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Damage to a partition's log on disk."""
+"""Corruption of a partition's log on disk."""
 
 from pathlib import Path
 

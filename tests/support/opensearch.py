@@ -79,6 +79,16 @@ class OpenSearch:
         hits = (await self.call("POST", f"{index}/_search", body))["hits"]["hits"]
         return [{"_id": hit["_id"], "_index": hit["_index"], **hit["_source"]} for hit in hits]
 
+    async def wait_for_count(self, index: str, count: int, seconds: float = 60.0) -> None:
+        """Wait until an index, a stream or a pattern has so many documents."""
+        async with asyncio.timeout(seconds):
+            while True:
+                await self.call("POST", f"{index}/_refresh?ignore_unavailable=true")
+                found = await self.call("GET", f"{index}/_count?ignore_unavailable=true")
+                if found["count"] >= count:
+                    return
+                await asyncio.sleep(0.2)
+
 
 @contextlib.asynccontextmanager
 async def running_opensearch(directory: Path) -> AsyncIterator[OpenSearch]:

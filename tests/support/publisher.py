@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 import schemas
 from producer.metrics import ProducerMetrics
 from producer.publishing.publisher import ShardPublisher
-from producer.publishing.shard_layout import ShardLayout
+from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.state.shard_state import ShardState
 from relay.avro.codec import Encoder, InternalCodec, fingerprint
@@ -64,7 +64,7 @@ class InMemoryTransactions:
 def in_memory_publisher(now_ms, transactions=None, max_event_bytes=4_000_000, metrics=None):
     transactions = transactions or InMemoryTransactions()
     metrics = metrics or ProducerMetrics(CollectorRegistry())
-    layout = ShardLayout(TOPICS, 0, ENCODER)
+    topics = ShardTopics(TOPICS, 0, ENCODER)
     limits = TopicLimits(
         max_event_bytes,
         max_backfill_bytes=max_event_bytes,
@@ -72,7 +72,7 @@ def in_memory_publisher(now_ms, transactions=None, max_event_bytes=4_000_000, me
         max_progress_bytes=max_event_bytes,
     )
     return ShardPublisher(
-        transactions, ShardState(), layout, lambda: limits, metrics, now_ms, TransactionOutcomes()
+        transactions, ShardState(), topics, lambda: limits, metrics, now_ms, TransactionOutcomes()
     ), transactions
 
 

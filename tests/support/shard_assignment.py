@@ -1,4 +1,4 @@
-"""An assignment of shards with fake shards and positions."""
+"""An assignment of shards with fake shards and a fake consumer."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Any
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.shard import ShardTiming
 from relay.kafka import TopicPartition
-from relay.kafka.positions import CorruptBatch
+from relay.kafka.bounded_consumer import CorruptBatch
 from relay.kafka.topics import partition_of
 from relay.organizations import Organization, OrganizationCodec
 
@@ -53,7 +53,7 @@ class FakeShard:
         self.closed = True
 
 
-class FakePositions:
+class FakeConsumer:
     """`ends` and `positions` are by partition; `error` is raised once; a partition in `leaderless` has no answer."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class FakePositions:
 class AssignmentHarness:
     def __init__(self, **options: Any) -> None:
         self.opened_shards: list[FakeShard] = []
-        self.positions: Any = FakePositions()
+        self.consumer: Any = FakeConsumer()
         self.assignment = ShardAssignment(COUNT, self.open, **options)
 
     def open(self, number: int) -> Any:
@@ -104,20 +104,20 @@ class AssignmentHarness:
 
     def assign(self, *numbers: int) -> None:
         self.assignment.assigned(
-            self.positions, {TopicPartition("organizations", number) for number in numbers}
+            self.consumer, {TopicPartition("organizations", number) for number in numbers}
         )
 
     async def read(self, *records: Any) -> None:
         batches: dict[TopicPartition, list[Any]] = {}
         for record in records:
             batches.setdefault(TopicPartition("organizations", record.partition), []).append(record)
-            self.positions.positions[record.partition] = record.offset + 1
+            self.consumer.positions[record.partition] = record.offset + 1
         await self.assignment.records(batches)
 
     async def fail(self, tp: TopicPartition, batch: CorruptBatch) -> None:
-        """Fail the fetch at the present position for a damaged batch."""
-        self.positions.corrupt[tp.partition] = batch
-        await self.assignment.out_of_range({tp: self.positions.positions[tp.partition]})
+        """Fail the fetch at the present position for a corrupt batch."""
+        self.consumer.corrupt[tp.partition] = batch
+        await self.assignment.out_of_range({tp: self.consumer.positions[tp.partition]})
 
 
 def record(

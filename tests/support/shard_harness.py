@@ -51,7 +51,7 @@ class FakeMembership:
         self.suspicions += 1
         self.sure.clear()
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         await self.sure.wait()
 
 

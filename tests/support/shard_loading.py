@@ -1,4 +1,4 @@
-"""A shard that a test loads, publishes to, damages and loads again."""
+"""A shard that a test loads, publishes to, corrupts and loads again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

@@ -9,10 +9,11 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
-from relay.config.base import Count, DirectoryPath, OrganizationName, OriginUrl
+from consumer.formats.source_labels import ELASTICSEARCH_HISTORY_INDEX, ELASTICSEARCH_INDEX
+from relay.config.base import Count, ExpandedPath, OrganizationName, OriginUrl
 
 Layout = Literal["data-stream", "monthly"]
-Format = Literal["ecs", "native"]
+Format = Literal["ecs", "native", "ocsf"]
 
 NO_HISTORY = "off"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
@@ -45,9 +46,9 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
         examples=["https://elastic.example.com:9200"],
     )
     index: IndexName = Field(
-        default="logs-atlassian_jira.audit-default",
+        default=ELASTICSEARCH_INDEX,
         description="Data stream that receives new events; with the layout `monthly` the beginning of the names of indices.",
-        examples=["logs-atlassian_jira.audit-default"],
+        examples=[ELASTICSEARCH_INDEX],
     )
     layout: Layout = Field(
         default="data-stream",
@@ -56,10 +57,10 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
         examples=["monthly"],
     )
     history_index: IndexName = Field(
-        default="jira-audit-history",
+        default=ELASTICSEARCH_HISTORY_INDEX,
         description="Beginning of the names of the indices that receive backfill and replay, one for each month. `off`: history is "
         "not sent.",
-        examples=["jira-audit-history"],
+        examples=[ELASTICSEARCH_HISTORY_INDEX],
     )
     by_organization: dict[OrganizationName, IndexName] = Field(
         default={},
@@ -70,7 +71,7 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
     format: Format = Field(
         default="ecs",
         description="Fields of a document: `ecs` is the Elastic Common Schema as Elastic's integration for Atlassian Jira fills it, "
-        "`native` has Jira's own names.",
+        "`native` has Jira's own names, `ocsf` is the Open Cybersecurity Schema Framework 1.3.0, class 3004.",
         examples=["native"],
     )
     pipeline: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")] = Field(
@@ -83,7 +84,7 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
         description="API key, as Elasticsearch shows it encoded, or as `id:key`.",
         examples=["VnVhQ2ZHY0JDZGJrU…"],
     )
-    api_key_file: DirectoryPath | None = Field(
+    api_key_file: ExpandedPath | None = Field(
         default=None,
         description="File with the API key. It is read again after a 401 or 403.",
         examples=["/run/secrets/elastic-api-key"],
@@ -94,7 +95,7 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
         examples=["jira-relay"],
     )
     password: SecretStr | None = Field(default=None, description="Password of `username`.", examples=["…"])
-    password_file: DirectoryPath | None = Field(
+    password_file: ExpandedPath | None = Field(
         default=None,
         description="File with the password. It is read again after a 401 or 403.",
         examples=["/run/secrets/elastic-password"],

@@ -11,6 +11,7 @@ import orjson
 from consumer.destinations.elasticsearch.client import ClusterClient
 from consumer.destinations.elasticsearch.response import ClusterResponse
 from consumer.destinations.outcome import Outcome, Partial, Sent
+from consumer.formats.source_labels import ECS_OBJECT
 
 SEARCH_SECONDS = 5.0
 MAX_IDS = 500
@@ -88,6 +89,6 @@ async def _search(client: ClusterClient, names: str, ids: Sequence[str]) -> set[
 
 
 def _uids(source: Mapping[str, Any]) -> tuple[Any, ...]:
-    nested = source.get("jira")
+    nested = source.get(ECS_OBJECT)
     audit = nested.get("audit") if isinstance(nested, dict) else None
     return source.get("uid"), audit.get("uid") if isinstance(audit, dict) else None

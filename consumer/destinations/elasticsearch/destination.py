@@ -3,18 +3,18 @@
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import polars as pl
 
 from consumer.destinations.contract import Body, Destination, Flow, Limits
 from consumer.destinations.elasticsearch import rows
 from consumer.destinations.elasticsearch.client import NDJSON, ClusterClient
-from consumer.destinations.elasticsearch.config import NO_HISTORY, ElasticsearchConfig, Layout, history_routes
+from consumer.destinations.elasticsearch.config import NO_HISTORY, ElasticsearchConfig, history_routes
 from consumer.destinations.elasticsearch.conflicts import conflicting_rows, find_taken, with_taken_ids
 from consumer.destinations.elasticsearch.probe import probe_cluster
 from consumer.destinations.elasticsearch.response import BulkContext, ClusterResponse, classify
-from consumer.destinations.elasticsearch.target_check import TargetCheck, TargetName
+from consumer.destinations.elasticsearch.target import FlowTargets, TargetName
+from consumer.destinations.elasticsearch.target_check import TargetCheck
 from consumer.destinations.outcome import Outcome, Partial, Paused, Sent
 from consumer.formats.encoded_rows import EncodedRows
 from relay.timestamps import now_ms
@@ -26,27 +26,6 @@ _REQUIRED = "require_data_stream=true"
 """Elasticsearch 8.13 and later: no index is created, or written to, in place of a data stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Where the documents of a flow go: by organization, and those of all others. Names, or the beginnings of month indices."""
-
-    layout: Layout
-    name: str
-    by_organization: Mapping[str, str]
-
-    def named(self, route: str | None) -> TargetName:
-        return TargetName(route or self.name, self.layout)
-
-    @property
-    def all(self) -> tuple[TargetName, ...]:
-        return tuple(map(self.named, dict.fromkeys((self.name, *self.by_organization.values()))))
-
-    @property
-    def months(self) -> rows.MonthIndices | None:
-        """None: a request's URL names its target."""
-        return None if self.layout == "data-stream" else rows.MonthIndices(self.name, self.by_organization)
-
-
 class ElasticsearchDestination:
     """Creates documents in the targets of one flow; the flows of a destination share the client."""
 
@@ -56,7 +35,7 @@ class ElasticsearchDestination:
         target_check: TargetCheck,
         name: str,
         config: ElasticsearchConfig,
-        targets: Targets,
+        targets: FlowTargets,
         timeout_seconds: float,
     ) -> None:
         self._client = client
@@ -141,9 +120,11 @@ async def open_elasticsearch(
     name: str, config: ElasticsearchConfig, request_timeout_seconds: float
 ) -> AsyncIterator[Mapping[Flow, Destination]]:
     """Open the targets of the settings. Raises RelayError for a credential or certificates that cannot be used."""
-    targets: dict[Flow, Targets] = {"live": Targets(config.layout, config.index, config.by_organization)}
+    targets: dict[Flow, FlowTargets] = {
+        "live": FlowTargets(config.layout, config.index, config.by_organization)
+    }
     if config.history_index != NO_HISTORY:
-        targets["history"] = Targets("monthly", config.history_index, history_routes(config))
+        targets["history"] = FlowTargets("monthly", config.history_index, history_routes(config))
     async with ClusterClient(name, config, request_timeout_seconds) as client:
         target_check = TargetCheck(client, name, time.monotonic)
         yield {

@@ -7,7 +7,8 @@ import orjson
 
 from consumer.destinations.elasticsearch.client import ClusterClient
 from consumer.destinations.elasticsearch.response import BulkContext, ClusterResponse, is_transient
-from consumer.destinations.elasticsearch.target_check import TargetCheck, TargetName
+from consumer.destinations.elasticsearch.target import TargetName
+from consumer.destinations.elasticsearch.target_check import TargetCheck
 from consumer.destinations.outcome import Outcome, Paused, Sent
 
 MIN_ELASTICSEARCH = (7, 9)

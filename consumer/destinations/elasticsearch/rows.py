@@ -15,6 +15,7 @@ from consumer.formats.ecs import clipped, ecs_document, with_ecs_columns
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_object, json_text
 from consumer.formats.native import event_uid, native_fields
+from consumer.formats.ocsf import ocsf_fields, with_ocsf_columns
 
 SEPARATOR = b"\r\n"
 """Between rows. A row has a line feed within, and no carriage return, which JSON escapes.
@@ -37,7 +38,8 @@ _ID, _INDEX = "documentId", "documentIndex"
 _CREATE = json_text({"create": pl.struct(_id=_ID)})
 _CREATE_IN_INDEX = json_text({"create": pl.struct(_index=_INDEX, _id=_ID)})
 _NATIVE = json_object({"@timestamp": iso_time(clipped("created")), **native_fields()})
-_DOCUMENTS: Mapping[Format, pl.Expr] = {"ecs": ecs_document(), "native": _NATIVE}
+_OCSF = json_object({"@timestamp": iso_time(clipped("created")), **ocsf_fields()})
+_DOCUMENTS: Mapping[Format, pl.Expr] = {"ecs": ecs_document(), "native": _NATIVE, "ocsf": _OCSF}
 _CREATED_MS = pl.col("created").cast(pl.Int64)
 _MONTH = (
     pl.when(_CREATED_MS.is_between(_MIN_MONTH_MS, _MAX_MONTH_MS))
@@ -85,13 +87,27 @@ def encode_rows(
     columns = [_document_ids(events).alias(_ID)]
     if months is not None:
         columns.append(months.names(events).alias(_INDEX))
-    frame = (with_ecs_columns(events) if shape == "ecs" else events).with_columns(*columns)
-    texts = frame.select(_ROWS[shape, months is not None]).to_series()
+    texts = (
+        _with_columns_of(shape, events)
+        .with_columns(*columns)
+        .select(_ROWS[shape, months is not None])
+        .to_series()
+    )
     rows = EncodedRows.of_texts(texts, framing.separator)
     if rows.longest <= MAX_VALUE_BYTES:
         return rows
     fitted = (row if len(row) <= MAX_VALUE_BYTES else _fit_row(row, framing.max_row_bytes) for row in rows)
     return EncodedRows.of(fitted, framing.separator)
+
+
+def _with_columns_of(shape: Format, events: pl.DataFrame) -> pl.DataFrame:
+    match shape:
+        case "ecs":
+            return with_ecs_columns(events)
+        case "ocsf":
+            return with_ocsf_columns(events)
+        case _:
+            return events
 
 
 def encode_body(rows: EncodedRows, config: ElasticsearchConfig, framing: BodyFormat) -> bytes:

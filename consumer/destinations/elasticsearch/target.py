@@ -1,67 +1,41 @@
-"""What a cluster says of the names that a destination writes to; another object's name would take documents in silence."""
+"""The targets of a flow: data streams, or indices of months, by organization."""
 
-import re
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from consumer.destinations.elasticsearch.response import ClusterResponse
-
-Found = Literal["right", "absent", "alias", "data stream", "index", "unknown"]
-"""What has the name. `unknown`: the cluster does not say, or the relay may not look."""
-
-LOADED_FIELDS = frozenset({"jira", "uid"})
-"""A template of deploy/elasticsearch has one of these fields: `jira` of the format ecs, `uid` of native."""
-
-_MONTH = r"-(?:[0-9]{4}\.[0-9]{2}|undated)"
+from consumer.destinations.elasticsearch import rows
+from consumer.destinations.elasticsearch.config import Layout
 
 
-def find_stream(response: ClusterResponse, name: str) -> Found:
-    """Return what has the name of a data stream, by the answer of `GET /_resolve/index/NAME`. Right: a data stream."""
-    if response.status == 404:
-        return "absent" if response.error().type == "index_not_found_exception" else "unknown"
-    match _json(response):
-        case {"indices": list(indices), "aliases": list(aliases), "data_streams": list(streams)}:
-            kinds: tuple[tuple[Found, list[Any]], ...] = (
-                ("right", streams),
-                ("index", indices),
-                ("alias", aliases),
-            )
-            return next((kind for kind, found in kinds if name in _names(found)), "absent")
-        case _:
-            return "unknown"
+@dataclass(frozen=True, slots=True)
+class TargetName:
+    """The name of a data stream, or the beginning of the names of month indices."""
+
+    name: str
+    layout: Layout
+
+    @property
+    def pattern(self) -> str:
+        """The names that a search or a privilege concerns."""
+        return self.name if self.layout == "data-stream" else f"{self.name}-*"
 
 
-def find_months(response: ClusterResponse, prefix: str) -> tuple[Found, str]:
-    """Return the first name of a month that is no index, by the answer of `GET /_resolve/index/PREFIX-*`. Right: there is none."""
-    match _json(response):
-        case {"aliases": list(aliases), "data_streams": list(streams)}:
-            month = re.compile(re.escape(prefix) + _MONTH)
-            kinds: tuple[tuple[Found, list[Any]], ...] = (("alias", aliases), ("data stream", streams))
-            for kind, found in kinds:
-                for name in filter(month.fullmatch, _names(found)):
-                    return kind, name
-            return "right", ""
-        case _:
-            return "unknown", ""
+@dataclass(frozen=True, slots=True)
+class FlowTargets:
+    """Where the documents of a flow go: by organization, and those of all others. Names, or the beginnings of month indices."""
 
+    layout: Layout
+    name: str
+    by_organization: Mapping[str, str]
 
-def lacks_template(response: ClusterResponse) -> bool:
-    """Whether no template of the relay's fits a name, by `POST /_index_template/_simulate_index/NAME`. Unknown is False."""
-    match _json(response):
-        case {"template": {"mappings": {"properties": {**properties}}}}:
-            return not LOADED_FIELDS & properties.keys()
-        case {"template": {}}:
-            return True
-        case found:
-            return bool(found == {})
+    def named(self, route: str | None) -> TargetName:
+        return TargetName(route or self.name, self.layout)
 
+    @property
+    def all(self) -> tuple[TargetName, ...]:
+        return tuple(map(self.named, dict.fromkeys((self.name, *self.by_organization.values()))))
 
-def _names(found: list[Any]) -> list[str]:
-    return [str(each["name"]) for each in found if isinstance(each, dict) and "name" in each]
-
-
-def _json(response: ClusterResponse) -> Any:
-    """Return the JSON of an answer with status 200, and None of another."""
-    try:
-        return response.document() if response.status == 200 else None
-    except ValueError:
-        return None
+    @property
+    def months(self) -> rows.MonthIndices | None:
+        """None: a request's URL names its target."""
+        return None if self.layout == "data-stream" else rows.MonthIndices(self.name, self.by_organization)

@@ -2,32 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from consumer.destinations.elasticsearch.client import ClusterClient
-from consumer.destinations.elasticsearch.config import Layout
+from consumer.destinations.elasticsearch.name_lookup import Found, find_months, find_stream, lacks_template
 from consumer.destinations.elasticsearch.response import BulkContext, ClusterResponse, is_transient
-from consumer.destinations.elasticsearch.target import Found, find_months, find_stream, lacks_template
+from consumer.destinations.elasticsearch.target import TargetName
 from consumer.destinations.outcome import Paused, Retry
 
 CHECK_SECONDS = 300.0
 """How long the result of a check holds. An object that takes the name later is seen then."""
 
 Problem = Paused | Retry | None
-
-
-@dataclass(frozen=True, slots=True)
-class TargetName:
-    """The name of a data stream, or the beginning of the names of month indices."""
-
-    name: str
-    layout: Layout
-
-    @property
-    def pattern(self) -> str:
-        """The names that a search or a privilege concerns."""
-        return self.name if self.layout == "data-stream" else f"{self.name}-*"
 
 
 class TargetCheck:

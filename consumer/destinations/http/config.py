@@ -2,17 +2,18 @@
 
 import hashlib
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
-from relay.config.base import Count, DirectoryPath
+from relay.config.base import Count, ExpandedPath
 from relay.config.validators import parse_url
 
 Format = Literal["json", "ndjson", "single", "cloudevents"]
+EventFormat = Literal["native", "ocsf"]
 _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 _CREDENTIAL = re.compile("key|token|secret|sig|code|auth|pass|pwd|cred|hmac|jwt|expire", re.IGNORECASE)
 """Names of query parameters that hold a credential, or rotate with one."""
@@ -65,6 +66,12 @@ class HttpConfig(CertificateSettings, DestinationSettings):
         "`cloudevents` is an array of CloudEvents.",
         examples=["ndjson"],
     )
+    event_format: EventFormat = Field(
+        default="native",
+        description="Fields of an event: `native` has Jira's own names, `ocsf` is the Open Cybersecurity Schema Framework 1.3.0, "
+        "class 3004. The format `cloudevents` has native events.",
+        examples=["ocsf"],
+    )
     compression: Literal["none", "gzip"] = Field(
         default="none",
         description="Compression of bodies: `none`, or `gzip` if the receiver accepts it. Signatures are over the bytes sent.",
@@ -92,7 +99,7 @@ class HttpConfig(CertificateSettings, DestinationSettings):
         description="Headers of each request. All values count as secrets.",
         examples=[{"Authorization": "Bearer …"}],
     )
-    headers_file: DirectoryPath | None = Field(
+    headers_file: ExpandedPath | None = Field(
         default=None,
         description="File with further headers, one `Name: value` a line. It is read again after a 401 or 403.",
         examples=["/run/secrets/collector-headers"],
@@ -103,11 +110,20 @@ class HttpConfig(CertificateSettings, DestinationSettings):
         "keys rotate.",
         examples=[["whsec_…"]],
     )
-    signing_secrets_file: DirectoryPath | None = Field(
+    signing_secrets_file: ExpandedPath | None = Field(
         default=None,
         description="File with further such secrets, one a line. It is read again after a 401 or 403.",
         examples=["/run/secrets/collector-signing"],
     )
+
+    @model_validator(mode="after")
+    def _check_formats(self) -> Self:
+        if self.format == "cloudevents" and self.event_format != "native":
+            raise ValueError(
+                "A destination has the format cloudevents, whose type names native events, and event_format ocsf: use the format"
+                " json or ndjson"
+            )
+        return self
 
 
 def identity(config: HttpConfig) -> dict[Flow, dict[str, str]]:

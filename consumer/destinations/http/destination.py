@@ -42,7 +42,7 @@ class HttpDestination:
         self.config_hint = f"Check that the receiver takes the format {config.format} (destinations.{name}.format), and read its own log."
 
     def encode(self, events: pl.DataFrame) -> EncodedRows:
-        return rows.encode_rows(events, self._config.format, self.limits.format)
+        return rows.encode_rows(events, self._config.format, self.limits.format, self._config.event_format)
 
     def body(self, rows_to_send: EncodedRows) -> bytes:
         return rows.encode_body(rows_to_send, self._config, self.limits.format)

@@ -50,7 +50,7 @@ def classify(response: HttpResponse, name: str, now_ms: int) -> Outcome:
             wait = retry_after_seconds(
                 response.headers.get("retry-after"), now_ms, maximum=MAX_RETRY_AFTER_SECONDS
             )
-            return Retry(said, status, wait)
+            return Retry(f"The receiver takes no events now ({said}).", status, wait)
         case _ if 300 <= status < 400:
             return Paused(
                 f"The receiver redirects ({said}), and the relay does not follow with a credential. Set destinations.{name}.url to the"

@@ -8,11 +8,12 @@ import polars as pl
 from isal import igzip
 
 from consumer.destinations.contract import BodyFormat
-from consumer.destinations.http.config import Format, HttpConfig
+from consumer.destinations.http.config import EventFormat, Format, HttpConfig
 from consumer.destinations.truncation import truncate_row
 from consumer.formats.cloudevents import cloudevents_row, with_uri_sources
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.native import native_row
+from consumer.formats.ocsf import ocsf_row, with_ocsf_columns
 
 CONTENT_TYPES: Mapping[Format, str] = {
     "json": "application/json",
@@ -23,6 +24,7 @@ CONTENT_TYPES: Mapping[Format, str] = {
 
 _NATIVE = native_row()
 _CLOUDEVENT = cloudevents_row()
+_OCSF = ocsf_row()
 
 
 def body_format(config: HttpConfig) -> BodyFormat:
@@ -36,13 +38,17 @@ def body_format(config: HttpConfig) -> BodyFormat:
             return BodyFormat(config.max_body_bytes, b"", b"\n", b"", 1)
 
 
-def encode_rows(events: pl.DataFrame, shape: Format, framing: BodyFormat) -> EncodedRows:
+def encode_rows(
+    events: pl.DataFrame, shape: Format, framing: BodyFormat, event_format: EventFormat = "native"
+) -> EncodedRows:
     """Write one JSON object an event, in order, each of at most `framing.max_row_bytes` bytes.
 
     An event that is too long is truncated with a mark.
     """
     if shape == "cloudevents":
         events, expression = with_uri_sources(events), _CLOUDEVENT
+    elif event_format == "ocsf":
+        events, expression = with_ocsf_columns(events), _OCSF
     else:
         expression = _NATIVE
     rows = EncodedRows.of_texts(events.select(expression).to_series(), framing.separator)

@@ -1,6 +1,7 @@
 """The clients of the clouds: their options, and the credentials of files. Called again whenever a credential was refused."""
 
 import configparser
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ from consumer.destinations.object_store.cloud import Opened
 from consumer.destinations.object_store.config import Location, ObjectStoreConfig
 from relay.credentials.azure import describe_azure_error, open_credential
 from relay.errors import RelayError, describe
-from relay.http import read_environment_certificates, read_proxy_rules
+from relay.http import Proxy, read_environment_certificates, read_proxy_rules
 
 CONNECT_SECONDS = 10
 _AZURE_DOMAINS = {".usgovcloudapi.net": "usgov", ".chinacloudapi.cn": "china"}
@@ -22,6 +23,8 @@ NEVER_BY_PROXY = (
     "localhost,127.0.0.1,::1,169.254.169.254,169.254.170.2,169.254.170.23,metadata.google.internal"
 )
 """Metadata services hand out credentials: a proxy could read them."""
+_NO_PROXY = "http://localhost"
+"""In place of a proxy that no request goes through."""
 
 
 def open_client(name: str, config: ObjectStoreConfig, location: Location, timeout_seconds: float) -> Opened:
@@ -36,11 +39,12 @@ def open_client(name: str, config: ObjectStoreConfig, location: Location, timeou
     try:
         match location.scheme:
             case "s3":
-                return _open_s3(config, location, content, common)
+                opened = _open_s3(config, location, content, common)
             case "az":
-                return _open_azure(config, location, content, common)
+                opened = _open_azure(config, location, content, common)
             case _:
-                return _open_gcs(config, location, content, common)
+                opened = _open_gcs(config, location, content, common)
+        return replace(opened, proxy=_proxy(config, location))
     except RelayError:
         raise
     except Exception as error:
@@ -139,13 +143,17 @@ def _client_options(
     ]
     if certificates:
         options["root_certificate"] = "\n".join(certificates)
-    rules = read_proxy_rules()
-    proxy = rules.find(config.endpoint or f"https://{_host(config, location)}")
+    proxy = _proxy(config, location)
     if proxy is not None:
         options |= {"proxy_url": proxy.url, "proxy_excludes": NEVER_BY_PROXY}
-    elif rules.by_scheme:
-        options |= {"proxy_url": next(iter(rules.by_scheme.values())).url, "proxy_excludes": "*"}
+    elif read_proxy_rules().by_scheme:
+        # The library would read the variables itself, and other rules than the relay's would hold.
+        options |= {"proxy_url": _NO_PROXY, "proxy_excludes": "*"}
     return options
+
+
+def _proxy(config: ObjectStoreConfig, location: Location) -> Proxy | None:
+    return read_proxy_rules().find(config.endpoint or f"https://{_host(config, location)}")
 
 
 def _host(config: ObjectStoreConfig, location: Location) -> str:

@@ -12,6 +12,7 @@ from consumer.destinations.object_store.store import StoreFault
 from consumer.destinations.outcome import Paused
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
+from relay.http import Proxy
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ class Opened:
     close: Callable[[], Awaitable[None]] | None = None
     credential_fault: Callable[[], str | None] = lambda: None
     """Return why the last request had no credential; None: it had one, or obstore knows."""
+    proxy: Proxy | None = None
+    """The proxy that requests go through."""
 
 
 class CloudStore:
@@ -125,7 +128,8 @@ class CloudStore:
         cause = None if self._opened is None else self._opened.credential_fault()
         if cause is not None:
             return StoreFault(no_credential(self._redact(cause), self._name))
-        return StoreFault(store_fault(error, self._url, self._name, self._redact))
+        proxy = None if self._opened is None else self._opened.proxy
+        return StoreFault(store_fault(error, self._url, self._name, self._redact, proxy))
 
 
 async def _next_page(pages: Any) -> Any:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from consumer.config import DestinationSettings
 from consumer.destinations.contract import Flow
-from relay.config.base import AzureCredential, Count, DirectoryPath, OrganizationName, Seconds, SecretUrl
+from relay.config.base import AzureCredential, Count, ExpandedPath, OrganizationName, Seconds, SecretUrl
 
 Scheme = Literal["file", "s3", "az", "gs"]
 
@@ -106,14 +106,14 @@ class ObjectStoreConfig(DestinationSettings):
         description="Credential of azure-identity for `az://` without `credential_file`; its own variables (AZURE_…) apply.",
         examples=["managed-identity"],
     )
-    credential_file: DirectoryPath | None = Field(
+    credential_file: ExpandedPath | None = Field(
         default=None,
         description="File with the credential: for S3 as AWS writes it (`[default]`, `aws_access_key_id` …), for Azure a SAS token or "
         "an account key, for Google a service account's JSON. It is read again after a 401 or 403. Not set: the environment or the "
         "machine's identity.",
         examples=["/run/secrets/lake-credential"],
     )
-    ca_file: DirectoryPath | None = Field(
+    ca_file: ExpandedPath | None = Field(
         default=None,
         description="CA certificates (PEM) to trust beside the system's.",
         examples=["/etc/relay/ca.pem"],

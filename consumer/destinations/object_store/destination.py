@@ -77,7 +77,11 @@ class ObjectStoreDestination:
             return Sent()
         rest, out_of_time = frozenset(range(done, count)), outcome == self._too_slow
         return Partial(
-            retry=rest, after=outcome.after, status=outcome.status, reason=outcome.reason, unread=out_of_time
+            retry=rest,
+            after=outcome.after,
+            status=outcome.status,
+            reason=outcome.reason,
+            unprocessed=out_of_time,
         )
 
     async def probe(self) -> Outcome:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
 from relay.errors import one_line
+from relay.http import Proxy
 
 _MAX_QUOTED_CHARS = 300
 _STATUS = re.compile(r"returned non-2xx status code: (\d{3})")
@@ -23,8 +24,11 @@ _CAUSES = {
     "TimedOut": "timed out",
     "InvalidCertificate": "the certificate is not trusted",
     "kind: Timeout": "timed out",
+    "ProxyAuthRequired": "the proxy requires another login (407)",
+    "TunnelUnsuccessful": "the proxy refuses the connection",
 }
 """Why there was no answer, by a word in the debug text of an error. The text itself has the URL, and may have more."""
+_NOT_CONNECTED = ("kind: Connect", "ProxyAuthRequired", "TunnelUnsuccessful")
 REFUSED = frozenset({401, 403})
 _CLOCK_CODES = ("RequestTimeTooSkewed", "RequestExpired")
 
@@ -61,9 +65,26 @@ def fault_status(error: Exception) -> int | None:
     return 301 if "Received redirect" in str(error) else None
 
 
-def store_fault(error: Exception, url: str, name: str, redact: Callable[[str], str] = str) -> Retry | Paused:
-    """Return the outcome of an error of obstore, by the status within its text: it has no other place for it."""
-    return status_fault(fault_status(error), _said(redact(str(error))), url, name)
+def store_fault(
+    error: Exception,
+    url: str,
+    name: str,
+    redact: Callable[[str], str] = str,
+    proxy: Proxy | None = None,
+) -> Retry | Paused:
+    """Return the outcome of an error of obstore, by the status within its text: it has no other place for it.
+
+    `proxy`: the one that requests go through; a failed connection is named with it.
+    """
+    text = redact(str(error))
+    said = _said(text)
+    if (
+        proxy is not None
+        and any(word in text for word in _NOT_CONNECTED)
+        and "InvalidCertificate" not in text
+    ):
+        said = f"{said}: {proxy.unreachable}"
+    return status_fault(fault_status(error), said, url, name)
 
 
 def status_fault(status: int | None, said: str, url: str, name: str) -> Retry | Paused:

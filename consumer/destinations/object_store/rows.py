@@ -102,7 +102,7 @@ def read_object(content: bytes, topic: str, partition: int, first: int) -> Store
         if found != (FORMAT, topic, str(partition), str(first)):
             raise ForeignObjectError(f"its footer names {_origin(found)}")
         rows = pl.read_parquet(io.BytesIO(content), columns=[OFFSET, "uid"])
-    except (PolarsError, PanicException, OSError) as error:  # a damaged object may make polars panic
+    except (PolarsError, PanicException, OSError) as error:  # a corrupt object may make polars panic
         raise ForeignObjectError("it is not a Parquet file of the relay") from error
     if not rows.height or rows[OFFSET][0] != first or str(rows[OFFSET][-1]) != origin.get("relay.last"):
         raise ForeignObjectError("its rows are not those that its footer names")

@@ -5,9 +5,10 @@ Leaves: one request to a stream of a data collection rule, and its outcome.
 May not know: Kafka, delivery. docs/destinations/sentinel.md is the operator's page.
 """
 
+from consumer.destinations.azure_ingestion.config import identity
+from consumer.destinations.azure_ingestion.response import classify_status
 from consumer.destinations.contract import DestinationKind
-from consumer.destinations.sentinel.config import SentinelConfig, identity
+from consumer.destinations.sentinel.config import SentinelConfig
 from consumer.destinations.sentinel.destination import open_sentinel
-from consumer.destinations.sentinel.response import classify_status
 
 SENTINEL = DestinationKind(SentinelConfig, open_sentinel, identity, classify_status)

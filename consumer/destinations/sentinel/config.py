@@ -1,90 +1,26 @@
 """Settings of the destination kind sentinel."""
 
-import re
-from typing import Annotated, Literal, Self
+from typing import Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field
 
-from consumer.config import DestinationSettings
-from consumer.destinations.contract import Flow
-from relay.config.base import AzureCredential, OriginUrl
-
-_RULE_ID = re.compile(r"dcr-[0-9a-f]{32}")
+from consumer.destinations.azure_ingestion.config import IngestionSettings, StreamName
+from consumer.formats.source_labels import SENTINEL_HISTORY_STREAM, SENTINEL_STREAM
 
 
-_STREAM = re.compile(r"Custom-[A-Za-z0-9_-]{1,100}")
-
-
-_CLOUD_SUFFIXES = {  # Source: Microsoft's Logstash plugin 2.5.1, which rejects others.
-    ".ingest.monitor.azure.com": "public",
-    ".ingest.monitor.azure.us": "usgov",
-    ".ingest.monitor.azure.cn": "china",
-}
-
-
-def _rule_id(text: str) -> str:
-    if not _RULE_ID.fullmatch(text.lower()):
-        raise ValueError(
-            "must be the rule's immutable id: dcr- and 32 hexadecimal digits (immutableId in the JSON view of the data collection rule)"
-        )
-    return text.lower()
-
-
-def _stream(name: str) -> str:
-    if not _STREAM.fullmatch(name):
-        raise ValueError("must be Custom- followed by letters, digits, hyphens or underscores")
-    return name
-
-
-def _check_cloud(endpoint: str, cloud: str) -> None:
-    for suffix, owner in _CLOUD_SUFFIXES.items():
-        if endpoint.endswith(suffix) and owner != cloud:
-            raise ValueError(f"The endpoint {endpoint} belongs to the cloud {owner}, but cloud is {cloud}")
-
-
-class SentinelConfig(DestinationSettings):
+class SentinelConfig(IngestionSettings):
     """A data collection rule of Microsoft Sentinel, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["sentinel"] = Field(
         description="Kind of the destination. Not set: its name is its kind.", examples=["sentinel"]
     )
-    endpoint: OriginUrl = Field(
-        description="Logs ingestion endpoint of the data collection rule, or of a data collection endpoint.",
-        examples=["https://relay-a1b2.westeurope-1.ingest.monitor.azure.com"],
-    )
-    rule_id: Annotated[str, AfterValidator(_rule_id)] = Field(
-        description="Immutable id of the data collection rule.",
-        examples=["dcr-0123456789abcdef0123456789abcdef"],
-    )
-    stream: Annotated[str, AfterValidator(_stream)] = Field(
-        default="Custom-JiraAuditRelay",
+    stream: StreamName = Field(
+        default=SENTINEL_STREAM,
         description="Stream of the rule for new events.",
-        examples=["Custom-JiraAuditRelay"],
+        examples=[SENTINEL_STREAM],
     )
-    history_stream: Annotated[str, AfterValidator(_stream)] = Field(
-        default="Custom-JiraAuditRelayHistory",
+    history_stream: StreamName = Field(
+        default=SENTINEL_HISTORY_STREAM,
         description="Stream of the rule for backfill and replay. Its own table keeps history out of alert rules.",
-        examples=["Custom-JiraAuditRelay"],
+        examples=[SENTINEL_STREAM],
     )
-    cloud: Literal["public", "usgov", "china"] = Field(
-        default="public", description="Azure cloud of the rule.", examples=["public"]
-    )
-    credential: AzureCredential = Field(
-        default="default",
-        description="Credential of azure-identity; its own variables (AZURE_…, IDENTITY_…) apply.",
-        examples=["managed-identity"],
-    )
-
-    @model_validator(mode="after")
-    def _check_cloud(self) -> Self:
-        _check_cloud(self.endpoint, self.cloud)
-        return self
-
-
-def identity(config: SentinelConfig) -> dict[Flow, dict[str, str]]:
-    """Return the rule and the stream of each flow: where rows go, with any credential."""
-    rule = {"endpoint": config.endpoint, "rule": config.rule_id}
-    return {
-        "live": rule | {"stream": config.stream},
-        "history": rule | {"stream": config.history_stream},
-    }

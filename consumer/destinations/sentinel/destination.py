@@ -1,52 +1,16 @@
-"""One stream of a data collection rule as a destination."""
+"""The streams of a rule, with rows under Microsoft's column names."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 
-import polars as pl
-
-from consumer.destinations.contract import Body, Destination, Flow, Limits
-from consumer.destinations.outcome import Outcome
-from consumer.destinations.sentinel import rows
-from consumer.destinations.sentinel.client import IngestionClient
+from consumer.destinations.azure_ingestion.destination import open_streams
+from consumer.destinations.contract import Destination, Flow
 from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.formats.encoded_rows import EncodedRows
+from consumer.destinations.sentinel.rows import encode_rows
 
 
-class SentinelDestination:
-    """Sends to one stream of a rule; the streams of a rule share the client."""
-
-    def __init__(
-        self, client: IngestionClient, config: SentinelConfig, stream: str, timeout_seconds: float
-    ) -> None:
-        self._client = client
-        self._stream = stream
-        self.limits = Limits(rows.BODY_FORMAT, request_timeout_seconds=timeout_seconds)
-        self.address = f"{config.endpoint}, rule {config.rule_id}, stream {stream}"
-        self.config_hint = "Check that the rule's stream, transform and table match the relay's columns (redeploy deploy/azure)."
-
-    def encode(self, events: pl.DataFrame) -> EncodedRows:
-        return rows.encode_rows(events)
-
-    def body(self, rows_to_send: EncodedRows) -> bytes:
-        return rows.encode_body(rows_to_send)
-
-    async def send(self, body: Body) -> Outcome:
-        return await self._client.send(self._stream, body.content)
-
-    async def probe(self) -> Outcome:
-        """Send an array without rows, which the API accepts from those who may send rows."""
-        return await self._client.send(self._stream, rows.encode_body(EncodedRows()))
-
-
-@asynccontextmanager
-async def open_sentinel(
+def open_sentinel(
     name: str, config: SentinelConfig, request_timeout_seconds: float
-) -> AsyncIterator[Mapping[Flow, Destination]]:
+) -> AbstractAsyncContextManager[Mapping[Flow, Destination]]:
     """Open both streams of the rule. Raises RelayError for an endpoint that is not Azure Monitor's."""
-    async with IngestionClient(name, config, request_timeout_seconds) as client:
-        streams: dict[Flow, str] = {"live": config.stream, "history": config.history_stream}
-        yield {
-            flow: SentinelDestination(client, config, stream, request_timeout_seconds)
-            for flow, stream in streams.items()
-        }
+    return open_streams(name, config, request_timeout_seconds, encode_rows)

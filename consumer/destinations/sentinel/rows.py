@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 import polars as pl
-from isal import igzip
 
-from consumer.destinations.contract import BodyFormat
+from consumer.destinations.azure_ingestion.body import BODY_FORMAT, MAX_VALUE_BYTES, SAFE_ROW_BYTES
 from consumer.destinations.truncation import truncate_row
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_object
 from consumer.formats.native import event_uid
+from consumer.formats.source_labels import SENTINEL_PRODUCT
 
 COLUMNS: Mapping[str, str] = {
     "EventId": "long",
@@ -42,17 +42,6 @@ COLUMNS: Mapping[str, str] = {
 }
 """Column: its Kusto type in the stream of the data collection rule. tests/deploy holds deploy/azure equal."""
 
-MAX_BODY_BYTES = 1_000_000
-"""Bytes of a body before compression. Limit: 1 MB, "both compressed and uncompressed" (Azure Monitor service limits, Logs
-Ingestion API); the gateway answers 413 above 1,048,576 bytes on the wire."""
-
-MAX_VALUE_BYTES = 64 * 1024
-"""Azure truncates longer values silently (same page). Counted in bytes of UTF-8, the strictest way to count."""
-
-BODY_FORMAT = BodyFormat(MAX_BODY_BYTES, b"[", b",", b"]")
-_SAFE_ROW_BYTES = MAX_VALUE_BYTES // 2
-"""No value of a row below this can be too long, however it is written."""
-
 _MIN_DATETIME = datetime(1, 1, 1, tzinfo=UTC)
 _MAX_DATETIME = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 """Bounds of Kusto's datetime, to the millisecond."""
@@ -65,24 +54,15 @@ def encode_rows(events: pl.DataFrame) -> EncodedRows:
     """
     rows = EncodedRows.of_texts(events.select(_ROW_EXPRESSION).to_series(), BODY_FORMAT.separator)
     out_of_range = _out_of_range_times(events)
-    if not out_of_range and rows.longest <= _SAFE_ROW_BYTES:
+    if not out_of_range and rows.longest <= SAFE_ROW_BYTES:
         return rows
     fitted = (
         _fit_row(row, out_of_range.get(index, {}))
-        if index in out_of_range or len(row) > _SAFE_ROW_BYTES
+        if index in out_of_range or len(row) > SAFE_ROW_BYTES
         else row
         for index, row in enumerate(rows)
     )
     return EncodedRows.of(fitted, BODY_FORMAT.separator)
-
-
-def encode_body(encoded: EncodedRows) -> bytes:
-    """Return a compressed JSON array. Level 1 of isal takes a tenth of zlib's time, for nearly its size.
-
-    The gzip header holds no time: equal rows give an equal body.
-    """
-    compressed: bytes = igzip.compress(BODY_FORMAT.framed(encoded), 1, mtime=0)
-    return compressed
 
 
 def _columns() -> dict[str, pl.Expr]:
@@ -111,7 +91,7 @@ def _columns() -> dict[str, pl.Expr]:
         "EventMode": pl.col("mode"),
         "Unmodeled": pl.col("unmodeled"),
         "EventVendor": pl.lit("Atlassian"),
-        "EventProduct": pl.lit("Jira Audit"),
+        "EventProduct": pl.lit(SENTINEL_PRODUCT),
     }
 
 

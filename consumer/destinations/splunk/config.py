@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
-from relay.config.base import Count, DirectoryPath, OrganizationName, OriginUrl, Seconds
+from consumer.formats.source_labels import SPLUNK_SOURCETYPE
+from relay.config.base import Count, ExpandedPath, OrganizationName, OriginUrl, Seconds
 
 # Source: Splunk Enterprise, indexes.conf: small letters, digits, underscores and hyphens, not first, at most 80; no kvstore.
 _INDEX = re.compile(r"(?!.*kvstore)[a-z0-9][a-z0-9_-]{0,79}")
@@ -34,6 +35,9 @@ IndexName = Annotated[str, AfterValidator(_index)]
 Metadata = Annotated[str, AfterValidator(_metadata)]
 
 
+Format = Literal["native", "ocsf"]
+
+
 class SplunkConfig(CertificateSettings, DestinationSettings):
     """An HTTP Event Collector of Splunk, under a name of your choice: small letters, digits and underscores."""
 
@@ -49,7 +53,7 @@ class SplunkConfig(CertificateSettings, DestinationSettings):
         description="Token of the collector.",
         examples=["00000000-0000-0000-0000-000000000000"],
     )
-    token_file: DirectoryPath | None = Field(
+    token_file: ExpandedPath | None = Field(
         default=None,
         description="File that holds the token, in place of `token`. It is read again when the token is refused.",
         examples=["/run/secrets/splunk-token"],
@@ -87,11 +91,17 @@ class SplunkConfig(CertificateSettings, DestinationSettings):
         description="The same for backfill and replay. With `history_index`, it names each organization of `by_organization`.",
         examples=[{"acme.atlassian.net": "jira_acme_history"}],
     )
+    format: Format = Field(
+        default="native",
+        description="Fields of an event: `native` has Jira's own names, `ocsf` is the Open Cybersecurity Schema Framework 1.3.0, "
+        "class 3004; give it a `sourcetype` of its own.",
+        examples=["ocsf"],
+    )
     source: Metadata = Field(
         default="jira-audit-relay", description="Source of each event.", examples=["jira-audit-relay"]
     )
     sourcetype: Metadata = Field(
-        default="jira:cloud:audit:log",
+        default=SPLUNK_SOURCETYPE,
         description="Source type of each event. The add-on in `deploy/splunk` has this one.",
         examples=["jira:audit:log"],
     )

@@ -48,7 +48,8 @@ class SplunkDestination:
         )
         self.address = f"{config.endpoint}, index {self._index or 'of the token'} ({flow})"
         self.config_hint = f"Check that the collector takes JSON events at its event endpoint (destinations.{name}.endpoint)."
-        self._row = rows.Envelope(config.source, config.sourcetype, self._index, routes).row()
+        self._row = rows.Envelope(config.source, config.sourcetype, self._index, routes, config.format).row()
+        self._format = config.format
         self._acknowledgements = (
             Acknowledgements(config.acknowledge_timeout_seconds, timing) if config.acknowledge else None
         )
@@ -71,7 +72,7 @@ class SplunkDestination:
             await cancel_all([self._polling])
 
     def encode(self, events: pl.DataFrame) -> EncodedRows:
-        return rows.encode_rows(events, self._row, self.limits.format)
+        return rows.encode_rows(events, self._row, self.limits.format, self._format)
 
     def body(self, rows_to_send: EncodedRows) -> bytes:
         return rows.encode_body(rows_to_send, self.limits.format)

@@ -98,7 +98,7 @@ def classify(response: HecResponse, sending: Sending, now_ms: int) -> Outcome:
         case 14:
             return acknowledgement_off(sending.destination, said, status)
         case _ if code in _BUSY and status != 400:
-            return Retry(said, status, _wait(response, now_ms))
+            return _busy(response, said, now_ms)
         case _:
             return _by_status(response, sending, said, now_ms)
 
@@ -145,7 +145,7 @@ def _bad_event(response: HecResponse, sending: Sending, said: str) -> Outcome:
         return Reject(said, response.status)
     behind = frozenset(range(bad + 1, sending.rows))
     return Partial(
-        {bad: said}, behind, None, response.status, f"Splunk stopped at an event ({said}).", unread=True
+        {bad: said}, behind, None, response.status, f"Splunk stopped at an event ({said}).", unprocessed=True
     )
 
 
@@ -185,7 +185,7 @@ def _by_status(response: HecResponse, sending: Sending, said: str, now_ms: int) 
         case 413:
             return Split(said, status)
         case _ if status in _TRANSIENT or status >= 500:
-            return Retry(said, status, _wait(response, now_ms))
+            return _busy(response, said, now_ms)
         case _:
             return Paused(
                 f"The server does not answer as an HTTP Event Collector ({said}). Check destinations.{name}.endpoint, and any proxy on"
@@ -199,5 +199,6 @@ def _is_broken_off(response: HecResponse) -> bool:
     return not response.complete or response.content.lstrip()[:1] == b"{"
 
 
-def _wait(response: HecResponse, now_ms: int) -> float | None:
-    return retry_after_seconds(response.headers.get("retry-after"), now_ms, maximum=MAX_RETRY_AFTER_SECONDS)
+def _busy(response: HecResponse, said: str, now_ms: int) -> Retry:
+    wait = retry_after_seconds(response.headers.get("retry-after"), now_ms, maximum=MAX_RETRY_AFTER_SECONDS)
+    return Retry(f"Splunk takes no events now ({said}).", response.status, wait)

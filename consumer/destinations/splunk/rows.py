@@ -1,4 +1,4 @@
-"""Rows and bodies for an HTTP Event Collector: native events in an envelope."""
+"""Rows and bodies for an HTTP Event Collector: events in an envelope."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,12 @@ import polars as pl
 from isal import igzip
 
 from consumer.destinations.contract import BodyFormat
+from consumer.destinations.splunk.config import Format
 from consumer.destinations.truncation import truncate_row
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import json_object
 from consumer.formats.native import event_uid, native_fields
+from consumer.formats.ocsf import ocsf_fields, with_ocsf_columns
 
 UID_FIELD = "event_uid"
 """The indexed field that identifies repeats: `| dedup event_uid`."""
@@ -36,6 +38,7 @@ class Envelope:
     """None: the default index of the token."""
     routes: Mapping[str, str] = field(default_factory=dict)
     """Organization: its index."""
+    format: Format = "native"
 
     def row(self) -> pl.Expr:
         """Write each event as one JSON object of an HTTP Event Collector.
@@ -50,6 +53,7 @@ class Envelope:
             index = pl.col("organization").replace_strict(
                 names, indexes, default=index, return_dtype=pl.String
             )
+        fields = ocsf_fields() if self.format == "ocsf" else native_fields()
         return json_object({
             "time": pl.when(created.is_between(0, _MAX_TIME_MS)).then(seconds),
             "host": pl.col("organization"),
@@ -57,7 +61,7 @@ class Envelope:
             "sourcetype": pl.lit(self.sourcetype),
             "index": index,
             "fields": pl.struct(event_uid().alias(UID_FIELD)),
-            "event": pl.struct([value.alias(name) for name, value in native_fields().items()]),
+            "event": pl.struct([value.alias(name) for name, value in fields.items()]),
         })  # fmt: skip
 
 
@@ -66,11 +70,15 @@ def body_format(max_body_bytes: int) -> BodyFormat:
     return BodyFormat(max_body_bytes, b"", b"\n", b"")
 
 
-def encode_rows(events: pl.DataFrame, row: pl.Expr, framing: BodyFormat) -> EncodedRows:
+def encode_rows(
+    events: pl.DataFrame, row: pl.Expr, framing: BodyFormat, format_: Format = "native"
+) -> EncodedRows:
     """Write one JSON object an event, in order, each of at most `framing.max_row_bytes` bytes.
 
-    A value that is too long is truncated with a mark. `row`: as `Envelope.row` returns it.
+    A value that is too long is truncated with a mark. `row`: as `Envelope.row` returns it for this format.
     """
+    if format_ == "ocsf":
+        events = with_ocsf_columns(events)
     rows = EncodedRows.of_texts(events.select(row).to_series(), framing.separator)
     safe = min(_SAFE_ROW_BYTES, framing.max_row_bytes)
     if rows.longest <= safe:

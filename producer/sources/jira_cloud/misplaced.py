@@ -1,7 +1,7 @@
 """Records that Jira shows outside of their own time, for ever.
 
 A record outside the window is the mark of a time zone fault, and then no cursor may move. But a site can also hold single
-records that it shows in each answer, or in the answers of another time than they bear, such as damaged ones. The
+records that it shows in each answer, or in the answers of another time than they bear, such as corrupt ones. The
 organization would never get on. A question tells the cases apart. Another node of the site may answer it than answered for
 the window, and one alone may have the fault. So the proof must not need the window's own node:
 

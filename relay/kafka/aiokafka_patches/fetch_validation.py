@@ -29,7 +29,7 @@ class CorruptBatch:
     """Part of a sentence, without a full stop."""
 
 
-class UnreadableBatchError(CorruptRecordException):  # type: ignore[misc]
+class CorruptFetchError(CorruptRecordException):  # type: ignore[misc]
     """Raised by getmany of a consumer outside of groups at a batch that cannot be read."""
 
     def __init__(self, tp: TopicPartition, offset: int, batch: CorruptBatch) -> None:
@@ -42,7 +42,7 @@ class UnreadableBatchError(CorruptRecordException):  # type: ignore[misc]
 class FetchValidator:
     """Fail the fetch of a partition if its first batch is invalid; all other partitions are read on.
 
-    Invalid is a batch that is damaged or malformed, and for a member of a group a batch of another leader than the batch
+    Invalid is a batch that is corrupt or malformed, and for a member of a group a batch of another leader than the batch
     read before it. Without this, aiokafka does not notice the other leader; at a batch that it cannot read, it retries
     for ever, or drops the records that it has read of other partitions.
     """
@@ -62,7 +62,7 @@ class FetchValidator:
         self._epochs.forget(tp)
 
     def corrupt_batch(self, tp: TopicPartition) -> CorruptBatch | None:
-        """Return the damaged batch that failed the last fetch, once; then None."""
+        """Return the corrupt batch that failed the last fetch, once; then None."""
         return self._corrupt.pop(tp, None)
 
     def attach(self, consumer: AIOKafkaConsumer) -> None:
@@ -87,7 +87,7 @@ class FetchValidator:
         catch_parse_errors(consumer, self._note_unreadable)
 
     def attach_to_reader(self, consumer: AIOKafkaConsumer) -> None:
-        """Do so for a consumer outside of groups, whatever its reset policy: getmany raises UnreadableBatchError.
+        """Do so for a consumer outside of groups, whatever its reset policy: getmany raises CorruptFetchError.
 
         Leaders may change.
         """
@@ -133,7 +133,7 @@ class FetchValidator:
         assignment = subscription and subscription.assignment
         if not assignment or tp not in assignment.tps or assignment.state_value(tp)._position != offset:  # noqa: SLF001
             return
-        self._fetcher._set_error(tp, UnreadableBatchError(tp, offset, corrupt))  # noqa: SLF001
+        self._fetcher._set_error(tp, CorruptFetchError(tp, offset, corrupt))  # noqa: SLF001
         for waiter in list(self._fetcher._fetch_waiters):  # noqa: SLF001
             self._fetcher._notify(waiter)  # noqa: SLF001
 
@@ -141,9 +141,9 @@ class FetchValidator:
         self, tp: TopicPartition, offset: int, high_watermark: int, fetched: bytes
     ) -> int | None:
         """Return the number of bytes that may be read, None if the fetch fails."""
-        # 1. Batches before a damaged one are read; the next fetch then begins with the damaged one and fails.
+        # 1. Batches before a corrupt one are read; the next fetch then begins with the corrupt one and fails.
         # 2. Bytes after the last complete batch stay: aiokafka knows that a fetch may end within a batch.
-        # 3. A first batch that is incomplete is damaged: since KIP-74 brokers send it whole or not at all.
+        # 3. A first batch that is incomplete is corrupt: since KIP-74 brokers send it whole or not at all.
         batches = list(parse_batches(fetched))
         end = end_of_batches(fetched)
         valid, fault = _valid_batches(batches, offset)
@@ -197,7 +197,7 @@ def _corrupt_batch(
 
 def _certain_last_offset(batches: Sequence[RecordBatch], high_watermark: int) -> int:
     """Return the last offset of the first batch if its head is confirmed, else -1."""
-    # A damaged head may hold any length and any offsets. An intact batch behind it confirms the length, and bounds the
+    # A corrupt head may hold any length and any offsets. An intact batch behind it confirms the length, and bounds the
     # offsets. Without one, a right checksum confirms the offsets, and so does the end of the log.
     first, *behind = batches
     if behind:

@@ -17,8 +17,8 @@ class GroupCoverage:
     owned: frozenset[int]
 
     @property
-    def unread(self) -> frozenset[int]:
-        """The partitions that no member reads."""
+    def unowned(self) -> frozenset[int]:
+        """The partitions that no member owns, and so nobody reads."""
         return self.partitions - self.owned
 
 

@@ -28,7 +28,7 @@ PROVED = RecordFingerprint.of(FIFTIETH)
 
 
 class Log:
-    """What Kafka knows of one partition and a group (relay.kafka.positions.Positions)."""
+    """What Kafka knows of one partition and a group (relay.kafka.bounded_consumer.BoundedConsumer)."""
 
     def __init__(self, first=0, end=100, at=60, committed=None):
         self._first, self._end, self._at, self._committed = first, end, at, committed
@@ -86,8 +86,8 @@ def begun_at(offset, older_last=None):
     return live_progress
 
 
-async def begin(positions, start="recent", **options):
-    return (await resolver(start, **options).resolve(positions, [P]))[P].progress
+async def begin(consumer, start="recent", **options):
+    return (await resolver(start, **options).resolve(consumer, [P]))[P].progress
 
 
 @pytest.mark.parametrize(

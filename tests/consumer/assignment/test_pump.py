@@ -237,7 +237,7 @@ async def test_many_routes_gather_no_more_than_may_be_in_flight():
     destination.limits = replace(
         destination.limits, format=replace(destination.limits.format, max_bytes=20_000)
     )
-    one = handler(kafka, destination, linger=3600, buffers=BufferLimits(decode_batch_bytes=1))
+    one = handler(kafka, destination, linger=3600, buffers=BufferLimits(decode_block_bytes=1))
     await assign(one, kafka)
     await one.records(kafka.poll(300))
     await wait_until(lambda: len(destination.accepted) > 200)

@@ -10,7 +10,7 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 SECONDS = 10.0
 
 
-class FakePositions:
+class FakeConsumer:
     """Remembers which partitions are paused."""
 
     def __init__(self):
@@ -33,9 +33,9 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_a_partition_is_read_exactly_while_nothing_pauses_it(steps):
-    """Any order of a full buffer, damaged batches and schema holds leaves a partition paused while one of them lasts."""
-    positions, now = FakePositions(), 0.0
-    pauses = ReadingPauses(positions, {A, B}, SECONDS)
+    """Any order of a full buffer, corrupt batches and schema holds leaves a partition paused while one of them lasts."""
+    consumer, now = FakeConsumer(), 0.0
+    pauses = ReadingPauses(consumer, {A, B}, SECONDS)
     held, until, full = set(), {}, False
     for step, partition in steps:
         now += 4.0
@@ -58,15 +58,15 @@ def test_a_partition_is_read_exactly_while_nothing_pauses_it(steps):
             case "room":
                 pauses.resume_all()
                 full = False
-        assert positions.paused == ({A, B} if full else held | until.keys())
+        assert consumer.paused == ({A, B} if full else held | until.keys())
 
 
 def test_a_partition_whose_start_is_not_known_is_not_resumed():
     """It stays paused from its assignment on, although nothing else pauses it."""
-    positions, started = FakePositions(), {A}
-    positions.pause([A, B])
-    pauses = ReadingPauses(positions, started, SECONDS)
+    consumer, started = FakeConsumer(), {A}
+    consumer.pause([A, B])
+    pauses = ReadingPauses(consumer, started, SECONDS)
     pauses.pause_all()
     pauses.resume_all()
     pauses.release(B)
-    assert positions.paused == {B}
+    assert consumer.paused == {B}

@@ -32,7 +32,7 @@ def of(schema, number, **fields):
     return message(event(number), ForeignSchemaEncoder(schema, REF), offset=number, **fields)
 
 
-def damaged(number):
+def corrupt(number):
     """A record that holds its key, and lost its last bytes."""
     each = message(event(number), offset=number)
     each.value = each.value[:-3]
@@ -122,9 +122,9 @@ async def test_an_id_that_was_given_to_another_schema_is_looked_up_again():
     assert world.dead_letters == []
 
 
-async def test_a_damaged_record_among_good_ones_is_a_dead_letter_alone():
+async def test_a_corrupt_record_among_good_ones_is_a_dead_letter_alone():
     world = World(
-        [damaged(number) if number == 5 else message(event(number), offset=number) for number in range(20)]
+        [corrupt(number) if number == 5 else message(event(number), offset=number) for number in range(20)]
     )
     await world.start()
     await world.read(20)
@@ -133,9 +133,9 @@ async def test_a_damaged_record_among_good_ones_is_a_dead_letter_alone():
     assert counters(world.registry) == (20, [19, 0, 1, 0])
 
 
-async def test_a_damaged_record_after_good_ones_is_a_dead_letter_once_its_schema_is_confirmed():
+async def test_a_corrupt_record_after_good_ones_is_a_dead_letter_once_its_schema_is_confirmed():
     """It is read alone, so the registry is asked again: its schema is the one that decoded the others."""
-    world = World([message(event(0), offset=0), damaged(1)])
+    world = World([message(event(0), offset=0), corrupt(1)])
     await world.start()
     await world.read(1)
     await wait_until(lambda: world.kafka.committed_offset == 1)
@@ -144,9 +144,9 @@ async def test_a_damaged_record_after_good_ones_is_a_dead_letter_once_its_schema
     assert (world.dead_letters, world.problem) == ([1], None)
 
 
-async def test_a_damaged_first_record_waits_for_the_next_one():
+async def test_a_corrupt_first_record_waits_for_the_next_one():
     """Nothing shows yet whether the record or the schema is wrong; the next event shows it."""
-    world = World([damaged(0), message(event(1), offset=1)])
+    world = World([corrupt(0), message(event(1), offset=1)])
     await world.start()
     await world.read(1)
     await wait_until(lambda: world.problem is not None)

@@ -21,7 +21,7 @@ GROUP_PROGRESS = DeliveryProgress(7, 50, RecordFingerprint.of(FIFTIETH))
 
 
 class StoredOffsets:
-    """What Kafka knows of a group (relay.kafka.positions.Positions)."""
+    """What Kafka knows of a group (relay.kafka.bounded_consumer.BoundedConsumer)."""
 
     def __init__(self, committed, first=0, end=100, at=60):
         self._committed = committed

@@ -53,7 +53,7 @@ def process(kafka, destination, **options):
         destination,
         breaker=BreakerTiming(QUICK, QUICK),
         sender={"rejection": QUICK},
-        buffers=BufferLimits(decode_batch_bytes=1_000, chunk_bytes=1_000),
+        buffers=BufferLimits(decode_block_bytes=1_000, chunk_bytes=1_000),
         **timing,
         **options,
     )

@@ -140,7 +140,7 @@ async def test_rows_that_the_destination_did_not_look_at_are_sent_at_once():
         bad = [place for place, row in enumerate(rows) if int(row) % 3 == 1]
         if not bad:
             return Sent()
-        return Partial({bad[0]: "bad"}, frozenset(range(bad[0] + 1, len(rows))), status=400, unread=True)
+        return Partial({bad[0]: "bad"}, frozenset(range(bad[0] + 1, len(rows))), status=400, unprocessed=True)
 
     destination.answer = judge
     async with sender_fixture(destination, breaker=slow) as fixture:

@@ -1,4 +1,4 @@
-"""Histories of consumers, drawn by a seed: each answer of a destination, with kills, rebalances, freezes, damage and deletions between."""
+"""Histories of consumers, drawn by a seed: each answer of a destination, with kills, rebalances, freezes, corruption and deletions between."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from consumer.timing import (
     StartTiming,
 )
 from relay.schema_registry.store import Unavailable
-from tests.support.consumer_history import PARTITIONS, DeadLetters, Membership, MoodyDestination, Topic
+from tests.support.consumer_history import PARTITIONS, DeadLetters, MemberConsumer, MoodyDestination, Topic
 from tests.support.in_memory_group import FakeSchemaStore
 from tests.support.messages import WRITER_SCHEMAS
 
@@ -94,7 +94,7 @@ class World:
 
     def join(self, number, numbers):
         partitions = {PARTITIONS[each] for each in numbers}
-        self.members[number] = Membership(self.topic, partitions)
+        self.members[number] = MemberConsumer(self.topic, partitions)
         self.processes[number].assigned(self.members[number], partitions)
 
     async def freeze(self):
@@ -147,11 +147,11 @@ class World:
     def change_mood(self):
         self.destination.mood = self.chance.choice(MoodyDestination.MOODS)
 
-    def change_damage(self):
+    def change_corruption(self):
         if self.chance.random() < 0.5:
-            self.topic.damage()
+            self.topic.corrupt()
         else:
-            self.topic.damaged.clear()
+            self.topic.corrupt_ranges.clear()
 
     def change_dead_letters(self):
         self.dead_letters.failing = self.chance.random() < 0.5
@@ -160,7 +160,7 @@ class World:
         happens = self.chance.choice(
             (
                 *(self.append, self.append, self.append, self.append, self.change_mood, self.change_mood),
-                *(self.rebalance, self.freeze, self.kill, self.change_damage, self.topic.delete),
+                *(self.rebalance, self.freeze, self.kill, self.change_corruption, self.topic.delete),
                 *(self.change_commits, self.change_dead_letters, self.change_schemas),
             )
         )
@@ -174,7 +174,7 @@ class World:
     async def heal(self):
         """End every fault, and wait until all is delivered and committed."""
         self.destination.mood = "good"
-        self.topic.damaged.clear()
+        self.topic.corrupt_ranges.clear()
         self.dead_letters.failing = False
         self.schemas.answers = dict(WRITER_SCHEMAS.items())
         while self.zombies:

@@ -102,7 +102,7 @@ def test_commits_that_fail_have_one_line(world, lines):
     ]
 
 
-def test_a_damaged_batch_has_a_line_an_hour_and_an_end(world, lines):
+def test_a_corrupt_batch_has_a_line_an_hour_and_an_end(world, lines):
     """A partition that waits for an intact batch is an error once an hour, and its end is a line."""
     partition = TopicPartition("events", 3)
     for _ in range(90):

@@ -56,7 +56,7 @@ class SlowClaims:
         await self.topic.write(key, claim)
 
 
-class Membership:
+class FakeMembership:
     """Counts joins and departures."""
 
     def __init__(self):
@@ -76,7 +76,7 @@ class Membership:
 
 @asynccontextmanager
 async def guarded(claims, target=OWN):
-    guard, membership = TargetGuard("soc", "live", target, claims, QUICK), Membership()
+    guard, membership = TargetGuard("soc", "live", target, claims, QUICK), FakeMembership()
     task = asyncio.create_task(guard.run([membership.run]))
     try:
         yield guard, membership
@@ -163,7 +163,7 @@ async def test_no_partition_begins_for_a_target_that_has_lost_the_name():
     """Kafka gives a member partitions before its next look; it looks again then, and leaves at once."""
     claims = ClaimsInMemory(Claim(OWN, 0))
     guard = TargetGuard("soc", "live", OWN, claims, replace(QUICK, interval_seconds=3600))
-    membership = Membership()
+    membership = FakeMembership()
     task = asyncio.create_task(guard.run([membership.run]))
     await wait_until(lambda: membership.is_member)
     await guard.require_own()

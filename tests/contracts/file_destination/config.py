@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr
 
 from consumer.config import DestinationSettings
 from consumer.destinations.contract import Flow
-from relay.config.base import DirectoryPath, OrganizationName
+from relay.config.base import ExpandedPath, OrganizationName
 
 
 class FileConfig(DestinationSettings):
@@ -15,7 +15,7 @@ class FileConfig(DestinationSettings):
     kind: Literal["file"] = Field(
         description="Kind of the destination. Not set: its name is its kind.", examples=["file"]
     )
-    directory: DirectoryPath = Field(
+    directory: ExpandedPath = Field(
         description="Directory of the spool files.", examples=["/var/spool/jira-relay"]
     )
     token: SecretStr = Field(

@@ -90,9 +90,9 @@ class ProducerProcess:
         return publisher
 
     def invalidate(self):
-        """Do nothing; `renewed` checks the membership after a fencing."""
+        """Do nothing; `wait_for_membership` checks the membership after a fencing."""
 
-    async def renewed(self):
+    async def wait_for_membership(self):
         if self.world.owner is not self:
             await asyncio.Event().wait()
 

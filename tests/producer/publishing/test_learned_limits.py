@@ -100,10 +100,10 @@ async def test_an_ordinary_ledger_is_written_after_the_refusals_of_many_shards(k
     ledger = Ledger("acme", {day_of(MONDAY): DayLedger(BitMap64(range(0, 200_000, 20)))})
     state = CommittedState()
     pending = PendingRecords([record(300_000, MONDAY)], [], WHOLE, 0, None, restore_json)
-    plan = plan_transaction(pending, state.checkpoint, ledger, state.layout, MONDAY, watcher.current)
+    plan = plan_transaction(pending, state.checkpoint, ledger, state.topics, MONDAY, watcher.current)
 
     assert build_transaction(
-        plan, state.checkpoint, ledger, state.layout, watcher.current, window_complete=True, window=WHOLE
+        plan, state.checkpoint, ledger, state.topics, watcher.current, window_complete=True, window=WHOLE
     ).records
 
 

@@ -87,7 +87,7 @@ async def test_a_cancellation_before_the_transaction_leaves_the_publisher_usable
 async def test_a_defect_within_a_transaction_fails_the_publisher(publisher, monkeypatch):
     """Any error between begin and commit makes the publisher's state invalid."""
     publisher, _ = publisher
-    monkeypatch.setattr(publisher._layout.checkpoint_codec, "encode", lambda _record: 1 / 0)
+    monkeypatch.setattr(publisher._topics.checkpoint_codec, "encode", lambda _record: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         await publisher.publish("acme", pending_records(1), unchanged, persist=False)
 

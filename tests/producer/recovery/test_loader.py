@@ -28,7 +28,7 @@ from tests.support.shard_loading import (
 )
 
 
-async def test_a_batch_damaged_on_disk_is_reported(shard_loader, kafka):
+async def test_a_batch_corrupt_on_disk_is_reported(shard_loader, kafka):
     """Loading fails while published records may be unreadable; it succeeds on the repaired batch."""
     publisher = await load_with_checkpoints(shard_loader)
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
@@ -136,8 +136,8 @@ async def test_garbage_on_the_event_topics_is_skipped(shard_loader):
 async def test_events_are_known_when_their_schema_is_no_longer_available(shard_loader, ref):
     """No event counts as lost when the registry or the schema topic is lost."""
     publisher = await load_with_checkpoints(shard_loader)
-    publisher._layout = replace(
-        publisher._layout, event_encoder=Encoder(publisher._layout.event_encoder.schema, ref)
+    publisher._topics = replace(
+        publisher._topics, event_encoder=Encoder(publisher._topics.event_encoder.schema, ref)
     )
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     before = publisher.checkpoint("acme")
@@ -154,10 +154,10 @@ async def test_events_of_a_newer_version_are_known(shard_loader):
     """After a downgrade the loader looks up the newer schema, also for records before the log end."""
     shard_loader = replace(shard_loader, limits=LoaderLimits(tail_offsets=1))
     publisher = await load_with_checkpoints(shard_loader)
-    ours = publisher._layout
-    publisher._layout = replace(ours, event_encoder=await newer_encoder(shard_loader))
+    ours = publisher._topics
+    publisher._topics = replace(ours, event_encoder=await newer_encoder(shard_loader))
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
-    publisher._layout = ours
+    publisher._topics = ours
     await publisher.publish("acme", pending_records(records("acme", 3)), unchanged, persist=False)
     checkpoint = publisher.checkpoint("acme")
     stolen = replace(checkpoint, last_event=EventPosition(checkpoint.last_event.offset + 50, 4))
@@ -187,7 +187,7 @@ async def test_events_of_a_newer_version_without_its_schema_never_count_as_lost(
     """After a downgrade the topic of schemas was emptied too: the shard stays closed and says why, until it is filled."""
     publisher = await load_with_checkpoints(shard_loader)
     encoder = await newer_encoder(shard_loader)
-    publisher._layout = replace(publisher._layout, event_encoder=encoder)
+    publisher._topics = replace(publisher._topics, event_encoder=encoder)
     await publisher.publish("acme", pending_records(records("acme", 1, 2)), unchanged, persist=False)
     await publisher.discard()
     await shard_loader.store._text_store.put(encoder.ref, "{}")

@@ -11,7 +11,7 @@ async def test_a_kept_shard_continues_until_its_partition_is_read_again():
     """A rebalance reads from the start and never passes on a partial table."""
     harness = AssignmentHarness()
     first, second = names_in(0, 2)
-    harness.positions.ends[0] = 2
+    harness.consumer.ends[0] = 2
     harness.assign(0)
     await harness.read(record(first, 0), record(second, 1))
     harness.assign(0, 1)
@@ -28,19 +28,19 @@ async def test_records_of_an_older_assignment_do_not_count():
     """A rebalance during the search for the end leaves no half-read partition."""
     harness = AssignmentHarness()
     first, second = names_in(0, 2)
-    harness.positions.ends[0] = 2
+    harness.consumer.ends[0] = 2
     harness.assign(0)
 
-    async def rebalanced(_partitions, end_offsets=harness.positions.end_offsets):
-        harness.positions.end_offsets = end_offsets
+    async def rebalanced(_partitions, end_offsets=harness.consumer.end_offsets):
+        harness.consumer.end_offsets = end_offsets
         harness.assign(0)
-        harness.positions.positions[0] = 2
+        harness.consumer.positions[0] = 2
         return {TopicPartition("organizations", 0): 0}
 
-    harness.positions.end_offsets = rebalanced
+    harness.consumer.end_offsets = rebalanced
     await harness.read(record(first, 0))
     assert harness.opened_shards[0].organization_sets == []
-    harness.positions.positions[0] = 0
+    harness.consumer.positions[0] = 0
     await harness.read(record(first, 0), record(second, 1))
 
     assert harness.opened_shards[0].organization_sets == [{first, second}]
@@ -50,8 +50,8 @@ async def test_records_of_an_older_assignment_do_not_count():
 async def test_a_rebalance_during_a_call_ends_no_membership(error):
     """A missing end is looked up again, and records read meanwhile are kept."""
     harness = AssignmentHarness()
-    harness.positions.ends[ACME] = 1
-    harness.positions.error = error
+    harness.consumer.ends[ACME] = 1
+    harness.consumer.error = error
     harness.assign(ACME)
     await harness.read(record("acme", 0))
     await harness.read()
@@ -62,13 +62,13 @@ async def test_a_rebalance_during_a_call_ends_no_membership(error):
 async def test_a_partition_without_a_leader_delays_no_other():
     """Its end is not available; its organizations follow once it is."""
     harness = AssignmentHarness()
-    harness.positions.leaderless.add(1)
+    harness.consumer.leaderless.add(1)
     harness.assign(0, 1)
     (zero,), (one,) = names_in(0, 1), names_in(1, 1)
     await harness.read(record(zero, 0))
     shards = {shard.number: shard for shard in harness.opened_shards}
     assert (shards[0].organization_sets, shards[1].organization_sets) == ([{zero}], [])
-    harness.positions.leaderless.clear()
+    harness.consumer.leaderless.clear()
     await harness.read(record(one, 0))
 
     assert shards[1].organization_sets == [{one}]

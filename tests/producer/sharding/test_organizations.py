@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from producer.sharding.assignment import ShardAssignmentTiming
-from producer.sharding.damaged_batches import DamagedBatches
+from producer.sharding.corrupt_batches import CorruptBatches
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch
 from relay.organizations import Organization, OrganizationCodec
@@ -16,7 +16,7 @@ from tests.support.shard_assignment import ACME, COUNT, AssignmentHarness, names
 async def test_a_shard_gets_its_organizations_after_the_whole_partition_is_read():
     """A deletion may follow on the log, so earlier records wait."""
     harness = AssignmentHarness()
-    harness.positions.ends[ACME] = 2
+    harness.consumer.ends[ACME] = 2
     harness.assign(ACME)
     await harness.read(record("acme", 0))
     assert harness.opened_shards[0].started
@@ -78,11 +78,11 @@ async def test_an_organization_that_becomes_unreadable_is_followed_as_before():
 TP = TopicPartition("organizations", ACME)
 
 
-async def test_a_damaged_batch_is_named_and_later_changes_are_followed():
+async def test_a_corrupt_batch_is_named_and_later_changes_are_followed():
     """It is tried again after a while; records in it that are older than what was read meanwhile change nothing."""
     first, second, third = ["acme", *names_in(ACME, 2)]
     harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))
-    harness.positions.ends[ACME] = 1
+    harness.consumer.ends[ACME] = 1
     harness.assign(ACME)
     await harness.read(record(first, 0))
     with structlog.testing.capture_logs() as lines:
@@ -96,9 +96,9 @@ async def test_a_damaged_batch_is_named_and_later_changes_are_followed():
 
     await asyncio.sleep(0.06)
     await harness.read()
-    assert harness.positions.positions[ACME] == 1
+    assert harness.consumer.positions[ACME] == 1
     await harness.fail(TP, CorruptBatch(1, 3, "its checksum is wrong"))
-    assert harness.positions.positions[ACME] == 4
+    assert harness.consumer.positions[ACME] == 4
     await asyncio.sleep(0.06)
     await harness.read()
     with structlog.testing.capture_logs() as lines:
@@ -109,11 +109,11 @@ async def test_a_damaged_batch_is_named_and_later_changes_are_followed():
     assert harness.opened_shards[0].latest_organizations == {second, third}
 
 
-async def test_a_rebalance_forgets_no_organization_of_a_damaged_batch():
+async def test_a_rebalance_forgets_no_organization_of_a_corrupt_batch():
     """Its process knows it, though the log does not tell it any more."""
     first, second = ["acme", *names_in(ACME, 1)]
     harness = AssignmentHarness()
-    harness.positions.ends[ACME] = 3
+    harness.consumer.ends[ACME] = 3
     harness.assign(ACME)
     await harness.read(record(first, 0), record(second, 2))
     harness.assign(ACME)
@@ -128,42 +128,42 @@ async def test_a_partition_that_was_another_process_s_brings_no_organization_bac
     first, second = ["acme", *names_in(ACME, 1)]
     other = (ACME + 1) % COUNT
     harness = AssignmentHarness()
-    harness.positions.ends[ACME] = 2
+    harness.consumer.ends[ACME] = 2
     harness.assign(ACME)
     await harness.read(record(first, 0), record(second, 1))
     harness.assign(other)
     await harness.read()
     harness.assign(ACME, other)
-    harness.positions.ends[ACME] = 9
+    harness.consumer.ends[ACME] = 9
     await harness.fail(TP, CorruptBatch(5, 6, "its checksum is wrong"))
     await harness.read(record(second, 8))
     assert harness.opened_shards[-1].number == ACME
     assert harness.opened_shards[-1].latest_organizations == {second}
 
 
-async def test_a_log_of_damaged_heads_is_not_walked_without_end():
+async def test_a_log_of_corrupt_heads_is_not_walked_without_end():
     """A head that tells no last offset is passed over offset by offset, up to a bound; then the partition waits."""
     harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))
     harness.assign(ACME)
-    for offset in range(DamagedBatches.MAX_STEPS + 1):
-        assert harness.positions.paused == set()
+    for offset in range(CorruptBatches.MAX_STEPS + 1):
+        assert harness.consumer.paused == set()
         await harness.fail(TP, CorruptBatch(offset, offset, "its length or format is impossible"))
-    assert harness.positions.paused == {ACME}
+    assert harness.consumer.paused == {ACME}
     await asyncio.sleep(0.06)
     await harness.read()
-    assert (harness.positions.paused, harness.positions.positions[ACME]) == (set(), 0)
+    assert (harness.consumer.paused, harness.consumer.positions[ACME]) == (set(), 0)
 
 
 async def test_a_log_that_may_have_lost_its_end_is_read_again_from_its_start():
     """The shard keeps what it knows until all is read, and then has what the log holds now."""
     harness = AssignmentHarness()
     first, second = names_in(0, 2)
-    harness.positions.ends[0] = 2
+    harness.consumer.ends[0] = 2
     harness.assign(0)
     await harness.read(record(first, 0), record(second, 1))
-    harness.positions.log_starts[0] = 1
+    harness.consumer.log_starts[0] = 1
     await harness.assignment.out_of_range({TopicPartition("organizations", 0): 2})
-    assert harness.positions.positions[0] == 1
+    assert harness.consumer.positions[0] == 1
     await harness.read()
     assert harness.opened_shards[0].organization_sets == [{first, second}]
     await harness.read(record(second, 1))
@@ -175,20 +175,20 @@ async def test_a_fetch_that_failed_at_an_earlier_position_changes_nothing():
     """The position has moved since, or the partition is another member's."""
     harness = AssignmentHarness()
     harness.assign(0)
-    harness.positions.positions[0] = 5
+    harness.consumer.positions[0] = 5
     await harness.assignment.out_of_range(
         {TopicPartition("organizations", 0): 2, TopicPartition("organizations", 1): 2}
     )
-    assert harness.positions.positions == {0: 5}
+    assert harness.consumer.positions == {0: 5}
 
 
-async def test_a_damaged_batch_before_the_end_of_the_table_leaves_its_shard_not_ready():
+async def test_a_corrupt_batch_before_the_end_of_the_table_leaves_its_shard_not_ready():
     """A restarted producer polls the organizations of the other batches, and says where and what to do about the rest."""
     other = (ACME + 1) % COUNT
     (name,) = names_in(other, 1)
     (hidden,) = names_in(ACME, 1)
     harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0))
-    harness.positions.ends[ACME] = 5
+    harness.consumer.ends[ACME] = 5
     harness.assign(ACME, other)
     await harness.fail(TP, CorruptBatch(0, 3, "its checksum is wrong"))
     await harness.read(record(name, 0))

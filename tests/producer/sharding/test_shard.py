@@ -234,13 +234,13 @@ async def test_organizations_are_failing_after_several_failures_to_load():
     async with open_shard_harness(timing=timing) as found:
         found.set_organizations(organization("acme"))
         await wait_until(lambda: found.shard.ready)
-        found.load_errors = [RelayError("A batch is damaged.")] * 2
+        found.load_errors = [RelayError("A batch is corrupt.")] * 2
         found.publishers[0].failed.set()
         await wait_until(lambda: len(found.publishers) == 2)
         assert found.polling.unavailable_reasons == {}
-        found.load_errors = [RelayError("A batch is damaged.")] * 4
+        found.load_errors = [RelayError("A batch is corrupt.")] * 4
         found.publishers[1].failed.set()
         await wait_until(lambda: len(found.publishers) == 3)
 
-        assert "A batch is damaged." in found.polling.unavailable_reasons["acme"]
+        assert "A batch is corrupt." in found.polling.unavailable_reasons["acme"]
         assert found.shard.problem is None

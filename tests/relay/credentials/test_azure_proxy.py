@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from consumer.destinations.azure_ingestion.client import IngestionClient
 from consumer.destinations.outcome import Retry
-from consumer.destinations.sentinel.client import IngestionClient
 from simulators.azure.world import AzureWorld
 from tests.support.ingestion_world import body, destination, row, set_credentials
 

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from relay.config.secrets import SecretsConfig
-from relay.credentials.keyring import CredentialOwner, Keyring, load_keyring, make_key_file, require_keyring
+from relay.credentials.keyring import (
+    CredentialOwner,
+    Keyring,
+    load_keyring,
+    make_encryption_key_file,
+    require_keyring,
+)
 from relay.errors import SecretError, SettingsError
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
@@ -116,19 +122,19 @@ def test_the_error_of_a_missing_key_has_the_command():
         require_keyring(SecretsConfig())
 
 
-def test_key_file_is_created_once_for_its_owner_alone(tmp_path):
+def test_encryption_key_file_is_created_once_for_its_owner_alone(tmp_path):
     """The created key file has mode 0600, is valid, is not replaced, and leaves no other file."""
-    path = make_key_file(tmp_path)
+    path = make_encryption_key_file(tmp_path)
     content = path.read_bytes()
 
-    assert make_key_file(tmp_path) == path
+    assert make_encryption_key_file(tmp_path) == path
     assert path.read_bytes() == content
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert load_keyring(SecretsConfig(key_file=path)) is not None
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_key_file_in_a_missing_directory_is_an_error(tmp_path):
+def test_an_encryption_key_file_in_a_missing_directory_is_an_error(tmp_path):
     """A missing directory is reported in a sentence."""
     with pytest.raises(SettingsError, match="cannot be created: No such file"):
-        make_key_file(tmp_path / "nowhere")
+        make_encryption_key_file(tmp_path / "nowhere")

@@ -52,7 +52,7 @@ async def test_a_consumer_that_ends_silently_is_replaced(connection, prefix, par
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix):
         owner, _, name = part.partition(".")
-        getattr(getattr(handler.consumer, owner), name).cancel()
+        getattr(getattr(handler.aiokafka_consumer, owner), name).cancel()
         await wait_until(lambda: handler.closings == 1 and len(handler.assignments) >= 2)
         await write_organization(connection, prefix, b"after")
         await wait_until(lambda: b"after" in handler.values)
@@ -66,15 +66,15 @@ async def test_a_retriable_error_does_not_end_the_membership(connection, prefix,
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix) as member:
         await wait_until(lambda: member.valid)
-        first = handler.positions
-        handler.consumer._coordinator._pending_exception = error
+        first = handler.consumer
+        handler.aiokafka_consumer._coordinator._pending_exception = error
         await wait_until(lambda: first._consumer._coordinator._pending_exception is None)
         await write_organization(connection, prefix, b"after")
         await wait_until(lambda: b"after" in handler.values)
         assert (handler.closings == 1, first.unreliable) == (ends, ends)
 
 
-@pytest.mark.parametrize("fault", ["another leader", "damage"])
+@pytest.mark.parametrize("fault", ["another leader", "corrupt batch"])
 async def test_a_failed_fetch_is_passed_to_the_handler_and_rewinds_nothing(
     connection, prefix, fault, monkeypatch
 ):
@@ -97,10 +97,10 @@ async def test_a_failed_fetch_is_passed_to_the_handler_and_rewinds_nothing(
         async def out_of_range(self, offsets):
             ((tp, offset),) = offsets.items()
             self.failed = *self.failed, offset
-            if self.positions.corrupt_batch(tp) is None:
-                self.positions.seek(tp, offset)
+            if self.consumer.corrupt_batch(tp) is None:
+                self.consumer.seek(tp, offset)
             else:
-                self.positions.pause([tp])
+                self.consumer.pause([tp])
 
     monkeypatch.setattr(fetch_validation, "parse_batches", altered_batches)
     handler = SeekingHandler()
@@ -121,8 +121,8 @@ async def test_partitions_assigned_during_a_freeze_are_valid_only_after_a_confir
     class FrozenHandler(RecordingHandler):
         """A handler whose ticks notice the freeze right before the assignment is recorded."""
 
-        def assigned(self, positions, partitions):
-            super().assigned(positions, partitions)
+        def assigned(self, consumer, partitions):
+            super().assigned(consumer, partitions)
             self.member.invalidate()
             asyncio.get_running_loop().call_soon(lambda: valid.append(self.member.valid))
 
@@ -135,14 +135,14 @@ async def test_partitions_assigned_during_a_freeze_are_valid_only_after_a_confir
         await wait_until(lambda: valid)
         assert valid == [False]
         async with asyncio.timeout(5):
-            await member.renewed()
+            await member.wait_for_membership()
 
 
 async def test_a_dead_heartbeat_is_noticed(connection, prefix):
     """A member that reads without heartbeats joins again, before it is replaced unknowingly."""
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix) as member:
-        handler.consumer._coordinator._heartbeat_task.cancel()
+        handler.aiokafka_consumer._coordinator._heartbeat_task.cancel()
         await wait_until(lambda: len(handler.assignments) >= 2 and member.valid)
 
 
@@ -155,7 +155,7 @@ async def test_a_lost_membership_starts_a_new_generation(connection, prefix):
             await wait_until(lambda: len(handler.assignments) == 2)
         await wait_until(lambda: len(handler.assignments) == 3 and member.valid)
         assert member.generation == joins
-        handler.consumer._coordinator.reset_generation()
+        handler.aiokafka_consumer._coordinator.reset_generation()
         await wait_until(lambda: len(handler.assignments) == 4 and member.valid)
 
         assert member.generation == joins + 1
@@ -181,10 +181,10 @@ async def test_an_answer_without_offsets_is_not_taken_for_none_committed(connect
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix):
         await write_organization(connection, prefix, b"one")
-        await handler.positions.commit({tp: OffsetAndMetadata(1, "ours")})
+        await handler.consumer.commit({tp: OffsetAndMetadata(1, "ours")})
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix, LoadingMember):
-        assert await handler.positions.committed([tp]) == {tp: OffsetAndMetadata(1, "ours")}
+        assert await handler.consumer.committed([tp]) == {tp: OffsetAndMetadata(1, "ours")}
 
 
 async def test_a_former_member_commits_nothing(connection, prefix):
@@ -192,20 +192,20 @@ async def test_a_former_member_commits_nothing(connection, prefix):
     tp = TopicPartition(Topics(prefix).organizations, 0)
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix):
-        await handler.positions.commit({tp: OffsetAndMetadata(7, "ours")})
-        coordinator = handler.consumer._coordinator
+        await handler.consumer.commit({tp: OffsetAndMetadata(7, "ours")})
+        coordinator = handler.aiokafka_consumer._coordinator
         await coordinator._maybe_leave_group()
         coordinator.reset_generation()
         with pytest.raises(CommitFailedError):
-            await handler.positions.commit({tp: OffsetAndMetadata(1, "ours")})
-        assert await handler.positions.committed([tp]) == {tp: OffsetAndMetadata(7, "ours")}
+            await handler.consumer.commit({tp: OffsetAndMetadata(1, "ours")})
+        assert await handler.consumer.committed([tp]) == {tp: OffsetAndMetadata(7, "ours")}
 
 
 async def test_membership_ends_when_its_task_is_cancelled(connection, prefix):
     """Cancelling `run` closes the handler, leaves the group, and leaves no task running."""
     handler = RecordingHandler()
     async with running_member(connection, handler, prefix):
-        consumer = handler.consumer
+        consumer = handler.aiokafka_consumer
 
     assert handler.closings == 1
     assert consumer._coordinator._coordination_task.done()

@@ -168,8 +168,8 @@ async def test_a_batch_that_cannot_be_read_is_named_and_can_be_skipped(connectio
     place = rf"{topic}, partition 3, cannot be read from offset 2 on .*kafka-delete-records.sh, offset 3 "
     with pytest.raises(CorruptBatchError, match=place):
         await read_table(connection, topic)
-    unreadable_batches = []
-    table = await read_table(connection, topic, on_corrupt=unreadable_batches.append)
+    corrupt_batches = []
+    table = await read_table(connection, topic, on_corrupt=corrupt_batches.append)
 
     assert {key: record.value for key, record in table.items()} == {
         b"before": b"1",
@@ -177,7 +177,7 @@ async def test_a_batch_that_cannot_be_read_is_named_and_can_be_skipped(connectio
         b"after": b"1",
         b"elsewhere": b"1",
     }
-    assert [(batch.tp, batch.next_offset) for batch in unreadable_batches] == [(TopicPartition(topic, 3), 3)]
+    assert [(batch.tp, batch.next_offset) for batch in corrupt_batches] == [(TopicPartition(topic, 3), 3)]
 
 
 async def test_a_kafka_that_does_not_answer_is_not_said_to_lack_the_topic():

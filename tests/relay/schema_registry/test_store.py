@@ -145,7 +145,7 @@ async def test_without_registry_and_disk_cache_an_id_is_unavailable_until_the_re
 
 
 @pytest.mark.parametrize(
-    "damage",
+    "corrupt",
     [
         lambda content: content[:-1],
         lambda content: content[:70],
@@ -154,11 +154,11 @@ async def test_without_registry_and_disk_cache_an_id_is_unavailable_until_the_re
     ],
     ids=["a byte lost", "cut", "not text", "empty"],
 )
-async def test_a_damaged_file_is_ignored_with_a_warning(tmp_path, transport, prefix, damage):
+async def test_a_corrupt_file_is_ignored_with_a_warning(tmp_path, transport, prefix, corrupt):
     ref = await transport.registry.register(f"{prefix}-value", AUDIT_EVENT)
     await schema_store(tmp_path, registry=transport.registry).resolve(ref)
     [file] = (tmp_path / "cache").iterdir()
-    file.write_bytes(damage(file.read_bytes()))
+    file.write_bytes(corrupt(file.read_bytes()))
     transport.cut = True
     with capture_logs() as logs:
         assert isinstance(await schema_store(tmp_path, registry=transport.registry).resolve(ref), Unavailable)

@@ -53,7 +53,7 @@ async def test_an_object_instead_of_an_array_is_lost_behind_a_204():
 
 
 async def test_broken_gzip_is_a_400():
-    """A truncated, damaged or trailing gzip stream is refused; several gzip members are one body."""
+    """A truncated, corrupt or trailing gzip stream is refused; several gzip members are one body."""
     whole = gzip.compress(json.dumps([make_row(1)]).encode())
     packed = {"Content-Encoding": "gzip"}
     async with running_azure() as (azure, sender):

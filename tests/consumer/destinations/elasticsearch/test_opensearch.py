@@ -8,7 +8,7 @@ import httpx
 
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent, Split
 from simulators.elasticsearch.cluster import SimulatedCluster
-from tests.support import ecs
+from tests.support import ecs, ocsf
 from tests.support.bulk_questions import QUESTIONS, shape
 from tests.support.cluster import body_of, flows, flows_to
 from tests.support.messages import event
@@ -89,6 +89,14 @@ async def test_native_documents_are_read_back(opensearch):
             for name, value in ecs.without_nulls(each).items():
                 assert document[name] == value
             assert document["@timestamp"] == ecs.iso(each["created"])
+
+
+async def test_ocsf_documents_are_read_back(opensearch):
+    async with flows(opensearch, format="ocsf") as opened:
+        assert await opened["live"].send(body_of(opened["live"], *EVENTS)) == Sent()
+    found = by_id(await opensearch.documents(LIVE, {"term": {"class_uid": 3004}})).values()
+    for each in EVENTS:
+        assert {"@timestamp": ecs.iso(each["created"])} | ocsf.document(each) in found
 
 
 async def test_a_repeat_makes_no_second_document(opensearch):

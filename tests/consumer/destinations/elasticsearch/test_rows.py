@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from consumer.decoding.columns import decode
 from consumer.destinations.elasticsearch import rows
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
-from tests.support import ecs
+from tests.support import ecs, ocsf
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 
 MONTHS = rows.MonthIndices("history", {"acme.atlassian.net": "acme"})
@@ -50,6 +50,9 @@ def test_each_format_holds_the_same_events(events):
     assert [document for _, document in plain] == [ecs.document(each) for each in events]
     native = lines(body(events, compression="none", format="native"))
     assert [action for action, _ in native] == [action for action, _ in plain]
+    assert [document for _, document in lines(body(events, compression="none", format="ocsf"))] == [
+        {"@timestamp": ecs.iso(each["created"])} | ocsf.document(each) for each in events
+    ]
     for (_, document), each in zip(native, events, strict=True):
         assert document == {"@timestamp": ecs.iso(each["created"]), "uid": ecs.uid(each)} | ecs.without_nulls(
             each

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from consumer.decoding.columns import decode
 from consumer.destinations.http import rows
 from consumer.destinations.http.config import HttpConfig
+from tests.support import ocsf
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 
 
@@ -21,7 +22,8 @@ def config(**fields):
 def body(settings_, events):
     framing = rows.body_format(settings_)
     frame = decode([message(each) for each in events], WRITER_SCHEMAS).frame
-    return rows.encode_body(rows.encode_rows(frame, settings_.format, framing), settings_, framing)
+    encoded = rows.encode_rows(frame, settings_.format, framing, settings_.event_format)
+    return rows.encode_body(encoded, settings_, framing)
 
 
 def native(each):
@@ -58,6 +60,7 @@ def test_each_format_holds_the_same_events(events):
     assert json.loads(body(config(format="single"), events[:1])) == expected[0]
     batch = json.loads(body(config(format="cloudevents"), events))
     assert [each["data"] for each in batch] == expected
+    assert json.loads(body(config(event_format="ocsf"), events)) == [ocsf.document(each) for each in events]
     assert json.loads(gzip.decompress(body(config(compression="gzip"), events))) == expected
 
 
@@ -114,3 +117,18 @@ def test_a_long_event_is_truncated_with_a_mark(shape):
     data = row["data"] if shape == "cloudevents" else row
     assert data["uid"] == "acme.atlassian.net/7"
     assert "description was cut by jira-relay: 200000 bytes" in data["description"]
+
+
+def test_a_long_ocsf_event_fits_into_its_body():
+    """It keeps its key and its class, and each long text has a mark."""
+    long = event(1, summary=30_000 * "x", description=30_000 * "ä", changedValues=None)
+    (found,) = json.loads(
+        body(config(event_format="ocsf", max_body_bytes=10_000), [long | {"variant": None}])
+    )
+    assert (found["class_uid"], found["metadata"]["uid"]) == (3004, "acme.atlassian.net/1")
+    assert found["unmapped"]["description"].endswith("was cut by jira-relay: 60000 bytes]")
+
+
+def test_cloudevents_have_native_events():
+    with pytest.raises(ValueError, match="use the format json or ndjson"):
+        config(format="cloudevents", event_format="ocsf")

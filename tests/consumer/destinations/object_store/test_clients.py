@@ -48,6 +48,13 @@ def test_a_host_that_no_proxy_names_is_asked_directly(location, host, monkeypatc
     assert options(location, region="eu-central-1")["proxy_excludes"] == "*"
 
 
+async def test_a_proxy_of_http_alone_is_no_proxy_of_a_bucket(monkeypatch):
+    """Not even one that the relay could not use: requests go by https."""
+    monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.example:1080")
+    async with opened("s3://audit/jira", region="eu-central-1") as flows:
+        assert flows.keys() == {"live", "history"}
+
+
 def test_certificates_of_setting_and_environment_are_trusted(tmp_path, monkeypatch):
     assert "root_certificate" not in options()
     (tmp_path / "own.pem").write_text("own")

@@ -95,7 +95,7 @@ async def test_a_body_over_many_small_objects_gets_on_at_each_attempt():
         assert await before.send(body(before, [offset])) == Sent()
     live = await opened_on(store, 0.5)
     outcomes = await attempts(live, store, range(40), calls=20, most=12)
-    assert all(isinstance(each, Partial) and each.unread for each in outcomes)
+    assert all(isinstance(each, Partial) and each.unprocessed for each in outcomes)
     assert stored_uids(store.objects) == uids(range(40))
 
 
@@ -117,7 +117,7 @@ async def test_a_fault_keeps_what_was_found_before_it(fault):
         assert await before.send(body(before, [offset])) == Sent()
     live = await opened_on(store, 20.0)
     outcomes = await attempts(live, store, range(12), calls=7, most=12)
-    assert [(each.reason, each.status, each.after, each.unread) for each in outcomes] == [
+    assert [(each.reason, each.status, each.after, each.unprocessed) for each in outcomes] == [
         (fault.reason, fault.status, fault.after, False)
     ] * len(outcomes)
     assert stored_uids(store.objects) == uids(range(12))

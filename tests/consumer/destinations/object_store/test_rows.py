@@ -134,7 +134,7 @@ def test_an_object_of_another_program_is_named(content, why):
         rows.read_object(content, *PLACE, 100)
 
 
-def test_a_damaged_object_that_makes_polars_panic_is_named(monkeypatch):
+def test_a_corrupt_object_that_makes_polars_panic_is_named(monkeypatch):
     """One flipped byte in a thousand objects does; the panic is no Exception."""
 
     def panicking(*_, **__):

@@ -1,14 +1,12 @@
-import gzip
 import json
 
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from consumer.decoding.columns import decode
+from consumer.destinations.azure_ingestion.body import MAX_BODY_BYTES, MAX_VALUE_BYTES
 from consumer.destinations.sentinel import rows as sentinel
-from consumer.destinations.sentinel.rows import COLUMNS, MAX_BODY_BYTES, MAX_VALUE_BYTES
-from consumer.formats.encoded_rows import EncodedRows
+from consumer.destinations.sentinel.rows import COLUMNS
 from tests.support.expected_rows import STRINGS, expected, iso, present
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 
@@ -128,20 +126,5 @@ def test_a_row_larger_than_a_body_is_truncated_until_it_fits():
     assert truncated["EventId"] == 1
 
 
-@given(st.lists(st.integers(2, 400_000), max_size=6))
-@settings(max_examples=20)
-def test_a_body_is_the_array_of_its_rows(sizes):
-    encoded = [b'"' + b"x" * (size - 2) + b'"' for size in sizes]
-    assert json.loads(gzip.decompress(sentinel.encode_body(EncodedRows.of(encoded, b",")))) == [
-        "x" * (size - 2) for size in sizes
-    ]
-
-
 def test_no_events_are_no_rows():
     assert list(sentinel.encode_rows(decode([], WRITER_SCHEMAS).frame)) == []
-
-
-def test_a_body_is_within_azures_limit():
-    """The largest body is within the 1,000,000 bytes of the Logs Ingestion API, in numbers that do not follow the code."""
-    assert MAX_BODY_BYTES <= 1_000_000
-    assert MAX_VALUE_BYTES <= 65_536

@@ -147,7 +147,7 @@ async def test_a_refused_event_is_named_and_those_behind_it_are_not_stored():
         collector.poison("acme.atlassian.net/2")
         outcome = await live.send(body_of(live, *map(event, range(5))))
         assert isinstance(outcome, Partial)
-        assert (list(outcome.rejected), outcome.retry, outcome.unread) == ([2], frozenset({3, 4}), True)
+        assert (list(outcome.rejected), outcome.retry, outcome.unprocessed) == ([2], frozenset({3, 4}), True)
         assert outcome.rejected[2] == "400 code 6 Invalid data format"
         assert collector.stored_ids("main") == ["acme.atlassian.net/0", "acme.atlassian.net/1"]
 

@@ -65,7 +65,8 @@ def test_what_an_operator_must_fix_pauses(answer):
 def test_what_passes_is_retried(answer):
     """The whole body goes again, whatever event number a busy server gives."""
     outcome = outcome_of(answer.status, answer.document(), headers={"retry-after": "7"})
-    assert outcome == Retry(f"{answer.status} code {answer.code} {answer.text}", answer.status, 7.0)
+    said = f"{answer.status} code {answer.code} {answer.text}"
+    assert outcome == Retry(f"Splunk takes no events now ({said}).", answer.status, 7.0)
 
 
 @pytest.mark.parametrize("status", [200, 400])
@@ -75,7 +76,7 @@ def test_a_bad_event_with_a_number_is_rejected_alone(answer, status):
     assert isinstance(outcome, Partial)
     assert outcome.rejected.keys() == {2}
     assert outcome.retry == {3, 4}
-    assert outcome.unread
+    assert outcome.unprocessed
     assert outcome.as_retry() is None
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from consumer.decoding.columns import decode
 from consumer.destinations.splunk import rows
 from simulators.splunk.events import check_event, parse_events
+from tests.support import ocsf
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 
 FRAMING = rows.body_format(1_000_000)
@@ -19,8 +20,8 @@ LAST_MS = 253_402_300_799_999
 
 def encoded(events, framing=FRAMING, **envelope):
     frame = decode([message(each) for each in events], dict(WRITER_SCHEMAS.items())).frame
-    row = rows.Envelope(**{"source": "relay", "sourcetype": "jira:audit"} | envelope).row()
-    return rows.encode_rows(frame, row, framing)
+    found = rows.Envelope(**{"source": "relay", "sourcetype": "jira:audit"} | envelope)
+    return rows.encode_rows(frame, found.row(), framing, found.format)
 
 
 def twin(each, index, routes):
@@ -54,6 +55,14 @@ def test_a_row_is_the_event_in_its_envelope(events, index, routed):
     assert found == [twin(each, index, routes) for each in events]
     for each in parse_events(b"\n".join(encoded(events, index=index, routes=routes))):
         check_event(each)
+
+
+@given(event_lists)
+@settings(deadline=None, max_examples=30)
+def test_an_event_may_be_one_of_ocsf(events):
+    """The envelope stays as it is."""
+    found = [json.loads(row, parse_float=Decimal) for row in encoded(events, format="ocsf")]
+    assert found == [twin(each, None, {}) | {"event": ocsf.document(each)} for each in events]
 
 
 @given(st.lists(st.integers(0, LAST_MS), min_size=1, max_size=50))

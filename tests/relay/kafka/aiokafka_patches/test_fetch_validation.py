@@ -74,7 +74,7 @@ async def test_intact_batches_pass():
     assert broker.validator.corrupt_batch(A) is None
 
 
-async def test_batches_before_a_damaged_one_pass_and_then_it_is_reported():
+async def test_batches_before_a_corrupt_one_pass_and_then_it_is_reported():
     broker = FakeBroker()
     assert await broker.fetch(0, batch(0), corrupted(batch(1, 2)), batch(3)) == batch(0)
     assert broker.validator.corrupt_batch(A) is None

@@ -1,4 +1,4 @@
-"""aiokafka's fetcher over batches that are damaged or malformed in any way."""
+"""aiokafka's fetcher over batches that are corrupt or malformed in any way."""
 
 import asyncio
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator, UnreadableBatchError
+from relay.kafka.aiokafka_patches.fetch_validation import CorruptFetchError, FetchValidator
 from tests.support.raw_batches import stored_batch, with_bad_header_name, with_right_checksum
 
 GOOD, BAD = TopicPartition("events", 0), TopicPartition("events", 1)
@@ -157,7 +157,7 @@ async def test_a_batch_of_each_kind_is_held_and_nothing_else(kind):
 async def test_a_reader_outside_of_groups_raises_with_the_place(kind):
     broker = FakeBroker(KINDS[kind], reader=True)
     try:
-        with pytest.raises(UnreadableBatchError, match=r"events, partition 1, offset [345]: ") as raised:
+        with pytest.raises(CorruptFetchError, match=r"events, partition 1, offset [345]: ") as raised:
             await broker.read()
         assert raised.value.tp == BAD
         assert raised.value.offset <= raised.value.batch.last_offset < AFTER[0]

@@ -46,7 +46,7 @@ async def test_transactions_and_groups_work_through_each_listener(
     async with running_member(connection, handler, prefix):
         await publisher.publish([organization(prefix, b"1"), organization(prefix, b"2")])
         await wait_until(lambda: handler.values == [b"1", b"2"])
-        await handler.positions.commit(dict.fromkeys(handler.consumer.assignment(), 2))
+        await handler.consumer.commit(dict.fromkeys(handler.aiokafka_consumer.assignment(), 2))
     await publisher.discard()
 
     assert aiokafka_tasks() <= before

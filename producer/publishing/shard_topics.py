@@ -1,4 +1,4 @@
-"""Where the records of a shard go."""
+"""The topics and the partition that a shard writes to."""
 
 from dataclasses import dataclass, field
 
@@ -9,10 +9,10 @@ from relay.kafka.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)
-class ShardLayout:
-    """Where the records of a shard go, and how they are encoded: the same in each of its transactions."""
+class ShardTopics:
+    """The topics and the partition that a shard writes to, its codecs and its limits: the same in each of its transactions."""
 
-    topics: Topics
+    names: Topics
     partition: int
     event_encoder: Encoder
     limits: TransactionLimits = field(default_factory=TransactionLimits)
@@ -20,4 +20,4 @@ class ShardLayout:
     ledger_codec: InternalCodec = field(default_factory=lambda: InternalCodec("day_ledger"))
 
     def progress_record(self, key: str, value: bytes | None, at_ms: int) -> ProducerRecord:
-        return ProducerRecord(self.topics.progress, self.partition, key.encode(), value, at_ms)
+        return ProducerRecord(self.names.progress, self.partition, key.encode(), value, at_ms)

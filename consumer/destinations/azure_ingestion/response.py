@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from consumer.destinations.azure_ingestion.forbidden import explain_forbidden
 from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Sent, Split
-from consumer.destinations.sentinel.forbidden import explain_forbidden
 from relay.errors import describe, one_line
 from relay.retry import retry_after_seconds
 
@@ -67,8 +67,14 @@ def classify(response: IngestionResponse, context: IngestionContext, now_ms: int
             )
         case 413:
             return Split(description, status)
-        case _ if is_transient(status) or status < 300:
-            return Retry(description, status, _retry_after(response.headers, now_ms))
+        case _ if is_transient(status):
+            wait = _retry_after(response.headers, now_ms)
+            return Retry(f"Azure takes no logs now ({description}).", status, wait)
+        case _ if status < 300:
+            wait = _retry_after(response.headers, now_ms)
+            return Retry(
+                f"The answer does not say that Azure accepted the logs ({description}).", status, wait
+            )
         case _:
             return Paused(
                 f"The server at destinations.{context.destination}.endpoint accepts no logs ({description}). Check the endpoint, and any"

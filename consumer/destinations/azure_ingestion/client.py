@@ -9,10 +9,9 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline import policies
 from azure.monitor.ingestion.aio import LogsIngestionClient
 
-from consumer.destinations.outcome import Outcome, Retry, Sent
-from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.destinations.sentinel.credentials import RenewableCredential, TokenUnavailableError
-from consumer.destinations.sentinel.response import (
+from consumer.destinations.azure_ingestion.config import IngestionSettings
+from consumer.destinations.azure_ingestion.credentials import RenewableCredential, TokenUnavailableError
+from consumer.destinations.azure_ingestion.response import (
     TOKEN_REJECTED,
     IngestionContext,
     IngestionResponse,
@@ -20,6 +19,7 @@ from consumer.destinations.sentinel.response import (
     describe_error,
     token_rejected,
 )
+from consumer.destinations.outcome import Outcome, Retry, Sent
 from relay.credentials.azure import AzureTransport
 from relay.errors import RelayError
 from relay.timestamps import now_ms
@@ -34,7 +34,7 @@ _CLOUDS = {  # endpoint suffix and token scope (Microsoft's Logstash plugin 2.5.
 }
 
 
-def check_endpoint(name: str, destination: SentinelConfig) -> None:
+def check_endpoint(name: str, destination: IngestionSettings) -> None:
     """Raise RelayError unless the endpoint is a host of Azure Monitor or this machine: it receives tokens and events."""
     origin = parse_origin(destination.endpoint)
     suffix, _ = _CLOUDS[destination.cloud]
@@ -53,7 +53,7 @@ class IngestionClient:
     but CancelledError.
     """
 
-    def __init__(self, name: str, destination: SentinelConfig, timeout_seconds: float) -> None:
+    def __init__(self, name: str, destination: IngestionSettings, timeout_seconds: float) -> None:
         check_endpoint(name, destination)
         self._name = name
         self._destination = destination
@@ -101,7 +101,7 @@ class IngestionClient:
         return Sent()
 
 
-def _client(destination: SentinelConfig, renewable: RenewableCredential) -> LogsIngestionClient:
+def _client(destination: IngestionSettings, renewable: RenewableCredential) -> LogsIngestionClient:
     """Return a client without redirects, retries and request logs: the token goes to the endpoint once, and nowhere else."""
     _, scope = _CLOUDS[destination.cloud]
     credential = cast("AsyncTokenCredential", renewable)

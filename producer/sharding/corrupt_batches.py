@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from relay.kafka import TopicPartition
-from relay.kafka.positions import CorruptBatch
+from relay.kafka.bounded_consumer import CorruptBatch
 
 
 @dataclass(slots=True)
@@ -15,18 +15,18 @@ class _Gap:
     steps: int = 0
 
 
-class DamagedBatches:
-    """The offsets of each partition that were passed over, from the first damaged batch to the last.
+class CorruptBatches:
+    """The offsets of each partition that were passed over, from the first corrupt batch to the last.
 
-    1. Records behind a damaged batch are read, since one batch must not hold up all organizations of its partition.
+    1. Records behind a corrupt batch are read, since one batch must not hold up all organizations of its partition.
     2. After a while reading goes back: another replica may lead that has an intact copy, or an operator has removed the batch.
-    3. Only a position beyond the gap after that proves that all of it was read: a damaged batch fails the fetch.
+    3. Only a position beyond the gap after that proves that all of it was read: a corrupt batch fails the fetch.
 
     Times are seconds of the monotonic clock.
     """
 
     MAX_STEPS = 1_000
-    """Most batches that are passed over in one go. A head that is damaged too tells no last offset: then each step is an offset."""
+    """Most batches that are passed over in one go. A head that is corrupt too tells no last offset: then each step is an offset."""
 
     def __init__(self, retry_seconds: float) -> None:
         self._retry_seconds = retry_seconds

@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
+from consumer.destinations.azure_ingestion.client import IngestionClient, check_endpoint
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
-from consumer.destinations.sentinel.client import IngestionClient, check_endpoint
 from consumer.destinations.sentinel.config import SentinelConfig
 from relay.errors import RelayError
 from simulators import faults

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.destinations.azure_ingestion.response import IngestionContext, IngestionResponse, classify
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
-from consumer.destinations.sentinel.response import IngestionContext, IngestionResponse, classify
 
 TARGET = IngestionContext("sentinel", "dcr-" + 32 * "0", "Custom-JiraAuditRelay")
 NOW_MS = 1_763_800_000_000

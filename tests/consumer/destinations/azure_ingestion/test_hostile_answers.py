@@ -1,7 +1,7 @@
 import pytest
 
+from consumer.destinations.azure_ingestion.client import IngestionClient
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
-from consumer.destinations.sentinel.client import IngestionClient
 from simulators.azure.world import AzureWorld
 from tests.support.hostile_server import hostile_server
 from tests.support.ingestion_world import body, destination, row, set_credentials

@@ -1,4 +1,4 @@
-"""Positions and committed offsets of one membership."""
+"""A consumer whose requests to Kafka all end: positions, pauses and committed offsets of one membership."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -11,43 +11,43 @@ from relay.kafka.aiokafka_patches.coordinator import committed_offsets
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptBatch, FetchValidator
 from relay.kafka.aiokafka_patches.group_coverage import GroupCoverage, group_coverage
 
-__all__ = ["CorruptBatch", "GroupCoverage", "Positions"]
+__all__ = ["BoundedConsumer", "CorruptBatch", "GroupCoverage"]
 
 
 @dataclass(frozen=True, slots=True)
-class PositionsTiming:
-    """Bounds of a membership's requests."""
+class BoundedConsumerTiming:
+    """Bounds of a consumer's requests."""
 
     answer_seconds: float = 10.0
 
 
-DEFAULT_TIMING = PositionsTiming()
+DEFAULT_TIMING = BoundedConsumerTiming()
 
 
-class Positions:
-    """The positions of one membership on its partitions. A call that asks Kafka raises TimeoutError after `timing.answer_seconds`."""
+class BoundedConsumer:
+    """The consumer of one membership. A call that asks Kafka raises TimeoutError after `timing.answer_seconds`."""
 
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        renewed: Callable[[], Awaitable[None]] | None = None,
+        wait_for_membership: Callable[[], Awaitable[None]] | None = None,
         fetch_validator: FetchValidator | None = None,
-        timing: PositionsTiming = DEFAULT_TIMING,
+        timing: BoundedConsumerTiming = DEFAULT_TIMING,
     ) -> None:
         self._timing = timing
         self._consumer = consumer
         self._fetch_validator = fetch_validator or FetchValidator()
-        self._renewed = renewed
+        self._wait_for_membership = wait_for_membership
         self.unreliable = False
         """Reading failed midway: positions may be past records that the handler never got."""
 
-    async def renewed(self) -> None:
+    async def wait_for_membership(self) -> None:
         """Wait, without bound, until the group confirms the membership.
 
         Until then the partitions may belong to others.
         """
-        if self._renewed is not None:
-            await self._renewed()
+        if self._wait_for_membership is not None:
+            await self._wait_for_membership()
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         """Continue at an offset."""
@@ -55,7 +55,7 @@ class Positions:
         self._fetch_validator.forget(tp)
 
     def corrupt_batch(self, tp: TopicPartition) -> CorruptBatch | None:
-        """Return the damaged or malformed batch that failed the last fetch. None if another reason failed it."""
+        """Return the corrupt or malformed batch that failed the last fetch. None if another reason failed it."""
         return self._fetch_validator.corrupt_batch(tp)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:

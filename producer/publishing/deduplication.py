@@ -37,12 +37,12 @@ from producer.state.ledger import Ledger, event_time, variant_key
 from relay.timestamps import day_of
 
 
-class Identity(Enum):
-    """NEW: its id is unknown. REUSED: another record has its id. UNDECIDABLE: case 3 of the module."""
+class Duplication(Enum):
+    """NEW: its id is unknown. DUPLICATE: it is published. REUSED_ID: another record has its id. UNDECIDABLE: case 3 of the module."""
 
     NEW = "new"
-    KNOWN = "known"
-    REUSED = "reused"
+    DUPLICATE = "duplicate"
+    REUSED_ID = "reused id"
     UNDECIDABLE = "undecidable"
 
 
@@ -65,7 +65,7 @@ def records_with_one_id(events: Iterable[Event]) -> SameId:
 
 
 @dataclass(slots=True)
-class Identifier:
+class Deduplicator:
     """Decides for the records of one transaction, in their order; `take` notes each that becomes an event."""
 
     ledger: Ledger
@@ -73,15 +73,15 @@ class Identifier:
     same_id: SameId
     _taken: dict[int, list[Event]] = field(default_factory=dict)
 
-    def identify(self, event: Event) -> Identity:
+    def check(self, event: Event) -> Duplication:
         if self._may_be_published(event):
-            return Identity.UNDECIDABLE if self._is_undecidable(event) else Identity.KNOWN
+            return Duplication.UNDECIDABLE if self._is_undecidable(event) else Duplication.DUPLICATE
         taken = self._taken.get(event["id"], [])
         if not taken and not self.ledger.contains(event["id"]):
-            return Identity.NEW
+            return Duplication.NEW
         if any(same_record(event, one) for one in taken):
-            return Identity.KNOWN
-        return Identity.REUSED
+            return Duplication.DUPLICATE
+        return Duplication.REUSED_ID
 
     def take(self, event: Event) -> None:
         self._taken.setdefault(event["id"], []).append(event)
@@ -106,19 +106,19 @@ class Identifier:
         return self.ledger.contains(variant_key(content_hash(event)))
 
 
-def identified(
-    event: Event, identifier: Identifier, restore: Callable[[Event], bytes]
+def deduplicated(
+    event: Event, deduplicator: Deduplicator, restore: Callable[[Event], bytes]
 ) -> Event | UnreadableRecord | None:
     """Return the event as it is to be published, with a variant if it needs one. None: it is published already.
 
     An UnreadableRecord: nobody knows whether it is. `restore` returns the JSON of its record.
     """
-    match identifier.identify(event):
-        case Identity.NEW:
+    match deduplicator.check(event):
+        case Duplication.NEW:
             return event
-        case Identity.REUSED:
+        case Duplication.REUSED_ID:
             return {**event, "variant": f"{content_hash(event):016x}"}
-        case Identity.UNDECIDABLE:
+        case Duplication.UNDECIDABLE:
             return UnreadableRecord(
                 f"several different records have the id {event['id']}, and it is not known which was published",
                 restore(event),
@@ -145,7 +145,7 @@ def reuse_bounds(
     return dict.fromkeys(days | {day_of(newest.created)}, newest) if days else {}
 
 
-def with_identities(checkpoint: Checkpoint, ledger: Ledger, published: Sequence[Event]) -> Checkpoint:
+def with_published(checkpoint: Checkpoint, ledger: Ledger, published: Sequence[Event]) -> Checkpoint:
     """Return the checkpoint with the facts that tell a later record with a known id from the one that has it."""
     if not published:
         return checkpoint

@@ -4,10 +4,10 @@ import logging
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 
+from consumer.destinations.azure_ingestion.client import IngestionClient
+from consumer.destinations.azure_ingestion.credentials import RenewableCredential
 from consumer.destinations.outcome import Paused, Retry, Sent
-from consumer.destinations.sentinel.client import IngestionClient
 from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.destinations.sentinel.credentials import RenewableCredential
 from simulators.azure import faults as azure_faults
 from simulators.azure.world import AzureWorld
 from tests.support.ingestion_world import body, destination, ingestion_world, row, set_credentials

@@ -10,7 +10,7 @@ from consumer.assignment.coverage import NOT_KNOWN, CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
 from consumer.timing import ConsumerTiming, CoverageTiming, ReporterTiming
 from relay.kafka import KafkaError
-from relay.kafka.positions import GroupCoverage
+from relay.kafka.bounded_consumer import GroupCoverage
 from relay.kafka.topic_admin import create_missing_topics
 from tests.support.pipeline_world import (
     SHARDS,

@@ -7,9 +7,9 @@ from azure.core.credentials import AccessToken
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
+from consumer.destinations.azure_ingestion.config import IngestionSettings
+from consumer.destinations.azure_ingestion.response import is_transient
 from consumer.destinations.outcome import Paused, Retry
-from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.destinations.sentinel.response import is_transient
 from relay.credentials.azure import describe_azure_error, open_credential
 from relay.errors import RelayError
 
@@ -25,7 +25,7 @@ class TokenUnavailableError(Exception):
 class RenewableCredential:
     """A credential that can forget its token, and explains to the operator why it has none."""
 
-    def __init__(self, name: str, destination: SentinelConfig) -> None:
+    def __init__(self, name: str, destination: IngestionSettings) -> None:
         self._name = name
         self._destination = destination
         self._credential: AsyncTokenCredential | None = None
