@@ -1,7 +1,7 @@
 """Reads a topic with librdkafka: another client than the one that wrote it."""
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -37,9 +37,8 @@ def read_topic(bootstrap: str, topic: str) -> list[ReadRecord]:
                 assert time.monotonic() < until, "the broker returns no records"
                 for each in consumer.consume(1000, timeout=0.1):
                     assert each.error() is None, each.error()
-                    headers = {
-                        name: value for name, value in each.headers() or [] if isinstance(value, bytes)
-                    }
+                    pairs: Any = each.headers() or []
+                    headers = dict(pairs)
                     value, key = each.value() or b"", each.key() or b""
                     found.append(ReadRecord(number, key, value, each.timestamp()[1], headers))
                     position = (each.offset() or 0) + 1

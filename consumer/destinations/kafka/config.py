@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, model_valida
 from consumer.config import DestinationSettings
 from consumer.destinations.contract import Flow
 from relay.config import validators as values
-from relay.config.base import AzureCredential, Count, DirectoryPath, OrganizationName, SecretUrl
+from relay.config.base import AzureCredential, Count, ExpandedPath, OrganizationName, SecretUrl
 from relay.config.kafka import KafkaConfig
 
-Format = Literal["native", "ecs"]
+Format = Literal["native", "ecs", "ocsf"]
 _TOPIC = re.compile(r"(?!\.{1,2}$|__)[A-Za-z0-9._-]{1,249}")
 
 
@@ -55,7 +55,8 @@ class TopicConfig(DestinationSettings):
     )
     format: Format = Field(
         default="native",
-        description="Value of a record, in JSON: `native` has Jira's own names, `ecs` is the Elastic Common Schema.",
+        description="Value of a record, in JSON: `native` has Jira's own names, `ecs` is the Elastic Common Schema, `ocsf` is the "
+        "Open Cybersecurity Schema Framework 1.3.0, class 3004.",
         examples=["ecs"],
     )
     cloudevents: bool = Field(
@@ -108,7 +109,7 @@ class TopicConfig(DestinationSettings):
     sasl_password: SecretStr | None = Field(
         default=None, description="Password for the brokers.", examples=["…"]
     )
-    sasl_password_file: DirectoryPath | None = Field(
+    sasl_password_file: ExpandedPath | None = Field(
         default=None,
         description="File with the password. It is read again for each new connection to the cluster.",
         examples=["/run/secrets/kafka-password"],
@@ -124,7 +125,7 @@ class TopicConfig(DestinationSettings):
     oauth_client_secret: SecretStr | None = Field(
         default=None, description="Client secret for `oauth_token_url`.", examples=["…"]
     )
-    oauth_client_secret_file: DirectoryPath | None = Field(
+    oauth_client_secret_file: ExpandedPath | None = Field(
         default=None,
         description="File with the client secret. It is read again for each new connection to the cluster.",
         examples=["/run/secrets/kafka-client-secret"],
@@ -132,7 +133,7 @@ class TopicConfig(DestinationSettings):
     oauth_scope: str | None = Field(
         default=None, description="Scope of the requested tokens. Not set: no scope.", examples=["kafka"]
     )
-    oauth_ca_file: DirectoryPath | None = Field(
+    oauth_ca_file: ExpandedPath | None = Field(
         default=None,
         description="CA certificates (PEM) to verify the server of `oauth_token_url`. Not set: the system's.",
         examples=["/etc/relay/ca.pem"],
@@ -142,17 +143,17 @@ class TopicConfig(DestinationSettings):
         description="With `OAUTHBEARER`, instead of `oauth_token_url`: the azure-identity credential that provides tokens (Event Hubs).",
         examples=["managed-identity"],
     )
-    ca_file: DirectoryPath | None = Field(
+    ca_file: ExpandedPath | None = Field(
         default=None,
         description="CA certificates (PEM) to verify the brokers. Not set: the system's.",
         examples=["/etc/relay/ca.pem"],
     )
-    certificate_file: DirectoryPath | None = Field(
+    certificate_file: ExpandedPath | None = Field(
         default=None,
         description="Client certificate (PEM), if the brokers require one. It is read again for each new connection to the cluster.",
         examples=["/etc/relay/client.pem"],
     )
-    key_file: DirectoryPath | None = Field(
+    key_file: ExpandedPath | None = Field(
         default=None,
         description="Private key (PEM) of `certificate_file`.",
         examples=["/etc/relay/client.key"],

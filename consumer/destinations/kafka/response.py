@@ -89,7 +89,7 @@ def classify(
     unconfirmed = frozenset(row for row, each in enumerate(results) if each is not None) - rejected.keys()
     first = next((each for each in errors if each.state != "not sent"), errors[0])
     if all(each.state == "not sent" or is_judged(each) for each in errors) and first.state != "not sent":
-        return Partial(rejected, unconfirmed, reason=_isolation(place), unread=True)
+        return Partial(rejected, unconfirmed, reason=_isolation(place), unprocessed=True)
     stopped = next((each for each in errors if each.state != "not sent" and not is_judged(each)), first)
     found = problem or _explain(stopped, place)
     if len(unconfirmed) == len(results):

@@ -8,11 +8,13 @@ import polars as pl
 from consumer.destinations.contract import BodyFormat
 from consumer.destinations.kafka.config import Format, TopicConfig
 from consumer.destinations.truncation import truncate_row, truncate_texts
-from consumer.formats.cloudevents import EVENT_TYPE, SOURCE_COLUMN, with_uri_sources
+from consumer.formats.cloudevents import SOURCE_COLUMN, with_uri_sources
 from consumer.formats.ecs import ecs_document, with_ecs_columns
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_text
 from consumer.formats.native import event_uid, native_row
+from consumer.formats.ocsf import ocsf_row, with_ocsf_columns
+from consumer.formats.source_labels import CLOUDEVENTS_TYPE
 
 MIN_BODY_BYTES = 1_000_000
 UID_HEADER = "relay.uid"
@@ -26,7 +28,7 @@ _CLOUDEVENT = {
     "source": pl.col(SOURCE_COLUMN),
     "iso": iso_time(pl.when(_CREATED_MS.is_between(_MIN_TIME_MS, _MAX_TIME_MS)).then(pl.col("created"))),
 }
-_VALUES: Mapping[Format, pl.Expr] = {"native": native_row(), "ecs": ecs_document()}
+_VALUES: Mapping[Format, pl.Expr] = {"native": native_row(), "ecs": ecs_document(), "ocsf": ocsf_row()}
 
 _ROWS: Mapping[tuple[Format, bool], pl.Expr] = {
     (shape, events): pl.concat_str(
@@ -39,7 +41,7 @@ _ROWS: Mapping[tuple[Format, bool], pl.Expr] = {
 
 _CONSTANT_HEADERS = (
     ("ce_specversion", b"1.0"),
-    ("ce_type", EVENT_TYPE.encode()),
+    ("ce_type", CLOUDEVENTS_TYPE.encode()),
     ("content-type", b"application/json"),
 )
 """Source: CloudEvents 1.0.2, Kafka protocol binding, 3.2 binary content mode."""
@@ -55,7 +57,7 @@ def body_format(config: TopicConfig) -> BodyFormat:
 
 def encode_rows(events: pl.DataFrame, config: TopicConfig, framing: BodyFormat) -> EncodedRows:
     """Write one row an event, in order, each of at most `config.max_record_bytes` bytes; longer values are truncated with a mark."""
-    frame = with_ecs_columns(events) if config.format == "ecs" else events
+    frame = _with_columns(events, config.format)
     if config.cloudevents:
         frame = with_uri_sources(frame)
     texts = frame.select(_ROWS[config.format, config.cloudevents]).to_series()
@@ -84,6 +86,16 @@ def decode_records(content: bytes, now_ms: int) -> list[Record]:
                 headers.append(("ce_time", meta["iso"].encode()))
         records.append((meta["key"].encode(), value, min(max(meta["time"], 0), now_ms), headers))
     return records
+
+
+def _with_columns(events: pl.DataFrame, shape: Format) -> pl.DataFrame:
+    match shape:
+        case "ecs":
+            return with_ecs_columns(events)
+        case "ocsf":
+            return with_ocsf_columns(events)
+        case _:
+            return events
 
 
 def _fit_row(row: bytes, shape: Format, max_bytes: int) -> bytes:

@@ -74,20 +74,20 @@ def test_a_record_that_is_refused_alone_is_rejected(code, word):
     assert list(outcome.rejected) == [1]
     assert word in outcome.rejected[1]
     assert "bad record" in outcome.rejected[1]
-    assert (outcome.retry, outcome.unread) == (frozenset({2}), True)
+    assert (outcome.retry, outcome.unprocessed) == (frozenset({2}), True)
 
 
 @pytest.mark.parametrize("code", [10, 18, 32, 87])
 def test_a_batch_that_is_refused_is_divided(code):
     """No record is rejected for others of its batch; nothing is wrong with the cluster."""
     outcome = classify(refused(code), refused(code), refused(code))
-    assert outcome == Partial({}, frozenset({0, 1, 2}), reason=outcome.reason, unread=True)
+    assert outcome == Partial({}, frozenset({0, 1, 2}), reason=outcome.reason, unprocessed=True)
 
 
 def test_a_fault_beside_accepted_records_repeats_none_of_them():
     """Rows of another partition were stored; only the others are sent again, after a wait."""
     outcome = classify(None, refused(29, records=1), NOT_SENT)
-    assert (outcome.retry, outcome.rejected, outcome.unread) == (frozenset({1, 2}), {}, False)
+    assert (outcome.retry, outcome.rejected, outcome.unprocessed) == (frozenset({1, 2}), {}, False)
     assert outcome.as_retry() is not None
     assert "TOPIC_AUTHORIZATION_FAILED" in outcome.reason
 
@@ -95,7 +95,7 @@ def test_a_fault_beside_accepted_records_repeats_none_of_them():
 def test_a_refused_record_beside_an_unanswered_batch_is_no_reason_to_hurry():
     """What is not answered waits, and the refused record is rejected."""
     outcome = classify(refused(87, records=1), WriteError("unanswered", records=1))
-    assert (list(outcome.rejected), outcome.retry, outcome.unread) == ([0], frozenset({1}), False)
+    assert (list(outcome.rejected), outcome.retry, outcome.unprocessed) == ([0], frozenset({1}), False)
 
 
 def test_the_known_cause_of_a_silence_is_the_reason():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from consumer.decoding.columns import decode
 from consumer.destinations.kafka import rows
 from consumer.destinations.kafka.config import TopicConfig
-from tests.support import ecs
+from tests.support import ecs, ocsf
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 
 NOW = 1_800_000_000_000
@@ -30,10 +30,12 @@ def records(events, now=NOW, **fields):
 @settings(deadline=None, max_examples=40)
 def test_each_format_holds_the_same_events(events):
     """A record has the organization as key, the event in plain JSON as value, and its uid as header."""
-    for shape, twin in (
-        ("native", lambda each: {"uid": ecs.uid(each)} | ecs.without_nulls(each)),
-        ("ecs", ecs.document),
-    ):
+    twins = {
+        "native": lambda each: {"uid": ecs.uid(each)} | ecs.without_nulls(each),
+        "ecs": ecs.document,
+        "ocsf": ocsf.document,
+    }
+    for shape, twin in twins.items():
         found = records(events, format=shape)
         assert [key.decode() for key, *_ in found] == [each["organization"] for each in events]
         assert [json.loads(value) for _, value, *_ in found] == [twin(each) for each in events]
@@ -76,7 +78,7 @@ def test_odd_texts_stay_within_their_record():
     assert plain[3] == [("relay.uid", b"acme.atlassian.net/2")]
 
 
-@pytest.mark.parametrize("shape", ["native", "ecs"])
+@pytest.mark.parametrize("shape", ["native", "ecs", "ocsf"])
 def test_a_long_event_is_truncated_with_a_mark(shape):
     """The record keeps its uid, stays within the limit, and says what was cut."""
     ((_, value, _, headers), other) = records(
