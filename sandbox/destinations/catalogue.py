@@ -6,6 +6,7 @@ from typing import Final
 from sandbox.destinations.contract import OpenPeer
 from sandbox.destinations.elasticsearch import open_elasticsearch
 from sandbox.destinations.http import open_http
+from sandbox.destinations.kafka import open_kafka
 from sandbox.destinations.object_store import open_object_store
 from sandbox.destinations.sentinel import open_sentinel
 from sandbox.destinations.splunk import open_splunk
@@ -16,6 +17,7 @@ PEERS: Final[Mapping[str, OpenPeer]] = {
     "elasticsearch": open_elasticsearch,
     "object-store": open_object_store,
     "http": open_http,
+    "kafka": open_kafka,
 }
 """Kind: how to run its peer."""
 
