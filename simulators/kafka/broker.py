@@ -40,6 +40,8 @@ class SimulatedKafka:
         """Error codes of the next produce requests."""
         self.refuses_all = 0
         """Error code of every produce request; 0: none."""
+        self.versions = dict(_VERSIONS)
+        """The lowest and the highest version of each request that it serves."""
         self.produced = 0
         """Produce requests that came."""
         self._holds = False
@@ -135,7 +137,7 @@ class SimulatedKafka:
         match key:
             case _ if key == API_VERSIONS:
                 return wire.number("h", 0) + wire.array(
-                    wire.number("hhh", each, *span) for each, span in _VERSIONS.items()
+                    wire.number("hhh", each, *span) for each, span in self.versions.items()
                 )
             case _ if key == HANDSHAKE:
                 code = 0 if self.password is not None else SASL_STATE
