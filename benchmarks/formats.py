@@ -33,6 +33,7 @@ from consumer.destinations.kafka import rows as kafka
 from consumer.destinations.kafka.config import TopicConfig
 from consumer.destinations.object_store import rows as objects
 from consumer.destinations.sentinel import rows as sentinel
+from consumer.destinations.sentinel_asim import rows as asim
 from consumer.destinations.splunk import rows as splunk
 from consumer.formats.filter import compile_filter
 from consumer.formats.privacy import Rule, compile_privacy
@@ -121,6 +122,7 @@ def hide() -> Step:
 
 STEPS: Mapping[str, Callable[[], Step]] = {
     BASE: lambda: sentinel.encode_rows,
+    "ASIM row": lambda: asim.encode_rows,
     "where": lambda: compile_filter(WHERE, EVENT_COLUMNS).mask,
     "hide": hide,
     "Splunk rows": lambda: splunk_rows(routed=False),

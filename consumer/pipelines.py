@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.event_log import KafkaEventLog
@@ -35,7 +36,6 @@ from relay.kafka.bounded_consumer import GroupCoverage
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topic_facts import TopicFacts
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import SchemaStore
 
@@ -47,6 +47,17 @@ FETCH_OPTIONS = {"max_partition_fetch_bytes": 262_144, "fetch_max_bytes": 8_388_
 MAX_POLL_RECORDS = 256
 
 
+@dataclass(frozen=True, slots=True)
+class SharedParts:
+    """The parts of a process that all its pipelines share."""
+
+    store: SchemaStore
+    writer: RecordWriter
+    workers: Executor
+    """Threads that decode events and build bodies."""
+    topic_settings: TopicSettings
+
+
 class PipelineFactory:
     """Builds the live and the history pipeline of each destination."""
 
@@ -56,23 +67,16 @@ class PipelineFactory:
         destinations: Mapping[str, DestinationConfig],
         connection: Connection,
         topics: Topics,
-        store: SchemaStore,
-        writer: RecordWriter,
+        shared: SharedParts,
         metrics: ConsumerMetrics,
         kinds: Kinds = DESTINATIONS,
         timing: ConsumerTiming | None = None,
-        workers: Executor | None = None,
-        topic_settings: TopicSettings | None = None,
     ) -> None:
-        """`workers`: threads that decode events and build bodies; None: those of the event loop."""
-        self._topic_settings = topic_settings or TopicSettings(connection, TopicFacts({}))
-        self._workers = workers
+        self._shared = shared
         self._config = config
         self._destinations = destinations
         self._connection = connection
         self.topics = topics
-        self._store = store
-        self._writer = writer
         self._kinds = kinds
         self._timing = timing or ConsumerTiming()
         self._claims = ClaimStore(connection, topics.destinations)
@@ -159,7 +163,7 @@ class PipelineFactory:
         delivery_flow = self._delivery_flow(name, destination, rate_limit, metrics)
         pipeline = Pipeline(
             self._start_offsets(name, flow, topic, metrics, guard, live_progress),
-            SchemaLookup(self._store, metrics),
+            SchemaLookup(self._shared.store, metrics),
             delivery_flow,
             self._linger_seconds(destination),
             compile_rules(name, self._destinations[name]),
@@ -179,17 +183,17 @@ class PipelineFactory:
         )
         coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), self._timing.coverage)
         return RunningPipeline(
-            topic, member, handler, delivery_flow, metrics, coverage, self._topic_settings, flow, guard
+            topic, member, handler, delivery_flow, metrics, coverage, self._shared.topic_settings, flow, guard
         )
 
     def _delivery_flow(
         self, name: str, destination: Destination, rate_limit: RateLimit, metrics: PipelineMetrics
     ) -> DeliveryFlow:
         dead_letters = DeadLetterWriter(
-            self._writer,
+            self._shared.writer,
             self.topics.dead_letters,
             name,
-            topic_problem=lambda: self._topic_settings.dead_letter_problem,
+            topic_problem=lambda: self._shared.topic_settings.dead_letter_problem,
         )
         return DeliveryFlow(
             destination,
@@ -197,7 +201,7 @@ class PipelineFactory:
             dead_letters,
             metrics,
             timing=self._timing.sender,
-            workers=self._workers,
+            workers=self._shared.workers,
         )
 
     def _start_offsets(

@@ -12,7 +12,7 @@ from consumer.config import ConsumerConfig
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
-from consumer.pipelines import PipelineFactory
+from consumer.pipelines import PipelineFactory, SharedParts
 from consumer.running import RunningDestination
 from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
@@ -49,9 +49,7 @@ async def run_consumer(
     Kafka is unreachable at the start or lacks the relay's topics, and for a destination whose settings cannot work.
     """
     timing = timing or ConsumerTiming()
-    for name in destinations:
-        health.report(f"destination {name}", ok=False, reason="joining the group")
-    health.count("destination", len(destinations))
+    _announce(destinations, health)
     topics = Topics(connection.kafka.topic_prefix)
     facts = await run_unless_stopped(stop, read_topic_facts(connection))
     if facts is None:
@@ -59,30 +57,37 @@ async def run_consumer(
     shards = shard_count(facts, topics)
     topic_settings = TopicSettings(connection, facts, timing.service.topic_check_seconds)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
-        writer = await stack.enter_async_context(RecordWriter(connection))
-        status_writer = StatusWriter(writer, topics.status)
-        workers = ThreadPoolExecutor(thread_name_prefix="events")
-        stack.callback(workers.shutdown, wait=False, cancel_futures=True)
-        factory = PipelineFactory(
-            config,
-            destinations,
-            connection,
-            topics,
-            store,
-            writer,
-            ConsumerMetrics(registry),
-            kinds,
-            timing,
-            workers,
-            topic_settings,
-        )
+        shared = await _open_shared(stack, connection, schema_registry, topic_settings)
+        status_writer = StatusWriter(shared.writer, topics.status)
+        metrics = ConsumerMetrics(registry)
+        factory = PipelineFactory(config, destinations, connection, topics, shared, metrics, kinds, timing)
         served = await _open_destinations(
             destinations, factory, status_writer, connection, shards, health, timing, stack
         )
         background = _background(status_writer, destinations, topic_settings, timing.service)
         await _serve(served, background, stop, timing.service)
         await _write_final_status(served, status_writer)
+
+
+def _announce(destinations: Mapping[str, DestinationConfig], health: Health) -> None:
+    """Make the process not ready until each destination has joined its groups."""
+    for name in destinations:
+        health.report(f"destination {name}", ok=False, reason="joining the group")
+    health.count("destination", len(destinations))
+
+
+async def _open_shared(
+    stack: AsyncExitStack,
+    connection: Connection,
+    schema_registry: SchemaRegistryConfig,
+    topic_settings: TopicSettings,
+) -> SharedParts:
+    """Open the parts that all pipelines share. `stack` closes them."""
+    store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
+    writer = await stack.enter_async_context(RecordWriter(connection))
+    workers = ThreadPoolExecutor(thread_name_prefix="events")
+    stack.callback(workers.shutdown, wait=False, cancel_futures=True)
+    return SharedParts(store, writer, workers, topic_settings)
 
 
 @dataclass(frozen=True, slots=True)

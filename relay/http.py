@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from relay.errors import SettingsError
+from relay.http_answers import close_after_surplus_bytes
 from relay.http_body import ACCEPT_ENCODING, bounded
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -26,6 +27,8 @@ _USER = re.compile(r"^((?:[a-z][a-z0-9+.-]*://)?)[^/]*@", re.IGNORECASE)
 _CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 Environ = Mapping[str, str]
+
+close_after_surplus_bytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,17 @@ def event_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> 
     return [name for name, value in expected.items() if not _equal_as_json(value, read[name])]
 
 
+def flatten(document: Mapping[str, Any], prefix: str = "") -> JsonObject:
+    """Return the members of nested objects by dotted name."""
+    flat: JsonObject = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def row_differences(
     expected: Mapping[str, Any], found: Mapping[str, Any], max_value_bytes: int, max_row_bytes: int
 ) -> tuple[list[str], list[str]]:
@@ -104,14 +115,14 @@ def row_differences(
 
     A value is correctly truncated if it, or its row, is longer than the limit.
     """
-    row_bytes = sum(map(_byte_length, expected.values()))
+    row_bytes = sum(map(json_bytes, expected.values()))
     differing: list[str] = []
     truncated: list[str] = []
     for name, value in expected.items():
         stored = found.get(name)
         if _equal_as_json(value, _parse_object(stored) if name.lower().endswith("unmodeled") else stored):
             continue
-        too_long = row_bytes > max_row_bytes or _byte_length(value) > max_value_bytes
+        too_long = row_bytes > max_row_bytes or json_bytes(value) > max_value_bytes
         (truncated if too_long and _is_truncation_of(value, stored) else differing).append(name)
     return differing, truncated
 
@@ -177,7 +188,8 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _byte_length(value: Any) -> int:
+def json_bytes(value: Any) -> int:
+    """Return the bytes of a text, or of the JSON text of another value."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return len(text.encode(errors="surrogatepass"))
 

@@ -39,34 +39,46 @@ class Assignment:
         self._buffer = RecordBuffer(timing.buffers.chunk_bytes)
         self._losses = LossReport(flow.state, flow.metrics)
         self._committer = OffsetCommitter(consumer, flow.metrics)
-        self._starter = PartitionStarter(
+        self._starter = self._new_starter(consumer)
+        self._commits = self._new_commit_loop(consumer)
+        self._pauses = ReadingPauses(consumer, self._starter.ready, timing.corrupt_pause_seconds)
+        self._schema_hold = SchemaHold(
+            flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
+        )
+        self._sender = Sender(flow, self._on_delivered, consumer.wait_for_membership, self._changed)
+        self._pump = self._new_pump()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ending: asyncio.Task[None] | None = None
+
+    def _new_starter(self, consumer: BoundedConsumer) -> PartitionStarter:
+        pipeline = self._pipeline
+        return PartitionStarter(
             pipeline.start_offsets,
             consumer,
             self._partitions,
             self._tracker,
             self._committer,
             self._losses,
-            flow.metrics,
-            timing,
+            pipeline.flow.metrics,
+            pipeline.timing,
             pipeline.require_own_target,
         )
-        self._commits = CommitLoop(
+
+    def _new_commit_loop(self, consumer: BoundedConsumer) -> CommitLoop:
+        return CommitLoop(
             self._committer,
             self._tracker,
             consumer,
             self._starter.ready,
             self._remember,
             self._changed.notify,
-            flow.metrics,
-            timing,
+            self._pipeline.flow.metrics,
+            self._pipeline.timing,
         )
-        self._pauses = ReadingPauses(consumer, self._starter.ready, timing.corrupt_pause_seconds)
-        self._schema_hold = SchemaHold(
-            flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
-        )
-        self._sender = Sender(flow, self._on_delivered, consumer.wait_for_membership, self._changed)
-        self._pump = Pump(
-            pipeline,
+
+    def _new_pump(self) -> Pump:
+        return Pump(
+            self._pipeline,
             self._buffer,
             self._sender,
             self._tracker,
@@ -76,8 +88,6 @@ class Assignment:
             self._wake_commits,
             self._on_space_freed,
         )
-        self._tasks: list[asyncio.Task[None]] = []
-        self._ending: asyncio.Task[None] | None = None
 
     @property
     def partitions(self) -> Sequence[TopicPartition]:

@@ -39,7 +39,7 @@ async def first_progress(
     else:
         since = _since(start, recent_since_ms, began_ms or 0)
         found = await consumer.offsets_for_time(partitions, since) if partitions else {}
-        offsets = {each: _or_default(found.get(each), log_ends[each]) for each in partitions}
+        offsets = {each: or_default(found.get(each), log_ends[each]) for each in partitions}
     progress = {
         each: DeliveryProgress.starting_at(max(offset, log_starts[each])) for each, offset in offsets.items()
     }
@@ -80,5 +80,5 @@ def is_complete(progress: DeliveryProgress) -> bool:
     return progress.live_from is not None and progress.offset >= progress.live_from
 
 
-def _or_default(offset: int | None, default: int) -> int:
+def or_default(offset: int | None, default: int) -> int:
     return default if offset is None else offset

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from consumer.assignment.event_log import EventLog
-from consumer.assignment.first_start import LiveProgress, first_progress, with_split_offset
+from consumer.assignment.first_start import LiveProgress, first_progress, or_default, with_split_offset
 from consumer.assignment.split_offset import SplitOffsetFinder
 from consumer.assignment.start_candidates import (
     Candidates,
@@ -21,7 +21,7 @@ from consumer.metrics import PipelineMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from consumer.timing import StartTiming
-from relay.kafka import Record, TopicPartition
+from relay.kafka import TopicPartition
 from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.timestamps import now_ms
 
@@ -98,38 +98,62 @@ class StartOffsetResolver:
             self._now() - self._timing.recent_ms,
             self._began_ms(),
         )
-        resolved = {}
+        starts: dict[TopicPartition, StartOffset] = {}
+        bounds = {each: (log_starts[each], log_ends[each]) for each in partitions}
         for each in partitions:
             if each in first_starts:
-                resolved[each] = await self._first_start(each, first_starts[each])
-            elif (progress := valid[each]) is None:
-                resolved[each] = await self._start_in_another_log(
-                    consumer, each, candidates[each], log_ends[each]
-                )
-            elif await self._is_unproven(each, progress, candidates[each], log_starts[each]):
-                resolved[each] = self._first_event_kept(each, progress, log_starts[each])
+                starts[each] = await self._first_start(each, first_starts[each])
             else:
-                if not candidates[each].provable:
-                    progress = await self._with_fingerprint(each, progress)
-                log_start = self._first_needed(progress, log_starts[each])
-                resolved[each] = start_within_log(progress, log_start, candidates[each].reason_of(progress))
-        for each, start in resolved.items():
-            bounds = (log_starts[each], log_ends[each])
-            divided = await self._split_offsets.carry_over(
-                consumer, each, start, candidates.get(each), bounds
-            )
-            if each in live:
-                divided = with_split_offset(
-                    each,
-                    divided,
-                    await self._split_offsets.locate(consumer, each, live[each], bounds, same_log=True),
+                starts[each] = await self._known_start(
+                    consumer, each, candidates[each], valid[each], bounds[each]
                 )
-            resolved[each] = divided
-            self._remember(each, divided)
-        for reason in sorted({start.reason for start in resolved.values()}):
-            begun = {each: start.offset for each, start in resolved.items() if start.reason == reason}
+        for each, start in starts.items():
+            starts[each] = await self._divided(
+                consumer, each, start, candidates.get(each), live.get(each), bounds[each]
+            )
+            self._remember(each, starts[each])
+        self._report(starts)
+        return starts
+
+    async def _known_start(
+        self,
+        consumer: BoundedConsumer,
+        partition: TopicPartition,
+        candidates: Candidates,
+        valid: DeliveryProgress | None,
+        bounds: tuple[int, int],
+    ) -> StartOffset:
+        """Return the start of a partition with candidates. `valid`: the first that agrees with the log; None: it is another log."""
+        log_start, log_end = bounds
+        if valid is None:
+            return await self._start_in_another_log(consumer, partition, candidates, log_end)
+        if await self._is_unproven(partition, valid, candidates, log_start):
+            return self._first_event_kept(partition, valid, log_start)
+        progress = valid if candidates.provable else await self._with_fingerprint(partition, valid)
+        return start_within_log(
+            progress, self._first_needed(progress, log_start), candidates.reason_of(progress)
+        )
+
+    async def _divided(
+        self,
+        consumer: BoundedConsumer,
+        partition: TopicPartition,
+        start: StartOffset,
+        candidates: Candidates | None,
+        live: DeliveryProgress | None,
+        bounds: tuple[int, int],
+    ) -> StartOffset:
+        """Return the start with its split offset. `live`: progress of the live group, for a group of older events."""
+        divided = await self._split_offsets.carry_over(consumer, partition, start, candidates, bounds)
+        if live is None:
+            return divided
+        located = await self._split_offsets.locate(consumer, partition, live, bounds, same_log=True)
+        return with_split_offset(partition, divided, located)
+
+    def _report(self, starts: Mapping[TopicPartition, StartOffset]) -> None:
+        for reason in sorted({start.reason for start in starts.values()}):
+            begun = {each: start.offset for each, start in starts.items() if start.reason == reason}
             self._metrics.reading_started(begun, reason)
-        return resolved
 
     def _first_needed(self, progress: DeliveryProgress, log_start: int) -> int:
         """Return the first offset of the log, or the end of older events where Kafka has deleted beyond it: the rest is live."""
@@ -206,7 +230,7 @@ class StartOffsetResolver:
             else {}
         )
         return fingerprints.keys() - {
-            each for each, record in records.items() if not _matches(record, kept[each])
+            each for each, record in records.items() if not kept[each].is_of(record)
         }
 
     async def _is_unproven(
@@ -264,18 +288,10 @@ class StartOffsetResolver:
         since = min(written_at, progress.last.timestamp) if progress.last else written_at
         since = max(since - self._timing.reread_margin_ms, 0)
         found = await consumer.offsets_for_time([partition], since)
-        start = _or_default(found.get(partition), log_end)
+        start = or_default(found.get(partition), log_end)
         self._metrics.log_end_lost(partition, progress.offset, log_end, start)
         return StartOffset(
             await self._with_fingerprint(partition, DeliveryProgress.starting_at(start)),
             "a lost end of the log",
             mismatch=reread_text(partition, progress.offset, start, since),
         )
-
-
-def _matches(record: Record | None, fingerprint: RecordFingerprint) -> bool:
-    return record is not None and RecordFingerprint.of(record) == fingerprint
-
-
-def _or_default(offset: int | None, default: int) -> int:
-    return default if offset is None else offset

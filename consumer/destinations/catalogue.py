@@ -11,10 +11,12 @@ from consumer.destinations.http import HTTP
 from consumer.destinations.kafka import KAFKA
 from consumer.destinations.object_store import OBJECT_STORE
 from consumer.destinations.sentinel import SENTINEL
+from consumer.destinations.sentinel_asim import SENTINEL_ASIM
 from consumer.destinations.splunk import SPLUNK
 
 DESTINATIONS: Final[Kinds] = {
     "sentinel": SENTINEL,
+    "sentinel-asim": SENTINEL_ASIM,
     "http": HTTP,
     "elasticsearch": ELASTICSEARCH,
     "object-store": OBJECT_STORE,

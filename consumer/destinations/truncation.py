@@ -69,12 +69,23 @@ def _truncate_text(text: str, column: str, limit: int) -> str:
 
 
 def _truncate_nested(value: Any, column: str, limit: int) -> Any:
-    """Shorten long texts within the value first; then a list loses its last items."""
+    """Shorten long texts of a list first, then it loses its last items. The long members of an object are shortened alone."""
+    if isinstance(value, dict):
+        return _truncate_members(value, column, limit)
     text_limit = limit
     while _json_bytes(value) > limit and text_limit > _MIN_BYTES:
         text_limit //= 2
         value = _truncate_texts(value, column, text_limit)
-    return _truncate_list(value, column, limit) if isinstance(value, list) else value
+    return _truncate_list(value, column, limit)
+
+
+def _truncate_members(whole: dict[str, Any], column: str, limit: int) -> dict[str, Any]:
+    """Halve the longest that a member may be until the object fits; shorter members stay whole."""
+    value, member_limit = whole, limit
+    while _json_bytes(value) > limit and member_limit > _MIN_BYTES:
+        member_limit //= 2
+        value = {name: _truncate(each, column, member_limit) for name, each in whole.items()}
+    return value
 
 
 def _truncate_texts(value: Any, column: str, text_limit: int) -> Any:

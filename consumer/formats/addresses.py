@@ -14,11 +14,12 @@ def ip_addresses(texts: pl.Series) -> pl.Series:
     if is_ipv4.all(ignore_nulls=True):
         return texts
     others = texts.filter(~is_ipv4.fill_null(value=True)).unique().to_list()
-    found = [text for text in others if _is_address(text)]
+    found = [text for text in others if is_address(text)]
     return pl.select(pl.when(is_ipv4 | texts.is_in(found)).then(texts)).to_series()
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Return whether the text is an IPv4 or IPv6 address without a zone."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

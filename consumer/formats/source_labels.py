@@ -19,5 +19,7 @@ ELASTICSEARCH_HISTORY_INDEX = "jira-audit-history"
 SENTINEL_PRODUCT = "Jira Audit"
 SENTINEL_STREAM = "Custom-JiraAuditRelay"
 SENTINEL_HISTORY_STREAM = "Custom-JiraAuditRelayHistory"
+SENTINEL_ASIM_STREAM = "Custom-JiraAuditRelayAsim"
+SENTINEL_ASIM_HISTORY_STREAM = "Custom-JiraAuditRelayAsimHistory"
 
 SPLUNK_SOURCETYPE = "jira:cloud:audit:log"

@@ -29,6 +29,10 @@ class RecordFingerprint:
         checksum = crc32(record.value or b"", crc32(record.key or b""))
         return cls(record.offset, checksum, record.timestamp)
 
+    def is_of(self, record: Record | None) -> bool:
+        """Return whether this is the fingerprint of the record, at its offset. None: the log has no record there."""
+        return record is not None and self.of(record) == self
+
     def is_same_record(self, other: "RecordFingerprint") -> bool:
         """Return whether both are the same record, perhaps at different offsets of two logs."""
         return (self.checksum, self.timestamp) == (other.checksum, other.timestamp)

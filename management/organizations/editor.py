@@ -16,9 +16,10 @@ from relay.kafka import Record, TopicPartition, is_refusal
 from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 from relay.organizations import Organization, OrganizationCodec
 
 OrganizationEdit = Callable[[Organization | None], Organization | None]

@@ -19,8 +19,9 @@ from producer.publishing.transaction import (
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.state.checkpoint import Checkpoint, IdReuse
 from producer.state.shard_state import OrganizationState, ShardState
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_facts import TopicLimits
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 
 
 class ShardClosedError(Exception):

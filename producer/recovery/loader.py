@@ -41,8 +41,9 @@ from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 from relay.schema_registry.store import SchemaStore
 
 

@@ -17,8 +17,9 @@ from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, log_bounds, standalone_consumer, with_leader
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TRANSACTION_SECONDS, PublishError, TransactionalProducer
+from relay.kafka.transactions import TRANSACTION_SECONDS, TransactionalProducer
 
 log = structlog.get_logger(__name__)
 

@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import (
-    IllegalOperation,
-    InvalidTimestampError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    ProducerFenced,
-)
+from aiokafka.errors import IllegalOperation, KafkaError, MessageSizeTooLargeError
 
 from relay.aio import cancellation_requested
-from relay.errors import RelayError, describe
+from relay.errors import describe
 from relay.kafka import TopicPartition, partitions_text
 from relay.kafka.aiokafka_patches.client import consume_exception, patch_client
 from relay.kafka.aiokafka_patches.producer import (
@@ -28,6 +22,7 @@ from relay.kafka.aiokafka_patches.producer import (
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import stable_bounds, standalone_consumer
 from relay.kafka.producer import MAX_BATCH_BYTES, ProducerRecord, producer_options
+from relay.kafka.publish_errors import PublishError, publish_error
 from relay.kafka.size_refusals import SizeRefusal, SizeRefusedError, raise_refusal_of_size
 
 TRANSACTION_SECONDS = 8.0
@@ -51,28 +46,6 @@ AfterOffsets = Callable[[list[int]], Sequence[ProducerRecord]]
 
 def _no_records(_offsets: list[int]) -> Sequence[ProducerRecord]:
     return ()
-
-
-class PublishError(RelayError):
-    """A publication failed, or its outcome is unknown.
-    Discard the publisher, and every state derived from its records.
-
-    `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `size_refusal`: a topic accepts no
-    batch or record of this size.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        fenced: bool = False,
-        timed_out: bool = False,
-        size_refusal: SizeRefusal | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.fenced = fenced
-        self.timed_out = timed_out
-        self.size_refusal = size_refusal
 
 
 class TransactionalProducer:
@@ -150,29 +123,14 @@ class TransactionalProducer:
                 return await asyncio.shield(task)
         except TimeoutError as error:
             raise PublishError(self._timeout_text(), timed_out=True) from error
-        except SizeRefusedError as error:
-            raise PublishError(
-                f"Kafka rejected a transaction for its size: {error.refusal.topic} accepts no batch of that size. Compare its "
-                "max.message.bytes: `jira-relay topics check`.",
-                size_refusal=error.refusal,
-            ) from error
-        except ProducerFenced as error:
-            raise PublishError("Another owner has taken over the transactional id.", fenced=True) from error
         except IllegalOperation as error:  # aiokafka left the transaction by itself, between two sends
             cause = transaction_failure(self._producer) or error
+            fenced = is_fenced(self._producer)
             raise PublishError(
-                f"The transaction ended before its commit: {describe(cause)}.",
-                fenced=is_fenced(self._producer),
+                f"The transaction ended before its commit: {describe(cause)}.", fenced=fenced
             ) from cause
-        except InvalidTimestampError as error:
-            raise PublishError(
-                "Kafka rejected a transaction because of its timestamps: the clock of this machine is ahead "
-                "of Kafka's by more than message.timestamp.after.max.ms (default: 1 hour). Correct the clocks."
-            ) from error
-        except (KafkaError, AssertionError, OSError) as error:
-            raise PublishError(
-                f"Kafka rejected a transaction: {describe(error)}. Run `jira-relay check`."
-            ) from error
+        except (SizeRefusedError, KafkaError, AssertionError, OSError) as error:
+            raise publish_error(error) from error
         except asyncio.CancelledError as error:
             if _not_cancelled_inside(error):
                 raise

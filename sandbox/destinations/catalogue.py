@@ -9,10 +9,12 @@ from sandbox.destinations.http import open_http
 from sandbox.destinations.kafka import open_kafka
 from sandbox.destinations.object_store import open_object_store
 from sandbox.destinations.sentinel import open_sentinel
+from sandbox.destinations.sentinel_asim import open_sentinel_asim
 from sandbox.destinations.splunk import open_splunk
 
 PEERS: Final[Mapping[str, OpenPeer]] = {
     "sentinel": open_sentinel,
+    "sentinel-asim": open_sentinel_asim,
     "splunk": open_splunk,
     "elasticsearch": open_elasticsearch,
     "object-store": open_object_store,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.destinations.contract import Comparison, DeliveredRow, SettingValue
 from sandbox.destinations.files import write_secret
-from sandbox.expected import JsonObject, iso_milliseconds, row_differences
+from sandbox.expected import JsonObject, flatten, iso_milliseconds, row_differences
 from simulators import faults
 from simulators.elasticsearch.cluster import SimulatedCluster
 from simulators.fault_script import ScriptedFault
@@ -63,17 +63,6 @@ def ecs_row(event: Mapping[str, Any]) -> JsonObject:
 def compare_row(row: Mapping[str, Any], event: JsonObject) -> Comparison:
     """Compare a stored document with its event, as `DestinationPeer.compare` says."""
     return Comparison(*row_differences(ecs_row(event), row, MAX_VALUE_BYTES, MAX_ROW_BYTES))
-
-
-def flatten(document: Mapping[str, Any], prefix: str = "") -> JsonObject:
-    """Return the members of nested objects by dotted name."""
-    flat: JsonObject = {}
-    for name, value in document.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 class ElasticsearchPeer:

@@ -68,8 +68,12 @@ class Deployment:
         ]
 
     def outputs(self) -> dict[str, Any]:
-        """Return the outputs of the template by name."""
-        return {name: self.evaluate(output["value"]) for name, output in self._text["outputs"].items()}
+        """Return the outputs of the template whose condition holds, by name."""
+        return {
+            name: self.evaluate(output["value"])
+            for name, output in self._text["outputs"].items()
+            if self.evaluate(output.get("condition", True))
+        }
 
     def evaluate(self, node: Any) -> Any:
         """Return a part of the template with every expression in it evaluated."""
@@ -121,6 +125,9 @@ class Deployment:
             "variables": lambda name: self.evaluate(self._text["variables"][name]),
             "reference": self._reference,
             "concat": _concat,
+            "union": _union,
+            "and": lambda *values: all(values),
+            "equals": lambda one, other: bool(one == other),
             "empty": lambda value: not value,
             "not": lambda value: not value,
             "null": lambda: None,
@@ -143,6 +150,16 @@ def _concat(*parts: Any) -> Any:
     if all(isinstance(part, str) for part in parts):
         return "".join(parts)
     raise DeploymentError("InvalidTemplate: concat takes strings alone or arrays alone")
+
+
+def _union(*parts: Any) -> dict[str, Any]:
+    """Return the members of all objects. A name in two of them is refused: Azure would merge their values."""
+    if not all(isinstance(part, dict) for part in parts):
+        raise DeploymentError("InvalidTemplate: the simulator unites objects alone")
+    united = {name: value for part in parts for name, value in part.items()}
+    if len(united) < sum(map(len, parts)):
+        raise DeploymentError("InvalidTemplate: the simulator unites no objects with a name in common")
+    return united
 
 
 def resource_id(kind: str, *names: str) -> str:

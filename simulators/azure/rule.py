@@ -8,11 +8,15 @@ from typing import Any
 
 from simulators.azure.arm import Deployment, DeploymentError, Resource
 from simulators.azure.kusto import KqlError, Transform, coerce, parse_transform
+from simulators.azure.native_tables import NATIVE_TABLES
 
 MAX_FIELD_BYTES = 64 * 1024
 """Azure truncates longer values. Source: Azure Monitor service limits, "Logs Ingestion API"."""
 
 SYSTEM_COLUMNS = frozenset({"_ResourceId", "id", "_SubscriptionId", "TenantId", "Type", "UniqueId", "Title"})
+UID_COLUMNS = ("EventUid", "EventOriginalUid")
+"""Columns that identify an event: of the relay's own tables, and of the native table and its history."""
+
 _TABLE = "Microsoft.OperationalInsights/workspaces/tables"
 _RULE = "Microsoft.Insights/dataCollectionRules"
 
@@ -47,15 +51,16 @@ class Table:
         self.columns = dict(columns)
         self.stored_rows: deque[StoredRow] = deque(maxlen=keep)
         self.accepted = 0
+        self._uid_column = next((name for name in UID_COLUMNS if name in columns), UID_COLUMNS[0])
         self.uid_counts: Counter[str] = Counter()
 
     def add(self, arrival: StoredRow) -> None:
         self.stored_rows.append(arrival)
         self.accepted += 1
-        self.uid_counts[str(arrival.row.get("EventUid"))] += 1
+        self.uid_counts[str(arrival.row.get(self._uid_column))] += 1
 
     def duplicates(self) -> dict[str, int]:
-        """Return the number of rows for each EventUid that was added more than once."""
+        """Return the number of rows for each event that was added more than once, by its uid."""
         return {uid: count for uid, count in self.uid_counts.items() if count > 1}
 
 
@@ -132,6 +137,7 @@ def deploy_rule(
     created = {resource.id: resource for resource in resources if resource.type == _TABLE}
     (entry,) = [resource for resource in resources if resource.type == _RULE]
     tables = {name: Table(name, columns, keep) for name, columns in existing.items()}
+    tables |= {name: Table(name, columns, keep) for name, columns in NATIVE_TABLES.items()}
     tables |= {table.name: table for table in _create_tables(created, entry, existing, keep)}
     properties = entry.body["properties"]
     declared = {
@@ -165,8 +171,8 @@ def _create_flow(
     flow: Mapping[str, Any], declared: Mapping[str, Mapping[str, str]], tables: Mapping[str, Table]
 ) -> DataFlow:
     (stream,) = flow["streams"]
-    name = flow["outputStream"].removeprefix("Custom-")
-    if name not in tables:
+    prefix, _, name = flow["outputStream"].partition("-")
+    if name not in tables or prefix != ("Microsoft" if name in NATIVE_TABLES else "Custom"):
         raise DeploymentError(f"InvalidOutputTable: there is no table {name}")
     try:
         compiled = parse_transform(flow["transformKql"], declared[stream])

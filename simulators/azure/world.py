@@ -17,12 +17,14 @@ from simulators.azure import arm
 from simulators.azure.certificate import write_certificate
 from simulators.azure.identity import IdentityService
 from simulators.azure.ingestion import IngestionCall, IngestionEndpoint, PoisonRow
-from simulators.azure.rule import SilentLosses, Table, deploy_rule
+from simulators.azure.rule import UID_COLUMNS, SilentLosses, Table, deploy_rule
 from simulators.fault_script import ScriptedFault
 from simulators.faults import Fault
 
 LIVE = "Jira_Audit_v2_CL"
 HISTORY = "Jira_Audit_History_CL"
+ASIM = "ASimAuditEventLogs"
+ASIM_HISTORY = "Jira_Audit_ASim_History_CL"
 
 Credential = Literal["managed-identity", "imds", "client-secret", "workload-identity"]
 
@@ -30,14 +32,16 @@ Credential = Literal["managed-identity", "imds", "client-secret", "workload-iden
 class AzureWorld:
     """Runs Azure on loopback and free ports, in this event loop: `async with AzureWorld() as azure`.
 
-    `parameters` are parameters of the template besides `workspaceName` and `principalId`. `existing` has the columns
-    and types of tables made before the deployment, by name. `keep_rows` bounds the rows kept for each table.
+    `parameters` are parameters of the template besides `workspaceName` and `principalId`; `{"asim": True}` adds the streams of
+    normalized events. `existing` has the columns and types of tables made before the deployment, by name. `keep_rows` bounds the rows kept for each table.
     `strict` refuses bodies above 1 MiB also after decompression, since the documentation can be read that way.
     Raises DeploymentError when Azure would refuse the template.
     """
 
     stream = "Custom-JiraAuditRelay"
     history_stream = "Custom-JiraAuditRelayHistory"
+    asim_stream = "Custom-JiraAuditRelayAsim"
+    asim_history_stream = "Custom-JiraAuditRelayAsimHistory"
 
     def __init__(
         self,
@@ -143,8 +147,12 @@ class AzureWorld:
         return script.add(fault, times=times, seconds=seconds, rate=rate, skip=skip, only=only)
 
     def poison(self, matches: str | Callable[[Mapping[str, Any]], bool]) -> PoisonRow:
-        """Refuse each call whose body has a matching row, or the row of this EventUid, with 400."""
-        predicate = (lambda row: row.get("EventUid") == matches) if isinstance(matches, str) else matches
+        """Refuse each call whose body has a matching row, or the row of the event of this uid, with 400."""
+        predicate = (
+            (lambda row: any(row.get(name) == matches for name in UID_COLUMNS))
+            if isinstance(matches, str)
+            else matches
+        )
         poison = PoisonRow(predicate)
         self._ingestion.poisons.append(poison)
         return poison
@@ -167,7 +175,7 @@ class AzureWorld:
         return self.table(table).accepted
 
     def duplicates(self, table: str = LIVE) -> dict[str, int]:
-        """Return the number of rows for each EventUid that a table accepted more than once."""
+        """Return the number of rows for each event that a table accepted more than once, by its uid."""
         return self.table(table).duplicates()
 
     async def wait_until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:

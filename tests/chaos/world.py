@@ -15,8 +15,9 @@ from relay.credentials.keyring import Keyring, load_keyring
 from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
 from sandbox.child_environment import Addresses, render_settings, service_environment
+from sandbox.destinations.azure import RulePeer
 from sandbox.destinations.contract import DestinationPeer
-from sandbox.destinations.sentinel import SentinelPeer
+from sandbox.destinations.sentinel import TABLES as SENTINEL_TABLES
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.process_slot import ProcessSlot
@@ -79,7 +80,7 @@ async def running_world(
             kafka,
             jira,
             azure,
-            {"sentinel": SentinelPeer(azure)},
+            {"sentinel": RulePeer(azure, SENTINEL_TABLES)},
             slots,
             connection,
             keyring,
@@ -119,7 +120,9 @@ def _configure(
     key_directory.mkdir()
     (directory / "secrets.key").write_bytes(base64.b64encode(secrets.token_bytes(32)))
     config = directory / "relay.toml"
-    addresses = Addresses(kafka.bootstrap, jira.gateway_url, {"sentinel": SentinelPeer(azure).settings})
+    addresses = Addresses(
+        kafka.bootstrap, jira.gateway_url, {"sentinel": RulePeer(azure, SENTINEL_TABLES).settings}
+    )
     config.write_text(render_settings(directory, addresses), "utf-8")
     return config, key_directory
 

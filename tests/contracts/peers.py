@@ -6,65 +6,15 @@ import orjson
 
 from consumer.destinations.http.config import HttpConfig
 from consumer.destinations.outcome import Partial, Paused, Reject, Retry, Sent, Split
-from consumer.destinations.sentinel.config import SentinelConfig
 from simulators import faults
-from simulators.azure import faults as azure_faults
-from simulators.azure.world import HISTORY, AzureWorld
 from simulators.http.receiver import HttpReceiver
+from tests.contracts.azure_peers import sentinel_asim_peer, sentinel_peer
 from tests.contracts.elasticsearch_peer import elasticsearch_peer
 from tests.contracts.file_destination.config import FileConfig
 from tests.contracts.kafka_peer import kafka_peer
 from tests.contracts.object_store_peer import object_store_peer
 from tests.contracts.peer import ROUTED_ORGANIZATION, Answer, Peer
 from tests.contracts.splunk_peer import splunk_peer
-
-
-def sentinel_answers(azure):
-    def answer(outcome, fault, **options):
-        return Answer(outcome, lambda: azure.fault(fault, **options), azure.clear_faults)
-
-    return {
-        "204": Answer(Sent, lambda: None),
-        "400": answer(Reject, azure_faults.ingestion_error(400, "InvalidData", "")),
-        "401 once": answer(Sent, azure_faults.unauthorized()),
-        "401 twice": answer(Paused, azure_faults.unauthorized(), times=2),
-        "403": answer(Paused, azure_faults.forbidden()),
-        "404": answer(Paused, azure_faults.rule_not_found()),
-        "413": answer(Split, azure_faults.too_large()),
-        "429": answer(Retry, azure_faults.throttled(0.01)),
-        "503": answer(Retry, azure_faults.unavailable(503)),
-        "page of a proxy": answer(Paused, azure_faults.gateway_page(407)),
-        "redirect": answer(Paused, faults.respond_with(302, headers={"Location": "https://example.com/"})),
-        "reset": answer(Retry, faults.reset()),
-        "wrong encoding": answer(Retry, faults.respond_with(200, b"x", headers={"Content-Encoding": "gzip"})),
-    }
-
-
-@asynccontextmanager
-async def sentinel_peer(monkeypatch, _directory):
-    async with AzureWorld() as azure:
-        for name, value in azure.environment().items():
-            monkeypatch.setenv(name, value)
-        config = SentinelConfig(
-            kind="sentinel", endpoint=azure.endpoint, rule_id=azure.rule_id, credential="managed-identity"
-        )
-        publishers = set(azure.identity.publishers)
-
-        def break_credential():
-            azure.identity.publishers.clear()
-            return lambda: azure.identity.publishers.update(publishers)
-
-        yield Peer(
-            config,
-            lambda: [row["EventUid"] for row in azure.rows()],
-            lambda: [row["EventUid"] for row in azure.rows(HISTORY)],
-            azure.poison,
-            lambda: azure.fault(faults.hang(60), rate=1).cancel,
-            lambda: azure.fault(faults.hang(60, after_processing=True), rate=1).cancel,
-            break_credential,
-            sentinel_answers(azure),
-        )
-        azure.clear_faults()
 
 
 @asynccontextmanager
@@ -186,6 +136,7 @@ async def http_peer(_monkeypatch, _directory, **settings):
 
 PEERS = {
     "sentinel": sentinel_peer,
+    "sentinel-asim": sentinel_asim_peer,
     "http": http_peer,
     "splunk": splunk_peer,
     "elasticsearch": elasticsearch_peer,

@@ -7,7 +7,15 @@ import polars as pl
 import pytest
 
 from sandbox import expected
-from sandbox.destinations import elasticsearch, http, kafka, object_store, sentinel, splunk
+from sandbox.destinations import (
+    elasticsearch,
+    http,
+    kafka,
+    object_store,
+    sentinel,
+    sentinel_asim,
+    splunk,
+)
 from sandbox.destinations.catalogue import PEERS
 
 EVENT = {
@@ -34,6 +42,7 @@ MAKERS = {
     splunk: expected.native_row,
     object_store: expected.native_row,
     elasticsearch: elasticsearch.ecs_row,
+    sentinel_asim: sentinel_asim.asim_row,
 }
 """Module of a peer: the row that it expects of an event."""
 

@@ -6,8 +6,9 @@ from rich.console import Console
 
 from relay.status.model import take_over
 from sandbox import view
+from sandbox.destinations.azure import RulePeer
 from sandbox.destinations.contract import DeliveredRow
-from sandbox.destinations.sentinel import SentinelPeer
+from sandbox.destinations.sentinel import TABLES
 from sandbox.narrator import StatusNarrator
 from sandbox.observer import OrganizationSnapshot
 from sandbox.screen import PLAIN_INTERVAL_SECONDS, Screen
@@ -78,7 +79,7 @@ def test_a_record_cannot_command_the_terminal():
     record = {"id": 1, "\x1b]0;title\x07": "\x7f[bold]"}
     delivered = DeliveredRow("acme\x1b[2J", 1, row, history=False)
     text = render(
-        view.render_side_by_side("acme\x1b[2J", record, "sentinel", SentinelPeer(None), delivered), 160
+        view.render_side_by_side("acme\x1b[2J", record, "sentinel", RulePeer(None, TABLES), delivered), 160
     )
     assert text.replace("\n", "").isprintable()
     assert "[bold]" in text

@@ -13,9 +13,9 @@ from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.state.shard_state import ShardState
 from relay.avro.codec import Encoder, InternalCodec, fingerprint
 from relay.kafka.producer import MAX_BATCH_BYTES
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import PublishError
 
 TOPICS = Topics("in-memory")
 SCHEMA = schemas.load("audit_event")

@@ -1,17 +1,26 @@
 """Patches of every client, and bounded waits for a client's clean-up."""
 
 import asyncio
+import random
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import NodeNotReadyError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    StaleMetadata,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 METADATA_PAUSE_SECONDS = 0.25
+_BROKER_ERRORS = (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError, StaleMetadata)
+"""Errors of one broker, which another broker may not have."""
 
 
 def patch_client(client: Any) -> None:
@@ -23,8 +32,30 @@ def patch_client(client: Any) -> None:
 
 
 def patch_admin(admin: AIOKafkaAdminClient) -> None:
-    """Apply the patches of every client to the client of this admin client."""
-    patch_client(admin._client)  # noqa: SLF001
+    """Apply the patches of every client to the client of this admin client, and ask any broker, not one drawn by lot."""
+    client, send = admin._client, admin._send_request  # noqa: SLF001
+    patch_client(client)
+
+    async def patched(request: Any, node_id: int | None = None) -> Any:
+        return await (ask_any_broker(client, request) if node_id is None else send(request, node_id))
+
+    admin._send_request = patched  # noqa: SLF001
+
+
+async def ask_any_broker(client: Any, request: Any) -> Any:
+    """Send a question to the known brokers in any order, until one answers. Raises the last KafkaError if none does.
+
+    Metadata names a dead broker until its session ends, 9 s by Kafka's default; aiokafka draws one broker and gives up.
+    The request must change nothing: a broker that did not answer may have received it.
+    """
+    nodes = [broker.nodeId for broker in client.cluster.brokers()] or [client.get_random_node()]
+    random.shuffle(nodes)
+    for node in nodes[:-1]:
+        try:
+            return await client.send(node, request)
+        except _BROKER_ERRORS:
+            continue
+    return await client.send(nodes[-1], request)
 
 
 def require_brokers(client: Any) -> None:
@@ -83,7 +114,7 @@ async def hidden_topics(client: Any, names: Sequence[str]) -> set[str]:
     if not names:
         return set()
     request = OffsetRequest(-1, 0, [(name, [(0, -1)]) for name in names])
-    answer = await client.send(client.get_random_node(), request)
+    answer = await ask_any_broker(client, request)
     refused = TopicAuthorizationFailedError.errno
     return {name for name, partitions in answer.topics if any(code == refused for _, code, *_ in partitions)}
 

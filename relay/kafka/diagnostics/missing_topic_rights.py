@@ -9,6 +9,8 @@ from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.produce import ProduceRequest
 
+from relay.kafka.aiokafka_patches.client import ask_any_broker
+
 _UNSUPPORTED = (NotImplementedError, IncompatibleBrokerVersion)
 _TOPIC = 2  # the code of a topic among Kafka's config resources
 _UNKNOWN_TOPIC, _REFUSED_TOPIC = 3, 29
@@ -56,6 +58,6 @@ async def _produce_codes(client: AIOKafkaClient, names: Iterable[str]) -> dict[s
 
 async def _ask(client: AIOKafkaClient, request: Any) -> Any:
     try:
-        return await client.send(client.get_random_node(), request)
+        return await ask_any_broker(client, request)
     except _UNSUPPORTED:
         return None

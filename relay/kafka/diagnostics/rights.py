@@ -14,7 +14,7 @@ from cryptography import x509
 
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError, describe
-from relay.kafka.aiokafka_patches.client import hidden_topics, list_topic_names, patch_client
+from relay.kafka.aiokafka_patches.client import ask_any_broker, hidden_topics, list_topic_names, patch_client
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.authorization_protocol import TopicOperationsRequest, operations_in
 from relay.kafka.diagnostics.missing_topic_rights import read_operations_on_missing
@@ -128,7 +128,7 @@ async def _open_client(connection: Connection, timing: RightsTiming) -> AsyncIte
 
 async def _read_operations(client: AIOKafkaClient, names: list[str]) -> dict[str, frozenset[str] | None]:
     try:
-        answer = await client.send(client.get_random_node(), TopicOperationsRequest(names))
+        answer = await ask_any_broker(client, TopicOperationsRequest(names))
     except _UNSUPPORTED:  # older than Kafka 2.3
         return dict.fromkeys(names)
     return {
@@ -142,7 +142,7 @@ async def _hidden_operations(client: AIOKafkaClient, names: list[str]) -> dict[s
     if not names:
         return {}
     request = DescribeConfigsRequest([(_TOPIC, name, None) for name in names], False)
-    answer = await client.send(client.get_random_node(), request)
+    answer = await ask_any_broker(client, request)
     refused = {name for code, _message, _type, name, _entries in answer.resources if code == _REFUSED_TOPIC}
     return {name: frozenset() if name in refused else frozenset({"DescribeConfigs"}) for name in names}
 
@@ -167,14 +167,14 @@ _CREATION_ANSWERS = {0, 36, 37, 38, 39, 40, 42, 44}
 
 
 async def _may_join(client: AIOKafkaClient, group: str) -> bool | None:
-    answer = await client.send(client.get_random_node(), HeartbeatRequest(group, -1, ""))
+    answer = await ask_any_broker(client, HeartbeatRequest(group, -1, ""))
     return _is_allowed(answer.error_code, _REFUSED_GROUP)
 
 
 async def _may_write_with(client: AIOKafkaClient, transactional_id: str) -> bool | None:
     request = EndTxnRequest(transactional_id, -1, -1, False)
     try:
-        answer = await client.send(client.get_random_node(), request)
+        answer = await ask_any_broker(client, request)
     except _UNSUPPORTED:
         return None
     return _is_allowed(answer.error_code, _REFUSED_ID)

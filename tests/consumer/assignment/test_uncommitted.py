@@ -66,7 +66,7 @@ async def read(one, kafka, count):
 
 
 async def read_until_committed(one, kafka):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while kafka.committed_offset != len(kafka.log):
             await one.records(kafka.poll(20))
             await asyncio.sleep(0.005)

@@ -13,10 +13,11 @@ from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.state.checkpoint import new_checkpoint
 from relay.config.schema_registry import SchemaRegistryConfig
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topic_facts import TopicLimits
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import PublishError, TransactionalProducer, TransactionTiming
+from relay.kafka.transactions import TransactionalProducer, TransactionTiming
 from relay.schema_registry.store import open_schema_store
 from tests.support.kafka import connection_to
 from tests.support.quotas import set_quota

@@ -10,8 +10,9 @@ from producer.recovery.loader import LoaderLimits
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from producer.state.intervals import TimeRange
 from relay.kafka.producer import ProducerRecord
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_facts import TopicLimits
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 from relay.timestamps import DAY_MS, day_of, day_start
 from tests.support.shard_loading import (
     NOW,

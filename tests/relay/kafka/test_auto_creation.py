@@ -10,9 +10,10 @@ from relay.kafka.compacted_topics import read_table
 from relay.kafka.consumer_group import Member
 from relay.kafka.log_reader import records_at
 from relay.kafka.producer import RecordWriter, TopicWriteError
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_shard_count, read_topic_facts
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 from tests.support.group_member import RecordingHandler
 from tests.support.kafka import connection_to, event
 from tests.support.topics import topics_of

@@ -12,9 +12,10 @@ from relay.kafka import TopicPartition
 from relay.kafka.compacted_topics import read_table
 from relay.kafka.log_reader import ReaderTiming, TopicReadError, log_bounds, read_to_end, standalone_consumer
 from relay.kafka.producer import RecordWriter, TopicWriteError
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 from tests.support.group_member import SESSION, RecordingHandler, running_member, write_organization
 from tests.support.kafka import aiokafka_tasks, connection_to, event
 from tests.support.waiting import wait_until

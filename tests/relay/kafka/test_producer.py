@@ -11,10 +11,11 @@ from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
 from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import create_missing_topics, read_topic_facts
 from relay.kafka.topic_facts import UNLIMITED_RETENTION_MS, topic_limits
 from relay.kafka.topics import MAX_EVENT_BYTES, Topics
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 from relay.status.model import take_over
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS

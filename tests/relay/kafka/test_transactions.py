@@ -8,9 +8,10 @@ from relay.kafka import TopicPartition
 from relay.kafka.compacted_topics import read_table
 from relay.kafka.log_reader import log_bounds, standalone_consumer
 from relay.kafka.producer import ProducerRecord, RecordWriter
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 from tests.support.kafka import connection_to
 
 

@@ -178,3 +178,17 @@ def test_every_message_about_a_connection_names_the_settings_of_the_destination(
     assert "destinations.soc.sasl_password" in response.in_settings_of("soc", "check kafka.sasl_password.")
     own = response.unreachable(KafkaUnreachableError("check kafka.bootstrap"), PLACE, own=True)
     assert own.reason == "check kafka.bootstrap"
+
+
+def test_a_call_that_raised_an_error_is_a_retry_unless_its_code_needs_an_operator():
+    """A number of the operating system is no code of Kafka's protocol."""
+    refusal = TopicAuthorizationFailed("no right")
+    assert isinstance(response.failure(refusal, PLACE), Paused)
+    for error in (OSError(3, "No such process"), TimeoutError(), RuntimeError("x")):
+        assert isinstance(response.failure(error, PLACE), Retry)
+
+
+class TopicAuthorizationFailed(Exception):
+    """An error with a code, as aiokafka raises it."""
+
+    errno = 29

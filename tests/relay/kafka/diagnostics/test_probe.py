@@ -9,9 +9,10 @@ from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import compare_topics, create_missing_topics
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import PublishError, TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer
 from simulators.faults import respond_with
 from tests.support.group_member import SESSION, RecordingHandler, running_member
 from tests.support.kafka import aiokafka_tasks

@@ -1,0 +1,76 @@
+"""The queries of the template and of the pages, judged by Microsoft's own checker of KQL."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from consumer.destinations.sentinel.rows import COLUMNS as ROW
+from consumer.destinations.sentinel_asim.rows import COLUMNS as ASIM_ROW
+from simulators.azure.arm import Deployment, load_template
+from simulators.azure.native_tables import NATIVE_TABLES
+from tests.support.kusto import Query, diagnostics
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("docs/destinations/sentinel.md", "docs/destinations/sentinel-asim.md", "deploy/azure/README.md")
+STAMPED = {"TimeGenerated": "datetime"}
+TABLES = {
+    "Jira_Audit_v2_CL": STAMPED | ROW,
+    "Jira_Audit_ASim_History_CL": STAMPED | ASIM_ROW,
+    **NATIVE_TABLES,
+    "DCRLogErrors": STAMPED
+    | dict.fromkeys(
+        ("_ResourceId", "InputStreamId", "OperationName", "Message", "ClientRequestId"), "string"
+    ),
+}
+PARSERS = {
+    "_Im_AuditEvent": (
+        "(starttime: datetime = datetime(null), endtime: datetime = datetime(null))",
+        "ASimAuditEventLogs",
+    ),
+    "JiraAudit": ("()", "Jira_Audit_v2_CL"),
+}
+
+
+def flows(**parameters):
+    """Return the declared columns and the transform of each data flow of the rule."""
+    given = {"workspaceName": "sentinel", "principalId": "", **parameters}
+    (rule,) = [
+        each
+        for each in Deployment(load_template(), given).resources()
+        if each.type.endswith("dataCollectionRules")
+    ]
+    streams = rule.body["properties"]["streamDeclarations"]
+    for flow in rule.body["properties"]["dataFlows"]:
+        columns = streams[flow["streams"][0]]["columns"]
+        yield {column["name"]: column["type"] for column in columns}, flow["transformKql"]
+
+
+def page_queries():
+    """Return the queries of the pages; a line that begins with a word is a query of its own."""
+    for page in PAGES:
+        blocks = re.findall(
+            r"^ *```kusto\n(.*?)^ *```$", (ROOT / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+        for block in blocks:
+            yield from re.split(r"\n\s*(?=\w)", block.strip())
+
+
+@pytest.mark.timeout(300)  # the checker takes seconds to start, and a minute on a busy machine
+def test_transforms_and_queries_are_valid():
+    """Each transform names columns of its stream, with every choice that changes one; each query of a page names tables that exist.
+
+    The checker itself finds a wrong column and a cut operator, or it would prove nothing.
+    """
+    choices = ({"asim": True}, {"liveEventIdType": "int", "liveObjectItemType": "dynamic"})
+    transforms = [Query(kql, {"source": columns}) for choice in choices for columns, kql in flows(**choice)]
+    shown = [Query(text, TABLES, PARSERS) for text in page_queries()]
+    wrong = [
+        Query("source | extend TimeGenerated = now(), A = EventUid", {"source": ASIM_ROW}),
+        Query("source | extend", {"source": ASIM_ROW}),
+    ]
+    assert (len(transforms), len(shown) >= 9) == (6, True)
+    found = diagnostics([*transforms, *shown, *wrong])
+    right = transforms + shown
+    assert [(each.text, errors) for each, errors in zip(right, found, strict=False) if errors] == []
+    assert all(found[len(right) :])
