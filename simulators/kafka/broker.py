@@ -44,6 +44,8 @@ class SimulatedKafka:
         """The lowest and the highest version of each request that it serves."""
         self.produced = 0
         """Produce requests that came."""
+        self.answers_left: int | None = None
+        """How many more produce requests are answered; None: all. Those behind them are obeyed."""
         self._holds = False
         self._loses_answers = False
         self._producer_ids = 0
@@ -206,6 +208,10 @@ class SimulatedKafka:
             return wire.text(name) + wire.array(request.list(lambda: partition(name)) or [])
 
         answer = wire.array(request.list(topic) or []) + wire.number("i", 0)
+        if self.answers_left is not None:
+            self.answers_left -= 1
+            if self.answers_left < 0:
+                return None
         return None if self._loses_answers else answer
 
     def _store(self, name: str, number: int, content: bytes) -> Verdict:

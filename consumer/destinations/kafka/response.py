@@ -134,7 +134,18 @@ def failure(error: Exception, place: Place) -> Retry | Paused:
     code = getattr(error, "errno", None)
     if code in _REMEDIES and not isinstance(error, OSError):
         return _refusal(code, place)
+    if isinstance(error, TimeoutError):
+        return Retry(
+            f"{place.cluster} did not answer in time. If this lasts, check its brokers and the network."
+        )
     return Retry(f"A call to {place.cluster} failed ({one_line(describe(error))}).")
+
+
+def busy(place: Place) -> Retry:
+    """Return the outcome of records that were not sent, since others of the flow took the time of their call."""
+    return Retry(
+        f"{place.cluster} takes long over records that were sent before. If this lasts, check its brokers."
+    )
 
 
 def unreachable(fault: KafkaUnreachableError, place: Place, *, own: bool) -> Retry | Paused:

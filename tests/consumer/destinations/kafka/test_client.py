@@ -8,6 +8,7 @@ import pytest
 from consumer.destinations.kafka import KAFKA
 from consumer.destinations.kafka.config import TopicConfig
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent
+from relay.kafka.external_topics import BatchLimits
 from simulators.kafka.broker import SimulatedKafka
 from tests.contracts.destination_case import body_of, uids
 from tests.contracts.kafka_peer import PASSWORD, kafka_peer
@@ -198,3 +199,26 @@ async def test_flows_fail_apart():
             history = flows["history"]
             assert isinstance(await history.send(body_of(history, events(1))), Paused)
         assert await live.send(body_of(live, events(1))) == Sent()
+
+
+async def test_confirmed_records_of_a_call_that_runs_out_of_time_are_not_sent_again():
+    """The wait for confirmations ends before the call does, so the answer names the rows that are left."""
+    async with world(seconds=4.0) as (broker, live):
+        await sent_at_last(live, [0])
+        live._client._limits["jira"] = BatchLimits(900_000, 2)
+        broker.answers_left = 1
+        outcome = await live.send(body_of(live, events(1, 2, 3, 4, 5, 6)))
+        assert isinstance(outcome, Partial)
+        assert outcome.retry == {2, 3, 4, 5}
+        assert broker.stored_uids("jira") == uids(range(5))
+
+
+async def test_calls_at_a_time_wait_for_one_another():
+    """A call that found no time to send says so; its records were not sent."""
+    async with world(seconds=1.0) as (broker, live):
+        await sent_at_last(live, [0])
+        release = broker.hold()
+        outcomes = await asyncio.gather(*(live.send(body_of(live, events(n))) for n in (1, 2, 3)))
+        assert all(isinstance(each, Retry) for each in outcomes)
+        release()
+        assert broker.stored_uids("jira") == uids([0])

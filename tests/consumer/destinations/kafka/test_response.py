@@ -186,6 +186,7 @@ def test_a_call_that_raised_an_error_is_a_retry_unless_its_code_needs_an_operato
     assert isinstance(response.failure(refusal, PLACE), Paused)
     for error in (OSError(3, "No such process"), TimeoutError(), RuntimeError("x")):
         assert isinstance(response.failure(error, PLACE), Retry)
+    assert "did not answer" in response.failure(TimeoutError(), PLACE).reason
 
 
 class TopicAuthorizationFailed(Exception):
