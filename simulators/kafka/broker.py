@@ -21,7 +21,15 @@ _VERSIONS = {
     INIT_PRODUCER_ID: (0, 1),
     AUTHENTICATE: (0, 0),
 }
-UNKNOWN_TOPIC, TOPIC_REFUSED, SASL_STATE, LOGIN_FAILED, CORRUPT, CODEC = 3, 29, 34, 58, 2, 76
+UNKNOWN_TOPIC, TOPIC_REFUSED, SASL_STATE, LOGIN_FAILED, CORRUPT, CODEC, UNSUPPORTED_VERSION = (
+    3,
+    29,
+    34,
+    58,
+    2,
+    76,
+    35,
+)
 _DESCRIBE, _WRITE = 1 << 8, 1 << 4
 
 
@@ -138,9 +146,7 @@ class SimulatedKafka:
         """Return the answer; None: there is none."""
         match key:
             case _ if key == API_VERSIONS:
-                return wire.number("h", 0) + wire.array(
-                    wire.number("hhh", each, *span) for each, span in self.versions.items()
-                )
+                return self._api_versions(version)
             case _ if key == HANDSHAKE:
                 code = 0 if self.password is not None else SASL_STATE
                 return wire.number("h", code) + wire.array([wire.text("PLAIN")])
@@ -153,6 +159,13 @@ class SimulatedKafka:
                 return self._produce(version, request)
             case _:
                 raise ValueError(f"no request {key}")
+
+    def _api_versions(self, version: int) -> bytes:
+        """Return the versions of each request; to a newer client in the oldest form, with an error (KIP-511)."""
+        known = version <= self.versions[API_VERSIONS][1]
+        spans = wire.array(wire.number("hhh", each, *span) for each, span in self.versions.items())
+        throttle = wire.number("i", 0) if known and version >= 1 else b""
+        return wire.number("h", 0 if known else UNSUPPORTED_VERSION) + spans + throttle
 
     def _authenticate(self, request: Reader) -> tuple[bool, bytes]:
         _, user, password = (request.data() or b"").decode().split("\0")

@@ -1,72 +1,68 @@
-"""The simulated broker against librdkafka: what it stores, refuses and stores once."""
-
-import asyncio
+"""The simulated broker: what it stores, refuses and stores once."""
 
 import pytest
-from confluent_kafka import Producer
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from simulators.kafka.broker import SimulatedKafka
 from simulators.kafka.records import RecordBatch, StoredRecord
 from simulators.kafka.topics import Partition, Topic, Verdict
 
 
-def produce(broker, values, **options):
-    """Write with librdkafka; return the name of the error of each record, or None."""
-    producer = Producer(
-        {"bootstrap.servers": broker.bootstrap, "message.timeout.ms": 20_000, "broker.address.family": "v4"}
-        | options
-    )
-    errors = {}
-    for number, value in enumerate(values):
-        producer.produce(
-            "jira",
-            value,
-            b"acme",
-            headers=[("relay.uid", value)],
-            timestamp=1_700_000_000_000 + number,
-            on_delivery=lambda error, _, number=number: errors.update({number: error and error.name()}),
-        )
-    assert producer.flush(20) == 0
-    return [errors[number] for number in range(len(values))]
+async def produce(broker, *values, **options):
+    """Write with aiokafka; raises what it raises."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap, acks="all", **options)
+    try:
+        await producer.start()
+        for number, value in enumerate(values):
+            await producer.send_and_wait(
+                "jira",
+                value,
+                b"acme",
+                headers=[("relay.uid", value)],
+                timestamp_ms=1_700_000_000_000 + number,
+            )
+    finally:
+        await producer.stop()
 
 
-@pytest.mark.parametrize("codec", ["none", "gzip"])
-async def test_it_stores_what_another_client_sends(codec):
+@pytest.mark.parametrize("codec", [None, "gzip"])
+async def test_it_stores_what_a_client_sends(codec):
     """Key, value, time and headers of each record, in order."""
     async with SimulatedKafka(("jira",)) as broker:
-        options = {"enable.idempotence": True, "compression.type": codec}
-        assert await asyncio.to_thread(lambda: produce(broker, [b"a" * 300, b"b" * 300], **options)) == [
-            None,
-            None,
-        ]
+        await produce(broker, b"a" * 300, b"b" * 300, compression_type=codec, enable_idempotence=True)
         first, second = broker.stored("jira")
     assert (first.key, first.value, first.timestamp) == (b"acme", b"a" * 300, 1_700_000_000_000)
-    assert second.uid == "b" * 300
+    assert (second.uid, second.timestamp) == ("b" * 300, 1_700_000_000_001)
 
 
 async def test_it_refuses_as_a_broker_does():
-    """A record that is too large, one that the topic refuses, and a codec that it lacks."""
+    """A record that is too large, one that the topic refuses, a codec that it lacks, and a topic without the right."""
     async with SimulatedKafka(("jira",)) as broker:
-        broker.topics["jira"].max_message_bytes = 200
-        assert await asyncio.to_thread(produce, broker, [b"x" * 300]) == ["MSG_SIZE_TOO_LARGE"]
-        broker.topics["jira"].poisons.add("bad")
-        assert await asyncio.to_thread(produce, broker, [b"bad"]) == ["INVALID_RECORD"]
-        compressed = await asyncio.to_thread(
-            lambda: produce(broker, [b"y" * 5000], **{"compression.type": "lz4"})
-        )
-        assert compressed == ["UNSUPPORTED_COMPRESSION_TYPE"]
+        topic = broker.topics["jira"]
+        topic.max_message_bytes = 200
+        with pytest.raises(KafkaError, match="MessageSizeTooLargeError"):
+            await produce(broker, b"x" * 300)
+        topic.poisons.add("bad")
+        with pytest.raises(KafkaError):
+            await produce(broker, b"bad")
+        with pytest.raises(KafkaError):
+            await produce(broker, b"y" * 5000, compression_type="zstd")
+        topic.writable = False
+        with pytest.raises(KafkaError, match="TopicAuthorizationFailedError"):
+            await produce(broker, b"z")
         assert broker.stored("jira") == []
 
 
 async def test_a_wrong_password_is_refused():
+    login = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": "relay"}
     async with SimulatedKafka(("jira",), "right") as broker:
-        options = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "relay"}
-        right = await asyncio.to_thread(
-            lambda: produce(broker, [b"a"], **options, **{"sasl.password": "right"})
-        )
-        assert right == [None]
-        wrong = options | {"sasl.password": "wrong", "message.timeout.ms": 1500}
-        assert await asyncio.to_thread(lambda: produce(broker, [b"b"], **wrong)) == ["_MSG_TIMED_OUT"]
+        await produce(broker, b"a", **login, sasl_plain_password="right")
+        with pytest.raises(KafkaError):
+            await produce(broker, b"b", **login, sasl_plain_password="wrong")
+        with pytest.raises(KafkaError):
+            await produce(broker, b"c")
+        assert broker.stored_uids("jira") == ["a"]
 
 
 def batch(sequence, count, producer=1):
