@@ -32,6 +32,9 @@ from consumer.destinations.http.config import EventFormat, Format, HttpConfig
 from consumer.destinations.kafka import rows as kafka
 from consumer.destinations.kafka.config import TopicConfig
 from consumer.destinations.object_store import rows as objects
+from consumer.destinations.object_store.layout import OCSF, PLAIN, ObjectFormat
+from consumer.destinations.otlp import rows as otlp
+from consumer.destinations.otlp.config import Encoding, OtlpConfig
 from consumer.destinations.sentinel import rows as sentinel
 from consumer.destinations.sentinel_asim import rows as asim
 from consumer.destinations.splunk import rows as splunk
@@ -79,10 +82,14 @@ def splunk_gzip(events: pl.DataFrame) -> object:
     return splunk.encode_body(rows, framing)
 
 
-def parquet_object(events: pl.DataFrame) -> bytes:
-    """Go all the way from events to an object of the destination object-store."""
-    body = objects.encode_body(objects.encode_rows(events))
-    return objects.encode_object(objects.read_body(body, range(events.height)), "events", 0)
+def parquet_object(format_: ObjectFormat) -> Step:
+    """Return the step all the way from events to an object of the destination object-store."""
+
+    def step(events: pl.DataFrame) -> object:
+        body = objects.encode_body(objects.encode_rows(events))
+        return objects.encode_object(objects.read_body(body, range(events.height)), "events", 0, format_)
+
+    return step
 
 
 def bulk_body(shape: DocumentFormat) -> Step:
@@ -97,6 +104,21 @@ def bulk_body(shape: DocumentFormat) -> Step:
     framing = elasticsearch.body_format(config)
     return lambda events: elasticsearch.encode_body(
         elasticsearch.encode_rows(events, shape, None, framing), config, framing
+    )
+
+
+def otlp_body(encoding: Encoding) -> Step:
+    """Return the step from events to one body of OTLP in this encoding, not compressed."""
+    config = OtlpConfig(
+        kind="otlp",
+        endpoint="https://localhost",
+        encoding=encoding,
+        compression="none",
+        max_body_bytes=10_000_000,
+    )
+    framing = otlp.body_format(config, "live")
+    return lambda events: otlp.encode_body(
+        otlp.encode_rows(events, config, "created", framing), config, "live", framing
     )
 
 
@@ -133,7 +155,10 @@ STEPS: Mapping[str, Callable[[], Step]] = {
     "HTTP body, ocsf": lambda: http_body("ndjson", "ocsf"),
     "HTTP body, CloudEvents": lambda: http_body("cloudevents"),
     "Kafka batches, zstd": lambda: kafka_batches,
-    "Parquet object": lambda: parquet_object,
+    "OTLP body, protobuf": lambda: otlp_body("protobuf"),
+    "OTLP body, json": lambda: otlp_body("json"),
+    "Parquet object": lambda: parquet_object(PLAIN),
+    "Parquet object, ocsf": lambda: parquet_object(OCSF),
     "bulk body, ecs": lambda: bulk_body("ecs"),
     "bulk body, native": lambda: bulk_body("native"),
     "bulk body, ocsf": lambda: bulk_body("ocsf"),

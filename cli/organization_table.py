@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from cli.table import Row, count_line
+from cli.table import TableRow, count_line
 from management.formatting import age, iso_seconds
 from management.organizations.view import STATES, OrganizationView
 
@@ -15,7 +15,7 @@ StateName = Literal["failing", "waiting", "no-owner", "starting", "active", "pau
 WIDE_TITLES = ("Name", "URL", "Last event", "Complete up to", "Key expires", "State")
 
 
-def table_row(view: OrganizationView) -> Row:
+def table_row(view: OrganizationView) -> TableRow:
     """Return the row for a terminal, with ages. Organizations that differ in name and URL alone share an explanation."""
     status, now = view.status, view.now_ms
     cells = (
@@ -27,7 +27,7 @@ def table_row(view: OrganizationView) -> Row:
         age(None if status is None else status.last_event, now),
     )
     shared = shared_reason(view.reason, view.organization.name, view.organization.url, view.organization.user)
-    return Row(cells, shared, view.reason)
+    return TableRow(cells, shared, view.reason)
 
 
 def wide_row(view: OrganizationView) -> tuple[str, ...]:

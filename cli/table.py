@@ -20,7 +20,7 @@ _GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A row of a table. `explanation`: a text that rows may share; it is below the table, under a number.
 
     `specific`: the explanation if no other row shares it.
@@ -37,14 +37,16 @@ def print_rows(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print(line)
 
 
-def print_table(titles: Sequence[str], rows: Sequence[Row], noun: str, *, numbered: int, width: int) -> None:
+def print_table(
+    titles: Sequence[str], rows: Sequence[TableRow], noun: str, *, numbered: int, width: int
+) -> None:
     """Print the table for a terminal of this width; see `render_table`."""
     for line in render_table(titles, rows, noun, numbered=numbered, width=width):
         print(line)
 
 
 def render_table(
-    titles: Sequence[str], rows: Sequence[Row], noun: str, *, numbered: int, width: int
+    titles: Sequence[str], rows: Sequence[TableRow], noun: str, *, numbered: int, width: int
 ) -> list[str]:
     """Return the lines: the rows, then each explanation once, wrapped. `numbered`: the column that shows its number.
 
@@ -96,7 +98,7 @@ def _fitting_count(cells: Sequence[Sequence[str]], required: int, width: int) ->
     return count
 
 
-def _explanation_lines(number: int, rows: Sequence[Row], noun: str, width: int) -> list[str]:
+def _explanation_lines(number: int, rows: Sequence[TableRow], noun: str, width: int) -> list[str]:
     mark, first = f"[{number}] ", rows[0]
     text = (
         first.specific or first.explanation if len(rows) == 1 else f"{len(rows)} {noun}s: {first.explanation}"

@@ -18,7 +18,7 @@ from relay.kafka.consumer_group import Member
 
 log = structlog.get_logger(__name__)
 
-Progress = Mapping[TopicPartition, DeliveryProgress]
+ProgressByPartition = Mapping[TopicPartition, DeliveryProgress]
 
 
 class OlderEvents:
@@ -46,7 +46,7 @@ class OlderEvents:
         self._read_backup = read_backup
         self._timing = timing or OlderEventsTiming()
         self.phase: Literal["looking", "delivering", "done"] = "looking"
-        self.progress: Progress = {}
+        self.progress: ProgressByPartition = {}
         """The committed progress of the group, as far as this process has seen it."""
         self.notice: str | None = None
         """What an operator must know about older events; None: nothing."""

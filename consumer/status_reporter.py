@@ -112,7 +112,7 @@ class DestinationStatusReporter:
         risks = [pipeline.topic_problem for pipeline in self._running.active if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
         rejections = [text for state in states for text in state.open_rejections]
-        losses = [text for state in states for text in (*state.losses, *state.mismatches)]
+        losses = [text for state in states for text in (*state.drops, *state.losses, *state.mismatches)]
         return "active", next(iter(risks + corrupt + rejections + losses), self._running.notice)
 
     def _update_gauges(self) -> None:

@@ -38,9 +38,9 @@ def _check_rules(destinations: dict[str, DestinationConfig]) -> dict[str, Destin
         try:
             compile_rules(name, config)
         except SettingsError as error:
-            faults.append(str(error).removesuffix("."))
+            faults.append(str(error))
     if faults:
-        raise ValueError(".\n".join(faults))
+        raise ValueError("\n".join(faults))
     return destinations
 
 

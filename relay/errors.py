@@ -37,6 +37,11 @@ def one_line(text: str, max_chars: int = 400) -> str:
     return line if len(line) <= max_chars else f"{line[:max_chars]}…"
 
 
+def sentence(text: str) -> str:
+    """Return a text that ends with a full stop or a question mark."""
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
 def describe(error: BaseException) -> str:
     """Return the message of an error, or its class name if the message is empty."""
     return str(error) or type(error).__name__

@@ -8,7 +8,7 @@ import typer
 
 from cli.context import CommandContext
 from cli.output import JsonOption, escape_controls, print_facts, print_json, print_wrapped, terminal_width
-from cli.table import Row, WideOption, count_line, print_rows, print_table
+from cli.table import TableRow, WideOption, count_line, print_rows, print_table
 from management.dead_letters import (
     DeadLetter,
     DeadLetterContent,
@@ -132,7 +132,7 @@ def _escape_lines(text: str) -> str:
     return "\n".join(map(escape_controls, text.split("\n")))
 
 
-def dead_letter_row(dead_letter: DeadLetter, now: int) -> Row:
+def dead_letter_row(dead_letter: DeadLetter, now: int) -> TableRow:
     """Return the row for a terminal, with its age. Dead letters of one reason share an explanation."""
     cells = (
         dead_letter.address,
@@ -140,7 +140,7 @@ def dead_letter_row(dead_letter: DeadLetter, now: int) -> Row:
         _written_by(dead_letter),
         dead_letter.organization or "",
     )
-    return Row(cells, dead_letter.headers.get("reason", ""))
+    return TableRow(cells, dead_letter.headers.get("reason", ""))
 
 
 def _wide_row(dead_letter: DeadLetter) -> tuple[str, ...]:

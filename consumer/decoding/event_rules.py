@@ -10,7 +10,7 @@ from consumer.decoding.row_encoding import RowEncoder, Selector
 from consumer.destinations.contract import DestinationConfig
 from consumer.formats.filter import FilterError, compile_filter
 from consumer.formats.privacy import PrivacyError, compile_privacy
-from relay.errors import SettingsError
+from relay.errors import SettingsError, sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ def compile_rules(name: str, config: DestinationConfig) -> EventRules:
     try:
         select = None if config.where is None else compile_filter(config.where, EVENT_COLUMNS).mask
     except FilterError as error:
-        raise SettingsError(f"destinations.{name}.where {error}.") from error
+        raise SettingsError(sentence(f"destinations.{name}.where {error}")) from error
     if not config.hide:
         return EventRules(select)
     key = None if config.hide_key is None else config.hide_key.get_secret_value()
     try:
         return EventRules(select, compile_privacy(config.hide, key, EVENT_COLUMNS).hide)
     except PrivacyError as error:
-        raise SettingsError(f"destinations.{name}.hide {error}.") from error
+        raise SettingsError(sentence(f"destinations.{name}.hide {error}")) from error

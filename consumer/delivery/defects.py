@@ -31,6 +31,15 @@ def defect_text(step: str, defect: str) -> str:
     )
 
 
+def dropped_text(count: int, rows: int, at_ms: int, reason: str) -> str:
+    """Return the notice that the status shows after a destination dropped rows of a body without naming them."""
+    return (
+        f"The destination dropped {count} of the {rows} events of a body at {to_iso_seconds(at_ms)} and named none ({reason})."
+        " All events of the body are dead letters, and the others are at the destination too. Compare both by uid, and correct"
+        " the cause."
+    )
+
+
 def open_rejections_text(count: int, since_ms: int, reason: str) -> str:
     """Return the notice that the status shows while rejected events wait, and no configuration is suspected."""
     return (

@@ -12,14 +12,15 @@ from consumer.delivery.batch import Rows
 from consumer.delivery.bisection import AcceptanceLog
 from consumer.delivery.circuit_breaker import CircuitBreaker
 from consumer.delivery.dead_letters import DeadLetterWriter
-from consumer.delivery.defects import DEFECTS, describe_defect
+from consumer.delivery.defects import DEFECTS, describe_defect, dropped_text
 from consumer.delivery.flow_state import FlowState
 from consumer.delivery.routes import route_of
 from consumer.destinations.contract import Body, Destination
-from consumer.destinations.outcome import Outcome, Partial, Retry, Sent, Unconfirmed
+from consumer.destinations.outcome import Dropped, Outcome, Partial, Retry, Sent, Unconfirmed
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SenderTiming
 from relay.aio import cancellation_requested
+from relay.timestamps import now_ms
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class DeliveryFlow:
                 [record.offset for record in rows.tracked.records] if limits.single_partition else (),
             )
         )
-        if isinstance(outcome, Partial) and not outcome.names_rows_of(len(rows)):
+        if isinstance(outcome, Partial | Dropped) and not outcome.names_rows_of(len(rows)):
             outcome = Retry(
                 f"{self.destination.address} named rows that its body did not hold.", outcome.status
             )
@@ -71,7 +72,12 @@ class DeliveryFlow:
             seconds=time.monotonic() - started,
         )
         accepted = accepted_count(outcome, len(rows))
-        self.acceptance_log.record_answer(moment, accepted=accepted > 0 or isinstance(outcome, Unconfirmed))
+        self.acceptance_log.record_answer(
+            moment, accepted=accepted > 0 or isinstance(outcome, Unconfirmed | Dropped)
+        )
+        if isinstance(outcome, Dropped):
+            self.metrics.rows_dropped(outcome, rows.offsets(), len(rows))
+            self.state.rows_dropped(dropped_text(outcome.count, len(rows), now_ms(), outcome.reason))
         if accepted:
             self.state.rows_accepted(accepted)
         return outcome
@@ -128,5 +134,5 @@ def accepted_count(outcome: Outcome, rows: int) -> int:
             return rows
         case Partial():
             return outcome.accepted_count(rows)
-        case _:
+        case _:  # all rows of a Dropped end as dead letters
             return 0

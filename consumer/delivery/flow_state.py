@@ -28,6 +28,7 @@ class FlowState:
         self._dead_letter_failures: dict[Hashable, str] = {}
         self._doubted_schemas: dict[TopicPartition, str] = {}
         self._corrupt_batches: dict[TopicPartition, str] = {}
+        self._drop: str | None = None
         self._data_loss: str | None = None
         self._mismatch: str | None = None
         self._accepted_signal = Signal()
@@ -60,6 +61,11 @@ class FlowState:
         return (open_rejections_text(sum(count for count, *_ in found), since_ms, reason),)
 
     @property
+    def drops(self) -> Sequence[str]:
+        """The last body of which the destination dropped rows without naming them, if there was one."""
+        return () if self._drop is None else (self._drop,)
+
+    @property
     def losses(self) -> Sequence[str]:
         """The last loss, if there was one."""
         return () if self._data_loss is None else (self._data_loss,)
@@ -77,6 +83,11 @@ class FlowState:
 
     def record_dead_lettered(self) -> None:
         self.dead_lettered += 1
+
+    def rows_dropped(self, text: str) -> None:
+        """Report that the destination accepted a body but for rows that it does not name: its configuration is not suspected."""
+        self._drop = text
+        self.rows_accepted(0)
 
     def rejections_open(self, key: Hashable, count: int, since_ms: int, reason: str) -> None:
         """Report that rejected events have waited in vain for the acceptance of others. `since_ms`: of their first rejection, UTC."""

@@ -13,7 +13,17 @@ from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
 from consumer.delivery.rejected_bodies import RejectedBodies, Rejection
-from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split, Unconfirmed
+from consumer.destinations.outcome import (
+    Dropped,
+    Outcome,
+    Partial,
+    Paused,
+    Reject,
+    Retry,
+    Sent,
+    Split,
+    Unconfirmed,
+)
 from consumer.offsets.tracker import TrackedRecords
 from relay.aio import Signal
 
@@ -159,6 +169,10 @@ class Sender:
                 case Sent():
                     self._record_accepted(rows)
                     return None
+                case Dropped():
+                    reasons = [outcome.reason] * len(rows)
+                    self._start_dead_letters(rows.tracked, "unnamed", reasons, outcome.status)
+                    return None
                 case Unconfirmed():
                     self._release_slot()
                     if await self._flow.confirm(rows, content, outcome, unconfirmed):
@@ -171,18 +185,18 @@ class Sender:
                     rejection = self._record_judged(rows, outcome)
                     if not outcome.retry:
                         return rejection
-                    if rejection is not None:
-                        tracked, size = rejection[0].tracked, rejection[0].memory_bytes()
-                        self._start_task(
-                            tracked,
-                            size,
-                            self._rejected_bodies.bisect(*rejection),
-                            "bisection of rejected events",
-                        )
+                    self._start_bisection(rejection)
                     rows = rows.select(sorted(outcome.retry))
                     content = await self._build_body(rows)
                 case Retry() | Paused():
                     continue
+
+    def _start_bisection(self, rejection: Rejection | None) -> None:
+        """Bisect rejected rows beside the rows to retry; None: there are none."""
+        if rejection is not None:
+            rows, size = rejection[0], rejection[0].memory_bytes()
+            work = self._rejected_bodies.bisect(*rejection)
+            self._start_task(rows.tracked, size, work, "bisection of rejected events")
 
     def _record_judged(self, rows: Rows, outcome: Partial) -> Rejection | None:
         """Record accepted rows and make dead letters of rejected ones. Return rejected rows that have no witness.

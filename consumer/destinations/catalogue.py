@@ -10,6 +10,7 @@ from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.http import HTTP
 from consumer.destinations.kafka import KAFKA
 from consumer.destinations.object_store import OBJECT_STORE
+from consumer.destinations.otlp import OTLP
 from consumer.destinations.sentinel import SENTINEL
 from consumer.destinations.sentinel_asim import SENTINEL_ASIM
 from consumer.destinations.splunk import SPLUNK
@@ -21,6 +22,7 @@ DESTINATIONS: Final[Kinds] = {
     "elasticsearch": ELASTICSEARCH,
     "object-store": OBJECT_STORE,
     "splunk": SPLUNK,
+    "otlp": OTLP,
     "kafka": KAFKA,
 }
 """Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this catalogue."""

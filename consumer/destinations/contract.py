@@ -209,4 +209,3 @@ class DestinationKind(Generic[C]):
 
 AnyKind = DestinationKind[Any]
 Kinds = Mapping[str, AnyKind]
-Encoder = Callable[[pl.DataFrame], AnyRows]

@@ -10,6 +10,8 @@ class Sent:
 
     note: str = field(default="", compare=False)
     """Of a probe: what `jira-relay check` shows of the destination, such as its product and version."""
+    warning: str = field(default="", compare=False)
+    """What the destination remarks although it accepted every row; logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,23 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """The destination accepted the body but for some rows, which it dropped and does not name. It must not get the body again.
+
+    The sender makes dead letters of all rows of the body: the dropped ones are among them, and nothing is repeated.
+    """
+
+    count: int
+    """Rows that were dropped: at least one, and not all of the body."""
+    reason: str
+    status: int | None = None
+
+    def names_rows_of(self, rows: int) -> bool:
+        """Return whether a body of `rows` rows can have lost so many, and not all."""
+        return 0 < self.count < rows
+
+
+@dataclass(frozen=True, slots=True)
 class Unconfirmed:
     """The destination took the body, and says later whether it stored the rows.
 
@@ -95,4 +114,4 @@ class Paused:
     status: int | None = None
 
 
-Outcome = Sent | Partial | Unconfirmed | Retry | Split | Reject | Paused
+Outcome = Sent | Partial | Dropped | Unconfirmed | Retry | Split | Reject | Paused

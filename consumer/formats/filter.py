@@ -21,6 +21,12 @@ _CLOCK = re.compile(
     r"\b(?:now\s*\(|current_(?:date|time|timestamp)\b|localtime(?:stamp)?\b|today\s*\()", re.IGNORECASE
 )
 _UNKNOWN_FUNCTION = re.compile(r"unsupported function '(\w+)'")
+_SUBSCRIPT = re.compile(r"Subscript|field access")
+_NO_SUBSCRIPT = "reads into a list of objects: use associatedTypes, associatedNames or changedFields, as in 'USER' = ANY(associatedTypes)"
+_TIME_AND_TEXT = re.compile(r"cannot compare 'date/datetime/time' to a string")
+_WRITE_TIMES = (
+    "compares a time with a text: write the time as TIMESTAMP '2026-01-31 00:00:00' or DATE '2026-01-31'"
+)
 
 FUNCTIONS = (
     *(
@@ -101,7 +107,7 @@ def compile_filter(where: str, event_columns: pl.Schema) -> Filter:
         raise FilterError(_explain_syntax(error)) from error
     check_node(tree)
     columns = tuple(dict.fromkeys(expression.meta.root_names()))
-    _check_columns(columns, event_columns)
+    _check_columns(where, columns, event_columns)
     compiled = Filter(expression, columns)
     _check_type(compiled, event_columns)
     _check_events_alone(compiled, event_columns)
@@ -137,6 +143,8 @@ def _explain_syntax(error: BaseException) -> str:
     unknown = _UNKNOWN_FUNCTION.search(str(error))
     if unknown:
         return f"has an unknown function {unknown[1].upper()}: {nearest(unknown[1], FUNCTIONS)}"
+    if _SUBSCRIPT.search(str(error)):
+        return _NO_SUBSCRIPT
     kind = "" if isinstance(error, SQLInterfaceError) else f"{type(error).__name__}: "
     return f"is not a condition in SQL: {kind}{one_line(str(error))}"
 
@@ -196,11 +204,15 @@ def _node_name(node: Any) -> str:
             return "an expression"
 
 
-def _check_columns(columns: tuple[str, ...], event_columns: pl.Schema) -> None:
+def _check_columns(where: str, columns: tuple[str, ...], event_columns: pl.Schema) -> None:
     if not columns:
         raise FilterError("uses no column of the event: write a condition such as category = 'permissions'")
     known = visible_columns(event_columns)
     for name in columns:
+        if name not in known and f'"{name}"' in where:
+            raise FilterError(
+                f"has an unknown column {name}: double quotes name a column; write a text as '{name}'"
+            )
         if name not in known:
             raise FilterError(f"has an unknown column {name}: {nearest(name, known)}")
 
@@ -213,6 +225,8 @@ def _check_type(compiled: Filter, event_columns: pl.Schema) -> None:
         known = _struct_fields(event_columns)
         raise FilterError(f"has an unknown field {name}: {nearest(name, known)}") from error
     except _DEFECTS as error:
+        if _TIME_AND_TEXT.search(str(error)):
+            raise FilterError(_WRITE_TIMES) from error
         raise FilterError(f"cannot be applied to events: {one_line(str(error))}") from error
     if dtype != pl.Boolean:
         raise FilterError(f"is a value of the type {dtype}, not true or false: compare it with something")

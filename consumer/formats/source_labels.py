@@ -16,6 +16,10 @@ ECS_OBJECT = "jira"
 ELASTICSEARCH_INDEX = f"logs-{ECS_DATASET}-default"
 ELASTICSEARCH_HISTORY_INDEX = "jira-audit-history"
 
+OTLP_EVENT_NAME = "jira.audit"
+OTLP_NAMESPACE = "jira"
+"""The first part of the attributes that have the record's own fields."""
+
 SENTINEL_PRODUCT = "Jira Audit"
 SENTINEL_STREAM = "Custom-JiraAuditRelay"
 SENTINEL_HISTORY_STREAM = "Custom-JiraAuditRelayHistory"

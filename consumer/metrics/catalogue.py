@@ -41,8 +41,14 @@ EVENTS_SKIPPED = Metric(
 EVENTS_DEAD_LETTERED = Metric(
     Counter,
     "jira_relay_consumer_events_dead_lettered_total",
-    "Records written to the dead-letter topic, by reason: unreadable or rejected.",
-    (*FLOW, Label("reason", ("unreadable", "rejected"))),
+    "Records written to the dead-letter topic, by reason; unnamed: of a body that lost rows which the destination did not name.",
+    (*FLOW, Label("reason", ("unreadable", "rejected", "unnamed"))),
+)
+EVENTS_DROPPED = Metric(
+    Counter,
+    "jira_relay_consumer_events_dropped_total",
+    "Events that the destination dropped without naming them; all events of their body are dead letters.",
+    FLOW,
 )
 EVENTS_RELEASED = Metric(
     Counter,
@@ -152,6 +158,7 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         EVENTS_UNCONFIRMED,
         EVENTS_SKIPPED,
         EVENTS_DEAD_LETTERED,
+        EVENTS_DROPPED,
         EVENTS_RELEASED,
         EVENTS_DECODED_SINGLY,
     ),

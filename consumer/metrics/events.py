@@ -1,11 +1,12 @@
 """The events of the consumer: each is a log line, a count, or both."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from consumer.destinations.outcome import Outcome, Paused, Reject, Retry, Split
+from consumer.destinations.contract import OffsetRange
+from consumer.destinations.outcome import Dropped, Outcome, Paused, Reject, Retry, Sent, Split
 from consumer.metrics import catalogue
 from consumer.metrics.requests import RequestMetrics, log
 from relay.kafka import Record, TopicPartition
@@ -59,8 +60,29 @@ class PipelineMetrics:
             self._conditions.ended(
                 "defect", "Delivery works again; it had failed because of a defect in the relay", self._names
             )
+        if isinstance(outcome, Sent):
+            self._remarked(outcome.warning)
         if isinstance(outcome, Retry | Paused | Split | Reject):
             self._failed_requests[self._names["destination"]] += 1
+
+    def _remarked(self, warning: str) -> None:
+        if warning:
+            message = "Destination accepted events with a warning. Read it in its own documentation."
+            self._conditions.failed("warning", warning, message, {**self._names, "reason": warning})
+        else:
+            self._conditions.ended("warning", "Destination gives no warning any more; it had", self._names)
+
+    def rows_dropped(self, dropped: Dropped, offsets: Sequence[OffsetRange], rows: int) -> None:
+        """Count rows of a body that the destination dropped without naming them; all `rows` of it become dead letters."""
+        self._count(catalogue.EVENTS_DROPPED, dropped.count)
+        log.error(
+            "Destination dropped events and named none. See `jira-relay dead-letters list`.",
+            **self._names,
+            reason=dropped.reason,
+            dropped=dropped.count,
+            events=rows,
+            offsets=[f"{each.topic}/{each.partition}: {each.first} to {each.last}" for each in offsets],
+        )
 
     def body_confirmed(self, *, rows: int, raw_bytes: int, wire_bytes: int) -> None:
         """The destination says that it stored a body which it had taken before."""
@@ -108,7 +130,8 @@ class PipelineMetrics:
     def dead_lettered(self, record: Record, category: str, reason: str) -> None:
         self._count(catalogue.EVENTS_DEAD_LETTERED, 1, category)
         self._conditions.ended("dead letters", "Kafka confirms dead letters again; it had not", self._names)
-        log.error(
+        write_line = log.debug if category == "unnamed" else log.error  # its body has a line
+        write_line(
             "Record became a dead letter. See `jira-relay dead-letters list`.",
             **self._names,
             category=category,

@@ -5,7 +5,17 @@ from collections.abc import Mapping
 import structlog
 from prometheus_client import Counter, Histogram
 
-from consumer.destinations.outcome import Outcome, Partial, Paused, Reject, Retry, Sent, Split, Unconfirmed
+from consumer.destinations.outcome import (
+    Dropped,
+    Outcome,
+    Partial,
+    Paused,
+    Reject,
+    Retry,
+    Sent,
+    Split,
+    Unconfirmed,
+)
 from consumer.metrics import catalogue
 from relay.telemetry.metrics import Metric, MetricSet
 
@@ -38,7 +48,7 @@ class RequestMetrics:
                 self._count(catalogue.REQUESTS, 1, _status_class(status))
                 accepted = outcome.accepted_count(rows)
                 self._judged_in_part(outcome, rows)
-            case Unconfirmed(status=status):
+            case Unconfirmed(status=status) | Dropped(status=status):
                 self._count(catalogue.REQUESTS, 1, _status_class(status))
             case Retry(reason, status, _):
                 self._not_accepted("retry", reason, status, rows)

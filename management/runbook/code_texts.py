@@ -22,6 +22,7 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (dead_letters, "_dead_letter_failure_text"),
     (defects, "open_rejections_text"),
     (defects, "defect_text"),
+    (defects, "dropped_text"),
     (defects, "filter_fault_text"),
     (losses, "_loss_text"),
     (losses, "_corrupt_batch_text"),

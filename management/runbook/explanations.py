@@ -29,7 +29,7 @@ PRODUCER_STATES: Explanations = {
     "active": ("All shards of the process are open.", "none"),
 }
 DESTINATION_STATES: Explanations = {
-    "active": ("The destination accepts events. A reason names a loss or a corrupt batch.", "none"),
+    "active": ("The destination accepts events. A reason names a loss, a drop or a corrupt batch.", "none"),
     "waiting": ("The destination throttles or is away; sending resumes by itself.", CHECK),
     "paused": ("An operator must act; the reason names the remedy. No event is lost.", CHECK),
     "starting": (
@@ -66,6 +66,7 @@ SOURCE_ERRORS: Explanations = {
 ANSWERS: Explanations = {
     "Sent": ("The rows were accepted.", "none"),
     "Partial": ("Some rows were accepted; the others go on alone.", DEAD_LETTERS),
+    "Dropped": ("All rows but some unnamed ones were accepted; all are dead letters.", DEAD_LETTERS),
     "Unconfirmed": ("The rows were taken; the destination says later whether it stored them.", "none"),
     "Retry": ("The fault is temporary; the same rows are sent again.", CHECK),
     "Split": ("The body is too large; fewer rows are sent.", "none"),
@@ -77,6 +78,7 @@ DESTINATION_PROBLEMS: Explanations = {
     "_dead_letter_failure_text": ("The dead-letter topic accepts nothing.", "`jira-relay topics check`"),
     "open_rejections_text": ("Some rows are rejected, and no other row is accepted since.", LOG),
     "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
+    "dropped_text": ("The destination accepted a body but for events that it does not name.", DEAD_LETTERS),
     "filter_fault_text": ("A condition of `where` fails on the values of an event.", LOG),
     "_loss_text": (
         "Kafka's retention deleted events before they were delivered.",

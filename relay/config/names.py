@@ -1,7 +1,7 @@
 """Names of settings, as a path, as `group.name` in messages, and as an environment variable."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -107,6 +107,15 @@ def candidate_names(known: set[SettingName], name: SettingName) -> Iterator[Sett
 
 def unknown_setting(label: str, name: str, candidates: Iterator[str]) -> str:
     """Return the sentence for an unknown setting `label`, with the candidate nearest to `name`."""
-    nearest = difflib.get_close_matches(name, sorted(candidates), n=1)
+    nearest = _nearest(name, sorted(candidates))
     hint = f"did you mean {nearest[0]}?" if nearest else "see docs/settings.md for all settings."
     return f"{label} is not a setting: {hint}"
+
+
+def _nearest(name: str, candidates: Sequence[str]) -> Sequence[str]:
+    """Return the candidate nearest to `name`, if any is near: of the same group, which must not count as likeness."""
+    group = name[: max(name.rfind("__") + 2, name.rfind(".") + 1)]
+    same = {each[len(group) :]: each for each in candidates if group and each.startswith(group)}
+    if not same:
+        return difflib.get_close_matches(name, candidates, n=1)
+    return [same[each] for each in difflib.get_close_matches(name[len(group) :], same, n=1)]

@@ -27,7 +27,7 @@ from relay.config.names import (
     unknown_setting,
     variable,
 )
-from relay.errors import SettingsError
+from relay.errors import SettingsError, sentence
 
 _API_KEY_PREFIX = "RELAY_KEY_"  # variables that hold API keys, see credentials/resolver.py
 # Kubernetes sets these in every pod for each service, also for one that is named relay or relay-something.
@@ -92,8 +92,21 @@ class SettingValues:
                 "environment."
             )
         if setting is None:
-            return f"{message}." if fault["type"] == "value_error" else f"{dotted(name)}: {message}."
-        return f"{dotted(setting)}{self._shown_value(setting, fault['input'])} ({self.values[setting].source}): {message}."
+            # a fault of a whole destination; the rules of all destinations name theirs themselves
+            names_itself = fault["type"] == "value_error" and len(name) < 2
+            return sentence(message if names_itself else f"{dotted(name)}: {message}")
+        example = next(iter(self.fields[generalize(setting)].examples or ()), None)
+        if fault["type"] == "string_pattern_mismatch" and isinstance(example, str):
+            message = f"must have another form, such as {example!r}"
+        entry = self._shown_entry(setting, name)
+        shown = f"{dotted(setting)}{entry}{self._shown_value(setting, fault['input'])}"
+        return sentence(f"{shown} ({self.values[setting].source}): {message}")
+
+    def _shown_entry(self, setting: SettingName, name: SettingName) -> str:
+        """Return the key of the entry of a table that is wrong; empty for other settings."""
+        keys, field = name[len(setting) :], self.fields[generalize(setting)]
+        shown = bool(keys) and is_table(field) and not is_secret(field) and _is_safe_to_show(setting, keys[0])
+        return f".{keys[0]}" if shown else ""
 
     def _shown_value(self, name: SettingName, value: Any) -> str:
         field, written = self.fields[generalize(name)], self.values[name]

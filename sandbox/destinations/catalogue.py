@@ -8,6 +8,7 @@ from sandbox.destinations.elasticsearch import open_elasticsearch
 from sandbox.destinations.http import open_http
 from sandbox.destinations.kafka import open_kafka
 from sandbox.destinations.object_store import open_object_store
+from sandbox.destinations.otlp import open_otlp
 from sandbox.destinations.sentinel import open_sentinel
 from sandbox.destinations.sentinel_asim import open_sentinel_asim
 from sandbox.destinations.splunk import open_splunk
@@ -19,6 +20,7 @@ PEERS: Final[Mapping[str, OpenPeer]] = {
     "elasticsearch": open_elasticsearch,
     "object-store": open_object_store,
     "http": open_http,
+    "otlp": open_otlp,
     "kafka": open_kafka,
 }
 """Kind: how to run its peer."""

@@ -4,7 +4,7 @@ import pytest
 
 from cli.commands import check, dead_letters
 from cli.organization_table import STATE_COLUMN, TITLES, summary, table_row
-from cli.table import Row, count_line, render_table
+from cli.table import TableRow, count_line, render_table
 from management.check_results import CheckResult
 from management.dead_letters import DeadLetter
 from relay.timestamps import DAY_MS
@@ -91,7 +91,7 @@ def test_a_name_is_never_broken():
 
 def test_text_from_outside_begins_no_line():
     """A control character in a cell or an explanation is escaped, and begins no line."""
-    lines = render_table(("A", "B"), [Row(("a\nb", "c"), "\x1b[2J\nd")], "row", numbered=0, width=WIDTH)
+    lines = render_table(("A", "B"), [TableRow(("a\nb", "c"), "\x1b[2J\nd")], "row", numbered=0, width=WIDTH)
     assert lines == ["A         B", "a\\nb [1]  c", "", "[1] \\u001b[2J\\nd"]
 
 

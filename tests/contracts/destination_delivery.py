@@ -6,7 +6,7 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from consumer.destinations.outcome import Paused, Reject
+from consumer.destinations.outcome import Dropped, Paused, Reject
 from tests.contracts.destination_case import CONFIG, feed_until, uids
 from tests.contracts.peer import ROUTED_ORGANIZATION, Absent
 from tests.support.in_memory_group import FakeGroup, assign, counters, handler, kill
@@ -101,6 +101,29 @@ async def one_rejected_row_among_a_thousand_is_the_only_dead_letter(case):
     await one.closed()
     assert [offset for offset, *_ in dead_letters.put_records] == [500]
     assert sorted(case.peer.stored()) == sorted(set(uids(range(kafka.next_offset))) - {bad})
+
+
+async def a_dropped_row_is_among_the_dead_letters(case):
+    """Of a kind that drops rows without naming them: all rows of the body are dead letters, and none is sent again."""
+    dropping = [each for each in case.peer.answers.values() if each.outcome is Dropped]
+    if not dropping:
+        pytest.skip("the peer drops no row without naming it")
+    for answer in dropping:
+        kafka = FakeGroup(300)
+        one = case.handler(kafka)
+        stored = len(case.peer.stored())
+        answer.play()
+        await assign(one, kafka)
+        await one.records(kafka.poll(300))
+        await wait_until(lambda kafka=kafka: kafka.committed_offset == 300)
+        answer.over()
+        await one.closed()
+        dead = {f"acme.atlassian.net/{offset}" for offset, *_ in one._pipeline.flow.dead_letters.put_records}
+        found = case.peer.stored()[stored:]
+        assert dead | set(found) == set(uids(range(300)))
+        assert dead - set(found)
+        assert len(found) == len(set(found))
+        assert one._pipeline.flow.state.drops
 
 
 async def rows_to_retry_are_sent_alone(case):
@@ -228,6 +251,7 @@ CLAIMS = (
     a_kill_in_a_request_repeats_only_its_rows,
     a_kill_before_a_commit_repeats_only_uncommitted_rows,
     one_rejected_row_among_a_thousand_is_the_only_dead_letter,
+    a_dropped_row_is_among_the_dead_letters,
     rows_to_retry_are_sent_alone,
     each_organization_goes_by_its_own_route,
     a_peer_that_rejects_everything_costs_no_event,

@@ -13,6 +13,7 @@ from tests.contracts.elasticsearch_peer import elasticsearch_peer
 from tests.contracts.file_destination.config import FileConfig
 from tests.contracts.kafka_peer import kafka_peer
 from tests.contracts.object_store_peer import object_store_peer
+from tests.contracts.otlp_peer import otlp_peer
 from tests.contracts.peer import ROUTED_ORGANIZATION, Answer, Peer
 from tests.contracts.splunk_peer import splunk_peer
 
@@ -141,6 +142,7 @@ PEERS = {
     "splunk": splunk_peer,
     "elasticsearch": elasticsearch_peer,
     "object-store": object_store_peer,
+    "otlp": otlp_peer,
     "kafka": kafka_peer,
     "file": file_peer,
 }

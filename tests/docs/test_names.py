@@ -14,13 +14,24 @@ def defined_twice(found):
     return {name: places for name, places in found.items() if len(places) > 1}
 
 
+def types_of(path):
+    """Yield the public classes of a module, and its names for other types; those of one kind of a component are its own."""
+    kind = path.parent.parent.name in {"destinations", "sources"}
+    for node in ast.parse(path.read_text("utf-8")).body:
+        match node:
+            case ast.ClassDef(name=name):
+                yield name
+            case ast.Assign(targets=[ast.Name(id=name)]) if not name.isupper() and not kind:
+                yield name
+
+
 def test_a_type_name_has_one_definition():
-    """No two files of the program define a public class of one name, so a name has one meaning."""
+    """No two files of the program define a public type of one name, so a name has one meaning."""
     found = defaultdict(set)
     for path in modules():
-        for node in ast.parse(path.read_text("utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                found[node.name].add(str(path.relative_to(ROOT)))
+        for name in types_of(path):
+            if name[0].isupper():
+                found[name].add(str(path.relative_to(ROOT)))
 
     assert len(found) > 300
     assert defined_twice(found) == {}

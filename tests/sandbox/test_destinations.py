@@ -12,6 +12,7 @@ from sandbox.destinations import (
     http,
     kafka,
     object_store,
+    otlp,
     sentinel,
     sentinel_asim,
     splunk,
@@ -42,6 +43,7 @@ MAKERS = {
     splunk: expected.native_row,
     object_store: expected.native_row,
     elasticsearch: elasticsearch.ecs_row,
+    otlp: otlp.log_row,
     sentinel_asim: sentinel_asim.asim_row,
 }
 """Module of a peer: the row that it expects of an event."""

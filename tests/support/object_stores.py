@@ -45,6 +45,13 @@ async def bucket_flows(directory: Path, **settings: Any) -> AsyncIterator[tuple[
 def body(destination: Destination, offsets: Sequence[int], *, partition: int = 0, **fields: Any) -> Body:
     """Return a body of one event for each offset; the id of an event is its offset."""
     events = [event(offset, **{"collected": NOON + offset} | fields) for offset in offsets]
+    return body_of_events(destination, events, offsets, partition=partition)
+
+
+def body_of_events(
+    destination: Destination, events: Sequence[dict[str, Any]], offsets: Sequence[int], *, partition: int = 0
+) -> Body:
+    """Return a body of these events at these offsets."""
     rows = destination.encode(decode([message(each) for each in events], dict(WRITER_SCHEMAS.items())).frame)
     places = (OffsetRange("events", partition, offsets[0], offsets[-1]),)
     content = destination.body(rows)

@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import polars as pl
 
+from consumer.destinations.object_store.layout import OFFSET, Layout
 from consumer.destinations.object_store.names import Chain
-from consumer.destinations.object_store.rows import OFFSET
 from consumer.destinations.object_store.store import StoreFault
 from consumer.destinations.object_store.writer import ChainWriter, Progress
 from consumer.destinations.outcome import Retry
 
 Fate = Literal["answered", "lost answer", "no effect"]
+DAILY, EVENT_DAYS = Layout("live"), Layout("region=eu-west-1/accountId=external", day_of="created")
 CHAIN = Chain("live", "events", 0)
 DAY_MS = 86_400_000
 
@@ -81,9 +82,12 @@ class Partition:
     """A log, and the offset that its group has committed."""
 
     log: pl.DataFrame
-    """uid, time of collection and offset of each record."""
+    """uid, times of collection and of the event, and offset of each record."""
     committed: int = 0
     owner: int = 0
+    layout: Layout = DAILY
+    sends_rest: bool = False
+    """Whether an owner sends the rows alone that are in no object after a fault, as the delivery does, or the whole body."""
 
     def after(self, offset: int, count: int) -> pl.DataFrame:
         """Return the first records from an offset on."""
@@ -95,12 +99,20 @@ async def own(partition: Partition, store: ScriptedStore, number: int, sizes: Ca
 
     It goes on when it is the owner no longer, as a process may that was frozen: only its commits are refused.
     """
-    writer, position = ChainWriter(store, "lake", "memory://"), partition.committed
+    writer, position = ChainWriter(store, "lake", "memory://", partition.layout), partition.committed
+    chain = partition.layout.chain(None, CHAIN.topic, CHAIN.partition)
     while (events := partition.after(position, sizes())).height:
-        try:
-            await writer.write(CHAIN, events, Progress())
-        except StoreFault:
-            continue
-        position = int(events[OFFSET][-1]) + 1
-        if partition.owner == number:
-            partition.committed = position
+        end = int(events[OFFSET][-1]) + 1
+        while events.height:
+            progress = Progress()
+            try:
+                await writer.write(chain, events, progress)
+            except StoreFault:
+                if not partition.sends_rest:
+                    break
+            left = [place for place in range(events.height) if place not in progress.places]
+            events = events[left]
+        else:
+            position = end
+            if partition.owner == number:
+                partition.committed = position

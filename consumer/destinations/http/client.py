@@ -13,6 +13,7 @@ from consumer.destinations.http.credentials import Credentials, load_credentials
 from consumer.destinations.http.response import HttpResponse, classify, classify_head
 from consumer.destinations.http.rows import CONTENT_TYPES
 from consumer.destinations.outcome import Outcome, Retry
+from consumer.destinations.request_headers import header_secrets
 from relay.errors import describe, one_line
 from relay.timestamps import now_ms
 from relay.url_policy import split_url
@@ -105,8 +106,7 @@ class ReceiverClient:
 
     def _secrets(self, credentials: Credentials) -> Iterator[str]:
         """Yield each text of the credentials, and of the URLs, that no text of the receiver or of a library may show."""
-        for value in credentials.headers.values():
-            yield from (value, value.rpartition(" ")[2])  # the token behind `Bearer`
+        yield from header_secrets(credentials.headers)
         for url in (self._config.url, self._config.history_url):
             if url is not None:
                 yield from secret_parts(url.get_secret_value())

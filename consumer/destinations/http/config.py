@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
+from consumer.destinations.request_headers import HeaderSettings
 from relay.config.base import Count, ExpandedPath
 from relay.config.validators import parse_url
 
@@ -29,6 +30,8 @@ def _receiver_url(url: SecretStr) -> SecretStr:
         ) from None
     if not origin.confidential:
         raise ValueError("must be https, since events are sent there (http is allowed to localhost only)")
+    if set("{}") & set(rest):
+        raise ValueError("must have no placeholder such as {name}, since the relay replaces nothing in it")
     if "#" in rest:
         raise ValueError("must end before any #")
     return url
@@ -37,7 +40,7 @@ def _receiver_url(url: SecretStr) -> SecretStr:
 ReceiverUrl = Annotated[SecretStr, AfterValidator(_receiver_url)]
 
 
-class HttpConfig(CertificateSettings, DestinationSettings):
+class HttpConfig(HeaderSettings, CertificateSettings, DestinationSettings):
     """A server that takes events by POST, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["http"] = Field(
@@ -93,16 +96,6 @@ class HttpConfig(CertificateSettings, DestinationSettings):
     )
     max_requests: Count = Field(
         default=4, ge=1, le=64, description="Most requests at a time for each URL.", examples=[16]
-    )
-    headers: dict[str, SecretStr] = Field(
-        default={},
-        description="Headers of each request. All values count as secrets.",
-        examples=[{"Authorization": "Bearer …"}],
-    )
-    headers_file: ExpandedPath | None = Field(
-        default=None,
-        description="File with further headers, one `Name: value` a line. It is read again after a 401 or 403.",
-        examples=["/run/secrets/collector-headers"],
     )
     signing_secrets: tuple[SecretStr, ...] = Field(
         default=(),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-from consumer.destinations.object_store.response import REFUSED, fault_status, no_credential, store_fault
+from consumer.destinations.object_store.response import is_refusal, no_credential, store_fault
 from consumer.destinations.object_store.store import StoreFault
 from consumer.destinations.outcome import Paused
 from relay.credentials.redaction import Redactor
@@ -104,13 +104,13 @@ class CloudStore:
         try:
             return await self._attempt(request)
         except (BaseError, OSError, ValueError) as error:
-            if fault_status(error) not in REFUSED:
+            if not is_refusal(error):
                 raise self._fault(error) from error
         await self.close()  # its credential may have been replaced
         try:
             return await self._attempt(request)
         except (BaseError, OSError, ValueError) as error:
-            if fault_status(error) in REFUSED:
+            if is_refusal(error):
                 await self.close()
             raise self._fault(error) from error
 

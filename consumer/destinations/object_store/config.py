@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from consumer.config import DestinationSettings
 from consumer.destinations.contract import Flow
@@ -17,6 +17,9 @@ _URL = re.compile(r"(file|s3|az|gs)://(.*)", re.DOTALL)
 _PREFIX = re.compile(r"[A-Za-z0-9.=-][A-Za-z0-9._=-]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,221}[a-z0-9]")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+
+SECURITY_LAKE_SECONDS = 300.0
+"""Between objects, at least. Source: Amazon Security Lake, "Best practices for adding custom sources"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ def _check_url(url: str) -> str:
 
 StoreUrl = Annotated[str, AfterValidator(_check_url)]
 Prefix = Annotated[str, AfterValidator(require_prefix)]
+AccountId = Annotated[str, Field(pattern="^([0-9]{12}|external(_[A-Za-z0-9-]{1,60}){0,2})$")]
+"""Of an AWS account, or a name for a source outside AWS (Amazon Security Lake, "Collecting data from custom sources")."""
 Region = Annotated[str, Field(pattern="^[a-z0-9-]{2,40}$")]
 
 
@@ -90,6 +95,28 @@ class ObjectStoreConfig(DestinationSettings):
         description="Prefix, within `location`, of each organization that has its own.",
         examples=[{"acme.atlassian.net": "organization=acme"}],
     )
+    format: Literal["native", "ocsf"] = Field(
+        default="native",
+        description="Columns of an object: `native` has Jira's own names, `ocsf` is the Open Cybersecurity Schema Framework 1.3.0, "
+        "class 3004.",
+        examples=["ocsf"],
+    )
+    layout: Literal["daily", "security-lake"] = Field(
+        default="daily",
+        description="Folders of objects: `daily` has a folder for each day of collection, `security-lake` those of a custom source of "
+        "Amazon Security Lake, by the day of the event. It needs the format `ocsf`, and `location` ends in `ext/SOURCE`.",
+        examples=["daily"],
+    )
+    account_id: AccountId = Field(
+        default="external_jira",
+        description="accountId of new events in the layout `security-lake`: an AWS account, or `external_NAME`.",
+        examples=["external_jira"],
+    )
+    history_account_id: AccountId | None = Field(
+        default=None,
+        description="accountId of backfill and replay in the layout `security-lake`. Not set: history is not sent there.",
+        examples=["external_jira_history"],
+    )
     endpoint: SecretUrl | None = Field(
         default=None,
         description="URL of the store's API, for MinIO, Ceph, R2, sovereign clouds and private endpoints; for Azure that of the storage account. "
@@ -98,7 +125,7 @@ class ObjectStoreConfig(DestinationSettings):
     )
     region: Region | None = Field(
         default=None,
-        description="Region of the S3 bucket. Not set: `AWS_REGION`, or us-east-1.",
+        description="Region of the S3 bucket. Not set: `AWS_REGION`, or us-east-1; the layout `security-lake` needs it.",
         examples=["eu-central-1"],
     )
     credential: AzureCredential = Field(
@@ -136,10 +163,45 @@ class ObjectStoreConfig(DestinationSettings):
         examples=[128_000_000],
     )
 
+    @model_validator(mode="after")
+    def _check_layout(self) -> Self:
+        if self.layout == "security-lake":
+            self._check_security_lake()
+        return self
+
+    def _check_security_lake(self) -> None:
+        """Raise ValueError for settings that Security Lake refuses, or whose events it would lose from sight."""
+        layout = "A destination has the layout security-lake"
+        if self.format != "ocsf":
+            raise ValueError(f'{layout}, which takes OCSF alone: set format = "ocsf"')
+        if self.region is None:
+            raise ValueError(f"{layout} without a region, which is a part of its folders: set region")
+        if self.window_seconds < SECURITY_LAKE_SECONDS:
+            raise ValueError(
+                f"{layout}, which takes an object in five minutes: set window_seconds to 300 or more"
+            )
+        if self.by_organization:
+            raise ValueError(
+                f"{layout} and by_organization, which has no place in its folders: use a destination with where for each source"
+            )
+        if self.history_account_id == self.account_id:
+            raise ValueError(
+                f"{layout}, and history_account_id is account_id: history would raise alarms; use another name"
+            )
+
 
 def identity(config: ObjectStoreConfig) -> dict[Flow, dict[str, str]]:
     """Return where the objects of each flow go."""
+    endpoint = {} if config.endpoint is None else {"endpoint": config.endpoint}
+    format_ = {} if config.format == "native" else {"format": config.format}
+    common = {"location": config.location, **endpoint, **format_}
+    if config.layout == "security-lake":
+        accounts: dict[Flow, str | None] = {"live": config.account_id, "history": config.history_account_id}
+        return {
+            flow: {**common, "layout": config.layout, "region": config.region or "", "account": account}
+            for flow, account in accounts.items()
+            if account is not None
+        }
     prefixes = {f"prefix of {name}": prefix for name, prefix in sorted(config.by_organization.items())}
     flows: tuple[Flow, ...] = ("live", "history")
-    endpoint = {} if config.endpoint is None else {"endpoint": config.endpoint}
-    return {flow: {"location": config.location, **endpoint, "folder": flow, **prefixes} for flow in flows}
+    return {flow: {**common, "folder": flow, **prefixes} for flow in flows}

@@ -10,7 +10,7 @@ import polars as pl
 from consumer.destinations.contract import Body, BodyFormat, Destination, Flow, Limits
 from consumer.destinations.object_store import rows
 from consumer.destinations.object_store.config import ObjectStoreConfig
-from consumer.destinations.object_store.names import Chain
+from consumer.destinations.object_store.layout import Layout, flow_layouts
 from consumer.destinations.object_store.opening import open_store
 from consumer.destinations.object_store.response import condition_ignored
 from consumer.destinations.object_store.store import Store, StoreFault
@@ -25,17 +25,26 @@ CHECK_ATTEMPTS = 3
 
 
 class ObjectStoreDestination:
-    """Writes the objects of one flow. A body may become several objects: one a day, and fewer rows where others exist."""
+    """Writes the objects of one flow. A body may become several objects: one a day, and fewer rows where others exist.
+
+    All of them exist when `send` returns Sent; after a fault its outcome names the rows that are in none yet.
+    """
 
     def __init__(
-        self, store: Store, name: str, config: ObjectStoreConfig, flow: Flow, timeout_seconds: float
+        self,
+        store: Store,
+        name: str,
+        config: ObjectStoreConfig,
+        flow: Flow,
+        layout: Layout,
+        timeout_seconds: float,
     ) -> None:
         self._store = store
         self._name = name
         self._url = config.location
-        self._flow = flow
+        self._layout = layout
         self._timeout_seconds = timeout_seconds
-        self._writer = ChainWriter(store, name, config.location)
+        self._writer = ChainWriter(store, name, config.location, layout)
         self._condition_proved = False
         self._too_slow = Retry(
             f"{config.location} did not finish the requests for one object within {timeout_seconds:g} s."
@@ -62,20 +71,20 @@ class ObjectStoreDestination:
     async def send(self, body: Body) -> Outcome:
         progress = Progress()
         outcome = await self._within_time(self._send(body, progress))
-        if progress.rows and isinstance(outcome, Retry):
-            return self._rest_to_retry(outcome, progress.rows, body.rows)
+        if progress.places and isinstance(outcome, Retry):
+            return self._rest_to_retry(outcome, progress.places, body.rows)
         if outcome == self._too_slow:
             self._writer.write_less(body.rows)
         return outcome
 
-    def _rest_to_retry(self, outcome: Retry, done: int, count: int) -> Outcome:
-        """Return the outcome of a body whose leading rows are in objects: else each attempt would look for them again.
+    def _rest_to_retry(self, outcome: Retry, done: set[int], count: int) -> Outcome:
+        """Return the outcome of a body of which some rows are in objects: else each attempt would look for them again.
 
         A body can lie over hundreds of objects, as after a reset of the group: more than fit into the time of one attempt.
         """
-        if done == count:
+        rest, out_of_time = frozenset(range(count)) - done, outcome == self._too_slow
+        if not rest:
             return Sent()
-        rest, out_of_time = frozenset(range(done, count)), outcome == self._too_slow
         return Partial(
             retry=rest,
             after=outcome.after,
@@ -105,8 +114,8 @@ class ObjectStoreDestination:
             await self._prove()
         (offsets,) = body.offsets
         events = await asyncio.to_thread(rows.read_body, body.content, body.row_offsets)
-        folder = self._flow if body.route is None else f"{body.route}/{self._flow}"
-        await self._writer.write(Chain(folder, offsets.topic, offsets.partition), events, progress)
+        chain = self._layout.chain(body.route, offsets.topic, offsets.partition)
+        await self._writer.write(chain, events, progress)
 
     async def _prove(self) -> None:
         """Prove that the store creates only what is absent, and that the relay may read and list. Raises StoreFault.
@@ -132,10 +141,10 @@ async def open_object_store(
 ) -> AsyncIterator[Mapping[Flow, Destination]]:
     """Open the store of the settings. Raises RelayError for settings or files that cannot be used."""
     store = open_store(name, config, request_timeout_seconds)
-    flows: tuple[Flow, ...] = ("live", "history")
     try:
         yield {
-            flow: ObjectStoreDestination(store, name, config, flow, request_timeout_seconds) for flow in flows
+            flow: ObjectStoreDestination(store, name, config, flow, layout, request_timeout_seconds)
+            for flow, layout in flow_layouts(config).items()
         }
     finally:
         await store.close()

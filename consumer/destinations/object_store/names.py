@@ -25,6 +25,8 @@ class Chain:
     partition: int
     gaps_of: tuple[int, ...] = ()
     """First offset of the object whose gaps the chain fills, behind those of the objects whose gaps hold that one."""
+    event_days: bool = False
+    """Whether folders are named as Amazon Security Lake has them, which are the days of the events themselves."""
 
     @property
     def stem(self) -> str:
@@ -38,7 +40,12 @@ class Chain:
 
     def day_folder(self, days: int) -> str:
         """Return the folder of a day."""
-        return f"{self.folder}/day={day_name(days)}"
+        name = day_name(days)
+        return (
+            f"{self.folder}/eventDay={name.replace('-', '')}"
+            if self.event_days
+            else f"{self.folder}/day={name}"
+        )
 
     def name(self, first: int) -> str:
         """Return the file name of the object whose first row has the offset `first`. Names sort as offsets do."""

@@ -29,7 +29,9 @@ _CAUSES = {
 }
 """Why there was no answer, by a word in the debug text of an error. The text itself has the URL, and may have more."""
 _NOT_CONNECTED = ("kind: Connect", "ProxyAuthRequired", "TunnelUnsuccessful")
-REFUSED = frozenset({401, 403})
+_REFUSED = frozenset({401, 403})
+_EXPIRED_CODES = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
+"""Codes of a 400 by which S3 refuses a temporary credential (AWS, "Error responses")."""
 _CLOCK_CODES = ("RequestTimeTooSkewed", "RequestExpired")
 
 _DIRECTORY_FAULTS = {
@@ -63,6 +65,12 @@ def fault_status(error: Exception) -> int | None:
     if found is not None:
         return int(found[1])
     return 301 if "Received redirect" in str(error) else None
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether an error of obstore says that the credential is refused or has expired: it is read again then."""
+    status = fault_status(error)
+    return status in _REFUSED or (status == 400 and any(code in str(error) for code in _EXPIRED_CODES))
 
 
 def store_fault(
@@ -104,7 +112,7 @@ def status_fault(status: int | None, said: str, url: str, name: str) -> Retry | 
                 f"{url} refuses the time of the relay's requests ({said}). Correct the clock of the relay's machine.",
                 status,
             )
-        case 401 | 403:
+        case 401 | 403 | 400 if status != 400 or any(code in said for code in _EXPIRED_CODES):
             return Paused(
                 f"{url} refuses the relay's credential ({said}). Grant it to create, read and list objects, and check"
                 f" {setting}.credential_file and the environment; a changed file is read at the next request.",

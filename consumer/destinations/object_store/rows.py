@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
+from consumer.destinations.object_store.layout import OFFSET, PLAIN, ObjectFormat
 from consumer.formats.column_rows import ColumnRows
 from consumer.formats.native import event_uid, native_fields
 
-OFFSET = "kafka_offset"
-FORMAT = "plain-1"
-"""Of the columns and the layout; another one needs another prefix."""
 _DAY_MS = 86_400_000
+PLACE, _DAY = "place_in_body", "day_of_row"
 
 _COLUMNS = [event_uid().alias("uid"), *(pl.col(name) for name in native_fields() if name != "uid")]
 
@@ -59,16 +58,14 @@ def read_body(content: bytes, offsets: Sequence[int]) -> pl.DataFrame:
     return pl.read_ipc(io.BytesIO(content)).with_columns(pl.Series(OFFSET, offsets, pl.Int64))
 
 
-def days(events: pl.DataFrame) -> pl.Series:
-    """Return the day of collection of each row, in days since 1970-01-01."""
-    return events["collected"].to_physical() // _DAY_MS
-
-
-def leading_day(events: pl.DataFrame) -> tuple[int, int]:
-    """Return the day of the first row, and how many leading rows are of that day."""
-    found = days(events)
-    other = (found != found[0]).arg_true()
-    return int(found[0]), int(other[0]) if len(other) else len(found)
+def by_day(events: pl.DataFrame, day_of: str) -> list[tuple[int, pl.DataFrame]]:
+    """Return the rows of each day, in days since 1970-01-01, with their places in the body. The day of the first row is first."""
+    numbered = events.with_row_index(PLACE)
+    days = numbered[day_of].to_physical() // _DAY_MS
+    if days.n_unique() == 1:
+        return [(int(days[0]), numbered)]
+    parts = numbered.with_columns(days.alias(_DAY)).partition_by(_DAY, maintain_order=True)
+    return [(int(part[_DAY][0]), part.drop(_DAY)) for part in parts]
 
 
 def count_to(events: pl.DataFrame, last: int) -> int:
@@ -76,15 +73,17 @@ def count_to(events: pl.DataFrame, last: int) -> int:
     return int((events[OFFSET] <= last).sum())
 
 
-def encode_object(events: pl.DataFrame, topic: str, partition: int) -> bytes:
+def encode_object(events: pl.DataFrame, topic: str, partition: int, format_: ObjectFormat = PLAIN) -> bytes:
     """Return the Parquet object of these rows, with its origin in the footer."""
     content = io.BytesIO()
-    events.write_parquet(
+    columns = format_.columns(events.drop(PLACE, strict=False))
+    columns.write_parquet(
         content,
         compression="zstd",
         statistics=True,
+        data_page_size=format_.page_bytes,
         metadata={
-            "relay.format": FORMAT,
+            "relay.format": format_.name,
             "relay.topic": topic,
             "relay.partition": str(partition),
             "relay.first": str(events[OFFSET][0]),
@@ -94,14 +93,16 @@ def encode_object(events: pl.DataFrame, topic: str, partition: int) -> bytes:
     return content.getvalue()
 
 
-def read_object(content: bytes, topic: str, partition: int, first: int) -> StoredObject:
+def read_object(
+    content: bytes, topic: str, partition: int, first: int, format_: ObjectFormat = PLAIN
+) -> StoredObject:
     """Return the rows of the object that begins at offset `first`. Raises ForeignObjectError."""
     try:
         origin = pl.read_parquet_metadata(io.BytesIO(content))
         found = tuple(origin.get(f"relay.{key}") for key in ("format", "topic", "partition", "first"))
-        if found != (FORMAT, topic, str(partition), str(first)):
+        if found != (format_.name, topic, str(partition), str(first)):
             raise ForeignObjectError(f"its footer names {_origin(found)}")
-        rows = pl.read_parquet(io.BytesIO(content), columns=[OFFSET, "uid"])
+        rows = format_.keys(pl.read_parquet(io.BytesIO(content), columns=format_.key_columns))
     except (PolarsError, PanicException, OSError) as error:  # a corrupt object may make polars panic
         raise ForeignObjectError("it is not a Parquet file of the relay") from error
     if not rows.height or rows[OFFSET][0] != first or str(rows[OFFSET][-1]) != origin.get("relay.last"):

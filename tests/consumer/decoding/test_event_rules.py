@@ -94,8 +94,8 @@ def test_without_rules_nothing_is_done():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"where": "sumary = 'x'"}, r"^destinations\.soc\.where has an unknown column sumary: did you mean summary\?\.$"),
-        ({"hide": {"sumary": "drop"}}, r"^destinations\.soc\.hide has an unknown column sumary: did you mean summary\?\.$"),
+        ({"where": "sumary = 'x'"}, r"^destinations\.soc\.where has an unknown column sumary: did you mean summary\?$"),
+        ({"hide": {"sumary": "drop"}}, r"^destinations\.soc\.hide has an unknown column sumary: did you mean summary\?$"),
         ({"hide": {"summary": "hash"}}, r"^destinations\.soc\.hide .* set hide_key or hide_key_file\.$"),
     ],
 )  # fmt: skip

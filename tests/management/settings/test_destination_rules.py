@@ -32,11 +32,11 @@ def test_a_file_and_the_environment_say_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"WHERE": "sumary = 'x'"}, "destinations.sentinel.where has an unknown column sumary: did you mean summary?."),
+        ({"WHERE": "sumary = 'x'"}, "destinations.sentinel.where has an unknown column sumary: did you mean summary?"),
         ({"WHERE": "id = MAX(id)"}, "destinations.sentinel.where uses Max, which looks at other events"),
-        ({"HIDE": '{"sumary": "drop"}'}, "destinations.sentinel.hide has an unknown column sumary: did you mean summary?."),
+        ({"HIDE": '{"sumary": "drop"}'}, "destinations.sentinel.hide has an unknown column sumary: did you mean summary?"),
         ({"HIDE": '{"names": "hash"}'}, "set hide_key or hide_key_file."),
-        ({"HIDE": '{"names": "erase"}'}, "destinations.sentinel.hide = 'erase' (RELAY_DESTINATIONS__SENTINEL__HIDE): must be 'drop', 'hash' or 'mask'."),
+        ({"HIDE": '{"names": "erase"}'}, "destinations.sentinel.hide.names = 'erase' (RELAY_DESTINATIONS__SENTINEL__HIDE): must be 'drop', 'hash' or 'mask'."),
         ({"HIDE": "names"}, "must be a JSON object in the environment"),
         ({"HIDE": '["names"]'}, "must be a JSON object in the environment"),
         ({"HIDE": '{"names": "hash"}', "HIDE_KEY": CANARY}, "destinations.sentinel.hide has the rule hash, and hide_key has 20 characters"),

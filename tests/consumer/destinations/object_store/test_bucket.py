@@ -79,6 +79,21 @@ async def test_a_credential_file_that_was_replaced_is_read_at_the_next_refusal(t
         assert stored_uids(bucket.objects) == uids([1, 2, 3])
 
 
+async def test_a_temporary_credential_that_expired_is_read_again(tmp_path):
+    """S3 answers 400 to it, where it answers 403 to an unknown key."""
+    async with bucket_flows(tmp_path) as (bucket, flows):
+        assert await flows["live"].send(body(flows["live"], [1])) == Sent()
+        expired = faults.respond_with(400, error(400, "ExpiredToken").body or b"")
+        bucket.fault(expired, rate=1, only=lambda each: "AKIDEXAMPLE" in each.headers["Authorization"])
+        outcome = await flows["live"].send(body(flows["live"], [2]))
+        assert isinstance(outcome, Paused)
+        assert "credential_file" in outcome.reason
+        bucket.keys = {"AKIDNEW": "another-secret-key"}
+        (tmp_path / "credential").write_text(credential(bucket))
+        assert await flows["live"].send(body(flows["live"], [2])) == Sent()
+        assert stored_uids(bucket.objects) == uids([1, 2])
+
+
 @pytest.mark.parametrize(
     "content", ["", "[default]\n", "aws_access_key_id = x", "[default]\naws_access_key_id = x\n"]
 )

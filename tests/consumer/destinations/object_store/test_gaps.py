@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.destinations.object_store.layout import OFFSET, Layout
 from consumer.destinations.object_store.names import Chain
-from consumer.destinations.object_store.rows import OFFSET
 from consumer.destinations.object_store.store import StoreFault
 from consumer.destinations.object_store.writer import ChainWriter, Progress
 from consumer.destinations.outcome import Sent
@@ -29,7 +29,7 @@ def records(offsets, *, prefix="acme", day=20_000):
 
 async def write(store, *bodies, chain=CHAIN, fates=lambda: "answered"):
     """Write bodies as a process that has just begun, each again until it is written."""
-    writer = ChainWriter(store, "lake", "memory://")
+    writer = ChainWriter(store, "lake", "memory://", Layout("live"))
 
     async def run():
         for events in bodies:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.destinations.object_store.rows import OFFSET
+from consumer.destinations.object_store.layout import OFFSET
 from tests.support.parquet_objects import stored_uids
-from tests.support.scripted_store import DAY_MS, Partition, ScriptedStore, own
+from tests.support.scripted_store import DAILY, DAY_MS, EVENT_DAYS, Partition, ScriptedStore, own
 
 FATES = ("answered", "answered", "lost answer", "no effect")
 MOST_STEPS = 60
@@ -17,14 +17,20 @@ MOST_STEPS = 60
 
 @st.composite
 def logs(draw):
-    """Up to 14 records with gaps between offsets, over up to three days."""
+    """Up to 14 records with gaps between offsets, collected in order over up to three days, and of any of three days."""
     steps = draw(st.lists(st.integers(1, 3), min_size=1, max_size=14))
     days = sorted(draw(st.lists(st.integers(20_000, 20_002), min_size=len(steps), max_size=len(steps))))
+    created = draw(st.lists(st.integers(20_000, 20_002), min_size=len(steps), max_size=len(steps)))
     offsets = [sum(steps[: index + 1]) for index in range(len(steps))]
     return pl.DataFrame(
-        {"uid": [f"acme/{offset}" for offset in offsets], OFFSET: offsets, "collected": days},
-        schema={"uid": pl.String, OFFSET: pl.Int64, "collected": pl.Int64},
-    ).with_columns((pl.col("collected") * DAY_MS).cast(pl.Datetime("ms", "UTC")))
+        {
+            "uid": [f"acme/{offset}" for offset in offsets],
+            OFFSET: offsets,
+            "collected": days,
+            "created": created,
+        },
+        schema={"uid": pl.String, OFFSET: pl.Int64, "collected": pl.Int64, "created": pl.Int64},
+    ).with_columns((pl.col("collected", "created") * DAY_MS).cast(pl.Datetime("ms", "UTC")))
 
 
 async def settled(store, tasks):
@@ -36,10 +42,11 @@ async def settled(store, tasks):
             await asyncio.sleep(0)
 
 
-async def play(log, data):
+async def play(log, layout, data):
     """Draw a history: which request arrives next, what becomes of its answer, and when another owner takes over."""
-    partition, store, tasks = Partition(log), ScriptedStore(), []
-    await deliver_with_gaps(store, log, data)
+    store, tasks = ScriptedStore(), []
+    partition = Partition(log, layout=layout, sends_rest=data.draw(st.booleans(), label="sends the rest"))
+    await deliver_with_gaps(store, partition, data)
     size = data.draw(st.integers(1, 6), label="largest body")
 
     def take_over():
@@ -67,12 +74,13 @@ async def play(log, data):
     return store
 
 
-async def deliver_with_gaps(store, log, data):
+async def deliver_with_gaps(store, partition, data):
     """Deliver what another filter let through, before the history begins: nothing is committed."""
     left_out = data.draw(st.sampled_from((None, 2, 2, 3, 4)), label="one of so many rows is left out")
     if left_out is not None:
-        let_through = log.with_row_index().filter(pl.col("index") % left_out != 1).drop("index")
-        await deliver(store, let_through, sizes=data.draw(st.lists(st.integers(3, 6), max_size=2)))
+        let_through = partition.log.with_row_index().filter(pl.col("index") % left_out != 1).drop("index")
+        sizes = data.draw(st.lists(st.integers(3, 6), max_size=2))
+        await deliver(store, let_through, sizes=sizes, layout=partition.layout)
 
 
 async def run_out(store, tasks):
@@ -87,15 +95,18 @@ async def run_out(store, tasks):
             await task
 
 
+@pytest.mark.parametrize("layout", [DAILY, EVENT_DAYS], ids=["daily", "days of events"])
 @settings(max_examples=40, deadline=None)
-@given(logs(), st.data())
-def test_each_event_is_in_exactly_one_object(log, data):
+@given(log=logs(), data=st.data())
+def test_each_event_is_in_exactly_one_object(layout, log, data):
     """Owners die at any request or freeze and go on, answers are lost, requests arrive late, and boundaries differ.
 
-    Objects of another filter may be there already, with gaps.
+    Objects of another filter may be there already, with gaps. A body may become an object for each day of its events.
     """
-    store = asyncio.run(play(log, data))
+    store = asyncio.run(play(log, layout, data))
     assert stored_uids(store.objects) == log["uid"].to_list()
+    days = {f"eventDay={day:%Y%m%d}" for day in log["created"]}
+    assert layout is DAILY or {key.split("/")[2] for key in store.objects} == days
 
 
 def records(*offsets, day=20_000):
@@ -108,10 +119,10 @@ def records(*offsets, day=20_000):
     ).with_columns(pl.col("collected").cast(pl.Datetime("ms", "UTC")))
 
 
-async def deliver(store, log, *, committed=0, sizes):
+async def deliver(store, log, *, committed=0, sizes, layout=DAILY):
     """Deliver a log without a fault, from a committed offset on."""
     counts = iter(sizes)
-    partition = Partition(log, committed, 1)
+    partition = Partition(log, committed, 1, layout)
     task = asyncio.create_task(own(partition, store, 1, lambda: next(counts, 100)))
     await run_out(store, [task])
 
@@ -143,3 +154,22 @@ async def test_an_object_holds_rows_of_one_day():
         "live/day=2024-10-04/events-00000-00000000000000000001.parquet",
         "live/day=2024-10-05/events-00000-00000000000000000003.parquet",
     ]
+
+
+async def test_a_body_becomes_an_object_for_each_day_of_its_events():
+    """The day of the first row is written first; a successor that finds a part of the objects adds the others alone."""
+    log = pl.concat([records(1, 3, day=20_001), records(2, day=20_000), records(4, day=20_002)]).sort(OFFSET)
+    log = log.rename({"collected": "created"})
+    store = ScriptedStore()
+    await deliver(store, log, sizes=[4], layout=EVENT_DAYS)
+    folder = "region=eu-west-1/accountId=external"
+    names = {
+        "eventDay=20241005": "events-00000-00000000000000000001.parquet",
+        "eventDay=20241004": "events-00000-00000000000000000002.parquet",
+        "eventDay=20241006": "events-00000-00000000000000000004.parquet",
+    }
+    assert list(store.objects) == [f"{folder}/{day}/{name}" for day, name in names.items()]
+    whole = dict(store.objects)
+    del store.objects[f"{folder}/eventDay=20241006/events-00000-00000000000000000004.parquet"]
+    await deliver(store, log, sizes=[3, 1], layout=EVENT_DAYS)
+    assert store.objects == whole

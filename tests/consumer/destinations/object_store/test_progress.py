@@ -1,70 +1,21 @@
 """A body makes progress although one attempt is too short for all of it."""
 
-import asyncio
-import io
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-
-import pyarrow.parquet
 import pytest
 
 from consumer.destinations.object_store.config import ObjectStoreConfig
 from consumer.destinations.object_store.destination import ObjectStoreDestination
-from consumer.destinations.object_store.store import StoreFault
+from consumer.destinations.object_store.layout import flow_layouts
 from consumer.destinations.outcome import Partial, Retry, Sent
+from tests.support.metered_store import UNLIMITED, MeteredStore
 from tests.support.object_stores import body, uids
 from tests.support.parquet_objects import stored_uids
-
-UNLIMITED = 1_000_000
-
-
-@dataclass
-class MeteredStore:
-    """Objects in memory; an attempt may make `calls` requests and move `rows` rows, and then meets `fault`, or no answer."""
-
-    objects: dict[str, bytes] = field(default_factory=dict)
-    calls: int = UNLIMITED
-    rows: int = UNLIMITED
-    fault: Retry | None = None
-
-    async def create(self, key: str, content: bytes) -> bool:
-        await self._spend(content)
-        if key in self.objects:
-            return False
-        self.objects[key] = content
-        return True
-
-    async def read(self, key: str) -> bytes | None:
-        await self._spend(self.objects.get(key, b""))
-        return self.objects.get(key)
-
-    async def names(self, folder: str, after: str) -> AsyncIterator[str]:
-        await self._spend(b"")
-        for key in sorted(self.objects):
-            if key.startswith(f"{folder}/") and key.removeprefix(f"{folder}/") > after:
-                yield key.removeprefix(f"{folder}/")
-
-    async def delete(self, key: str) -> None:
-        self.objects.pop(key, None)
-
-    async def close(self) -> None:
-        pass
-
-    async def _spend(self, content: bytes) -> None:
-        moved = (
-            pyarrow.parquet.read_metadata(io.BytesIO(content)).num_rows if content.startswith(b"PAR1") else 0
-        )
-        self.calls, self.rows = self.calls - 1, self.rows - moved
-        if min(self.calls, self.rows) >= 0:
-            return
-        if self.fault is not None:
-            raise StoreFault(self.fault)
-        await asyncio.sleep(3600)
 
 
 async def opened_on(store, timeout_seconds):
     config = ObjectStoreConfig(kind="object-store", location="s3://audit/jira")
-    destination = ObjectStoreDestination(store, "lake", config, "live", timeout_seconds)
+    destination = ObjectStoreDestination(
+        store, "lake", config, "live", flow_layouts(config)["live"], timeout_seconds
+    )
     assert await destination.probe() == Sent()
     return destination
 

@@ -3,9 +3,6 @@
 import asyncio
 import base64
 import hmac
-import os
-import shutil
-import socket
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 
@@ -17,54 +14,20 @@ from obstore.store import AzureStore, S3Store
 from consumer.destinations.outcome import Paused, Sent
 from tests.support.object_stores import body, opened, uids
 from tests.support.parquet_objects import stored_uids
+from tests.support.real_servers import free_port, running
 
 # The account of every Azurite, from Microsoft's documentation.
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-COMMANDS = {
-    "azurite-blob": "npm install --global azurite",
-    "versitygw": "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
-}
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@asynccontextmanager
-async def running(program, port, *arguments, **environment):
-    """Run a server until it listens; skip the test, with the command that installs it, where it is absent."""
-    path = shutil.which(program)
-    if path is None:
-        pytest.skip(f"{program} is not installed: {COMMANDS[program]}")
-    quiet = asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(
-        path, *arguments, stdout=quiet, stderr=quiet, env=os.environ | environment
-    )
-    try:
-        async with asyncio.timeout(30):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    break
-                except OSError:
-                    assert process.returncode is None, f"{program} has ended"
-                    await asyncio.sleep(0.1)
-        yield
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+INSTALL_AZURITE = "npm install --global azurite"
+INSTALL_VERSITYGW = "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 
 
 @asynccontextmanager
 async def azurite(directory):
     port = free_port()
     arguments = ("--blobPort", str(port), "--location", str(directory), "--skipApiVersionCheck", "--silent")
-    async with running("azurite-blob", port, *arguments):
+    async with running("azurite-blob", INSTALL_AZURITE, port, *arguments):
         endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
         (directory / "credential").write_text(ACCOUNT_KEY)
         client = AzureStore(
@@ -96,7 +59,9 @@ async def versitygw(directory):
     (root / "audit").mkdir(parents=True)
     key, secret = "AKIDEXAMPLE", "a-long-secret-key"
     variables = {"ROOT_ACCESS_KEY": key, "ROOT_SECRET_KEY": secret}
-    async with running("versitygw", port, "--port", f"127.0.0.1:{port}", "posix", str(root), **variables):
+    async with running(
+        "versitygw", INSTALL_VERSITYGW, port, "--port", f"127.0.0.1:{port}", "posix", str(root), **variables
+    ):
         endpoint = f"http://127.0.0.1:{port}"
         (directory / "credential").write_text(
             f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"

@@ -16,6 +16,7 @@ from polars.exceptions import PanicException
 from consumer.decoding.columns import decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
 from consumer.destinations.object_store import rows
+from consumer.destinations.object_store.layout import OFFSET
 from consumer.formats.column_rows import ColumnRows, join_rows
 from consumer.formats.encoded_rows import EncodedRows
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
@@ -108,7 +109,7 @@ def test_an_object_is_read_back():
 
 def of_another_program(**footer):
     content = io.BytesIO()
-    pl.DataFrame({"uid": ["x"], rows.OFFSET: [100]}).write_parquet(content, metadata=footer)
+    pl.DataFrame({"uid": ["x"], OFFSET: [100]}).write_parquet(content, metadata=footer)
     return content.getvalue()
 
 
@@ -155,12 +156,16 @@ def test_an_object_of_another_log_is_named():
         rows.check_same_log(read, others)
 
 
-def test_the_leading_day_ends_where_another_begins():
+def test_the_rows_of_a_day_are_together():
+    """In their order and with their places, and the day of the first row is first."""
     late = int(datetime(2026, 11, 22, 23, 59, 59, 999_000, tzinfo=UTC).timestamp() * 1000)
-    events = frame([event(1, collected=late), event(2, collected=late), event(3, collected=late + 1)])
-    day, count = rows.leading_day(events)
-    assert (day, count) == (late // 86_400_000, 2)
-    assert rows.leading_day(events.tail(1)) == (day + 1, 1)
+    times = (late, late, late + 1, late - 1, -1)
+    events = frame([event(number, created=created) for number, created in enumerate(times)])
+    found = {day: part[rows.PLACE].to_list() for day, part in rows.by_day(events, "created")}
+    day = late // 86_400_000
+    assert found == {day: [0, 1, 3], day + 1: [2], -1: [4]}
+    assert next(iter(found)) == day
+    assert [part.height for _, part in rows.by_day(events.head(2), "created")] == [2]
 
 
 def test_column_rows_divide_and_join_as_encoded_rows_do():
