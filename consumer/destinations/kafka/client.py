@@ -188,7 +188,7 @@ class TopicClient:
         return settings
 
     def _place(self, topic: str) -> Place:
-        return Place(self._name, topic, cluster_name(self._config))
+        return Place(self._name, topic, f"Kafka ({cluster_name(self._config)})")
 
     def _discard(self, producer: BatchProducer) -> None:
         """Stop a producer beside the next call."""

@@ -64,7 +64,7 @@ _RESTART = ", then restart; they are read once at the start."
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The destination's name, and the topic and the cluster of its records, for messages."""
+    """The destination's name, and the topic and the cluster of its records, for messages. `cluster` begins a sentence."""
 
     name: str
     topic: str
@@ -175,7 +175,7 @@ def own_topic(text: str, name: str) -> Paused:
 
 def unusable_settings(text: str) -> Paused:
     """Return the outcome of settings or files that no connection can be made with. `text` names them."""
-    return Paused(text)
+    return Paused(f"Kafka cannot be reached with these settings: {text}")
 
 
 def in_settings_of(name: str, text: str) -> str:
