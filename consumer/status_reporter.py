@@ -9,7 +9,7 @@ from operator import sub
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import backed_up, destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
-from consumer.running import (
+from consumer.running_pipelines import (
     PipelineFlow,
     RunningDestination,
     RunningPipeline,

@@ -1,4 +1,4 @@
-"""The flows of a destination as they run."""
+"""The pipelines of a destination as they run, and the state of each flow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The pipelines of a destination: topic, consumer group, decoding and delivery, put together."""
+"""Builds the pipelines of a destination: topic, consumer group, decoding and delivery, put together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
-from consumer.running import PipelineFlow, RunningDestination, RunningPipeline
+from consumer.running_pipelines import PipelineFlow, RunningDestination, RunningPipeline
 from consumer.targets.guard import TargetGuard
 from consumer.targets.store import ClaimStore
 from consumer.targets.target import target_of
@@ -117,7 +117,7 @@ class PipelineFactory:
                 f"A request of destinations.{name} may take {kind.request_timeout_seconds:g} s, longer than a rebalance waits"
                 f" ({REBALANCE_TIMEOUT_SECONDS:g} s). Lower the request timeout of the kind {config.kind}."
             )
-        flows = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
+        flows = await stack.enter_async_context(kind.open_beside(name, config, self._connection.kafka))
         rate_limit, guards = RateLimit(), self._guards(name)
         live = self._build_pipeline(name, flows["live"], rate_limit, "live", guards["live"])
         if "history" not in flows:
