@@ -118,7 +118,7 @@ class PipelineFactory:
                 f"A request of destinations.{name} may take {kind.request_timeout_seconds:g} s, longer than a rebalance waits"
                 f" ({REBALANCE_TIMEOUT_SECONDS:g} s). Lower the request timeout of the kind {config.kind}."
             )
-        flows = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
+        flows = await stack.enter_async_context(kind.open_beside(name, config, self._connection.kafka))
         rate_limit, guards = RateLimit(), self._guards(name)
         live = self._build_pipeline(name, flows["live"], rate_limit, "live", guards["live"])
         if "history" not in flows:
