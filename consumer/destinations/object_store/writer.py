@@ -25,6 +25,7 @@ import polars as pl
 from consumer.destinations.object_store import rows
 from consumer.destinations.object_store.layout import OFFSET, Layout
 from consumer.destinations.object_store.names import Chain
+from consumer.destinations.object_store.reader import ObjectReader
 from consumer.destinations.object_store.response import name_contended, taken_by_another
 from consumer.destinations.object_store.store import Store, StoreFault
 
@@ -56,6 +57,7 @@ class ChainWriter:
         self._name = name
         self._location = location
         self._layout = layout
+        self._reader = ObjectReader(store)
         self._known: dict[tuple[Chain, int], _Known] = {}
         self._most_rows: int | None = None
         """Rows of an object while the store is slow; None: as many as a body has."""
@@ -66,11 +68,12 @@ class ChainWriter:
 
     async def write(self, chain: Chain, events: pl.DataFrame, progress: Progress) -> None:
         """Return when every row is in an object. Raises StoreFault; `progress` has the rows that are in one by then."""
-        for day, of_day in rows.by_day(events, self._layout.day_of):
+        parts = await asyncio.to_thread(rows.by_day, events, self._layout.day_of)
+        for day, of_day in parts:
             done = 0
             while done < of_day.height:
                 count = await self._write_leading(chain, day, of_day.slice(done))
-                progress.places.update(of_day[rows.PLACE].slice(done, count))
+                progress.places.update(of_day[rows.PLACE].slice(done, count).to_list())
                 done += count
         if self._most_rows is not None:
             self._most_rows *= 2
@@ -137,7 +140,7 @@ class ChainWriter:
     ) -> rows.StoredObject | None:
         """Read the object that begins at `first`, and check that it is of the relay and of this log. None: it is gone."""
         key = self._key(chain, day, first)
-        content = await self._store.read(key)
+        content = await self._reader.read(key, set(self._layout.format.key_columns))
         if content is None:
             self._known.pop((chain, day), None)
             return None

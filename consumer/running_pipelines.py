@@ -1,4 +1,4 @@
-"""The flows of a destination as they run."""
+"""The pipelines of a destination as they run, and the state of each flow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,8 +51,7 @@ class RunningPipeline:
     @property
     def problem(self) -> Retry | Paused | None:
         """Why the destination accepts no events; None: it does, or nothing is sent."""
-        found = self.flow.state.problem
-        return found if isinstance(found, Paused) else self.flow.breaker.problem or found
+        return self.flow.problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,12 @@ class RunningDestination:
         ]
 
     @property
+    def paused_by_operator(self) -> bool:
+        """Whether an operator has paused the destination, and nothing else is wrong that is known."""
+        guard = self.pipelines[0].guard
+        return guard is not None and guard.problem is None and guard.pause is not None
+
+    @property
     def notice(self) -> str | None:
         """What an operator must know about targets or older events; None: nothing."""
         guards = [each.guard.notice for each in self.pipelines if each.guard is not None]
@@ -94,14 +99,16 @@ class RunningDestination:
 
 def flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
     """Return the state of one flow, and its reason."""
-    if pipeline.guard is not None and pipeline.guard.problem is not None:
-        return "paused", pipeline.guard.problem
+    if pipeline.guard is not None and pipeline.guard.reason_to_leave is not None:
+        return "paused", pipeline.guard.reason_to_leave
     if pipeline.guard is not None and pipeline.guard.waiting is not None:
         return "starting", pipeline.guard.waiting
-    if isinstance(pipeline.problem, Paused):
-        return "paused", pipeline.problem.reason
-    if isinstance(pipeline.problem, Retry):
-        return "waiting", pipeline.problem.reason
+    problem = pipeline.problem
+    if problem is not None:
+        reason = " ".join((problem.reason, *pipeline.flow.state.held_partitions[:1]))
+        if isinstance(problem, Paused):
+            return "paused", reason
+        return "waiting", reason
     if not pipeline.handler.ready:
         return "starting", pipeline.handler.waiting_reason
     if pipeline.coverage.problem is not None:
