@@ -115,7 +115,7 @@ class Bucket:
             case "PUT":
                 return self._put(request, key, body)
             case "GET" if key:
-                return self._get(key)
+                return self._get(request, key)
             case "GET":
                 return self._list(request)
             case "POST":
@@ -132,9 +132,18 @@ class Bucket:
         self.objects[key] = body
         return web.Response(status=201, headers=_HEAD)
 
-    def _get(self, key: str) -> web.Response:
+    def _get(self, request: web.Request, key: str) -> web.Response:
         body = self.objects.get(key)
-        return error(404, self._dialect.absent) if body is None else web.Response(body=body, headers=_HEAD)
+        if body is None:
+            return error(404, self._dialect.absent)
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+        if wanted is None:
+            return web.Response(body=body, headers=_HEAD)
+        start, last = int(wanted[1]), min(int(wanted[2]), len(body) - 1)
+        if start > last:  # RFC 9110, 15.5.17
+            return error(416, "InvalidRange")
+        place = f"bytes {start}-{last}/{len(body)}"
+        return web.Response(status=206, body=body[start : last + 1], headers=_HEAD | {"Content-Range": place})
 
     def _batch(self, body: str) -> web.Response:
         """Delete what the parts of a batch name (Microsoft Learn, "Blob Batch")."""

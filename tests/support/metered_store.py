@@ -8,8 +8,9 @@ from typing import Any
 
 import pyarrow.parquet
 
-from consumer.destinations.object_store.store import StoreFault
+from consumer.destinations.object_store.store import Part, StoreFault
 from consumer.destinations.outcome import Retry
+from tests.support.scripted_store import part_of
 
 UNLIMITED = 1_000_000
 
@@ -30,9 +31,10 @@ class MeteredStore:
         self.objects[key] = content
         return True
 
-    async def read(self, key: str) -> bytes | None:
-        await self._spend(self.objects.get(key, b""))
-        return self.objects.get(key)
+    async def read(self, key: str, start: int, stop: int) -> Part | None:
+        content = self.objects.get(key, b"")
+        await self._spend(content, len(content[start:stop]))
+        return part_of(self.objects.get(key), start, stop)
 
     async def names(self, folder: str, after: str) -> AsyncIterator[str]:
         await self._spend(b"")
@@ -55,10 +57,12 @@ class MeteredStore:
         ]
         return [row for table in tables for row in table.to_pylist()]
 
-    async def _spend(self, content: bytes) -> None:
+    async def _spend(self, content: bytes, moving: int | None = None) -> None:
         moved = (
             pyarrow.parquet.read_metadata(io.BytesIO(content)).num_rows if content.startswith(b"PAR1") else 0
         )
+        if moving is not None and moved:
+            moved = moved * moving // len(content)
         self.calls, self.rows = self.calls - 1, self.rows - moved
         if min(self.calls, self.rows) >= 0:
             return

@@ -9,7 +9,7 @@ import polars as pl
 
 from consumer.destinations.object_store.layout import OFFSET, Layout
 from consumer.destinations.object_store.names import Chain
-from consumer.destinations.object_store.store import StoreFault
+from consumer.destinations.object_store.store import Part, StoreFault
 from consumer.destinations.object_store.writer import ChainWriter, Progress
 from consumer.destinations.outcome import Retry
 
@@ -17,6 +17,11 @@ Fate = Literal["answered", "lost answer", "no effect"]
 DAILY, EVENT_DAYS = Layout("live"), Layout("region=eu-west-1/accountId=external", day_of="created")
 CHAIN = Chain("live", "events", 0)
 DAY_MS = 86_400_000
+
+
+def part_of(content: bytes | None, start: int, stop: int) -> Part | None:
+    """Return a range of an object; None: there is none."""
+    return None if content is None else Part(content[start:stop], len(content))
 
 
 @dataclass
@@ -47,8 +52,8 @@ class ScriptedStore:
     async def create(self, key: str, content: bytes) -> bool:
         return bool(await self._request(lambda: self._create(key, content)))
 
-    async def read(self, key: str) -> bytes | None:
-        found: bytes | None = await self._request(lambda: self.objects.get(key))
+    async def read(self, key: str, start: int, stop: int) -> Part | None:
+        found: Part | None = await self._request(lambda: part_of(self.objects.get(key), start, stop))
         return found
 
     async def names(self, folder: str, after: str) -> AsyncIterator[str]:

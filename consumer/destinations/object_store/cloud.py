@@ -7,8 +7,14 @@ from typing import Any, TypeVar
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-from consumer.destinations.object_store.response import is_refusal, no_credential, store_fault
-from consumer.destinations.object_store.store import StoreFault
+from consumer.destinations.object_store.response import (
+    EMPTY_RANGE,
+    fault_status,
+    is_refusal,
+    no_credential,
+    store_fault,
+)
+from consumer.destinations.object_store.store import Part, StoreFault
 from consumer.destinations.outcome import Paused
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
@@ -64,15 +70,19 @@ class CloudStore:
 
         return await self._call(put)
 
-    async def read(self, key: str) -> bytes | None:
-        async def get(client: Any) -> bytes | None:
+    async def read(self, key: str, start: int, stop: int) -> Part | None:
+        async def get(client: Any) -> Part | None:
             try:
-                found = await obstore.get_async(client, key)
-                return bytes(await found.bytes_async())
+                found = await obstore.get_async(client, key, options={"range": (start, stop)})
+                return Part(bytes(await found.bytes_async()), found.meta["size"])
             except FileNotFoundError as error:
                 if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
                     raise
                 return None
+            except BaseError as error:
+                if start == 0 and fault_status(error) == EMPTY_RANGE:
+                    return Part(b"", 0)
+                raise
 
         return await self._call(get)
 

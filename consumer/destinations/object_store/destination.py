@@ -128,7 +128,7 @@ class ObjectStoreDestination:
                 break
         else:
             raise StoreFault(condition_ignored(self._url, self._name))
-        await self._store.read(key)
+        await self._store.read(key, 0, 1)
         async for _ in self._store.names(CHECKS, key.rpartition("/")[2][:-1]):
             break
         await self._store.delete(key)

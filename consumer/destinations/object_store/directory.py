@@ -11,7 +11,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from consumer.destinations.object_store.response import directory_fault
-from consumer.destinations.object_store.store import StoreFault
+from consumer.destinations.object_store.store import Part, StoreFault
 
 T = TypeVar("T")
 
@@ -33,8 +33,8 @@ class DirectoryStore:
     async def create(self, key: str, content: bytes) -> bool:
         return await self._call(lambda: self._create(key, content))
 
-    async def read(self, key: str) -> bytes | None:
-        return await self._call(lambda: self._read(key))
+    async def read(self, key: str, start: int, stop: int) -> Part | None:
+        return await self._call(lambda: self._read(key, start, stop))
 
     async def names(self, folder: str, after: str) -> AsyncIterator[str]:
         for name in await self._call(lambda: self._names(folder, after)):
@@ -93,14 +93,16 @@ class DirectoryStore:
                 if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
                     path.unlink()
 
-    def _read(self, key: str) -> bytes | None:
+    def _read(self, key: str, start: int, stop: int) -> Part | None:
         path = self._root / key
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                file.seek(start)
+                found = Part(file.read(stop - start), os.fstat(file.fileno()).st_size)
         except FileNotFoundError:
             return None
         _sync_folder(path.parent)
-        return content
+        return found
 
     def _names(self, folder: str, after: str) -> list[str]:
         try:

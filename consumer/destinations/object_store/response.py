@@ -28,6 +28,8 @@ _CAUSES = {
     "TunnelUnsuccessful": "the proxy refuses the connection",
 }
 """Why there was no answer, by a word in the debug text of an error. The text itself has the URL, and may have more."""
+EMPTY_RANGE = 416
+"""Answer to a range of an empty object (RFC 9110, 15.5.17)."""
 _NOT_CONNECTED = ("kind: Connect", "ProxyAuthRequired", "TunnelUnsuccessful")
 _REFUSED = frozenset({401, 403})
 _EXPIRED_CODES = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")

@@ -1,6 +1,7 @@
 """What the relay needs of a store: three calls, and a fault as an outcome."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from consumer.destinations.outcome import Paused, Retry
@@ -14,6 +15,16 @@ class StoreFault(Exception):
         self.outcome = outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A range of an object."""
+
+    content: bytes
+    """Fewer bytes than asked for at the end of the object."""
+    size: int
+    """Of the whole object."""
+
+
 class Store(Protocol):
     """A directory or a bucket. Keys are relative to its prefix. Each call is one request, and raises StoreFault."""
 
@@ -23,8 +34,8 @@ class Store(Protocol):
         After a fault the object may exist nevertheless, also later.
         """
 
-    async def read(self, key: str) -> bytes | None:
-        """Return an object that will survive a crash of the store; None: there is none."""
+    async def read(self, key: str, start: int, stop: int) -> Part | None:
+        """Return a range of an object that will survive a crash of the store; None: there is none."""
 
     def names(self, folder: str, after: str) -> AsyncIterator[str]:
         """Yield the names of the objects in a folder, ascending, from the first one greater than `after` on.

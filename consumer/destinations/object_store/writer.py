@@ -25,6 +25,7 @@ import polars as pl
 from consumer.destinations.object_store import rows
 from consumer.destinations.object_store.layout import OFFSET, Layout
 from consumer.destinations.object_store.names import Chain
+from consumer.destinations.object_store.reader import ObjectReader
 from consumer.destinations.object_store.response import name_contended, taken_by_another
 from consumer.destinations.object_store.store import Store, StoreFault
 
@@ -56,6 +57,7 @@ class ChainWriter:
         self._name = name
         self._location = location
         self._layout = layout
+        self._reader = ObjectReader(store)
         self._known: dict[tuple[Chain, int], _Known] = {}
         self._most_rows: int | None = None
         """Rows of an object while the store is slow; None: as many as a body has."""
@@ -137,7 +139,7 @@ class ChainWriter:
     ) -> rows.StoredObject | None:
         """Read the object that begins at `first`, and check that it is of the relay and of this log. None: it is gone."""
         key = self._key(chain, day, first)
-        content = await self._store.read(key)
+        content = await self._reader.read(key, set(self._layout.format.key_columns))
         if content is None:
             self._known.pop((chain, day), None)
             return None

@@ -3,6 +3,7 @@
 import io
 
 import duckdb
+import polars as pl
 import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from consumer.destinations.object_store import rows
 from consumer.destinations.object_store.config import ObjectStoreConfig, identity
 from consumer.destinations.object_store.destination import ObjectStoreDestination
 from consumer.destinations.object_store.layout import OCSF, flow_layouts
+from consumer.destinations.object_store.parquet_footer import CompactThrift
 from consumer.destinations.outcome import Partial, Retry, Sent
 from tests.support import ocsf
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
@@ -24,9 +26,12 @@ DAYS = [20_000 * DAY_MS, 20_001 * DAY_MS, 20_000 * DAY_MS + 7, 19_999 * DAY_MS]
 """The times of four events, which are not in order."""
 
 
+def frame_of(events):
+    return decode([message(each) for each in events], WRITER_SCHEMAS).frame
+
+
 def stored(events, first=100):
-    frame = decode([message(each) for each in events], WRITER_SCHEMAS).frame
-    content = rows.encode_body(rows.encode_rows(frame))
+    content = rows.encode_body(rows.encode_rows(frame_of(events)))
     return rows.encode_object(rows.read_body(content, range(first, first + len(events))), "events", 3, OCSF)
 
 
@@ -52,6 +57,35 @@ def test_the_writer_reads_its_own_objects(events):
     read = rows.read_object(stored(events), "events", 3, 100, OCSF)
     assert (read.first, read.last) == (100, 99 + len(events))
     assert read.rows["uid"].to_list() == [ocsf.uid(each) for each in events]
+
+
+def page_sizes(content):
+    """The bytes of each data page before compression, with the size of its header."""
+    group = pyarrow.parquet.read_metadata(io.BytesIO(content)).row_group(0)
+    for column in map(group.column, range(group.num_columns)):
+        place = min(filter(None, (column.data_page_offset, column.dictionary_page_offset)))
+        stop = place + column.total_compressed_size
+        while place < stop:
+            thrift = CompactThrift(content[place:stop])
+            header = thrift.struct()
+            yield header[2] + thrift.position
+            place += thrift.position + header[3]
+
+
+def test_a_data_page_has_at_most_a_megabyte():
+    """Bytes before compression; a longer column has several pages."""
+    events = frame_of([event(number) for number in range(3_000)])
+    long = pl.int_range(pl.len()).cast(pl.String).str.pad_start(1_000, "x")
+    content = rows.encode_object(
+        rows.read_body(
+            rows.encode_body(rows.encode_rows(events.with_columns(description=long))), range(3_000)
+        ),
+        "events",
+        3,
+        OCSF,
+    )
+    sizes = sorted(page_sizes(content))
+    assert (sizes[-1] <= 1_000_000, sizes[-3] > 500_000) == (True, True)
 
 
 def test_an_object_of_the_other_format_is_named():
