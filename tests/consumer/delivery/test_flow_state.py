@@ -61,3 +61,12 @@ def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
 async def test_an_acceptance_wakes_who_waits_for_it():
     state = FlowState()
     assert not await state.accepted_within(0.01)
+
+
+def test_a_drop_clears_every_suspicion_and_is_kept_as_a_notice():
+    """The other rows of the body were accepted, so the configuration works; the last drop is in the status."""
+    state = FlowState()
+    state.config_suspected(1, "rejected")
+    state.rows_dropped("first")
+    state.rows_dropped("second")
+    assert (state.problem, state.accepted, state.drops) == (None, 0, ("second",))
