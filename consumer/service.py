@@ -12,8 +12,8 @@ from consumer.config import ConsumerConfig
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
-from consumer.pipelines import PipelineFactory, SharedParts
-from consumer.running import RunningDestination
+from consumer.pipeline_factory import PipelineFactory, SharedParts
+from consumer.running_pipelines import RunningDestination
 from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
 from consumer.topic_settings import TopicSettings

@@ -9,7 +9,7 @@ from operator import sub
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import backed_up, destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
-from consumer.running import (
+from consumer.running_pipelines import (
     PipelineFlow,
     RunningDestination,
     RunningPipeline,
@@ -73,10 +73,12 @@ class DestinationStatusReporter:
         """Report once; write the status record when it has changed or has to be renewed."""
         await asyncio.gather(*map(refresh_coverage, self._running.active))
         state, reason = self._current_state()
-        self._metrics.state_observed(self._destination, state, reason)
+        self._metrics.state_observed(
+            self._destination, state, reason, wanted=self._running.paused_by_operator
+        )
         self._publish_health(state, reason)
         self._update_gauges()
-        if self._owns_status() or await self._is_alone_with_a_problem():
+        if self._owns_status() or await self._reports_without_partitions():
             await self._write(state, reason)
         else:
             self._status = None
@@ -89,7 +91,10 @@ class DestinationStatusReporter:
             self._status_writer.expire(destination_status_key(self._destination), self._status, now_ms())
 
     def _publish_health(self, state: str, reason: str | None) -> None:
-        """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too."""
+        """Report readiness. A destination without events does not notice that Kafka is silent, so the membership counts too.
+
+        A pause by an operator is as it should be.
+        """
         operating = state in {"active", "waiting"}
         began = state != "paused" and all(pipeline.handler.ready for pipeline in self._running.active)
         unconfirmed = began and not all(pipeline.member.valid for pipeline in self._running.active)
@@ -98,7 +103,7 @@ class DestinationStatusReporter:
             reason = risk
         self._health.report(
             f"destination {self._destination}",
-            ok=operating and not unconfirmed and risk is None,
+            ok=self._running.paused_by_operator or (operating and not unconfirmed and risk is None),
             reason=_MEMBERSHIP_UNCONFIRMED if unconfirmed else (reason or state).rstrip("."),
         )
 
@@ -140,10 +145,13 @@ class DestinationStatusReporter:
         live = self._running.pipelines[0]
         return live.member.valid and TopicPartition(live.topic, 0) in live.handler.partitions
 
-    async def _is_alone_with_a_problem(self) -> bool:
-        """Return whether the settings name another target, and no process reports on the one that the name belongs to."""
+    async def _reports_without_partitions(self) -> bool:
+        """Return whether this process may not be a member, and no other reports on the destination.
+
+        Its settings name another target, or an operator has paused the destination.
+        """
         guard = self._running.pipelines[0].guard
-        if guard is None or guard.problem is None:
+        if guard is None or guard.reason_to_leave is None:
             return False
         latest = await self._status_cache.latest(destination_status_key(self._destination))
         own = self._status is not None and latest is not None and latest.epoch == self._status.epoch

@@ -1,16 +1,20 @@
-"""The target that a destination name belongs to, and how an operator changes it."""
+"""The destinations as an operator sees them: state, target and pause, and how they are changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Flow, Kinds
-from consumer.targets.store import ClaimStore, ClaimUnknownError, claim_key
-from consumer.targets.target import Claim, Claims, Target, target_of
+from consumer.offsets.backup import destination_status_key
+from consumer.targets.store import ClaimStore, ClaimUnknownError
+from consumer.targets.target import Claim, Claims, Pause, Target, target_of
+from management.destination_changes import Change, record_change
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
+from relay.status.model import Status
+from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
 
 
@@ -20,6 +24,13 @@ class Confirmation:
 
     target: Target
     before: Target | None
+
+
+def require_known(destinations: Mapping[str, DestinationConfig], name: str) -> None:
+    """Raise InputError if the settings have no destination of this name."""
+    if name not in destinations:
+        known = ", ".join(sorted(destinations)) or "none"
+        raise InputError(f"The settings have no destination {name}; they have: {known}.")
 
 
 async def confirm_target(
@@ -32,24 +43,114 @@ async def confirm_target(
 
     A flow that belongs to it already is left as it is, so its consumers go on. Raises InputError for an unknown name, or RelayError.
     """
-    if name not in destinations:
-        known = ", ".join(sorted(destinations)) or "none"
-        raise InputError(f"The settings have no destination {name}; they have: {known}.")
+    require_known(destinations, name)
     config = destinations[name]
     store = ClaimStore(connection, Topics(connection.kafka.topic_prefix).destinations)
     with kafka_errors_as_relay_errors(connection):
         return {
-            flow: await _confirm(store, claim_key(name, flow), target_of(config.kind, identity))
+            flow: await _confirm(store, name, flow, target_of(config.kind, identity))
             for flow, identity in kinds[config.kind].identity(config).items()
         }
 
 
-async def _confirm(store: ClaimStore, key: str, target: Target) -> Confirmation:
+@dataclass(frozen=True, slots=True)
+class DestinationView:
+    """A destination of the settings, and what its consumers reported last. `status` None: none has reported."""
+
+    name: str
+    kind: str
+    status: Status | None
+    pause: Pause | None
+    now_ms: int
+
+    @property
+    def state(self) -> str:
+        """The state in one word or two: `no consumer` where none reports now, and none should pause it."""
+        if self.pause is not None:
+            return "paused"
+        if self.status is None or self.now_ms > self.status.valid_until:
+            return "no consumer"
+        return self.status.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state. Empty: there is no reason to give."""
+        if self.pause is not None:
+            return f"paused by {self.pause.who}"
+        if self.state == "no consumer":
+            return (
+                f"no consumer {'has reported on it yet' if self.status is None else 'reports on it any more'}"
+            )
+        return (self.status.reason if self.status else None) or ""
+
+    @property
+    def since(self) -> int | None:
+        """Since when it is in this state, in ms UTC; without a consumer, when one last reported. None: unknown."""
+        if self.pause is not None:
+            return self.pause.at
+        if self.status is None:
+            return None
+        return self.status.at if self.state == "no consumer" else self.status.since
+
+    @property
+    def lag(self) -> int | None:
+        """Events that were not delivered, as last reported; None: that is not known now."""
+        return None if self.status is None or self.now_ms > self.status.valid_until else self.status.lag
+
+
+async def read_destinations(
+    connection: Connection, destinations: Mapping[str, DestinationConfig], now_ms: int
+) -> list[DestinationView]:
+    """Return the destinations of the settings by name. Raises RelayError."""
+    topics = Topics(connection.kafka.topic_prefix)
+    store = ClaimStore(connection, topics.destinations)
+    with kafka_errors_as_relay_errors(connection):
+        await connection.verify()
+        statuses = await read_statuses(connection, topics.status)
+        pauses = await store.read_pauses(destinations)
+    return [
+        DestinationView(
+            name, config.kind, statuses.get(destination_status_key(name)), pauses.get(name), now_ms
+        )
+        for name, config in sorted(destinations.items())
+    ]
+
+
+async def set_paused(
+    connection: Connection,
+    destinations: Mapping[str, DestinationConfig],
+    name: str,
+    author: str,
+    now_ms: int,
+    *,
+    paused: bool,
+) -> bool:
+    """Pause the destination for all consumers, or let it go on. Returns False, and writes nothing, if it is so already.
+
+    Raises InputError for an unknown name, or RelayError.
+    """
+    require_known(destinations, name)
+    topics = Topics(connection.kafka.topic_prefix)
+    store = ClaimStore(connection, topics.destinations)
+    with kafka_errors_as_relay_errors(connection):
+        await connection.verify()
+        before = (await store.read_pauses([name])).get(name)
+        if (before is not None) == paused:
+            return False
+        await store.write_state(name, "paused" if paused else "running", Pause(now_ms, author))
+        await record_change(
+            connection,
+            Change(name, author, now_ms, "paused" if paused else "resumed"),
+        )
+    return True
+
+
+async def _confirm(store: ClaimStore, name: str, flow: Flow, target: Target) -> Confirmation:
     try:
-        claims = await store.read(key)
+        claims = await store.read(name, flow)
     except ClaimUnknownError:
         claims = Claims()
     before = claims.current.target if claims.current else None
     if before is None or before.digest != target.digest or claims.may_be_lost:
-        await store.write(key, Claim(target, now_ms(), confirmed=True))
+        await store.write(name, flow, Claim(target, now_ms(), confirmed=True))
     return Confirmation(target, before)

@@ -36,7 +36,7 @@ class Right:
 def required_rights(role: Role, topics: Topics, destinations: Iterable[str]) -> list[Right]:
     """Return the least rights with which a service works; docs/operations/kafka.md explains them.
 
-    `destinations`: names of those that a consumer serves. Read and Write imply Describe.
+    `destinations`: names of those that a consumer serves, or whose offsets an operator moves. Read and Write imply Describe.
     """
     match role:
         case Role.PRODUCER:
@@ -44,7 +44,7 @@ def required_rights(role: Role, topics: Topics, destinations: Iterable[str]) -> 
         case Role.CONSUMER:
             return _consumer_rights(topics, destinations)
         case Role.OPERATOR:
-            return _operator_rights(topics)
+            return _operator_rights(topics, destinations)
 
 
 def _producer_rights(topics: Topics) -> list[Right]:
@@ -72,16 +72,17 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
     ]
 
 
-def _operator_rights(topics: Topics) -> list[Right]:
+def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]:
     read = (
         *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
-        topics.destinations,
+        *(topics.destinations, topics.events, topics.backfill),
     )
+    groups = (f"{topics.prefix}.{name}{flow}" for name in destinations for flow in ("", ".history"))
     return [
         *_on_topics(read, "Read"),
         *_on_topics((topics.organizations, topics.changes, topics.destinations), "Write"),
-        *_on_topics((topics.events, topics.backfill), "Describe"),
         *_on_topics(topics.all, "DescribeConfigs"),
+        *(Right("group", name, "Read") for name in groups),
         Right("topic", f"{topics.prefix}.", "Create", prefixed=True),
         Right("transactional-id", f"{topics.organizations}.", "Write", prefixed=True),
     ]

@@ -23,8 +23,10 @@ def _summary_line(verdict: Verdict) -> str:
             f"PASSED. {_count_text(due)} in Jira: each is in Kafka exactly once and at {_join_names(verdict.destinations)},"
             f" with every field unchanged.{later}"
         )
-    faults = ", ".join(f"{count:,} {what}" for what, count in _count_faults(verdict).items() if count)
-    return f"FAILED. {_count_text(due)} in Jira: {faults}.{later}"
+    discrepancies = ", ".join(
+        f"{count:,} {what}" for what, count in _count_discrepancies(verdict).items() if count
+    )
+    return f"FAILED. {_count_text(due)} in Jira: {discrepancies}.{later}"
 
 
 def _join_names(names: Sequence[str]) -> str:
@@ -32,17 +34,17 @@ def _join_names(names: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _count_faults(verdict: Verdict) -> Counter[str]:
-    faults: Counter[str] = Counter()
+def _count_discrepancies(verdict: Verdict) -> Counter[str]:
+    discrepancies: Counter[str] = Counter()
     for judged in verdict.organizations:
-        for what, ids in _listed_faults(judged):
-            faults[what] += len(ids)
-        faults["with changed values"] += len({wrong.id for wrong in judged.mismatches})
-    return faults
+        for what, ids in _listed_discrepancies(judged):
+            discrepancies[what] += len(ids)
+        discrepancies["with changed values"] += len({wrong.id for wrong in judged.mismatches})
+    return discrepancies
 
 
-def _listed_faults(judged: OrganizationVerdict) -> Iterable[tuple[str, Sequence[int]]]:
-    """Yield each kind of fault, with the ids of its records."""
+def _listed_discrepancies(judged: OrganizationVerdict) -> Iterable[tuple[str, Sequence[int]]]:
+    """Yield each kind of discrepancy, with the ids of its records."""
     yield "missing in Kafka", judged.missing_in_kafka
     yield "more than once in Kafka", judged.repeated_in_kafka
     for name, findings in judged.destinations.items():
@@ -58,7 +60,7 @@ def _organization_lines(judged: OrganizationVerdict) -> Iterable[str]:
     }
     counts = ", ".join(f"{count:,} {place}" for place, count in places.items())
     yield f"{judged.organization}: {_count_text(due)} in Jira, {counts}.{_notes_text(judged)}"
-    for what, ids in _listed_faults(judged):
+    for what, ids in _listed_discrepancies(judged):
         if ids:
             yield f"  {what}: {_list_ids(ids)}"
     for wrong in judged.mismatches[:MAX_LISTED]:

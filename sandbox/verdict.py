@@ -82,8 +82,8 @@ class OrganizationVerdict:
     @property
     def passed(self) -> bool:
         delivered = not any(each.missing or each.repeated for each in self.destinations.values())
-        faults = (self.missing_in_kafka, self.repeated_in_kafka, self.mismatches, self.unexpected)
-        return delivered and not any(faults)
+        discrepancies = (self.missing_in_kafka, self.repeated_in_kafka, self.mismatches, self.unexpected)
+        return delivered and not any(discrepancies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,16 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-SUBJECTS = ("audit_event", "organization", "checkpoint", "day_ledger", "status", "change", "destination")
+SUBJECTS = (
+    "audit_event",
+    "organization",
+    "checkpoint",
+    "day_ledger",
+    "status",
+    "change",
+    "destination",
+    "destination_state",
+)
 
 
 def load(subject: str) -> Schema:

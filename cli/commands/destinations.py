@@ -1,27 +1,111 @@
 """`jira-relay destinations`."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
 import typer
 
-from cli.context import CommandContext
-from cli.output import JsonOption, escape_controls, print_json
+from cli.commands.destination_offsets import DestinationArgument, offsets, rewind, skip
+from cli.context import CommandContext, current_operator
+from cli.output import JsonOption, escape_controls, print_json, print_wrapped, terminal_width
+from cli.table import TableRow, WideOption, print_rows, print_table
 from consumer.destinations.contract import Flow
-from management.destinations import Confirmation, confirm_target
+from management.destinations import (
+    Confirmation,
+    DestinationView,
+    confirm_target,
+    read_destinations,
+    set_paused,
+)
+from management.formatting import age, iso_milliseconds, iso_seconds
+from relay.timestamps import now_ms
 
-app = typer.Typer(help="Decide whose target a destination is.", no_args_is_help=True)
+app = typer.Typer(help="Show, pause and resume destinations, and move their offsets.", no_args_is_help=True)
+app.command()(offsets)
+app.command()(rewind)
+app.command()(skip)
+
+_TITLES = ("name", "kind", "state", "since", "lag")
 
 
 @app.callback()
 def destinations() -> None:
-    """Decide whose target a destination is."""
+    """Show, pause and resume destinations, and move their offsets."""
+
+
+@app.command("list")
+def list_destinations(context: typer.Context, wide: WideOption = False, as_json: JsonOption = False) -> None:
+    """List the destinations of these settings, each with its state, the reason for it, and the events not delivered yet."""
+    state: CommandContext = context.obj
+    work = read_destinations(state.connection(), state.settings.destinations, now_ms())
+    views: list[DestinationView] = state.run_quietly(work)
+    if as_json:
+        print_json([_document(view) for view in views])
+        return
+    if not views:
+        print("The settings have no destination; write a table [destinations.NAME].")
+        return
+    width = terminal_width()
+    if wide or width is None:
+        print_rows((*_TITLES, "reason"), [_wide_row(view) for view in views])
+    else:
+        print_table(_TITLES, [_row(view) for view in views], "destination", numbered=2, width=width)
+
+
+@app.command()
+def pause(context: typer.Context, name: DestinationArgument, as_json: JsonOption = False) -> None:
+    """Stop delivery to a destination, in all consumers. Its offsets are kept, and its events wait in Kafka."""
+    _set_paused(context.obj, name, paused=True, as_json=as_json)
+
+
+@app.command()
+def resume(context: typer.Context, name: DestinationArgument, as_json: JsonOption = False) -> None:
+    """Deliver to a paused destination again, from where it stopped or was moved to."""
+    _set_paused(context.obj, name, paused=False, as_json=as_json)
+
+
+def _set_paused(state: CommandContext, name: str, *, paused: bool, as_json: bool) -> None:
+    work = set_paused(
+        state.connection(), state.settings.destinations, name, current_operator(), now_ms(), paused=paused
+    )
+    changed: bool = state.run_quietly(work)
+    if as_json:
+        print_json({"destination": name, "state": "paused" if paused else "running", "changed": changed})
+    elif not changed:
+        print_wrapped(f"{name} is {'paused' if paused else 'running'} already.")
+    elif paused:
+        print_wrapped(
+            f"{name} is paused. Its consumers stop within a minute; events that wait longer than Kafka keeps them are lost. Run"
+            f" `jira-relay destinations resume {name}` to go on."
+        )
+    else:
+        print_wrapped(f"{name} is resumed. Its consumers go on within a minute.")
+
+
+def _row(view: DestinationView) -> TableRow:
+    lag = "" if view.lag is None else f"{view.lag:,}"
+    return TableRow((view.name, view.kind, view.state, age(view.since, view.now_ms), lag), view.reason)
+
+
+def _wide_row(view: DestinationView) -> tuple[str, ...]:
+    since = "" if view.since is None else iso_seconds(view.since)
+    return (view.name, view.kind, view.state, since, "" if view.lag is None else str(view.lag), view.reason)
+
+
+def _document(view: DestinationView) -> dict[str, object]:
+    return {
+        "name": view.name,
+        "kind": view.kind,
+        "state": view.state,
+        "reason": view.reason or None,
+        "since": iso_milliseconds(view.since),
+        "lag": view.lag,
+    }
 
 
 @app.command()
 def confirm(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Name of the destination in the settings.")],
+    name: DestinationArgument,
     as_json: JsonOption = False,
 ) -> None:
     """Confirm that a destination's events go to the target of these settings from now on.

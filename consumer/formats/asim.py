@@ -1,7 +1,7 @@
 """Microsoft's Advanced Security Information Model: audit events, schema version 0.1.2, as the table ASimAuditEventLogs has them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import orjson
@@ -44,38 +44,42 @@ def asim_rows(events: pl.DataFrame) -> pl.Series:
 
     1. Members that depend on a few distinct values are written once for each value, without polars.
     2. A call of polars has a fixed cost for each expression, which counts in a small batch: so there is one step of expressions.
+    3. A null costs as much as a value, so values that are rare are in the expression only where an event has one.
     """
-    return events.hstack(_prepared(events)).select(_ROW).to_series()
+    ips = [None if text is None else _first_address(text) for text in events["remoteAddress"].to_list()]
+    rare = _rare(events, ips)
+    columns = events.hstack([*_prepared(events), pl.Series(_IP, ips, pl.String), *rare])
+    return columns.select(_ROW_WITH_RARE if rare else _ROW).to_series()
 
 
 def _prepared(events: pl.DataFrame) -> list[pl.Series]:
     item = events["objectItem"].struct.unnest()
-    addresses = events["remoteAddress"].to_list()
-    ips = [None if text is None else _first_address(text) for text in addresses]
-    others = [None if text == ip else text for text, ip in zip(addresses, ips, strict=True)]
+    names, ids, type_names = (item[name].to_list() for name in ("name", "id", "typeName"))
+    summaries, categories = events["summary"].to_list(), events["category"].to_list()
+    keys = list(zip(events["organization"].to_list(), categories, summaries, type_names, strict=True))
+    members = {key: _members_of(*key) for key in set(keys)}
+    objects = [  # Kusto takes an empty text for a missing one, and the column is mandatory
+        name or key or summary or category or _UNKNOWN
+        for name, key, summary, category in zip(names, ids, summaries, categories, strict=True)
+    ]
     return [
-        pl.Series(_MEMBERS, _members(events, item["typeName"]), pl.String),
-        pl.Series(_OBJECT, _objects(events, item["name"], item["id"]), pl.String),
-        pl.Series(_IP, ips, pl.String),
-        pl.Series(_OTHER_ADDRESS, others, pl.String),
-        pl.Series(_CREATED_MS, _out_of_range(events["created"]), pl.Int64),
-        pl.Series(_COLLECTED_MS, _out_of_range(events["collected"]), pl.Int64),
+        pl.Series(_MEMBERS, [members[key] for key in keys], pl.String),
+        pl.Series(_OBJECT, objects, pl.String),
     ]
 
 
-def _members(events: pl.DataFrame, type_names: pl.Series) -> list[str]:
-    """Return, as JSON text, the members that organization, category, summary and type of the object decide."""
-    columns = (events["organization"], events["category"], events["summary"], type_names)
-    keys = list(zip(*(column.to_list() for column in columns), strict=True))
-    known = {key: _members_of(*key) for key in set(keys)}
-    return [known[key] for key in keys]
-
-
-def _objects(events: pl.DataFrame, names: pl.Series, ids: pl.Series) -> list[str]:
-    """Return what each event is about; a mandatory column. Kusto takes an empty text for a missing one."""
-    columns = (names, ids, events["summary"], events["category"])
-    texts = zip(*(column.to_list() for column in columns), strict=True)
-    return [name or key or summary or category or _UNKNOWN for name, key, summary, category in texts]
+def _rare(events: pl.DataFrame, ips: Sequence[str | None]) -> list[pl.Series]:
+    """Return the addresses that are not their IP address, and the times that no Kusto datetime holds; empty where none is."""
+    addresses = events["remoteAddress"].to_list()
+    others = [None if text == ip else text for text, ip in zip(addresses, ips, strict=True)]
+    created, collected = _out_of_range(events["created"]), _out_of_range(events["collected"])
+    if not any(each is not None for column in (others, created, collected) for each in column):
+        return []
+    return [
+        pl.Series(_OTHER_ADDRESS, others, pl.String),
+        pl.Series(_CREATED_MS, created, pl.Int64),
+        pl.Series(_COLLECTED_MS, collected, pl.Int64),
+    ]
 
 
 def _members_of(organization: str, category: str | None, summary: str | None, type_name: str | None) -> str:
@@ -112,13 +116,13 @@ def _out_of_range(times: pl.Series) -> list[int | None]:
     return [None if _MIN_TIME_MS <= number <= _MAX_TIME_MS else number for number in numbers]
 
 
-def _row() -> pl.Expr:
+def _row(*, rare: bool) -> pl.Expr:
     head = pl.lit(f"{{{_without_braces(_CONSTANTS)},")
-    columns = json_object(_columns()).str.slice(len("{"))
+    columns = json_object(_columns(rare=rare)).str.slice(len("{"))
     return pl.concat_str(head, pl.col(_MEMBERS), pl.lit(","), columns)
 
 
-def _columns() -> dict[str, pl.Expr]:
+def _columns(*, rare: bool) -> dict[str, pl.Expr]:
     item = pl.col("objectItem").struct
     change = pl.col("changedValues").list.first().struct
     before, after = change.field("changedFrom"), change.field("changedTo")
@@ -137,7 +141,9 @@ def _columns() -> dict[str, pl.Expr]:
         "ActorUsername": key,
         "ActorUsernameType": pl.when(key.is_not_null()).then(pl.lit("Simple")),
         "SrcIpAddr": pl.col(_IP),
-        "AdditionalFields": pl.struct(_additional_fields(item.field("parentId"), item.field("parentName"))),
+        "AdditionalFields": pl.struct(
+            *_additional_fields(item.field("parentId"), item.field("parentName")), *(_RARE if rare else ())
+        ),
     }
 
 
@@ -146,13 +152,15 @@ def _additional_fields(parent_id: pl.Expr, parent_name: pl.Expr) -> list[pl.Expr
     return [
         iso_time(clipped("collected")).alias("collected"),
         *map(pl.col, ("mode", "description", "eventSource")),
-        pl.col(_OTHER_ADDRESS).alias("remoteAddress"),
         parent_id.alias("objectParentId"),
         parent_name.alias("objectParentName"),
         *map(pl.col, ("associatedItems", "changedValues", "unmodeled")),
-        pl.col(_CREATED_MS).alias("createdMs"),
-        pl.col(_COLLECTED_MS).alias("collectedMs"),
     ]
 
 
-_ROW = _row()
+_RARE = (
+    pl.col(_OTHER_ADDRESS).alias("remoteAddress"),
+    pl.col(_CREATED_MS).alias("createdMs"),
+    pl.col(_COLLECTED_MS).alias("collectedMs"),
+)
+_ROW, _ROW_WITH_RARE = _row(rare=False), _row(rare=True)

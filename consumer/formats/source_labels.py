@@ -20,6 +20,8 @@ OTLP_EVENT_NAME = "jira.audit"
 OTLP_NAMESPACE = "jira"
 """The first part of the attributes that have the record's own fields."""
 
+SECURITY_LAKE_ACCOUNT = "external_jira"
+
 SENTINEL_PRODUCT = "Jira Audit"
 SENTINEL_STREAM = "Custom-JiraAuditRelay"
 SENTINEL_HISTORY_STREAM = "Custom-JiraAuditRelayHistory"

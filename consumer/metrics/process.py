@@ -29,8 +29,13 @@ class ConsumerMetrics:
         self._states = ConditionLog(log, clock)
         self._starts = ConditionLog(log, clock, ConditionTiming(grace_seconds=START_SECONDS))
 
-    def state_observed(self, destination: str, state: str, reason: str | None) -> None:
-        """Log the state of a destination when it changes, hourly while it is not active, and at the end of that."""
+    def state_observed(
+        self, destination: str, state: str, reason: str | None, *, wanted: bool = False
+    ) -> None:
+        """Log the state of a destination when it changes, hourly while it is not active, and at the end of that.
+
+        `wanted`: an operator asked for it, so it is no error.
+        """
         attempts = self._failed_requests.pop(destination, 0)
         names = {"destination": destination}
         if state != "starting":
@@ -42,7 +47,7 @@ class ConsumerMetrics:
                 destination, state, reason or "Destination starts.", names | {"state": state}, attempts=0
             )
         else:
-            level: Literal["warning", "error"] = "error" if state == "paused" else "warning"
+            level: Literal["warning", "error"] = "error" if state == "paused" and not wanted else "warning"
             self._states.failed(
                 destination,
                 state,

@@ -9,7 +9,7 @@ import structlog
 
 from consumer.destinations.contract import Flow
 from consumer.targets.store import ClaimUnknownError, claim_key
-from consumer.targets.target import Claim, Claims, Target
+from consumer.targets.target import Claim, Claims, Pause, Target
 from consumer.timing import TargetTiming
 from relay.aio import Signal, cancel_all
 from relay.errors import describe
@@ -25,13 +25,15 @@ RunMembership = Callable[[], Coroutine[Any, Any, None]]
 class ClaimLog(Protocol):
     """Where the claims are: `consumer.targets.store.ClaimStore`."""
 
-    async def read(self, key: str) -> Claims: ...
+    async def read(self, destination: str, flow: Flow) -> Claims: ...
 
-    async def write(self, key: str, claim: Claim) -> None: ...
+    async def write(self, destination: str, flow: Flow, claim: Claim) -> None: ...
 
 
 class TargetGuard:
-    """Runs the memberships of one flow of a destination only while its name is claimed for this target, and says why it does not.
+    """Runs the memberships of one flow only while its destination runs and its name is claimed for this target.
+
+    It says why it does not.
 
     1. Two settings files with one name and different targets would share a group, and each target would get a part of the events.
        So the process of another target is no member at all: it owns no partition that the other could read.
@@ -40,6 +42,7 @@ class TargetGuard:
     3. No partition begins before the claim was read again, after its assignment (`require_own`). So of two that are members at
        once, as after a confirmation that one of them has not read yet, only one sends.
     4. Where the claim cannot be read for good, the process goes on as without claims, and the status says so.
+    5. A destination that an operator has paused has no member either, so its offsets may be set.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class TargetGuard:
         self._looking = asyncio.Lock()
         self.problem: str | None = None
         """Why an operator must act; None: the name belongs to this target, or that is not known."""
+        self.pause: str | None = None
+        """Which operator has paused the destination, since when, and how it goes on; None: none has, or that is not known."""
         self.waiting: str | None = "looking up whether the destination belongs to this target"
         """Why the process does not join yet; None: it has looked."""
         self.notice: str | None = None
@@ -70,15 +75,23 @@ class TargetGuard:
             else:
                 await asyncio.sleep(self._timing.interval_seconds)
 
+    @property
+    def reason_to_leave(self) -> str | None:
+        """Why this process may not be a member; None: it may, or that is not known."""
+        return self.problem or self.pause
+
     async def require_own(self) -> None:
-        """Read the claim. Raises KafkaError while it is another target's, and an error of KAFKA_FAILURES if Kafka does not answer."""
+        """Read the claim. Raises KafkaError while it is another target's or the destination is paused.
+
+        Raises an error of KAFKA_FAILURES if Kafka does not answer.
+        """
         await self._look()
-        if self.problem is not None:
-            raise KafkaError(self.problem.removesuffix("."))
+        if self.reason_to_leave is not None:
+            raise KafkaError(self.reason_to_leave.removesuffix("."))
 
     async def _serve(self, memberships: Sequence[RunMembership]) -> None:
         tasks = {asyncio.create_task(run(), name=f"membership for {self._key}") for run in memberships}
-        tasks.add(asyncio.create_task(self._until_claimed_by_another(), name=f"claim of {self._key}"))
+        tasks.add(asyncio.create_task(self._until_it_must_leave(), name=f"claim of {self._key}"))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -86,9 +99,9 @@ class TargetGuard:
         finally:
             await cancel_all(tasks, attempts=1, seconds=self._timing.release_seconds)
 
-    async def _until_claimed_by_another(self) -> None:
-        """Look now and then. A member stays a member until another claim is seen."""
-        while self.problem is None:
+    async def _until_it_must_leave(self) -> None:
+        """Look now and then. A member stays a member until another claim or a pause is seen."""
+        while self.reason_to_leave is None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timing.interval_seconds):
                     await self._judged.wait()  # by require_own
@@ -104,7 +117,7 @@ class TargetGuard:
                 f"It cannot be looked up whether the destination belongs to this target: {describe(error)}"
             )
             return False
-        if self.problem is not None:
+        if self.reason_to_leave is not None:
             return False
         if claim is not None and claim.confirmed:
             # The process of the former target notices at its next look, and then waits for its answers.
@@ -119,24 +132,28 @@ class TargetGuard:
         """
         async with self._looking:  # an older answer must not be judged after a newer one
             try:
-                claim = await self._read_or_claim()
+                claim, pause = await self._read_or_claim()
             except ClaimUnknownError as error:
                 self.waiting, self.notice = None, _unknown_text(str(error))
                 return None
+            before = self.reason_to_leave
             self._judge(claim)
+            self.pause = None if pause is None else _paused_text(self._name, pause)
+            if self.reason_to_leave != before:
+                self._judged.notify()
             return claim
 
-    async def _read_or_claim(self) -> Claim:
-        claims = await self._store.read(self._key)
+    async def _read_or_claim(self) -> tuple[Claim, Pause | None]:
+        claims = await self._store.read(self._name, self._flow)
         if claims.current is None:
-            await self._store.write(self._key, Claim(self._target, now_ms()))
-            claims = await self._store.read(self._key)
+            await self._store.write(self._name, self._flow, Claim(self._target, now_ms()))
+            claims = await self._store.read(self._name, self._flow)
         if claims.current is None:
             raise KafkaError("a claim was written, and is not on the topic yet")
         if claims.may_be_lost:
             with contextlib.suppress(*KAFKA_FAILURES):  # the next look, or another process, writes it
-                await self._store.write(self._key, claims.current)
-        return claims.current
+                await self._store.write(self._name, self._flow, claims.current)
+        return claims.current, claims.pause
 
     def _judge(self, claim: Claim) -> None:
         self.waiting = self.notice = None
@@ -153,8 +170,6 @@ class TargetGuard:
             )
         elif before and self.problem is None:
             log.info("Destination belongs to this target now.", destination=self._name, flow=self._flow)
-        if self.problem != before:
-            self._judged.notify()
 
 
 def _another_target_text(name: str, flow: Flow, claim: Claim, target: Target) -> str:
@@ -162,6 +177,13 @@ def _another_target_text(name: str, flow: Flow, claim: Claim, target: Target) ->
         f"The {flow} flow of the destination {name} has belonged to another target ({claim.target.address}) since {to_iso_seconds(claim.at)}; these settings"
         f" name {target.address}. Nothing is sent there, and the other target goes on. If the target was changed on purpose, run"
         f" `jira-relay destinations confirm {name}` with these settings; if both are wanted, give one another name."
+    )
+
+
+def _paused_text(name: str, pause: Pause) -> str:
+    return (
+        f"{pause.who} paused the destination {name} at {to_iso_seconds(pause.at)}. Its events wait in Kafka, as long as the topic"
+        f" keeps them. Run `jira-relay destinations resume {name}` to go on where it stopped."
     )
 
 

@@ -26,12 +26,22 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The pause of a destination by an operator, since `at` (ms UTC)."""
+
+    at: int
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claims:
     """The claims of one name as the log holds them. `current` is the one that counts, None: there is none."""
 
     current: Claim | None = None
     latest: Claim | None = None
     """The last record: compaction keeps this one."""
+    pause: Pause | None = None
+    """None: no operator has paused the destination."""
 
     @property
     def may_be_lost(self) -> bool:
@@ -43,7 +53,7 @@ class Claims:
         )
 
 
-def judge_claims(claims: Iterable[Claim]) -> Claims:
+def judge_claims(claims: Iterable[Claim], pause: Pause | None = None) -> Claims:
     """Return which of the claims counts. `claims`: in the order of the log.
 
     The first one counts, until an operator confirms another target. All processes read one log, so all come to one result,
@@ -53,7 +63,7 @@ def judge_claims(claims: Iterable[Claim]) -> Claims:
     for latest in claims:
         if current is None or latest.confirmed:
             current = latest
-    return Claims(current, latest)
+    return Claims(current, latest, pause)
 
 
 def target_of(kind: str, identity: Mapping[str, str]) -> Target:

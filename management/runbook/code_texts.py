@@ -34,6 +34,7 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (older_events, "not_sent_text"),
     (guard, "_another_target_text"),
     (guard, "_unknown_text"),
+    (guard, "_paused_text"),
 )
 """Module and function of each reason that a destination's status shows."""
 

@@ -92,6 +92,10 @@ DESTINATION_PROBLEMS: Explanations = {
         "Two settings use one name for different targets, or the target was changed.",
         "`jira-relay destinations confirm NAME`",
     ),
+    "_paused_text": (
+        "An operator paused the destination.",
+        "`jira-relay destinations resume NAME`",
+    ),
     "_unknown_text": (
         "The topic of destinations is missing, hidden or unreadable, so a second target under the name would not be noticed.",
         "`jira-relay topics create`",

@@ -1,6 +1,6 @@
-"""Read compacted topics: as tables with the latest record of each key, or the records of one key."""
+"""Read compacted topics: as tables with the latest record of each key, or the records of some keys."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
@@ -66,18 +66,21 @@ async def read_tables(
     return tables
 
 
-async def read_key(connection: Connection, topic: str, key: bytes) -> list[Record]:
-    """Return the records of one key that a compacted topic still has, in their order, from its last deletion on.
+async def read_keys(connection: Connection, topic: str, keys: Collection[bytes]) -> dict[bytes, list[Record]]:
+    """Return the records of each key that a compacted topic still has, in their order, from its last deletion on.
 
     Raises CorruptBatchError for a batch that cannot be read.
     """
-    found: list[Record] = []
+    found: dict[bytes, list[Record]] = {key: [] for key in keys}
 
     def keep(record: Record) -> None:
-        if record.key == key:
-            found.append(record)
-            if record.value is None:
-                found.clear()
+        records = None if record.key is None else found.get(record.key)
+        if records is None:
+            return
+        if record.value is None:
+            records.clear()
+        else:
+            records.append(record)
 
     async with standalone_consumer(connection) as consumer:
         tps = [TopicPartition(topic, number) for number in await partitions_of(consumer, topic)]

@@ -20,7 +20,7 @@ from relay.kafka.aiokafka_patches.coordinator import liveness_problem, patch_coo
 from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator
 from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.connection import Connection
-from relay.kafka.membership import MembershipLease
+from relay.kafka.membership_lease import MembershipLease
 from relay.kafka.rebalance import MemberHandler, RebalanceListener
 from relay.telemetry.condition_log import ConditionLog
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from consumer.assignment.handler import AssignmentHandler
-from consumer.timing import AssignmentTiming, BackoffCurve, BreakerTiming, ConsumerTiming
+from consumer.timing import AssignmentTiming, BackoffCurve, BreakerTiming, ConsumerTiming, ReporterTiming
 from embedded import EmbeddedKafka
 from relay.errors import RelayError
 from relay.kafka import KafkaError, TopicPartition
@@ -226,17 +226,24 @@ async def test_a_stop_while_kafka_hangs_is_heard_at_once(kafka, prefix, monkeypa
 
 
 async def test_the_status_tells_state_lag_counts_and_offsets(kafka, prefix, monkeypatch):
+    timing = ConsumerTiming(reporter=ReporterTiming(backup_seconds=1))
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        partitions = {
+            (topic, number)
+            for topic in (world.topics.events, world.topics.backfill)
+            for number in range(SHARDS)
+        }
         await world.publish(some_events(100))
-        async with world.consuming():
+        async with world.consuming(timing=timing):
             await world.wait_for_events()
-            status = await wait_for_status(world, lambda each: each.lag == 0 and each.state == "active")
-            assert sum(count.events for count in status.counts) == 100
-            assert {(each.topic, each.partition) for each in status.offsets} == {
-                (topic, number)
-                for topic in (world.topics.events, world.topics.backfill)
-                for number in range(SHARDS)
-            }
+            await wait_for_status(
+                world,
+                lambda each: (
+                    (each.lag, each.state) == (0, "active")
+                    and {(one.topic, one.partition) for one in each.offsets} == partitions
+                    and sum(count.events for count in each.counts) == 100
+                ),
+            )
 
 
 async def test_a_kafka_that_is_killed_and_comes_back_costs_nothing(tmp_path, prefix, monkeypatch):

@@ -13,7 +13,7 @@ from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
-from consumer.running import RunningDestination, RunningPipeline, flow_state
+from consumer.running_pipelines import RunningDestination, RunningPipeline, flow_state
 from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ReporterTiming
 from relay.kafka import TopicPartition

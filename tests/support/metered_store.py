@@ -10,6 +10,7 @@ import pyarrow.parquet
 
 from consumer.destinations.object_store.store import Part, StoreFault
 from consumer.destinations.outcome import Retry
+from tests.support.parquet_objects import rows_of
 from tests.support.scripted_store import part_of
 
 UNLIMITED = 1_000_000
@@ -49,13 +50,8 @@ class MeteredStore:
         pass
 
     def rows_of_objects(self) -> list[dict[str, Any]]:
-        """Return the rows of all objects."""
-        tables = [
-            pyarrow.parquet.read_table(io.BytesIO(content))
-            for key, content in self.objects.items()
-            if key.endswith(".parquet")
-        ]
-        return [row for table in tables for row in table.to_pylist()]
+        """Return the rows of all objects, of the format ocsf."""
+        return rows_of({key: each for key, each in self.objects.items() if key.endswith(".parquet")})
 
     async def _spend(self, content: bytes, moving: int | None = None) -> None:
         moved = (

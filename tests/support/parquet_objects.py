@@ -22,3 +22,10 @@ def stored_rows(objects: Mapping[str, bytes], folder: str = "") -> list[dict[str
 def stored_uids(objects: Mapping[str, bytes], folder: str = "") -> list[str]:
     """Return the uid of each row, in the same order."""
     return [row["uid"] for row in stored_rows(objects, folder)]
+
+
+def rows_of(objects: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Return the rows of objects of the format ocsf, in the order of the offsets of one partition."""
+    tables = [pyarrow.parquet.read_table(io.BytesIO(content)) for content in objects.values()]
+    rows = [row for table in tables for row in table.to_pylist()]
+    return sorted(rows, key=lambda row: row["metadata"]["sequence"])

@@ -198,7 +198,7 @@ async def committed_and_ends(
 
 async def wait_for_status(world: PipelineWorld, condition: Callable[[Status], bool]) -> Status:
     """Wait until the status of the destination fulfils a condition; return it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             status = (await read_statuses(world.connection, world.topics.status)).get("destination/sentinel")
             if status is not None and condition(status):

@@ -40,6 +40,20 @@ StreamName = Annotated[str, AfterValidator(_stream)]
 """Name of a stream that a rule declares; it begins with Custom- (structure of a data collection rule, Azure Monitor)."""
 
 
+def refuse_streams(*others: str) -> AfterValidator:
+    """Refuse the default streams of another kind: Azure accepts rows of other columns with a 204, and drops the columns."""
+
+    def check(name: str) -> str:
+        if name in others:
+            raise ValueError(
+                f"must not be {name}, a stream for the rows of another kind: Azure would drop their columns without an error;"
+                " leave the setting out, or name a stream of this kind"
+            )
+        return name
+
+    return AfterValidator(check)
+
+
 def _check_cloud(endpoint: str, cloud: str) -> None:
     for suffix, owner in _CLOUD_SUFFIXES.items():
         if endpoint.endswith(suffix) and owner != cloud:

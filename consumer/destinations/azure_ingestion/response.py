@@ -61,8 +61,9 @@ def classify(response: IngestionResponse, context: IngestionContext, now_ms: int
             )
         case 404:
             return Paused(
-                f"The endpoint knows no rule {context.rule_id} with the stream {context.stream} ({description}). Check"
-                f" destinations.{context.destination}.endpoint, .rule_id, .stream and .history_stream.",
+                f"The endpoint knows no rule {context.rule_id} with the stream {context.stream} ({description}). Deploy the"
+                f" template of deploy/azure with this stream, or check destinations.{context.destination}.endpoint, .rule_id, .stream"
+                " and .history_stream.",
                 status,
             )
         case 413:

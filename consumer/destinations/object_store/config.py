@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from consumer.config import DestinationSettings
 from consumer.destinations.contract import Flow
+from consumer.formats.source_labels import SECURITY_LAKE_ACCOUNT
 from relay.config.base import AzureCredential, Count, ExpandedPath, OrganizationName, Seconds, SecretUrl
 
 Scheme = Literal["file", "s3", "az", "gs"]
@@ -108,7 +109,7 @@ class ObjectStoreConfig(DestinationSettings):
         examples=["daily"],
     )
     account_id: AccountId = Field(
-        default="external_jira",
+        default=SECURITY_LAKE_ACCOUNT,
         description="accountId of new events in the layout `security-lake`: an AWS account, or `external_NAME`.",
         examples=["external_jira"],
     )

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MAX_DAYS = 2_932_896
+LAST_DAY = 2_932_896
 """9999-12-31, the last day that has a name of ten characters."""
 _FIRST = re.compile(r"([0-9]{20})\.parquet")
 
 
 def day_name(days: int) -> str:
     """Return the day that is `days` days after 1970-01-01. Kafka accepts any timestamp: days without a name are the nearest one."""
-    return (_EPOCH + timedelta(days=min(max(days, 0), _MAX_DAYS))).strftime("%Y-%m-%d")
+    return (_EPOCH + timedelta(days=min(max(days, 0), LAST_DAY))).strftime("%Y-%m-%d")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from consumer.destinations.object_store.layout import OFFSET, PLAIN, ObjectFormat
+from consumer.destinations.object_store.names import LAST_DAY
 from consumer.formats.column_rows import ColumnRows
 from consumer.formats.native import event_uid, native_fields
 
@@ -59,9 +60,12 @@ def read_body(content: bytes, offsets: Sequence[int]) -> pl.DataFrame:
 
 
 def by_day(events: pl.DataFrame, day_of: str) -> list[tuple[int, pl.DataFrame]]:
-    """Return the rows of each day, in days since 1970-01-01, with their places in the body. The day of the first row is first."""
+    """Return the rows of each day, in days since 1970-01-01, with their places in the body. The day of the first row is first.
+
+    Days that have no name of their own are the nearest one: their folder is one log, whose rows stay in order.
+    """
     numbered = events.with_row_index(PLACE)
-    days = numbered[day_of].to_physical() // _DAY_MS
+    days = (numbered[day_of].to_physical() // _DAY_MS).clip(0, LAST_DAY)
     if days.n_unique() == 1:
         return [(int(days[0]), numbered)]
     parts = numbered.with_columns(days.alias(_DAY)).partition_by(_DAY, maintain_order=True)

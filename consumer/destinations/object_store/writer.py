@@ -68,11 +68,12 @@ class ChainWriter:
 
     async def write(self, chain: Chain, events: pl.DataFrame, progress: Progress) -> None:
         """Return when every row is in an object. Raises StoreFault; `progress` has the rows that are in one by then."""
-        for day, of_day in rows.by_day(events, self._layout.day_of):
+        parts = await asyncio.to_thread(rows.by_day, events, self._layout.day_of)
+        for day, of_day in parts:
             done = 0
             while done < of_day.height:
                 count = await self._write_leading(chain, day, of_day.slice(done))
-                progress.places.update(of_day[rows.PLACE].slice(done, count))
+                progress.places.update(of_day[rows.PLACE].slice(done, count).to_list())
                 done += count
         if self._most_rows is not None:
             self._most_rows *= 2

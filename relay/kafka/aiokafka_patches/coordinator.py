@@ -127,6 +127,11 @@ async def committed_offsets(
     return committed
 
 
+def patch_group_reader(consumer: AIOKafkaConsumer) -> None:
+    """Patch a consumer that reads and sets a group's offsets without being a member."""
+    patch_offset_fetch(consumer._coordinator)  # noqa: SLF001
+
+
 def patch_coordinator(
     consumer: AIOKafkaConsumer, on_heartbeat: Callable[[float], None], on_sync: Callable[[float], None]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Which partitions of a topic a consumer group reads. aiokafka knows the partitions of its own member alone."""
+"""Which partitions of a topic a consumer group reads, and how many members it has. aiokafka knows its own member alone."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
+
+_JOINING = frozenset({"PreparingRebalance", "CompletingRebalance"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,19 @@ async def group_coverage(consumer: AIOKafkaConsumer, topic: str) -> GroupCoverag
         return None
     owned = {number for member in members for number in _numbers(member[4], topic)}
     return GroupCoverage(partitions, frozenset(owned))
+
+
+async def member_count(consumer: AIOKafkaConsumer) -> int | None:
+    """Return how many members the consumer's group has; None while they join. Raises KafkaError.
+
+    The coordinator must be known, as it is after committed offsets were read.
+    """
+    coordinator: Any = consumer._coordinator  # noqa: SLF001
+    response = await coordinator._send_req(DescribeGroupsRequest([coordinator.group_id]))  # noqa: SLF001
+    ((error_code, _group, state, _type, _protocol, members),) = (entry[:6] for entry in response.groups)
+    if error_code:
+        raise for_code(error_code)
+    return None if state in _JOINING else len(members)
 
 
 def _numbers(encoded: bytes, topic: str) -> list[int]:

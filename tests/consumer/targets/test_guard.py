@@ -8,7 +8,7 @@ import pytest
 
 from consumer.targets.guard import TargetGuard
 from consumer.targets.store import ClaimUnknownError, claim_key
-from consumer.targets.target import Claim, judge_claims, target_of
+from consumer.targets.target import Claim, Pause, judge_claims, target_of
 from consumer.timing import TargetTiming
 from relay.kafka import KafkaError
 from relay.timestamps import now_ms
@@ -23,16 +23,17 @@ class ClaimsInMemory:
 
     def __init__(self, *claims):
         self.log = list(claims)
+        self.pause = None
         self.error = None
         self.write_error = None
         self.writes = 0
 
-    async def read(self, _key):
+    async def read(self, _name, _flow):
         if self.error is not None:
             raise self.error
-        return judge_claims(self.log)
+        return judge_claims(self.log, self.pause)
 
-    async def write(self, _key, claim):
+    async def write(self, _name, _flow, claim):
         if self.write_error is not None:
             raise self.write_error
         self.writes += 1
@@ -47,13 +48,13 @@ class SlowClaims:
         self.arrived = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def read(self, key):
-        return await self.topic.read(key)
+    async def read(self, name, flow):
+        return await self.topic.read(name, flow)
 
-    async def write(self, key, claim):
+    async def write(self, name, flow, claim):
         self.arrived.set()
         await self.go_on.wait()
-        await self.topic.write(key, claim)
+        await self.topic.write(name, flow, claim)
 
 
 class FakeMembership:
@@ -169,6 +170,40 @@ async def test_no_partition_begins_for_a_target_that_has_lost_the_name():
     await guard.require_own()
     claims.log.append(Claim(OTHER, now_ms(), confirmed=True))
     with pytest.raises(KafkaError, match="another target"):
+        await guard.require_own()
+    await wait_until(lambda: membership.left == 1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_paused_destination_has_no_member_until_it_is_resumed():
+    """The pause stays where the topic cannot be read for a while."""
+    claims = ClaimsInMemory(Claim(OWN, 0))
+    async with guarded(claims) as (guard, membership):
+        await wait_until(lambda: membership.is_member)
+        claims.pause = Pause(now_ms(), "ann@host")
+        await wait_until(lambda: guard.pause and membership.left == 1)
+        assert "ann@host paused the destination soc" in guard.pause
+        assert "jira-relay destinations resume soc" in guard.pause
+        with pytest.raises(KafkaError, match="paused the destination"):
+            await guard.require_own()
+        claims.error = ClaimUnknownError("Kafka has no topic x.")
+        await asyncio.sleep(0.1)
+        assert not membership.is_member
+        claims.error, claims.pause = None, None
+        await wait_until(lambda: membership.is_member)
+        assert guard.pause is None
+
+
+async def test_a_partition_that_is_assigned_after_the_pause_does_not_begin():
+    """Kafka gives a member partitions before its next look; it looks again then, and leaves at once."""
+    claims = ClaimsInMemory(Claim(OWN, 0))
+    guard = TargetGuard("soc", "live", OWN, claims, replace(QUICK, interval_seconds=3600))
+    membership = FakeMembership()
+    task = asyncio.create_task(guard.run([membership.run]))
+    await wait_until(lambda: membership.is_member)
+    claims.pause = Pause(now_ms(), "ann@host")
+    with pytest.raises(KafkaError, match="paused"):
         await guard.require_own()
     await wait_until(lambda: membership.left == 1)
     task.cancel()

@@ -9,7 +9,7 @@ from relay.kafka import OffsetAndMetadata, TopicPartition
 from relay.kafka.aiokafka_patches import fetch_validation
 from relay.kafka.aiokafka_patches.fetch_validation import parse_batches
 from relay.kafka.consumer_group import Member
-from relay.kafka.membership import MembershipLease
+from relay.kafka.membership_lease import MembershipLease
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from tests.support.group_member import SESSION, RecordingHandler, running_member, write_organization

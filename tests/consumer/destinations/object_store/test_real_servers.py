@@ -5,6 +5,8 @@ import base64
 import hmac
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from random import Random
+from string import ascii_letters
 
 import httpx
 import obstore
@@ -12,8 +14,9 @@ import pytest
 from obstore.store import AzureStore, S3Store
 
 from consumer.destinations.outcome import Paused, Sent
-from tests.support.object_stores import body, opened, uids
-from tests.support.parquet_objects import stored_uids
+from tests.support.messages import event
+from tests.support.object_stores import body, body_of_events, opened, uids
+from tests.support.parquet_objects import rows_of, stored_uids
 from tests.support.real_servers import free_port, running
 
 # The account of every Azurite, from Microsoft's documentation.
@@ -85,6 +88,18 @@ async def stored(client):
     return found
 
 
+async def one_large_object_is_read_in_parts(location, options):
+    """A successor finds the end of an object above 64 KB, and adds nothing to it."""
+    random = Random(7)
+    lake = {"format": "ocsf", "layout": "security-lake", "region": "us-east-1"}
+    texts = ["".join(random.choices(ascii_letters, k=30_000)) for _ in range(8)]
+    events = [event(number, description=text) for number, text in enumerate(texts)]
+    for count in (6, 8):
+        async with opened(location, **options, **lake) as flows:
+            sent = body_of_events(flows["live"], events[:count], range(count))
+            assert await flows["live"].send(sent) == Sent()
+
+
 @pytest.mark.parametrize("server", [azurite, versitygw], ids=lambda server: server.__name__)
 async def test_each_event_is_once_in_a_store_that_others_wrote(server, tmp_path):
     """Two owners at a time, other boundaries, a position within an object, and a wrong credential."""
@@ -99,9 +114,14 @@ async def test_each_event_is_once_in_a_store_that_others_wrote(server, tmp_path)
                 assert await second["live"].send(body(second["live"], part)) == Sent()
             assert await first["live"].send(body(first["live"], range(20, 45))) == Sent()
             assert await first["history"].send(body(first["history"], range(10, 20))) == Sent()
+        await one_large_object_is_read_in_parts(location, options)
         objects = await stored(client)
         assert stored_uids(objects, "jira/live/") == uids(range(10, 45))
         assert stored_uids(objects, "jira/history/") == uids(range(10, 20))
+        large = {
+            key: content for key, content in objects.items() if "/accountId=external_jira/eventDay=" in key
+        }
+        assert [row["metadata"]["uid"] for row in rows_of(large)] == uids(range(8))
         assert all(key.endswith(".parquet") for key in objects)
         content = (tmp_path / "credential").read_text()
         (tmp_path / "credential").write_text(content.replace("a-long", "a-wrong").replace("Eby8", "Eby9"))

@@ -157,13 +157,13 @@ def test_an_object_of_another_log_is_named():
 
 
 def test_the_rows_of_a_day_are_together():
-    """In their order and with their places, and the day of the first row is first."""
+    """In their order and with their places, and the day of the first row is first; wild days are the first or the last one."""
     late = int(datetime(2026, 11, 22, 23, 59, 59, 999_000, tzinfo=UTC).timestamp() * 1000)
-    times = (late, late, late + 1, late - 1, -1)
+    times = (late, late, late + 1, late - 1, -1, 2**62, 0, -(2**62), 2**61)
     events = frame([event(number, created=created) for number, created in enumerate(times)])
     found = {day: part[rows.PLACE].to_list() for day, part in rows.by_day(events, "created")}
     day = late // 86_400_000
-    assert found == {day: [0, 1, 3], day + 1: [2], -1: [4]}
+    assert found == {day: [0, 1, 3], day + 1: [2], 0: [4, 6, 7], 2_932_896: [5, 8]}
     assert next(iter(found)) == day
     assert [part.height for _, part in rows.by_day(events.head(2), "created")] == [2]
 

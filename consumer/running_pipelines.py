@@ -1,4 +1,4 @@
-"""The flows of a destination as they run."""
+"""The pipelines of a destination as they run, and the state of each flow."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,6 +86,12 @@ class RunningDestination:
         ]
 
     @property
+    def paused_by_operator(self) -> bool:
+        """Whether an operator has paused the destination, and nothing else is wrong that is known."""
+        guard = self.pipelines[0].guard
+        return guard is not None and guard.problem is None and guard.pause is not None
+
+    @property
     def notice(self) -> str | None:
         """What an operator must know about targets or older events; None: nothing."""
         guards = [each.guard.notice for each in self.pipelines if each.guard is not None]
@@ -94,8 +100,8 @@ class RunningDestination:
 
 def flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
     """Return the state of one flow, and its reason."""
-    if pipeline.guard is not None and pipeline.guard.problem is not None:
-        return "paused", pipeline.guard.problem
+    if pipeline.guard is not None and pipeline.guard.reason_to_leave is not None:
+        return "paused", pipeline.guard.reason_to_leave
     if pipeline.guard is not None and pipeline.guard.waiting is not None:
         return "starting", pipeline.guard.waiting
     if isinstance(pipeline.problem, Paused):

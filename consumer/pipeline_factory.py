@@ -1,4 +1,4 @@
-"""The pipelines of a destination: topic, consumer group, decoding and delivery, put together."""
+"""Builds the pipelines of a destination: topic, consumer group, decoding and delivery, put together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
-from consumer.running import PipelineFlow, RunningDestination, RunningPipeline
+from consumer.running_pipelines import PipelineFlow, RunningDestination, RunningPipeline
 from consumer.targets.guard import TargetGuard
 from consumer.targets.store import ClaimStore
 from consumer.targets.target import target_of

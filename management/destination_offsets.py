@@ -1,0 +1,284 @@
+"""The offsets of a destination's groups: where they are, and how an operator moves them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from consumer.destinations.contract import Flow
+from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
+from management.destination_changes import Change, record_change
+from management.offset_moves import Direction, OffsetMove, plan_move, with_last
+from management.organizations.store import kafka_errors_as_relay_errors
+from management.organizations.validation import InputError
+from relay.errors import RelayError
+from relay.kafka import OffsetAndMetadata, Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.group_offsets import GroupInUseError, GroupOffsets, OpenGroup, open_group
+from relay.kafka.log_reader import read_to_end, standalone_consumer
+from relay.kafka.producer import TopicWriteError
+from relay.kafka.record_search import find_record, last_record_before
+from relay.kafka.topics import Topics
+
+FLOWS: Sequence[Flow] = ("live", "history")
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionOffsets:
+    """Where a group is in one partition. `progress` None: it has committed nothing there."""
+
+    partition: int
+    progress: DeliveryProgress | None
+    log_start: int
+    log_end: int
+
+    @property
+    def lag(self) -> int:
+        """Offsets that are not delivered; Kafka's own records for transactions count too."""
+        if self.progress is None:
+            return self.log_end - self.log_start
+        ahead = sum(each.stop - each.first for each in self.progress.delivered_ahead)
+        return max(0, self.log_end - max(self.progress.offset, self.log_start) - ahead)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowOffsets:
+    """Where the group of one flow is. `members`: None while they join."""
+
+    flow: Flow
+    group: str
+    topic: str
+    members: int | None
+    partitions: Sequence[PartitionOffsets]
+
+
+@dataclass(slots=True)
+class MoveCounts:
+    """The events whose delivery a move changes: all of them, by organization, and the times of the first and the last (ms UTC)."""
+
+    events: int = 0
+    by_organization: Counter[str] = field(default_factory=Counter)
+    first_at: int | None = None
+    last_at: int | None = None
+
+    def add(self, record: Record) -> None:
+        self.events += 1
+        self.by_organization[(record.key or b"").decode(errors="replace")] += 1
+        at = record.timestamp
+        self.first_at = at if self.first_at is None else min(self.first_at, at)
+        self.last_at = at if self.last_at is None else max(self.last_at, at)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMove:
+    """A move of one flow that an operator may confirm. `notes`: what differs from what was asked."""
+
+    destination: str
+    flow: Flow
+    group: str
+    topic: str
+    direction: Direction
+    moves: Sequence[OffsetMove]
+    committed: Mapping[TopicPartition, OffsetAndMetadata]
+    """What the group had committed when the events were counted."""
+    counts: MoveCounts
+    notes: Sequence[str]
+
+
+def group_of(topics: Topics, destination: str, flow: Flow) -> str:
+    """Return the consumer group of a flow."""
+    return f"{topics.prefix}.{destination}" if flow == "live" else f"{topics.prefix}.{destination}.{flow}"
+
+
+def topic_of(topics: Topics, flow: Flow) -> str:
+    """Return the topic that a flow reads."""
+    return topics.events if flow == "live" else topics.backfill
+
+
+async def read_offsets(connection: Connection, destination: str) -> list[FlowOffsets]:
+    """Return where the groups of a destination are, live first. Raises RelayError."""
+    topics = Topics(connection.kafka.topic_prefix)
+    found = []
+    with kafka_errors_as_relay_errors(connection):
+        for flow in FLOWS:
+            group, topic = group_of(topics, destination, flow), topic_of(topics, flow)
+            async with open_group(connection, group, topic) as opened:
+                found.append(_flow_offsets(flow, group, topic, await opened.read()))
+    return found
+
+
+def _flow_offsets(flow: Flow, group: str, topic: str, offsets: GroupOffsets) -> FlowOffsets:
+    progress = _progress(offsets)
+    partitions = [
+        PartitionOffsets(tp.partition, progress.get(tp), bounds.log_start_offset, bounds.last_stable_offset)
+        for tp, bounds in sorted(offsets.bounds.items(), key=lambda item: item[0].partition)
+    ]
+    return FlowOffsets(flow, group, topic, offsets.members, partitions)
+
+
+def _progress(offsets: GroupOffsets) -> dict[TopicPartition, DeliveryProgress]:
+    return {
+        tp: DeliveryProgress.from_offset_and_metadata(found.offset, found.metadata)
+        for tp, found in offsets.committed.items()
+    }
+
+
+async def plan(
+    connection: Connection, destination: str, flow: Flow, direction: Direction, to_ms: int | None
+) -> PlannedMove:
+    """Return the move of a flow to a time (ms UTC of collection; None: the end of the log), with its exact counts.
+
+    Changes nothing. Raises InputError while the group has members or has not begun, and RelayError.
+    """
+    topics = Topics(connection.kafka.topic_prefix)
+    group, topic = group_of(topics, destination, flow), topic_of(topics, flow)
+    with kafka_errors_as_relay_errors(connection):
+        async with open_group(connection, group, topic) as opened:
+            offsets = await opened.read()
+            _require_no_members(destination, offsets)
+            progress = _progress(offsets)
+            if not progress:
+                raise InputError(
+                    f"The {flow} flow of {destination} has committed no offset yet. It begins where its setting `start` says."
+                )
+            near = None if to_ms is None else await opened.offsets_at(to_ms)
+        targets = await _targets(connection, offsets, near, to_ms)
+        planned = (plan_move(direction, tp, progress[tp], targets[tp]) for tp in progress)
+        moves = [await _with_last_record(connection, move) for move in planned if move is not None]
+        counts = await _count(connection, offsets, moves)
+    return PlannedMove(
+        destination,
+        flow,
+        group,
+        topic,
+        direction,
+        moves,
+        offsets.committed,
+        counts,
+        _notes(offsets, moves, to_ms, topic),
+    )
+
+
+def _require_no_members(destination: str, offsets: GroupOffsets) -> None:
+    if offsets.members == 0:
+        return
+    running = (
+        "Its consumers are joining" if offsets.members is None else f"It has {offsets.members} consumers"
+    )
+    raise InputError(
+        f"The offsets of {destination} cannot be moved while it is read. {running}: run `jira-relay destinations pause {destination}`,"
+        " wait until `jira-relay destinations offsets` shows no consumer (up to a minute), and try again."
+    )
+
+
+async def _targets(
+    connection: Connection,
+    offsets: GroupOffsets,
+    near: Mapping[TopicPartition, int | None] | None,
+    to_ms: int | None,
+) -> Mapping[TopicPartition, int]:
+    """Return the first offset of each partition whose event was collected at `to_ms` or later; the end, if there is none.
+
+    `near`: what Kafka's index returns. It may be the end marker of a transaction, which has the time of the commit, so the
+    events behind it may be older.
+    """
+    targets = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
+    if near is None or to_ms is None:
+        return targets
+    for tp, offset in near.items():
+        if offset is not None:
+            found = await find_record(
+                connection, tp, offset, lambda record: record.timestamp >= to_ms, _never
+            )
+            targets[tp] = targets[tp] if found is None else found.offset
+    return {tp: max(offsets.bounds[tp].log_start_offset, target) for tp, target in targets.items()}
+
+
+def _never(_record: Record) -> bool:
+    return False
+
+
+async def _with_last_record(connection: Connection, move: OffsetMove) -> OffsetMove:
+    record = await last_record_before(connection, move.partition, move.after.offset)
+    return with_last(move, None if record is None else RecordFingerprint.of(record))
+
+
+async def _count(connection: Connection, offsets: GroupOffsets, moves: Sequence[OffsetMove]) -> MoveCounts:
+    counts, moves_by_partition = MoveCounts(), {move.partition: move for move in moves}
+    starts = {
+        move.partition: max(move.first, offsets.bounds[move.partition].log_start_offset) for move in moves
+    }
+    stops = {
+        move.partition: min(move.stop, offsets.bounds[move.partition].last_stable_offset) for move in moves
+    }
+
+    def count(record: Record) -> None:
+        if moves_by_partition[TopicPartition(record.topic, record.partition)].changes(record.offset):
+            counts.add(record)
+
+    async with standalone_consumer(connection) as consumer:
+        await read_to_end(consumer, starts, stops, count)
+    return counts
+
+
+def _notes(offsets: GroupOffsets, moves: Sequence[OffsetMove], to_ms: int | None, topic: str) -> list[str]:
+    cut = [
+        move.partition.partition
+        for move in moves
+        if to_ms is not None
+        and move.after.offset == offsets.bounds[move.partition].log_start_offset > 0
+        and move.after.offset < move.before.offset
+    ]
+    if not cut:
+        return []
+    return [
+        (
+            f"{topic} keeps nothing older than its first offset in the partitions {', '.join(map(str, cut))}; events that were deleted"
+            " before are not delivered again."
+        )
+    ]
+
+
+async def move(connection: Connection, planned: PlannedMove, author: str, now_ms: int) -> str | None:
+    """Set the offsets, and write the move to the history of changes. Returns what failed after the offsets were set, or None.
+
+    Raises InputError, and sets no offset, if the group has members now; raises RelayError if the outcome is not known.
+    """
+    with kafka_errors_as_relay_errors(connection):
+        async with open_group(connection, planned.group, planned.topic) as opened:
+            await _require_unmoved(opened, planned)
+            try:
+                await opened.commit(
+                    {each.partition: each.after.to_offset_and_metadata() for each in planned.moves}
+                )
+            except GroupInUseError as error:
+                raise InputError(
+                    f"{error} Run `jira-relay destinations pause {planned.destination}` first."
+                ) from error
+    before = {each.partition: each.before.offset for each in planned.moves}
+    after = {each.partition: each.after.offset for each in planned.moves}
+    change = Change(
+        planned.destination,
+        author,
+        now_ms,
+        "rewound" if planned.direction == "rewind" else "skipped",
+        _facts(planned, before),
+        _facts(planned, after),
+    )
+    try:
+        await record_change(connection, change)
+    except TopicWriteError as error:
+        return f"The offsets are set, but the history of changes does not show it: {error}"
+    return None
+
+
+async def _require_unmoved(opened: OpenGroup, planned: PlannedMove) -> None:
+    committed = (await opened.read()).committed
+    if any(committed.get(each.partition) != planned.committed[each.partition] for each in planned.moves):
+        raise RelayError(
+            f"The offsets of {planned.destination} have changed since they were counted. Nothing was set; run the command again."
+        )
+
+
+def _facts(planned: PlannedMove, offsets: Mapping[TopicPartition, int]) -> Mapping[str, object]:
+    numbers = {str(tp.partition): offset for tp, offset in offsets.items()}
+    return {"flow": planned.flow, "events": planned.counts.events, "offsets": numbers}
