@@ -120,15 +120,23 @@ def test_an_event_without_room_keeps_its_identity(encoding):
         "authorAccountId",
         "unmodeled",
     )
-    long = event(
-        2, organization="o" * 300, **dict.fromkeys(names, text), objectItem=item, associatedItems=[item] * 9
-    )
+    long = event(2, **dict.fromkeys(names, text), objectItem=item, associatedItems=[item] * 9)
     neighbours = [event(1), event(3)]
     request, body = request_of(
         [neighbours[0], long, neighbours[1]], encoding=encoding, max_body_bytes=100_000
     )
     first, cut, last = records_of(request)
     assert [first, last] == [twin(each) for each in neighbours]
-    assert cut["attributes"]["log.record.uid"] == f"{300 * 'o'}/2"
+    assert cut["attributes"]["log.record.uid"] == "acme.atlassian.net/2"
     assert cut["attributes"]["jira.audit.unmodeled"].endswith("was cut by jira-relay: 200000 bytes]")
     assert len(body) < 200_000
+
+
+@encodings
+def test_the_key_of_an_event_is_never_truncated(encoding):
+    """Whatever the length of a name, an event without its key could not be found."""
+    long = event(2, organization="o" * 40_000, description="d" * 40_000)
+    attributes = attributes_of(long, encoding=encoding)
+    assert attributes["log.record.uid"] == f"{long['organization']}/2"
+    assert attributes["jira.organization"] == long["organization"]
+    assert attributes["jira.audit.description"] != long["description"]
