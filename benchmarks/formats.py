@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import polars as pl
+from aiokafka.producer.message_accumulator import BatchBuilder
 from columns import REF, SCHEMA, messages
 
 from consumer.decoding.columns import decode
@@ -28,6 +29,8 @@ from consumer.destinations.elasticsearch.config import ElasticsearchConfig
 from consumer.destinations.elasticsearch.config import Format as DocumentFormat
 from consumer.destinations.http import rows as http
 from consumer.destinations.http.config import EventFormat, Format, HttpConfig
+from consumer.destinations.kafka import rows as kafka
+from consumer.destinations.kafka.config import TopicConfig
 from consumer.destinations.object_store import rows as objects
 from consumer.destinations.object_store.layout import OCSF, PLAIN, ObjectFormat
 from consumer.destinations.otlp import rows as otlp
@@ -47,6 +50,8 @@ HIDE: Mapping[str, Rule] = {
     "names": "hash",
 }
 BASE = "Sentinel row"
+ZSTD = 4
+"""The number of the codec in a record batch."""
 
 Step = Callable[[pl.DataFrame], object]
 
@@ -117,6 +122,21 @@ def otlp_body(encoding: Encoding) -> Step:
     )
 
 
+def kafka_batches(events: pl.DataFrame) -> object:
+    """Go all the way from events to compressed record batches of the destination kafka, each of at most 900 kB."""
+    config = TopicConfig(kind="kafka", topic="jira", max_record_bytes=10_000_000)
+    framing = kafka.body_format(config)
+    built = []
+    body = framing.framed(kafka.encode_rows(events, config, framing))
+    batch = BatchBuilder(900_000, ZSTD)
+    for key, value, timestamp, headers in kafka.decode_records(body, 2_000_000_000_000):
+        if batch.append(timestamp=timestamp, key=key, value=value, headers=headers) is None:
+            built.append(batch._build())  # noqa: SLF001 - as the producer does
+            batch = BatchBuilder(900_000, ZSTD)
+            batch.append(timestamp=timestamp, key=key, value=value, headers=headers)
+    return [*built, batch._build()]  # noqa: SLF001 - as above
+
+
 def hide() -> Step:
     """Return the privacy rules without a text that they remember."""
     return compile_privacy(HIDE, "0123456789abcdef0123456789abcdef", EVENT_COLUMNS).hide
@@ -134,6 +154,7 @@ STEPS: Mapping[str, Callable[[], Step]] = {
     "HTTP body, json": lambda: http_body("json"),
     "HTTP body, ocsf": lambda: http_body("ndjson", "ocsf"),
     "HTTP body, CloudEvents": lambda: http_body("cloudevents"),
+    "Kafka batches, zstd": lambda: kafka_batches,
     "OTLP body, protobuf": lambda: otlp_body("protobuf"),
     "OTLP body, json": lambda: otlp_body("json"),
     "Parquet object": lambda: parquet_object(PLAIN),

@@ -15,9 +15,10 @@ from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.config import ConsumerConfig, StartPosition
 from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.circuit_breaker import RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.route_states import RouteStates
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
@@ -117,7 +118,7 @@ class PipelineFactory:
                 f"A request of destinations.{name} may take {kind.request_timeout_seconds:g} s, longer than a rebalance waits"
                 f" ({REBALANCE_TIMEOUT_SECONDS:g} s). Lower the request timeout of the kind {config.kind}."
             )
-        flows = await stack.enter_async_context(kind.open(name, config, kind.request_timeout_seconds))
+        flows = await stack.enter_async_context(kind.open_beside(name, config, self._connection.kafka))
         rate_limit, guards = RateLimit(), self._guards(name)
         live = self._build_pipeline(name, flows["live"], rate_limit, "live", guards["live"])
         if "history" not in flows:
@@ -197,7 +198,7 @@ class PipelineFactory:
         )
         return DeliveryFlow(
             destination,
-            CircuitBreaker(rate_limit, self._timing.breaker),
+            RouteStates(rate_limit, self._timing.breaker, destination.limits.routes),
             dead_letters,
             metrics,
             timing=self._timing.sender,

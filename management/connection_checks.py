@@ -11,6 +11,7 @@ from management.check_results import Check, CheckResult, ShellTest, combine
 from management.connection_test import LocalFaultError, verify_connection
 from management.context import OperatorContext
 from producer.status_reporter import status_key
+from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.organizations import Organization
 from relay.status.model import Status
@@ -79,18 +80,23 @@ def _destination_check(
     organizations: Collection[str] | None,
 ) -> Check:
     async def check() -> CheckResult:
-        test = await _test_destination(name, config, context.author, organizations)
+        own = context.connection.kafka
+        test = await _test_destination(name, config, context.author, organizations, own)
         return _combined(context, f"destination {name}", "consumers", status, test)
 
     return check
 
 
 async def _test_destination(
-    name: str, config: DestinationConfig, user: str, organizations: Collection[str] | None = None
+    name: str,
+    config: DestinationConfig,
+    user: str,
+    organizations: Collection[str] | None = None,
+    own: KafkaConfig = KafkaConfig(),  # noqa: B008 - a frozen value
 ) -> ShellTest:
     kind = DESTINATIONS[config.kind]
     try:
-        async with kind.open(name, config, kind.request_timeout_seconds) as streams:
+        async with kind.open_beside(name, config, own) as streams:
             by_address = {stream.address: stream for stream in streams.values()}
             accepted = []
             for address, stream in by_address.items():

@@ -8,6 +8,7 @@ from typing import Final
 from consumer.destinations.contract import Kinds
 from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.http import HTTP
+from consumer.destinations.kafka import KAFKA
 from consumer.destinations.object_store import OBJECT_STORE
 from consumer.destinations.otlp import OTLP
 from consumer.destinations.sentinel import SENTINEL
@@ -22,5 +23,6 @@ DESTINATIONS: Final[Kinds] = {
     "object-store": OBJECT_STORE,
     "splunk": SPLUNK,
     "otlp": OTLP,
+    "kafka": KAFKA,
 }
 """Kind: its settings and how to open it. Settings, check, pipelines and the contract suite read this catalogue."""

@@ -13,6 +13,7 @@ from consumer.destinations.outcome import Outcome
 from consumer.formats.column_rows import AnyRows
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.privacy import Rule
+from relay.config.kafka import KafkaConfig
 
 Flow = Literal["live", "history"]
 """The flows that a destination has a target for. The flow of older events, a `PipelineFlow`, has the target of history."""
@@ -195,6 +196,15 @@ class DestinationKind(Generic[C]):
     None: the peer answers without statuses, and no outcome has one.
     """
     request_timeout_seconds: float = 25.0
+    beside: Callable[[C, KafkaConfig], C] | None = None
+    """Return the settings with the relay's own Kafka cluster, for a kind that may write to it. None: the kind does not."""
+
+    def open_beside(
+        self, name: str, config: C, own: KafkaConfig
+    ) -> AbstractAsyncContextManager[Mapping[Flow, Destination]]:
+        """Open the flows as `open` does. `own`: the settings of the relay's own cluster."""
+        settings = config if self.beside is None else self.beside(config, own)
+        return self.open(name, settings, self.request_timeout_seconds)
 
 
 AnyKind = DestinationKind[Any]

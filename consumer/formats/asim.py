@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import orjson
 import polars as pl
@@ -13,6 +12,7 @@ from consumer.formats.ecs import clipped
 from consumer.formats.json_text import iso_time, json_object
 from consumer.formats.native import event_uid
 from consumer.formats.source_labels import PRODUCT, SENTINEL_PRODUCT, VENDOR
+from consumer.formats.text_cache import cache_short_texts
 from consumer.formats.verbs import verb_of
 
 SCHEMA_VERSION = "0.1.2"
@@ -88,7 +88,7 @@ def _members_of(organization: str, category: str | None, summary: str | None, ty
         "EventOriginalType": category,
         "EventMessage": summary,
         "Operation": summary or category or _UNKNOWN,
-        "ObjectType": object_type(type_name),
+        "ObjectType": object_type(type_name or ""),
         "OriginalObjectType": type_name,
         "EventOwner": organization,
         "DvcHostname": organization,
@@ -102,7 +102,7 @@ def _without_braces(members: Mapping[str, object]) -> str:
     return orjson.dumps(members).decode()[1:-1]
 
 
-@lru_cache(maxsize=4096)
+@cache_short_texts(4096)
 def _first_address(text: str) -> str | None:
     first = text.partition(",")[0].strip()
     return first if is_address(first) else None

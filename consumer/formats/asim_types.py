@@ -1,8 +1,8 @@
 """The types of an ASIM audit event, for Jira's verbs and types of objects."""
 
 import re
-from functools import lru_cache
 
+from consumer.formats.text_cache import cache_short_texts
 from consumer.formats.verbs import Verb
 
 _EVENT_TYPES: dict[Verb, str] = {
@@ -35,14 +35,14 @@ def event_type(verb: Verb) -> str:
     return _EVENT_TYPES[verb]
 
 
-@lru_cache(maxsize=4096)
-def object_type(type_name: str | None) -> str:
+@cache_short_texts(4096)
+def object_type(type_name: str) -> str:
     """Return the ObjectType of Jira's type of an object, by its words: PROJECT_ROLE and "permission scheme" are policies.
 
     Allowed values: Cloud Resource, Configuration Atom, Policy Rule, Event Log, Scheduled Task, Service, Directory Service Object,
     Other (ASIM audit event schema 0.1.2).
     """
-    words = set(_WORD.findall((type_name or "").upper()))
+    words = set(_WORD.findall(type_name.upper()))
     if words & _DIRECTORY:
         return "Directory Service Object"
     if words & _POLICY:

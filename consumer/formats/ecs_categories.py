@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from consumer.formats.text_cache import MAX_CACHED_CHARS
 from consumer.formats.verbs import Verb, verb_of
 
 Subject = Literal["none", "user", "member", "group", "any"]
@@ -60,12 +61,17 @@ class Classification:
         return f'"category":{json.dumps(self.categories)},{types}' if self.categories else types
 
 
-@lru_cache(maxsize=4096)
 def classify(category: str | None, summary: str | None) -> Classification:
     """Classify as Elastic's integration does where it knows the summary, and by Jira's category and the verb elsewhere.
 
+    Long texts are not remembered: thousands of them would fill the memory.
     Allowed types of a category: ECS 8.11, `event.type`; "access" is one of configuration, and none of iam.
     """
+    short = len(category or "") + len(summary or "") <= MAX_CACHED_CHARS
+    return _remembered(category, summary) if short else _classify(category, summary)
+
+
+def _classify(category: str | None, summary: str | None) -> Classification:
     verb = verb_of(summary or "")
     managed = category in {USER_MANAGEMENT, GROUP_MANAGEMENT}
     if summary in _TEN:
@@ -79,3 +85,6 @@ def classify(category: str | None, summary: str | None) -> Classification:
     return Classification(
         ("configuration",), ("access" if verb == "read" else _TYPE_OF_VERB[verb],), verb, "none"
     )
+
+
+_remembered = lru_cache(maxsize=4096)(_classify)

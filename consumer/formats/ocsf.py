@@ -4,8 +4,6 @@ The class is the only one that fits every record: others require an API call, pr
 Security Lake accepts no newer version. Source: github.com/ocsf/ocsf-schema, tag 1.3.0, events/iam/entity_management.json.
 """
 
-from functools import lru_cache
-
 import polars as pl
 
 from consumer.formats.addresses import ip_addresses
@@ -62,7 +60,6 @@ def with_ocsf_columns(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-@lru_cache(maxsize=4096)
 def _activity(summary: str | None) -> tuple[int, str]:
     """Return identifier and name of the activity. The source names those without an identifier of their own."""
     return _ACTIVITIES.get(verb_of(summary or ""), (_OTHER, summary or "Other"))

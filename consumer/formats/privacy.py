@@ -4,12 +4,13 @@ import hmac
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Literal
 
 import polars as pl
 
 from consumer.formats.filter import nearest
+from consumer.formats.text_cache import cache_short_texts
 
 Rule = Literal["drop", "hash", "mask"]
 
@@ -105,7 +106,8 @@ def compile_privacy(rules: Mapping[str, Rule], key: str | None, event_columns: p
                 " can be guessed"
             )
     pseudonym = partial(make_pseudonym, (key or "").encode())
-    return Privacy(rules, lru_cache(REMEMBERED_TEXTS)(pseudonym), lru_cache(REMEMBERED_TEXTS)(mask_address))
+    remember = cache_short_texts(REMEMBERED_TEXTS)
+    return Privacy(rules, remember(pseudonym), remember(mask_address))
 
 
 def make_pseudonym(key: bytes, text: str) -> str:

@@ -1,8 +1,9 @@
 """The verb of a summary: what was done, as one of a few words that every analytics format has a term for."""
 
 import re
-from functools import lru_cache
 from typing import Literal
+
+from consumer.formats.text_cache import cache_short_texts
 
 Verb = Literal["link", "unlink", "create", "delete", "enable", "disable", "read", "change", "other"]
 
@@ -23,7 +24,7 @@ _TO = re.compile(r"\b(?:to|with)\b", re.IGNORECASE)
 _FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
 
 
-@lru_cache(maxsize=4096)
+@cache_short_texts(4096)
 def verb_of(summary: str) -> Verb:
     """Return the verb of an English summary. The word that comes last decides; `other` if there is none.
 

@@ -114,7 +114,7 @@ class ShardPublisher:
 
         With nothing new, the checkpoint moves only if `persist`. Of all `low_priority` callers only one waits for the
         lock at a time. Raises ShardClosedError: the next publisher finds out how many of the records are in Kafka. Raises
-        LedgerTooLargeError, which concerns this organization alone.
+        ProgressTooLargeError, which concerns this organization alone.
         """
         events_by_mode: Counter[str] = Counter()
         newest_created, dead_letters = None, 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
-from relay.kafka.diagnostics.login import connection_problem
+from relay.kafka.diagnostics.login import connection_fault
 from relay.kafka.diagnostics.probe import DEFAULT_TIMING, ProbeTiming
 from relay.kafka.oauth import OAuthTokenProvider, create_token_provider
 from relay.kafka.profile import Profile, profile_named
@@ -15,7 +15,14 @@ NO_CLUSTER = "No Kafka cluster is set: set kafka.bootstrap (RELAY_KAFKA__BOOTSTR
 
 
 class KafkaUnreachableError(RelayError):
-    """No broker accepts the connection. The message names the cause."""
+    """No broker accepts the connection. The message names the cause.
+
+    `refused`: a broker refuses what the settings say; otherwise the fault may pass.
+    """
+
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +90,8 @@ class Connection:
 
         Raises KafkaUnreachableError, which names the cause and holds no secret.
         """
-        problem = await connection_problem(
+        fault = await connection_fault(
             self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id}, timing
         )
-        if problem is not None:
-            raise KafkaUnreachableError(problem)
+        if fault is not None:
+            raise KafkaUnreachableError(fault.text, refused=fault.refused)

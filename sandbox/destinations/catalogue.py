@@ -6,6 +6,7 @@ from typing import Final
 from sandbox.destinations.contract import OpenPeer
 from sandbox.destinations.elasticsearch import open_elasticsearch
 from sandbox.destinations.http import open_http
+from sandbox.destinations.kafka import open_kafka
 from sandbox.destinations.object_store import open_object_store
 from sandbox.destinations.otlp import open_otlp
 from sandbox.destinations.sentinel import open_sentinel
@@ -20,6 +21,7 @@ PEERS: Final[Mapping[str, OpenPeer]] = {
     "object-store": open_object_store,
     "http": open_http,
     "otlp": open_otlp,
+    "kafka": open_kafka,
 }
 """Kind: how to run its peer."""
 

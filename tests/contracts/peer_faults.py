@@ -11,7 +11,8 @@ def refused(kind, peer):
     faults = []
     answered = {answer.outcome for answer in peer.answers.values()}
     classified = _outcomes_by_status(kind)
-    faults += [f"answers has no {each.__name__}" for each in set(classified.values()) - answered]
+    required = set(classified.values()) | ({Paused} if _has_credential(kind, classified) else set())
+    faults += [f"answers has no {each.__name__}" for each in required - answered]
     if isinstance(peer.reject, Absent) and (answered | set(classified.values())) & {Reject, Partial}:
         faults.append("reject is absent, but the kind rejects rows")
     if isinstance(peer.break_credential, Absent) and _has_credential(kind, classified):

@@ -11,6 +11,7 @@ from simulators.http.receiver import HttpReceiver
 from tests.contracts.azure_peers import sentinel_asim_peer, sentinel_peer
 from tests.contracts.elasticsearch_peer import elasticsearch_peer
 from tests.contracts.file_destination.config import FileConfig
+from tests.contracts.kafka_peer import kafka_peer
 from tests.contracts.object_store_peer import object_store_peer
 from tests.contracts.otlp_peer import otlp_peer
 from tests.contracts.peer import ROUTED_ORGANIZATION, Answer, Peer
@@ -142,5 +143,6 @@ PEERS = {
     "elasticsearch": elasticsearch_peer,
     "object-store": object_store_peer,
     "otlp": otlp_peer,
+    "kafka": kafka_peer,
     "file": file_peer,
 }

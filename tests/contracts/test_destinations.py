@@ -135,13 +135,18 @@ def test_one_name_means_one_form_of_setting(kinds):
 
 
 def mentions(tree, kind):
-    """Lines that import the folder of a kind, or have its name as a text of its own or as part of a setting's name."""
+    """Lines that import the folder of a kind, or have its name as a text of its own or as part of a setting's name.
+
+    `kafka` is the name of a group of settings and of a directory too, so as a text of its own it names no kind.
+    """
     folder = f"consumer.destinations.{kind.replace('-', '_')}"
     for node in ast.walk(tree):
         match node:
             case ast.ImportFrom(module=str(module)) if module == folder or module.startswith(f"{folder}."):
                 yield node.lineno
-            case ast.Constant(value=str(text)) if text == kind or f"destinations.{kind}" in text:
+            case ast.Constant(value=str(text)) if (
+                text == kind and kind not in Settings.model_fields
+            ) or f"destinations.{kind}" in text:
                 yield node.lineno
 
 

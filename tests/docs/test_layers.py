@@ -41,3 +41,46 @@ def test_a_room_takes_time_and_environment_from_its_caller(room, names):
         tree = ast.parse(path.read_text("utf-8"))
         found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         assert not found & names, path
+
+
+KAFKA_MODULE = "relay.kafka.external_topics"
+
+
+def imports_of_kafka(path):
+    """Return the modules of relay.kafka and aiokafka that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.ImportFrom(module=str(module), names=names):
+                found = [module, *(f"{module}.{each.name}" for each in names)]
+            case ast.Import(names=names):
+                found = [each.name for each in names]
+            case _:
+                continue
+        yield from (each for each in found if re.match(r"(relay\.kafka|aiokafka)(\.|$)", each))
+
+
+def test_a_destination_imports_one_module_of_kafka():
+    """Two modules of the kind kafka import it; no other file of sources, destinations and formats imports Kafka at all."""
+    importers = {}
+    for room in ("producer/sources", "producer/state", "consumer/destinations", "consumer/formats"):
+        for path in (ROOT / room).rglob("*.py"):
+            for module in imports_of_kafka(path):
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                importers.setdefault(name, set()).add(module)
+
+    allowed = {f"consumer.destinations.kafka.{name}" for name in ("client", "response")}
+    assert importers.keys() == allowed
+    for found in importers.values():
+        assert all(each == KAFKA_MODULE or each.startswith(f"{KAFKA_MODULE}.") for each in found)
+    (contract,) = [each for each in CONTRACTS if each["name"].endswith("formats know no Kafka")]
+    assert contract["ignore_imports"] == [f"{name} -> {KAFKA_MODULE}" for name in sorted(allowed)]
+
+
+@pytest.mark.parametrize(
+    "line", ["import aiokafka", "from relay.kafka.topics import Topics", "from relay import kafka"]
+)
+def test_another_import_of_kafka_is_found(line, tmp_path):
+    """The test above sees each form of an import."""
+    (tmp_path / "x.py").write_text(line)
+
+    assert set(imports_of_kafka(tmp_path / "x.py")) - {KAFKA_MODULE}

@@ -128,7 +128,7 @@ async def test_a_sandbox_plays_its_faults_and_passes():
     assert "no request came too early" in text
     assert re.search("".join(f"{name} [1-9]\\d*, " for name in NAMES) + "lag 0$", text, re.MULTILINE), text
     assert re.fullmatch(
-        r"PASSED\. \d+ records in Jira: each is in Kafka exactly once and at sentinel, .* and http, .*",
+        r"PASSED\. \d+ records in Jira: each is in Kafka exactly once and at sentinel, .* and kafka, .*",
         running.lines[-1],
     )
     assert not directory.exists()

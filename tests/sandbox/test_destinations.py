@@ -7,7 +7,16 @@ import polars as pl
 import pytest
 
 from sandbox import expected
-from sandbox.destinations import elasticsearch, http, object_store, otlp, sentinel, sentinel_asim, splunk
+from sandbox.destinations import (
+    elasticsearch,
+    http,
+    kafka,
+    object_store,
+    otlp,
+    sentinel,
+    sentinel_asim,
+    splunk,
+)
 from sandbox.destinations.catalogue import PEERS
 
 EVENT = {
@@ -30,6 +39,7 @@ EVENT = {
 MAKERS = {
     sentinel: expected.sentinel_row,
     http: expected.native_row,
+    kafka: expected.native_row,
     splunk: expected.native_row,
     object_store: expected.native_row,
     elasticsearch: elasticsearch.ecs_row,

@@ -1,13 +1,15 @@
 """Patches of producers, and facts about them."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v8
 
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.client import wait_bounded
+from relay.kafka.aiokafka_patches.client import consume_exception, wait_bounded
 
 
 def observe_throttling(client: Any, on_throttled: Callable[[float], None]) -> None:
@@ -26,6 +28,61 @@ def observe_throttling(client: Any, on_throttled: Callable[[float], None]) -> No
         return response
 
     client.send = observed
+
+
+def consume_batch_errors(producer: Any) -> None:
+    """Retrieve the error of each batch that its sender no longer awaits, so that asyncio does not log it.
+
+    `send_batch` returns a shield of the batch's future, and a cancelled shield leaves the error of what it shielded alone.
+    """
+    append = producer._message_accumulator._append_batch  # noqa: SLF001
+
+    def patched(*args: Any) -> Any:
+        batch = append(*args)
+        batch.future.add_done_callback(consume_exception)
+        return batch
+
+    producer._message_accumulator._append_batch = patched  # noqa: SLF001
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRefusal:
+    """A broker's answer that refuses a record batch. `code`: error code of Kafka's protocol."""
+
+    code: int
+    message: str = ""
+    records: Mapping[int, str] = field(default_factory=dict)
+    """The records to blame, by their place in the batch; empty: the broker names none (before Kafka 2.4, KIP-467)."""
+
+
+def observe_refusals(client: Any, on_refusal: Callable[[TopicPartition, BatchRefusal], None]) -> None:
+    """Call `on_refusal` for each record batch that a broker refuses.
+
+    1. aiokafka knows no code above 79, and makes one error of all others, INVALID_RECORD (87) among them.
+    2. It has version 8 of the request, whose answer names the records to blame (KIP-467), and does not use it.
+    """
+    send = client.send
+
+    async def observed(node_id: Any, request: Any, *args: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            request._CLASSES = [*ProduceRequest._CLASSES, ProduceRequest_v8]  # noqa: SLF001
+        response = await send(node_id, request, *args, **options)
+        if isinstance(request, ProduceRequest):
+            for topic, partitions in response.topics:
+                for partition, code, *rest in partitions:
+                    if code:
+                        on_refusal(TopicPartition(topic, partition), _refusal(code, rest))
+        return response
+
+    client.send = observed
+
+
+def _refusal(code: int, rest: Sequence[Any]) -> BatchRefusal:
+    """`rest`: the members behind the code; the last two are the records to blame and a message, since version 8."""
+    if len(rest) < 5:
+        return BatchRefusal(code)
+    records, message = rest[-2:]
+    return BatchRefusal(code, message or "", {index: text or "" for index, text in records or ()})
 
 
 async def discard_producer(producer: Any, seconds: float) -> None:

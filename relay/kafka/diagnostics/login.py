@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, collect_hosts
@@ -24,26 +24,40 @@ from relay.kafka.diagnostics.probe import (
 from relay.kafka.oauth import OAuthTokenError
 
 
-async def connection_problem(
+@dataclass(frozen=True, slots=True)
+class ConnectionFault:
+    """Why no broker accepts the connection: a sentence for each cause, without a secret.
+
+    `refused`: a broker refuses what the settings say; otherwise the fault may pass.
+    """
+
+    text: str
+    refused: bool
+
+
+async def connection_fault(
     kafka: KafkaConfig,
     bootstrap: str,
     security: Mapping[str, Any],
     timing: ProbeTiming = DEFAULT_TIMING,
-) -> str | None:
-    """Return a sentence for each cause that keeps all brokers from accepting the connection. None if one accepts it.
+) -> ConnectionFault | None:
+    """Return what keeps all brokers from accepting the connection; None: one accepts it.
 
-    `security`: connection options of aiokafka. No sentence holds a secret.
+    `security`: connection options of aiokafka.
     """
     causes: dict[str, list[str]] = {}
+    was_refused = False
     for host, port, _ in collect_hosts(bootstrap, randomize=False):
         probe = BrokerProbe(BrokerAddress(host, port), kafka, security, timing)
         try:
             await _probe_advertised(probe)
         except ConnectionProblem as refused:
             causes.setdefault(str(refused), []).append(str(probe.broker))
+            was_refused = was_refused or refused.refused
         else:
             return None
-    return " ".join(f"Kafka at {', '.join(brokers)} {cause}" for cause, brokers in causes.items())
+    text = " ".join(f"Kafka at {', '.join(brokers)} {cause}" for cause, brokers in causes.items())
+    return ConnectionFault(text, was_refused)
 
 
 async def _probe_advertised(probe: BrokerProbe) -> None:

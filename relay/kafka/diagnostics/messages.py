@@ -31,7 +31,14 @@ _ERRNO_TEXT = re.compile(r"\[Errno (\d+)\]")  # in asyncio's message, if several
 
 
 class ConnectionProblem(Exception):
-    """Why a broker does not accept the connection, and the remedy. The text follows the broker's address."""
+    """Why a broker does not accept the connection, and the remedy. The text follows the broker's address.
+
+    `refused`: the broker answered, and refuses what the settings say, so an operator must act.
+    """
+
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
 
 
 async def diagnose_closed(probe: BrokerProbe, error: Exception) -> ConnectionProblem:
@@ -84,18 +91,21 @@ async def _protocol_mismatch(probe: BrokerProbe, cause: BaseException) -> Connec
     if probe.tls and await speaks_plaintext(probe):
         return ConnectionProblem(
             "speaks plain text, not TLS: use the port of its TLS listener in "
-            f"kafka.bootstrap, or set kafka.security_protocol to {login}PLAINTEXT."
+            f"kafka.bootstrap, or set kafka.security_protocol to {login}PLAINTEXT.",
+            refused=True,
         )
     if not probe.tls and await fetch_certificate(probe):
         or_login = "" if probe.sasl else ", or to SASL_SSL if it requires a login"
         return ConnectionProblem(
-            f"speaks TLS, not plain text: set kafka.security_protocol to {login}SSL{or_login}."
+            f"speaks TLS, not plain text: set kafka.security_protocol to {login}SSL{or_login}.",
+            refused=True,
         )
     if isinstance(cause, ssl.SSLError) and cause.reason:
         reason = cause.reason.replace("_", " ").lower()
         return ConnectionProblem(
             f"fails the TLS handshake ({reason}): it is not Kafka, or "
-            "requires another version of TLS. Check kafka.bootstrap."
+            "requires another version of TLS. Check kafka.bootstrap.",
+            refused=True,
         )
     return ConnectionProblem(
         "closes the connection without an answer: it is shutting down, is "
@@ -113,17 +123,20 @@ async def _untrusted_certificate(
     if error.verify_code in _VALIDITY_CODES:
         return ConnectionProblem(
             f"shows a certificate that is not valid now ({why}{_validity(certificate)}): "
-            "renew it, or correct the clock of this machine."
+            "renew it, or correct the clock of this machine.",
+            refused=True,
         )
     if error.verify_code in _HOST_NAME_CODES:
         return ConnectionProblem(
             f"shows a certificate for {_host_names(certificate)}, not for {probe.broker.host}: use one of its "
-            "names in kafka.bootstrap (and in the broker's advertised.listeners), or issue one for this name."
+            "names in kafka.bootstrap (and in the broker's advertised.listeners), or issue one for this name.",
+            refused=True,
         )
     trusted = f"kafka.ca_file ({probe.kafka.ca_file})" if probe.kafka.ca_file else "this machine"
     return ConnectionProblem(
         f"shows a certificate that no CA known to {trusted} has signed "
-        f"({why}{_issuer(certificate)}): set kafka.ca_file to the certificate of its CA."
+        f"({why}{_issuer(certificate)}): set kafka.ca_file to the certificate of its CA.",
+        refused=True,
     )
 
 
@@ -135,18 +148,21 @@ def _tls_alert(probe: BrokerProbe, reason: str) -> ConnectionProblem:
     about_own_certificate = "CERTIFICATE" in reason or "UNKNOWN_CA" in reason
     if about_own_certificate and own_certificate is None:
         return ConnectionProblem(
-            f"requires a client certificate ({alert}): set kafka.certificate_file and kafka.key_file."
+            f"requires a client certificate ({alert}): set kafka.certificate_file and kafka.key_file.",
+            refused=True,
         )
     if about_own_certificate:
         return ConnectionProblem(
             f"rejects the client certificate ({alert}{_validity(_load_certificate(own_certificate))}): "
             "check kafka.certificate_file; a CA that the broker trusts must have "
-            "signed it, and it must not have expired."
+            "signed it, and it must not have expired.",
+            refused=True,
         )
     hint = "" if own_certificate else ", or it requires a client certificate (kafka.certificate_file)"
     return ConnectionProblem(
         f"aborts the TLS handshake ({alert}): no TLS version or cipher is "
-        f"common to both{hint}. Check the broker's ssl.enabled.protocols."
+        f"common to both{hint}. Check the broker's ssl.enabled.protocols.",
+        refused=True,
     )
 
 
@@ -190,14 +206,16 @@ def login_not_expected(probe: BrokerProbe) -> ConnectionProblem:
     protocol = "SSL" if probe.tls else "PLAINTEXT"
     return ConnectionProblem(
         f"requires no login: set kafka.security_protocol to {protocol} and remove "
-        "kafka.sasl_…, or use the port of a listener with login in kafka.bootstrap."
+        "kafka.sasl_…, or use the port of a listener with login in kafka.bootstrap.",
+        refused=True,
     )
 
 
 def mechanism_not_offered(probe: BrokerProbe, offered: list[str]) -> ConnectionProblem:
     return ConnectionProblem(
         f"offers no login by {probe.kafka.sasl_mechanism}, only by "
-        f"{', '.join(offered) or 'none'}: set kafka.sasl_mechanism to one of these."
+        f"{', '.join(offered) or 'none'}: set kafka.sasl_mechanism to one of these.",
+        refused=True,
     )
 
 
@@ -206,18 +224,21 @@ def login_rejected(probe: BrokerProbe, message: str | None) -> ConnectionProblem
         source = probe.kafka.oauth_token_url or f"kafka.oauth_credential {probe.kafka.oauth_credential}"
         return ConnectionProblem(
             f"rejects the token of {source} ({_redact(probe, message)}): check kafka.oauth_scope, "
-            "and the issuer and audience that the broker expects; its log has the details."
+            "and the issuer and audience that the broker expects; its log has the details.",
+            refused=True,
         )
     return ConnectionProblem(
         f"rejects the user {probe.kafka.sasl_username} or its password ({_redact(probe, message)}): check "
-        "kafka.sasl_username and kafka.sasl_password, then restart; they are read once at the start."
+        "kafka.sasl_username and kafka.sasl_password, then restart; they are read once at the start.",
+        refused=True,
     )
 
 
 def unexpected_login_answer(probe: BrokerProbe) -> ConnectionProblem:
     return ConnectionProblem(
         f"answers the {probe.kafka.sasl_mechanism} login wrongly, or does not know "
-        "the password itself: it may be another server. Check kafka.bootstrap."
+        "the password itself: it may be another server. Check kafka.bootstrap.",
+        refused=True,
     )
 
 
@@ -237,7 +258,8 @@ async def closed_after_connect(probe: BrokerProbe) -> ConnectionProblem:
         protocol = "SASL_SSL" if probe.tls else "SASL_PLAINTEXT"
         return ConnectionProblem(
             f"requires a login: set kafka.security_protocol to {protocol}, "
-            f"and kafka.sasl_mechanism to one of {', '.join(offered)}."
+            f"and kafka.sasl_mechanism to one of {', '.join(offered)}.",
+            refused=True,
         )
     return ConnectionProblem("accepts the connection and then closes it: see its log for the reason.")
 
@@ -245,13 +267,15 @@ async def closed_after_connect(probe: BrokerProbe) -> ConnectionProblem:
 def wrong_advertised_listener(broker: BrokerAddress, problem: ConnectionProblem) -> ConnectionProblem:
     return ConnectionProblem(
         f"accepts the connection, but advertises {broker} to clients "
-        f"(its setting advertised.listeners), which {problem}"
+        f"(its setting advertised.listeners), which {problem}",
+        refused=problem.refused,
     )
 
 
 def unsupported_version() -> ConnectionProblem:
     return ConnectionProblem(
-        "supports none of the relay's versions of Kafka's protocol: upgrade it to Kafka 2.1 or newer."
+        "supports none of the relay's versions of Kafka's protocol: upgrade it to Kafka 2.1 or newer.",
+        refused=True,
     )
 
 

@@ -1,0 +1,203 @@
+"""The client of the topics of one flow: one producer, and another one after each failure."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
+
+from consumer.destinations.kafka import response
+from consumer.destinations.kafka.cluster import connection_settings
+from consumer.destinations.kafka.config import TopicConfig, cluster_name
+from consumer.destinations.kafka.response import Place
+from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
+from relay.config.kafka import KafkaConfig
+from relay.credentials.redaction import Redactor
+from relay.errors import RelayError, describe, one_line
+from relay.kafka.external_topics import (
+    KAFKA_FAILURES,
+    NOT_SENT,
+    BatchLimits,
+    BatchProducer,
+    KeyedRecord,
+    OwnTopicError,
+    WriteError,
+    find_fault,
+    new_producer,
+    refuse_own_topics,
+    start_producer,
+)
+
+BATCH_BYTES = 900_000
+"""Bytes of a record batch before compression, with room for its head below a topic's default limit.
+
+Source: max.message.bytes is 1,048,588 by default (Kafka, "Topic configs"). A longer record has a batch to itself.
+"""
+START_SHARE, WRITE_SHARE, DIAGNOSIS_SHARE, PATIENCE_SHARE = 0.4, 0.85, 0.2, 0.1
+"""Shares of the time of a call: a producer has started; the wait for confirmations ends, counted from the beginning of the call;
+the cause of a failure is found; an unanswered write is looked into."""
+CLOSE_SECONDS = 3.0
+
+
+class TopicClient:
+    """Writes to the topics of one flow, one call at a time, since records of an organization keep their order.
+
+    A call ends within `timeout_seconds`, and raises nothing but CancelledError. Within it aiokafka repeats a batch under the
+    same sequence number, so the broker stores it once. A producer that failed, or has records that nobody confirmed, is
+    discarded: none of them is written after the call. The next call starts another one, and reads the files of secrets again.
+    """
+
+    def __init__(self, name: str, config: TopicConfig, topics: Sequence[str], timeout_seconds: float) -> None:
+        """Raises RelayError for settings that cannot work, among them a topic of the relay's own."""
+        self._name = name
+        self._config = config
+        self._topics = topics
+        self._timeout_seconds = timeout_seconds
+        self._redact = Redactor()
+        self._settings = self._read_settings()
+        if config.own is not None:
+            refuse_own_topics(self._settings, config.own, topics)
+        self._producer: BatchProducer | None = None
+        self._limits: dict[str, BatchLimits] = {}
+        self._lock = asyncio.Lock()
+        self._discards: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._producer is not None:
+            await self._producer.discard(CLOSE_SECONDS)
+        if self._discards:
+            await asyncio.wait(self._discards, timeout=CLOSE_SECONDS)
+
+    async def send(self, topic: str, records: Sequence[KeyedRecord]) -> Outcome:
+        """Write records to a topic, in order. After a Retry they may be there nevertheless."""
+        place, until = self._place(topic), time.monotonic() + WRITE_SHARE * self._timeout_seconds
+
+        async def write() -> Outcome:
+            async with self._lock:
+                return await self._send(place, records, until)
+
+        return await self._bounded(place, write)
+
+    async def probe(self) -> Outcome:
+        """Log in with a producer of its own, and ask for topics and rights. Nothing is written."""
+        place = self._place(self._topics[0])
+
+        async def ask() -> Outcome:
+            started = await self._start(place)
+            if isinstance(started, Retry | Paused):
+                return started
+            producer, cluster_id = started
+            self._discard(producer)
+            return Sent(note=f"cluster {cluster_id}" if cluster_id else "")
+
+        return await self._bounded(place, ask)
+
+    async def _bounded(self, place: Place, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await call()
+        except TimeoutError:
+            return response.unconfirmed(place, self._timeout_seconds)
+        except Exception as error:  # noqa: BLE001 - aiokafka raises more than it documents
+            return Retry(f"A call to {place.cluster} failed: {one_line(self._redact(describe(error)))}.")
+
+    async def _send(self, place: Place, records: Sequence[KeyedRecord], until: float) -> Outcome:
+        if time.monotonic() >= until:
+            return response.busy(place)
+        if self._producer is None:
+            started = await self._start(place)
+            if isinstance(started, Retry | Paused):
+                return started
+            self._producer, _ = started
+        producer, initial = self._producer, BatchLimits(BATCH_BYTES)
+        limits = self._limits.get(place.topic, initial)
+        results: list[WriteError | None] = [NOT_SENT] * len(records)
+        writing = asyncio.ensure_future(producer.write(place.topic, records, limits, results))
+        writing.add_done_callback(_consume_exception)
+        try:
+            problem = await self._wait_for(writing, place, producer, until)
+        finally:
+            writing.cancel()
+            if producer.failed or any(results):
+                self._producer = None
+                self._discard(producer)
+        self._limits[place.topic] = response.next_limits(limits, results, initial)
+        return response.classify(results, place, problem)
+
+    async def _wait_for(
+        self, writing: "asyncio.Future[None]", place: Place, producer: BatchProducer, until: float
+    ) -> Retry | Paused | None:
+        """Wait for a write, and return why the cluster does not answer it; None: it did, or the cause is not known."""
+        started = time.monotonic()
+        await asyncio.wait({writing}, timeout=PATIENCE_SHARE * self._timeout_seconds)
+        problem: Retry | Paused | None = None
+        if not writing.done():
+            problem = await self._diagnose(place)
+            if not isinstance(problem, Paused):
+                await asyncio.wait({writing}, timeout=max(0.0, until - time.monotonic()))
+        if not writing.done():
+            muted = max(0.0, producer.throttled_until - started)
+            return problem or response.unconfirmed(place, self._timeout_seconds, muted)
+        error = writing.exception()
+        if error is None:
+            return None
+        if isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        if not isinstance(error, KAFKA_FAILURES):
+            raise error
+        return response.failure(error, place)
+
+    async def _start(self, place: Place) -> tuple[BatchProducer, str | None] | Retry | Paused:
+        """Return a producer whose topics are there and may be written to, and the id of the cluster; else why there is none."""
+        producer = None
+        try:
+            async with asyncio.timeout(START_SHARE * self._timeout_seconds):
+                self._settings = self._read_settings()
+                client_id = f"jira-audit-relay-{self._name}"
+                producer = new_producer(self._settings, client_id, self._config.compression)
+                access = await start_producer(producer, self._config.own, self._topics)
+            problem = response.access_problem(access, self._topics, self._name, place.cluster)
+            if problem is None:
+                started, producer = producer, None
+                return started, access.cluster_id
+            return problem
+        except OwnTopicError as error:
+            return response.own_topic(str(error), self._name)
+        except KAFKA_FAILURES as error:
+            if isinstance(error, RelayError):
+                return response.unusable_settings(self._redact(str(error)))
+            return await self._diagnose(place) or response.failure(error, place)
+        finally:
+            if producer is not None:
+                self._discard(producer)
+
+    async def _diagnose(self, place: Place) -> Retry | Paused | None:
+        """Connect step by step, and return what keeps the relay out; None: nothing, or that is not known in time."""
+        fault = await find_fault(self._settings, DIAGNOSIS_SHARE * self._timeout_seconds)
+        if fault is None:
+            return None
+        return response.unreachable(fault, place, own=self._config.bootstrap_servers is None)
+
+    def _read_settings(self) -> KafkaConfig:
+        settings = connection_settings(self._name, self._config)
+        for secret in (settings.sasl_password, settings.oauth_client_secret):
+            if secret is not None:
+                self._redact.add(secret.get_secret_value())
+        return settings
+
+    def _place(self, topic: str) -> Place:
+        return Place(self._name, topic, f"Kafka ({cluster_name(self._config)})")
+
+    def _discard(self, producer: BatchProducer) -> None:
+        """Stop a producer beside the next call."""
+        task = asyncio.create_task(producer.discard(0))
+        self._discards.add(task)
+        task.add_done_callback(self._discards.discard)
+
+
+def _consume_exception(ended: "asyncio.Future[None]") -> None:
+    """Retrieve the error of a write that nobody waits for, so that asyncio does not log it."""
+    if not ended.cancelled():
+        ended.exception()

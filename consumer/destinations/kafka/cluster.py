@@ -1,0 +1,79 @@
+"""The connection of a destination to its cluster: settings as they are now, with the files of their secrets read again."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+
+from consumer.destinations.kafka.config import TopicConfig
+from consumer.destinations.kafka.response import in_settings_of
+from relay.config.kafka import KafkaConfig
+from relay.errors import RelayError
+
+_FIELDS = (
+    *("profile", "security_protocol", "sasl_mechanism", "sasl_username"),
+    *("oauth_token_url", "oauth_client_id", "oauth_scope", "oauth_ca_file", "oauth_credential"),
+    *("ca_file", "certificate_file", "key_file"),
+)
+_CONNECTION = (
+    *_FIELDS,
+    "sasl_password",
+    "sasl_password_file",
+    "oauth_client_secret",
+    "oauth_client_secret_file",
+)
+
+
+def connection_settings(name: str, config: TopicConfig) -> KafkaConfig:
+    """Return how to connect to the cluster of a destination; with no brokers of its own, as the relay connects to its own.
+
+    Raises RelayError for settings that do not fit together, and for files that cannot be read; it shows no secret.
+    """
+    if config.bootstrap_servers is None:
+        return _own(name, config)
+    given: dict[str, Any] = {field: getattr(config, field) for field in _FIELDS}
+    given["bootstrap"] = config.bootstrap_servers
+    given["sasl_password"] = _secret(name, "sasl_password", config.sasl_password, config.sasl_password_file)
+    given["oauth_client_secret"] = _secret(
+        name, "oauth_client_secret", config.oauth_client_secret, config.oauth_client_secret_file
+    )
+    try:
+        return KafkaConfig(**given)
+    except ValidationError as error:
+        faults = [str(each["msg"]).removeprefix("Value error, ") for each in error.errors()]
+        raise RelayError(f"{in_settings_of(name, '. '.join(faults))}.") from None
+
+
+def _own(name: str, config: TopicConfig) -> KafkaConfig:
+    if config.own is None or config.own.bootstrap is None:
+        raise RelayError(
+            f"destinations.{name} has no bootstrap_servers. Set them to the brokers of its cluster."
+        )
+    unused = [
+        field for field in _CONNECTION if getattr(config, field) != TopicConfig.model_fields[field].default
+    ]
+    if unused:
+        raise RelayError(
+            f"destinations.{name}.{unused[0]} is set without bootstrap_servers, and the relay's own cluster has its settings in the"
+            " group kafka. Set bootstrap_servers, or remove it."
+        )
+    return config.own
+
+
+def _secret(name: str, setting: str, value: SecretStr | None, path: Path | None) -> SecretStr | None:
+    if path is None:
+        return value
+    if value is not None:
+        raise RelayError(
+            f"destinations.{name}.{setting} and its {setting}_file are both set. Keep one of them."
+        )
+    try:
+        text = path.read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RelayError(
+            f"destinations.{name}.{setting}_file cannot be read: {reason}. Check its path and permissions."
+        ) from None
+    if not text:
+        raise RelayError(f"destinations.{name}.{setting}_file is empty. Write the secret into it.")
+    return SecretStr(text)

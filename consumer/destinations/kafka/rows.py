@@ -1,0 +1,106 @@
+"""Rows for records: the key, the time and the headers of a record as JSON, a tab, and its value. JSON escapes tabs."""
+
+from collections.abc import Mapping
+
+import orjson
+import polars as pl
+
+from consumer.destinations.contract import BodyFormat
+from consumer.destinations.kafka.config import Format, TopicConfig
+from consumer.destinations.truncation import truncate_row, truncate_texts
+from consumer.formats.cloudevents import SOURCE_COLUMN, with_uri_sources
+from consumer.formats.ecs import ecs_document, with_ecs_columns
+from consumer.formats.encoded_rows import EncodedRows
+from consumer.formats.json_text import iso_time, json_text
+from consumer.formats.native import event_uid, native_row
+from consumer.formats.ocsf import ocsf_row, with_ocsf_columns
+from consumer.formats.source_labels import CLOUDEVENTS_TYPE
+
+MIN_BODY_BYTES = 1_000_000
+UID_HEADER = "relay.uid"
+
+_TAB = b"\t"
+_MIN_TIME_MS, _MAX_TIME_MS = -62_135_596_800_000, 253_402_300_799_999
+"""Years 1 to 9999, which RFC 3339 can write."""
+_CREATED_MS = pl.col("created").cast(pl.Int64)
+_META = {"key": pl.col("organization"), "uid": event_uid(), "time": _CREATED_MS}
+_CLOUDEVENT = {
+    "source": pl.col(SOURCE_COLUMN),
+    "iso": iso_time(pl.when(_CREATED_MS.is_between(_MIN_TIME_MS, _MAX_TIME_MS)).then(pl.col("created"))),
+}
+_VALUES: Mapping[Format, pl.Expr] = {"native": native_row(), "ecs": ecs_document(), "ocsf": ocsf_row()}
+
+_ROWS: Mapping[tuple[Format, bool], pl.Expr] = {
+    (shape, events): pl.concat_str(
+        json_text(_META | _CLOUDEVENT if events else _META), pl.lit(_TAB.decode()), value
+    )
+    for shape, value in _VALUES.items()
+    for events in (False, True)
+}
+"""By format, and by whether records have the headers of CloudEvents."""
+
+_CONSTANT_HEADERS = (
+    ("ce_specversion", b"1.0"),
+    ("ce_type", CLOUDEVENTS_TYPE.encode()),
+    ("content-type", b"application/json"),
+)
+"""Source: CloudEvents 1.0.2, Kafka protocol binding, 3.2 binary content mode."""
+
+Record = tuple[bytes, bytes, int, list[tuple[str, bytes]]]
+"""Key, value, time in ms UTC, headers."""
+
+
+def body_format(config: TopicConfig) -> BodyFormat:
+    """Return the framing of the rows that are written together."""
+    return BodyFormat(max(MIN_BODY_BYTES, config.max_record_bytes), b"", b"\n", b"")
+
+
+def encode_rows(events: pl.DataFrame, config: TopicConfig, framing: BodyFormat) -> EncodedRows:
+    """Write one row an event, in order, each of at most `config.max_record_bytes` bytes; longer values are truncated with a mark."""
+    frame = _with_columns(events, config.format)
+    if config.cloudevents:
+        frame = with_uri_sources(frame)
+    texts = frame.select(_ROWS[config.format, config.cloudevents]).to_series()
+    rows = EncodedRows.of_texts(texts, framing.separator)
+    limit = config.max_record_bytes
+    if rows.longest <= limit:
+        return rows
+    fitted = (row if len(row) <= limit else _fit_row(row, config.format, limit) for row in rows)
+    return EncodedRows.of(fitted, framing.separator)
+
+
+def decode_records(content: bytes, now_ms: int) -> list[Record]:
+    """Return the records of a body. Times are those of the events, from 1970 to now: Kafka refuses others.
+
+    Source: message.timestamp.after.max.ms, one hour by default since Kafka 4.0.
+    """
+    records: list[Record] = []
+    for row in content.split(b"\n"):
+        head, _, value = row.partition(_TAB)
+        meta = orjson.loads(head)
+        uid = meta["uid"].encode()
+        headers = [(UID_HEADER, uid)]
+        if "source" in meta:
+            headers += [*_CONSTANT_HEADERS, ("ce_id", uid), ("ce_source", meta["source"].encode())]
+            if meta["iso"] is not None:
+                headers.append(("ce_time", meta["iso"].encode()))
+        records.append((meta["key"].encode(), value, min(max(meta["time"], 0), now_ms), headers))
+    return records
+
+
+def _with_columns(events: pl.DataFrame, shape: Format) -> pl.DataFrame:
+    match shape:
+        case "ecs":
+            return with_ecs_columns(events)
+        case "ocsf":
+            return with_ocsf_columns(events)
+        case _:
+            return events
+
+
+def _fit_row(row: bytes, shape: Format, max_bytes: int) -> bytes:
+    head, _, value = row.partition(_TAB)
+    room = max_bytes - len(head) - len(_TAB)
+    event = orjson.loads(value)
+    fitted = truncate_row(event, room, room) if shape == "native" else truncate_texts(event, room, room)
+    return head + _TAB + fitted

@@ -1,0 +1,56 @@
+"""Reads a topic with librdkafka: another client than the one that wrote it."""
+
+import time
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+
+class ReadRecord(NamedTuple):
+    """A record of a topic, as librdkafka reads it. `timestamp`: ms UTC."""
+
+    partition: int
+    key: bytes
+    value: bytes
+    timestamp: int
+    headers: dict[str, bytes]
+
+
+def read_topic(bootstrap: str, topic: str) -> list[ReadRecord]:
+    """Return the records of a topic, partition by partition, from the beginning of each log to its present end."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "reader",
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 10,
+        }
+    )
+    found: list[ReadRecord] = []
+    try:
+        for number in sorted(consumer.list_topics(topic, timeout=20).topics[topic].partitions):
+            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
+            consumer.assign([TopicPartition(topic, number, first)])
+            position, until = first, time.monotonic() + 30
+            while position < end:
+                assert time.monotonic() < until, "the broker returns no records"
+                for each in consumer.consume(1000, timeout=0.1):
+                    assert each.error() is None, each.error()
+                    pairs: Any = each.headers() or []
+                    headers = dict(pairs)
+                    value, key = each.value() or b"", each.key() or b""
+                    found.append(ReadRecord(number, key, value, each.timestamp()[1], headers))
+                    position = (each.offset() or 0) + 1
+    finally:
+        consumer.close()
+    return found
+
+
+def make_topics(bootstrap: str, *names: str, partitions: int = 1, **configs: str) -> None:
+    """Create topics; `configs` are their settings, with `_` for `.`."""
+    settings = {name.replace("_", "."): value for name, value in configs.items()}
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    made = admin.create_topics([NewTopic(each, partitions, 1, config=settings) for each in names])
+    for each in made.values():
+        each.result(20)
