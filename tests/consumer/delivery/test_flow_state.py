@@ -47,11 +47,6 @@ def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
     assert (state.corrupt_batches, state.losses) == (("corrupt too",), ("lost again",))
 
 
-async def test_an_acceptance_wakes_who_waits_for_it():
-    state = FlowState()
-    assert not await state.accepted_within(0.01)
-
-
 def test_the_last_drop_is_kept_as_a_notice_and_is_no_problem():
     """The other rows of the body were accepted, and an operator can do nothing that would store the dropped ones."""
     state = FlowState()
