@@ -205,7 +205,7 @@ async def test_confirmed_records_of_a_call_that_runs_out_of_time_are_not_sent_ag
     """The wait for confirmations ends before the call does, so the answer names the rows that are left."""
     async with world(seconds=4.0) as (broker, live):
         await sent_at_last(live, [0])
-        live._client._limits["jira"] = BatchLimits(900_000, 2)
+        live._client._shared._limits["jira"] = BatchLimits(900_000, 2)
         broker.answers_left = 1
         outcome = await live.send(body_of(live, events(1, 2, 3, 4, 5, 6)))
         assert isinstance(outcome, Partial)
