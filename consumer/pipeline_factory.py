@@ -15,9 +15,10 @@ from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.config import ConsumerConfig, StartPosition
 from consumer.decoding.event_rules import compile_rules
 from consumer.decoding.schema_lookup import SchemaLookup
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.circuit_breaker import RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.route_states import RouteStates
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
@@ -197,7 +198,7 @@ class PipelineFactory:
         )
         return DeliveryFlow(
             destination,
-            CircuitBreaker(rate_limit, self._timing.breaker),
+            RouteStates(rate_limit, self._timing.breaker, destination.limits.routes),
             dead_letters,
             metrics,
             timing=self._timing.sender,

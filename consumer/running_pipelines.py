@@ -51,8 +51,7 @@ class RunningPipeline:
     @property
     def problem(self) -> Retry | Paused | None:
         """Why the destination accepts no events; None: it does, or nothing is sent."""
-        found = self.flow.state.problem
-        return found if isinstance(found, Paused) else self.flow.breaker.problem or found
+        return self.flow.problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +103,12 @@ def flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
         return "paused", pipeline.guard.reason_to_leave
     if pipeline.guard is not None and pipeline.guard.waiting is not None:
         return "starting", pipeline.guard.waiting
-    if isinstance(pipeline.problem, Paused):
-        return "paused", pipeline.problem.reason
-    if isinstance(pipeline.problem, Retry):
-        return "waiting", pipeline.problem.reason
+    problem = pipeline.problem
+    if problem is not None:
+        reason = " ".join((problem.reason, *pipeline.flow.state.held_partitions[:1]))
+        if isinstance(problem, Paused):
+            return "paused", reason
+        return "waiting", reason
     if not pipeline.handler.ready:
         return "starting", pipeline.handler.waiting_reason
     if pipeline.coverage.problem is not None:

@@ -116,9 +116,10 @@ class DestinationStatusReporter:
         states = [pipeline.flow.state for pipeline in self._running.pipelines]
         risks = [pipeline.topic_problem for pipeline in self._running.active if pipeline.topic_problem]
         corrupt = [text for state in states for text in state.corrupt_batches]
+        held = [text for state in states for text in state.held_partitions]
         rejections = [text for state in states for text in state.open_rejections]
         losses = [text for state in states for text in (*state.drops, *state.losses, *state.mismatches)]
-        return "active", next(iter(risks + corrupt + rejections + losses), self._running.notice)
+        return "active", next(iter(risks + corrupt + held + rejections + losses), self._running.notice)
 
     def _update_gauges(self) -> None:
         for pipeline in self._running.pipelines:
@@ -127,7 +128,8 @@ class DestinationStatusReporter:
                 continue
             oldest = pipeline.handler.oldest_seconds()
             state, _ = flow_state(pipeline)
-            pipeline.metrics.set_state(state, oldest_seconds=oldest)
+            problem = pipeline.flow.routes.problem_seconds(now_ms())
+            pipeline.metrics.set_state(state, oldest_seconds=oldest, route_seconds=problem)
             if (
                 oldest is not None
                 and oldest > pipeline.retention_seconds / 2
@@ -176,7 +178,7 @@ class DestinationStatusReporter:
                 offsets=_backed_up_offsets(status.offsets, committed),
                 older_offsets=_backed_up_offsets(status.older_offsets, self._running.older_progress),
             )
-        wait = max(pipeline.flow.breaker.wait_seconds for pipeline in self._running.pipelines)
+        wait = max(pipeline.flow.routes.wait_seconds for pipeline in self._running.pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
         status = replace(status, waiting_until=waiting, start=status.start or self._start).valid_for(
             self._timing.valid_ms

@@ -54,6 +54,8 @@ class BufferLimits:
     """Records that were read and are not decoded: beyond them, reading pauses."""
     chunk_bytes: int = 1_000_000
     """Records enter the buffer, and leave it, in chunks of about this size."""
+    aside_bytes: int = 32_000_000
+    """Records of partitions that wait for a route, beside those; beyond it all partitions wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,18 @@ class SchemaHoldTiming:
     look_up: BackoffCurve = BackoffCurve(1.0, 15.0)
     held_bytes: int = 2_000_000
     """Records that are read while a partition is held: later ones may show that the schema is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteHoldTiming:
+    """Waits of partitions that a route which is not accepted holds up."""
+
+    check_seconds: float = 1.0
+    report_seconds: float = 10.0
+    """How long a partition is held before the status names it: a short hold is flow control."""
+    witness_seconds: float = 30.0
+    """How often a held partition is read for a moment, while its route needs another event as evidence for a rejected one."""
+    witness_reading_seconds: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,7 @@ class AssignmentTiming:
     """How long a revocation waits for answers; below the rebalance timeout."""
     buffers: BufferLimits = field(default_factory=BufferLimits)
     schema_hold: SchemaHoldTiming = field(default_factory=SchemaHoldTiming)
+    route_hold: RouteHoldTiming = field(default_factory=RouteHoldTiming)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.pump import Pump
 from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
+from consumer.assignment.route_holds import route_holds
 from consumer.assignment.schema_hold import SchemaHold
 from consumer.delivery.sender import Sender
 from consumer.offsets.committer import CommitLoop, OffsetCommitter
@@ -36,7 +37,7 @@ class Assignment:
         self._partitions = sorted(partitions)
         self._changed = Signal()
         self._tracker = OffsetTracker()
-        self._buffer = RecordBuffer(timing.buffers.chunk_bytes)
+        self._buffer = RecordBuffer(timing.buffers.chunk_bytes, timing.buffers.aside_bytes)
         self._losses = LossReport(flow.state, flow.metrics)
         self._committer = OffsetCommitter(consumer, flow.metrics)
         self._starter = self._new_starter(consumer)
@@ -46,6 +47,8 @@ class Assignment:
             flow.state, flow.metrics, timing.schema_hold, self._pauses.hold, self._pauses.release
         )
         self._sender = Sender(flow, self._on_delivered, consumer.wait_for_membership, self._changed)
+        shared = self._sender, self._commits, self._buffer, self._pauses
+        self._route_holds = route_holds(pipeline, self._partitions, *shared, self._on_space_freed)
         self._pump = self._new_pump()
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
@@ -87,6 +90,7 @@ class Assignment:
             self._commits,
             self._wake_commits,
             self._on_space_freed,
+            self._route_holds,
         )
 
     @property
@@ -174,7 +178,7 @@ class Assignment:
         if split is None or records[-1].offset < split:
             return records
         self._consumer.seek(partition, split)  # the position is committed
-        self._pauses.hold(partition)
+        self._pauses.hold(partition, "end")
         return [each for each in records if each.offset < split]
 
     def _split_offset(self, partition: TopicPartition) -> int | None:
@@ -266,6 +270,8 @@ class Assignment:
         await self._sender.close(answer_seconds)
         self._losses.readable(self._partitions)
         self._schema_hold.close()
+        if self._route_holds is not None:
+            self._route_holds.close()
         released = self._tracker.tracked_count() - self._tracker.delivered_count()
         self._pipeline.flow.metrics.events_released(released)
         await self._commits.commit()

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.record_buffer import BufferedRecords, RecordBuffer
+from consumer.assignment.route_holds import RouteHolds
 from consumer.assignment.schema_hold import SchemaHold, by_partition
 from consumer.decoding.row_encoding import EncodedEvents, SelectionError, encode
 from consumer.decoding.schema_group import UndecodableRecord
@@ -21,6 +22,8 @@ from relay.aio import Signal
 from relay.avro.codec import SchemaRef
 from relay.errors import one_line
 from relay.kafka import TopicPartition
+
+_BatchKey = tuple[TopicPartition | None, str | None]
 
 
 class Pump:
@@ -41,7 +44,9 @@ class Pump:
         commits: CommitLoop,
         on_delivered: Callable[[], None],
         on_space_freed: Callable[[], None],
+        route_holds: RouteHolds | None = None,
     ) -> None:
+        """`route_holds`: of a destination with routes; without them the pump itself waits for capacity."""
         self._pipeline = pipeline
         self._limits = pipeline.flow.destination.limits
         self._buffer = buffer
@@ -52,7 +57,9 @@ class Pump:
         self._commits = commits
         self._on_delivered = on_delivered
         self._on_space_freed = on_space_freed
-        self._batches: dict[tuple[TopicPartition | None, str | None], RequestBatch] = {}
+        self._holds = route_holds
+        self._queues = route_holds.queues if route_holds is not None else None
+        self._batches: dict[_BatchKey, RequestBatch] = {}
         """By partition, where a body holds one partition only, else under None; and by route."""
 
     def oldest_ms(self) -> int | None:
@@ -60,6 +67,7 @@ class Pump:
         known = (
             self._buffer.oldest_ms,
             self._schema_hold.oldest_ms(),
+            self._queues.oldest_ms() if self._queues is not None else None,
             *(batch.oldest_ms for batch in self._batches.values()),
         )
         return min((each for each in known if each is not None), default=None)
@@ -77,34 +85,49 @@ class Pump:
                 await self._decode_held(held_partition)
             for key in list(self._batches):
                 batch = self._batches.get(key)  # None: it was sent before another one
-                if batch is not None and self._seconds_until_send(batch, time.monotonic()) == 0:
-                    await self._send(self._batches.pop(key).take())
+                if batch is not None and self._seconds_until_send(key, batch, time.monotonic()) == 0:
+                    await self._send_batch(key)
+            self._update_routes()
+
+    def _update_routes(self) -> None:
+        """Send what the routes take, and hold the partitions of those that do not take enough."""
+        if self._queues is None or self._holds is None:
+            return
+        for partition in self._holds.crowded():
+            for key, batch in list(self._batches.items()):
+                if self._commits.blocks(partition, batch.sequences()):
+                    self._queues.add(key[1], self._batches.pop(key).take())
+        self._holds.update(time.monotonic())
+        self._holds.start_ready()
 
     async def _wait_until_due(self) -> None:
         """Wait until there are many records, or the first one has waited long enough."""
-        while self._buffer.bytes < self._pipeline.timing.buffers.decode_block_bytes:
+        while self._buffer.takeable_bytes < self._pipeline.timing.buffers.decode_block_bytes:
+            self._update_routes()
             wait = self._seconds_until_due(time.monotonic())
             if wait == 0:
                 return
+            check = self._holds.seconds_until_due if self._holds is not None else None
             try:
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(wait if check is None else min(check, wait or check)):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
     def _seconds_until_due(self, now: float) -> float | None:
-        waits = [self._seconds_until_send(batch, now) for batch in self._batches.values()]
+        waits = [self._seconds_until_send(key, batch, now) for key, batch in self._batches.items()]
         waits.append(self._schema_hold.seconds_until_due(now))
         if self._buffer.first_read_at is not None:
             waits.append(max(0.0, self._buffer.first_read_at + self._pipeline.linger_seconds - now))
         return min((wait for wait in waits if wait is not None), default=None)
 
-    def _seconds_until_send(self, batch: RequestBatch, now: float) -> float | None:
-        """Return None while the destination is busy: a batch then grows as large as it may.
+    def _seconds_until_send(self, key: _BatchKey, batch: RequestBatch, now: float) -> float | None:
+        """Return None while the route is busy: a batch then grows as large as it may.
 
         Otherwise an outage of hours would end with thousands of requests of one row.
         """
-        busy = self._pipeline.flow.breaker.problem is not None and self._sender.bytes > 0
+        failing = self._pipeline.flow.routes.of(key[1]).breaker.problem is not None
+        busy = failing and any(each.route == key[1] for each in self._sender.deliveries())
         return None if busy else batch.until_next(now)
 
     async def _decode(self, buffered: BufferedRecords) -> None:
@@ -147,7 +170,8 @@ class Pump:
             self._pipeline.flow.state.skipped += len(encoded.skipped)
             self._on_delivered()
         if encoded.undecodable:
-            await self._sender.wait_for_capacity()
+            if self._queues is None:
+                await self._sender.wait_for_capacity()
             undecodable = buffered.tracked.select([each.index for each in encoded.undecodable])
             self._sender.dead_letter(undecodable, [each.reason for each in encoded.undecodable])
         rows = Rows(encoded.rows, buffered.tracked.select(encoded.indices))
@@ -203,7 +227,7 @@ class Pump:
                 rows = rows[1:]
                 continue
             if len(rows):
-                await self._send(self._batches.pop((partition, route)).take())
+                await self._send_batch((partition, route))
         await self._send_largest_batches()
 
     async def _send_largest_batches(self) -> None:
@@ -211,7 +235,14 @@ class Pump:
         most = max(self._limits.in_flight_bytes, self._limits.format.max_bytes)
         while len(self._batches) > 1 and sum(batch.size for batch in self._batches.values()) > most:
             largest = max(self._batches, key=lambda key: self._batches[key].size)
-            await self._send(self._batches.pop(largest).take())
+            await self._send_batch(largest)
+
+    async def _send_batch(self, key: _BatchKey) -> None:
+        rows = self._batches.pop(key).take()
+        if self._queues is None:
+            await self._send(rows)
+        else:
+            self._queues.add(key[1], rows)
 
     async def _send(self, rows: Rows) -> None:
         """Start a body once few enough delivered records are not committed.
@@ -229,7 +260,7 @@ class Pump:
                 break
         self._sender.start(rows)
 
-    def _key_that_holds_back(self, rows: Rows) -> tuple[TopicPartition | None, str | None] | None:
+    def _key_that_holds_back(self, rows: Rows) -> _BatchKey | None:
         """Return the key of a batch to send before `rows`, since it holds delivered records back; None: no batch, or `rows` do."""
         hold_back = self._tracker.hold_back_delivered
         if hold_back(rows.tracked.sequences):

@@ -1,5 +1,6 @@
-"""The pauses of reading in one assignment: a full buffer, a corrupt batch, a schema in doubt."""
+"""The pauses of reading in one assignment: a full buffer, a corrupt batch, a schema in doubt, a route that is not accepted."""
 
+from collections.abc import Hashable
 from collections.abc import Set as AbstractSet
 
 from relay.kafka import TopicPartition
@@ -19,17 +20,18 @@ class ReadingPauses:
         self._started = started
         self._corrupt_pause_seconds = corrupt_pause_seconds
         self._all_paused = False
-        self._held: set[TopicPartition] = set()
+        self._held: set[tuple[TopicPartition, Hashable]] = set()
         self._paused_until: dict[TopicPartition, float] = {}
         """Partitions that cannot be read, and when to try again (monotonic clock)."""
 
-    def hold(self, partition: TopicPartition) -> None:
-        """Pause a partition until `release`."""
-        self._held.add(partition)
+    def hold(self, partition: TopicPartition, cause: Hashable = "schema") -> None:
+        """Pause a partition until `release` for the same cause."""
+        self._held.add((partition, cause))
         self._consumer.pause([partition])
 
-    def release(self, partition: TopicPartition) -> None:
-        self._held.discard(partition)
+    def release(self, partition: TopicPartition, cause: Hashable = "schema") -> None:
+        """End one cause of a pause; the partition is read on when there is no other."""
+        self._held.discard((partition, cause))
         self._resume(partition)
 
     def leave_alone(self, partition: TopicPartition, now: float) -> None:
@@ -60,4 +62,4 @@ class ReadingPauses:
             self._consumer.resume([partition])
 
     def _readable(self) -> AbstractSet[TopicPartition]:
-        return self._started - self._paused_until.keys() - self._held
+        return self._started - self._paused_until.keys() - {partition for partition, _ in self._held}

@@ -1,11 +1,12 @@
 """The buffer of records that were read and are not decoded yet."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from consumer.delivery.batch import RECORD_MEMORY_BYTES
 from consumer.offsets.tracker import SequenceRange, TrackedRecords, slice_sequences
-from relay.kafka import Record
+from relay.kafka import Record, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,32 +18,76 @@ class BufferedRecords:
     """When the first record was read, in seconds of the monotonic clock."""
 
 
-class RecordBuffer:
-    """Records that were read and are not decoded yet, in chunks of about `chunk_bytes`."""
+_Chunk = tuple[Sequence[Record], SequenceRange, float, int]
+"""Records of one partition, their numbers, when the first was read, and their bytes."""
 
-    def __init__(self, chunk_bytes: int = 1_000_000) -> None:
+
+class RecordBuffer:
+    """Records that were read and are not decoded yet, in chunks of about `chunk_bytes`.
+
+    Those of a partition that is set aside are not taken, and count as room up to `aside_bytes` of all such partitions.
+    """
+
+    def __init__(self, chunk_bytes: int = 1_000_000, aside_bytes: int = 32_000_000) -> None:
         self._chunk_bytes = chunk_bytes
-        self._chunks: list[tuple[Sequence[Record], SequenceRange, float, int]] = []
-        self.bytes = 0
+        self._max_aside_bytes = aside_bytes
+        self._chunks: list[_Chunk] = []
+        self._aside: dict[TopicPartition, list[_Chunk]] = {}
+        self._keys: dict[TopicPartition, set[bytes]] = {}
+        self.takeable_bytes = self._aside_bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that count against the limit of the buffer."""
+        return self.takeable_bytes + max(0, self._aside_bytes - self._max_aside_bytes)
 
     @property
     def first_read_at(self) -> float | None:
-        """When the first record was read; None while empty."""
+        """When the first record to take was read; None: there is none."""
         return self._chunks[0][2] if self._chunks else None
 
     @property
     def oldest_ms(self) -> int | None:
         """Timestamp of the oldest record, in ms UTC; None while empty."""
-        return min((part[0][0].timestamp for part in self._chunks), default=None)
+        chunks = [*self._chunks, *(chunk for chunks in self._aside.values() for chunk in chunks)]
+        return min((chunk[0][0].timestamp for chunk in chunks), default=None)
+
+    def set_aside(self, partition: TopicPartition) -> None:
+        """Keep the records of a partition, those that come too, until `restore`."""
+        aside = self._aside.setdefault(partition, [])
+        moved = [chunk for chunk in self._chunks if chunk[1].partition == partition]
+        self._chunks = [chunk for chunk in self._chunks if chunk[1].partition != partition]
+        aside += moved
+        self._move(sum(chunk[3] for chunk in moved))
+
+    def restore(self, partition: TopicPartition) -> None:
+        """Take the records of a partition again, before others: they were read earlier."""
+        chunks = self._aside.pop(partition, [])
+        self._chunks = chunks + self._chunks
+        self._move(-sum(chunk[3] for chunk in chunks))
+
+    def _move(self, aside: int) -> None:
+        self.takeable_bytes -= aside
+        self._aside_bytes += aside
+
+    def organizations(self, partition: TopicPartition) -> AbstractSet[str]:
+        """Return the organizations of which records of the partition were read: the keys of the records."""
+        return {key.decode("utf-8", "replace") for key in self._keys.get(partition, ())}
 
     def add(self, records: Sequence[Record], sequence: SequenceRange, first_read_at: float) -> None:
         start = size = 0
+        self._keys.setdefault(sequence.partition, set()).update(record.key or b"" for record in records)
         for stop, record in enumerate(records, 1):
             size += len(record.value or b"") + RECORD_MEMORY_BYTES
             if size >= self._chunk_bytes or stop == len(records):
                 (chunk_sequence,) = slice_sequences([sequence], start, stop)
-                self._chunks.append((records[start:stop], chunk_sequence, first_read_at, size))
-                self.bytes += size
+                aside = self._aside.get(sequence.partition)
+                (self._chunks if aside is None else aside).append(
+                    (records[start:stop], chunk_sequence, first_read_at, size)
+                )
+                self.takeable_bytes += size
+                if aside is not None:
+                    self._move(size)
                 start, size = stop, 0
 
     def take(self, max_bytes: int) -> BufferedRecords:
@@ -52,6 +97,6 @@ class RecordBuffer:
             size += self._chunks[count][3]
             count += 1
         chunks, self._chunks = self._chunks[:count], self._chunks[count:]
-        self.bytes -= size
+        self.takeable_bytes -= size
         records = [record for part in chunks for record in part[0]]
         return BufferedRecords(TrackedRecords(records, tuple(part[1] for part in chunks)), chunks[0][2])

@@ -1,4 +1,4 @@
-"""The circuit breaker that all deliveries to one flow share."""
+"""The circuit breaker that all deliveries of one route of a flow share."""
 
 import asyncio
 import random
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from consumer.destinations.outcome import Outcome, Partial, Paused, Retry
 from consumer.timing import BreakerTiming
 from relay.aio import Signal
+from relay.timestamps import now_ms
 
 TOO_MANY_REQUESTS = 429
 
@@ -75,7 +76,7 @@ class BreakerState:
 
 
 class RateLimit:
-    """A wait that the endpoint asked for, shared by the flows of one destination. Other problems stay with their flow."""
+    """A wait that the endpoint asked for, shared by the flows and routes of one destination. Other problems stay with their route."""
 
     def __init__(self) -> None:
         self.blocked_until = 0.0
@@ -90,14 +91,20 @@ class CircuitBreaker:
         timing: BreakerTiming | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        *,
+        shares_unasked: bool = True,
     ) -> None:
+        """`shares_unasked`: whether a 429 that asks for no wait holds up the others too; of several routes, one may be full alone."""
         self._rate_limit = rate_limit
+        self._shares_unasked = shares_unasked
         self._state = BreakerState(timing)
         self._clock = clock
         self._jitter = jitter
         self._changed = Signal()
         self._permit_users = 0
         """Deliveries that wait for a permit or hold one."""
+        self.problem_since_ms = 0
+        """When the problem began, in ms UTC."""
 
     @property
     def problem(self) -> Retry | Paused | None:
@@ -137,7 +144,14 @@ class CircuitBreaker:
         self._permit_users -= 1
         if isinstance(outcome, Partial):
             outcome = outcome.as_retry() or outcome
+        had_problem = self._state.problem is not None
         self._state.release(permit, outcome, self._clock(), self._jitter())
-        if isinstance(outcome, Retry) and outcome.status == TOO_MANY_REQUESTS:
+        if not had_problem:
+            self.problem_since_ms = now_ms()
+        if (
+            isinstance(outcome, Retry)
+            and outcome.status == TOO_MANY_REQUESTS
+            and (self._shares_unasked or outcome.after is not None)
+        ):
             self._rate_limit.blocked_until = max(self._rate_limit.blocked_until, self._state.open_until)
         self._changed.notify()

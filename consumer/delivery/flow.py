@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from consumer.delivery.batch import Rows
-from consumer.delivery.bisection import AcceptanceLog
-from consumer.delivery.circuit_breaker import CircuitBreaker
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.defects import DEFECTS, describe_defect, dropped_text
 from consumer.delivery.flow_state import FlowState
+from consumer.delivery.route_states import RouteState, RouteStates
 from consumer.delivery.routes import route_of
 from consumer.destinations.contract import Body, Destination
-from consumer.destinations.outcome import Dropped, Outcome, Partial, Retry, Sent, Unconfirmed
+from consumer.destinations.outcome import Dropped, Outcome, Partial, Paused, Retry, Sent, Unconfirmed
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SenderTiming
 from relay.aio import cancellation_requested
@@ -30,16 +29,23 @@ class DeliveryFlow:
     """The destination of one flow, with the state that decides about its requests."""
 
     destination: Destination
-    breaker: CircuitBreaker
+    routes: RouteStates
     dead_letters: DeadLetterWriter
     metrics: PipelineMetrics
     state: FlowState = field(default_factory=FlowState)
     timing: SenderTiming = field(default_factory=SenderTiming)
-    acceptance_log: AcceptanceLog = field(default_factory=AcceptanceLog)
-    bisection_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    suspicion_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     workers: Executor | None = None
     """Threads that decode events and build bodies; None: those of the event loop, which others may keep busy."""
+
+    @property
+    def problem(self) -> Paused | Retry | None:
+        """Why the destination does not accept some events, or any. None: it accepts them, or nothing is sent."""
+        found = self.state.problem
+        return found if isinstance(found, Paused) else self.routes.problem or found
+
+    def route_state(self, rows: Rows) -> RouteState:
+        """Return the state of the route of these rows, which have one."""
+        return self.routes.of(route_of(rows, self.destination.limits.routes))
 
     async def run_in_worker(self, work: Callable[..., T], *args: Any) -> T:
         """Return `work(*args)`, called in a thread."""
@@ -47,7 +53,8 @@ class DeliveryFlow:
 
     async def send(self, rows: Rows, content: bytes) -> Outcome:
         """Make one request and count its outcome."""
-        started, moment = time.monotonic(), self.acceptance_log.tick()
+        route = self.route_state(rows)
+        started, moment = time.monotonic(), route.acceptance_log.tick()
         limits = self.destination.limits
         raw_bytes = limits.format.size(rows.encoded)
         outcome = await self._call(
@@ -72,14 +79,16 @@ class DeliveryFlow:
             seconds=time.monotonic() - started,
         )
         accepted = accepted_count(outcome, len(rows))
-        self.acceptance_log.record_answer(
+        route.acceptance_log.record_answer(
             moment, accepted=accepted > 0 or isinstance(outcome, Unconfirmed | Dropped)
         )
         if isinstance(outcome, Dropped):
             self.metrics.rows_dropped(outcome, rows.offsets(), len(rows))
             self.state.rows_dropped(dropped_text(outcome.count, len(rows), now_ms(), outcome.reason))
+            route.rows_accepted()
         if accepted:
-            self.state.rows_accepted(accepted)
+            self.state.accepted += accepted
+            route.rows_accepted()
         return outcome
 
     async def confirm(self, rows: Rows, content: bytes, taken: Unconfirmed, attempt: int) -> bool:
@@ -91,7 +100,8 @@ class DeliveryFlow:
         raw_bytes = self.destination.limits.format.size(rows.encoded)
         if isinstance(outcome, Sent):
             self.metrics.body_confirmed(rows=len(rows), raw_bytes=raw_bytes, wire_bytes=len(content))
-            self.state.rows_accepted(len(rows))
+            self.state.accepted += len(rows)
+            self.route_state(rows).rows_accepted()
             return True
         self.metrics.body_not_confirmed(len(rows), outcome.reason)
         self.state.body_unconfirmed(asyncio.current_task(), outcome.reason)

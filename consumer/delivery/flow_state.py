@@ -1,11 +1,9 @@
 """The state of one flow that the status shows."""
 
-import asyncio
 from collections.abc import Hashable, Sequence
 
 from consumer.delivery.defects import open_rejections_text
 from consumer.destinations.outcome import Paused, Retry
-from relay.aio import Signal
 from relay.kafka import TopicPartition
 
 
@@ -21,7 +19,6 @@ class FlowState:
         self.dead_lettered = 0
         self.skipped = 0
         """Events that the filter of the destination left out."""
-        self._suspected: dict[Hashable, str] = {}
         self._open_rejections: dict[Hashable, tuple[int, int, str]] = {}
         self._defects: dict[Hashable, str] = {}
         self._unconfirmed: dict[Hashable, str] = {}
@@ -31,13 +28,12 @@ class FlowState:
         self._drop: str | None = None
         self._data_loss: str | None = None
         self._mismatch: str | None = None
-        self._accepted_signal = Signal()
+        self._held_partitions: dict[TopicPartition, str] = {}
 
     @property
     def problem(self) -> Paused | Retry | None:
-        """A Paused that an operator must solve, or a Retry that may pass; None: there is none, or the circuit breaker has it."""
+        """A Paused that an operator must solve, or a Retry that may pass; None: there is none, or a route has it."""
         found = (
-            *self._suspected.values(),
             *self._defects.values(),
             *self._dead_letter_failures.values(),
             *self._doubted_schemas.values(),
@@ -50,6 +46,11 @@ class FlowState:
     def corrupt_batches(self) -> Sequence[str]:
         """Batches that cannot be read; their partitions wait, others do not."""
         return tuple(self._corrupt_batches.values())
+
+    @property
+    def held_partitions(self) -> Sequence[str]:
+        """Partitions in which all organizations wait for the route of one."""
+        return tuple(self._held_partitions.values())
 
     @property
     def open_rejections(self) -> Sequence[str]:
@@ -75,19 +76,12 @@ class FlowState:
         """The last offset that did not fit the log, and where delivery went on, if there was one."""
         return () if self._mismatch is None else (self._mismatch,)
 
-    def rows_accepted(self, count: int) -> None:
-        """Count accepted rows. The flow accepts something, so its configuration is not suspected any more."""
-        self.accepted += count
-        self._suspected.clear()
-        self._accepted_signal.notify()
-
     def record_dead_lettered(self) -> None:
         self.dead_lettered += 1
 
     def rows_dropped(self, text: str) -> None:
         """Report that the destination accepted a body but for rows that it does not name: its configuration is not suspected."""
         self._drop = text
-        self.rows_accepted(0)
 
     def rejections_open(self, key: Hashable, count: int, since_ms: int, reason: str) -> None:
         """Report that rejected events have waited in vain for the acceptance of others. `since_ms`: of their first rejection, UTC."""
@@ -95,16 +89,6 @@ class FlowState:
 
     def rejections_closed(self, key: Hashable) -> None:
         self._open_rejections.pop(key, None)
-
-    def config_suspected(self, key: Hashable, text: str) -> None:
-        """Report that a body was rejected, and nothing has been accepted since."""
-        self._suspected[key] = text
-
-    def is_config_suspected(self, key: Hashable) -> bool:
-        return key in self._suspected
-
-    def config_cleared(self, key: Hashable) -> None:
-        self._suspected.pop(key, None)
 
     def defect_found(self, key: Hashable, text: str) -> None:
         """Report that the relay's own code failed; its caller tries again."""
@@ -142,6 +126,13 @@ class FlowState:
     def batch_readable(self, partition: TopicPartition) -> None:
         self._corrupt_batches.pop(partition, None)
 
+    def partition_held(self, partition: TopicPartition, text: str) -> None:
+        """Report that a partition is not read on, since a route of events in it is not accepted."""
+        self._held_partitions[partition] = text
+
+    def partition_released(self, partition: TopicPartition) -> None:
+        self._held_partitions.pop(partition, None)
+
     def data_lost(self, text: str) -> None:
         """Report that Kafka deleted events before the destination accepted them. The last loss is kept."""
         self._data_loss = text
@@ -149,12 +140,3 @@ class FlowState:
     def offset_mismatched(self, text: str) -> None:
         """Report a known offset that did not fit the log. The last one is kept."""
         self._mismatch = text
-
-    async def accepted_within(self, seconds: float) -> bool:
-        """Return whether the flow accepts anything within this time."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._accepted_signal.wait()
-        except TimeoutError:
-            return False
-        return True

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -12,7 +12,9 @@ from consumer.delivery.batch import RECORD_MEMORY_BYTES, Rows
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.in_delivery import Delivery, Work
 from consumer.delivery.rejected_bodies import RejectedBodies, Rejection
+from consumer.delivery.routes import route_of_record
 from consumer.destinations.outcome import (
     Dropped,
     Outcome,
@@ -48,8 +50,7 @@ class Sender:
         self._flow = flow
         self._on_delivered = on_delivered
         self._wait_for_membership = wait_for_membership
-        self._tasks: dict[asyncio.Task[None], tuple[TrackedRecords, int]] = {}
-        self._bodies: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Work] = {}
         self._uninterruptible: set[asyncio.Task[Any]] = set()
         self._closing = False
         self._changed = changed
@@ -73,7 +74,7 @@ class Sender:
     def start(self, rows: Rows) -> None:
         """Deliver these rows, as one body at first."""
         work, name = self._deliver(rows), f"delivery of {len(rows)} events"
-        self._bodies.add(self._start_task(rows.tracked, rows.memory_bytes(), work, name))
+        self._start_task(rows.tracked, rows.memory_bytes(), work, name, holds_slot=True)
 
     def dead_letter(self, tracked: TrackedRecords, reasons: Sequence[str]) -> None:
         """Make dead letters of records that cannot be read."""
@@ -82,17 +83,24 @@ class Sender:
     @property
     def in_delivery(self) -> bool:
         """Whether a delivery goes on that waits for no other body: a rejected one may need the acceptance of the next."""
-        return len(self._tasks) > self._rejected_bodies.waiting
+        return len(self._tasks) > len(self._rejected_bodies.waiting)
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """Return what is in delivery now."""
+        for task, work in self._tasks.items():
+            needs_witness = task in self._rejected_bodies.waiting
+            yield Delivery(work.tracked, work.bytes, work.route, work.holds_slot, needs_witness)
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest record in delivery, in ms UTC; None: there is none."""
-        return min((tracked.records[0].timestamp for tracked, _ in self._tasks.values()), default=None)
+        return min((each.tracked.records[0].timestamp for each in self._tasks.values()), default=None)
 
     async def wait_for_capacity(self) -> None:
         """Wait until the limits of the destination allow another body."""
         limits = self._flow.destination.limits
         while self.bytes >= limits.in_flight_bytes or (
-            limits.in_flight_bodies is not None and len(self._bodies) >= limits.in_flight_bodies
+            limits.in_flight_bodies is not None
+            and sum(each.holds_slot for each in self._tasks.values()) >= limits.in_flight_bodies
         ):
             await self._changed.wait()
 
@@ -129,19 +137,24 @@ class Sender:
         self._start_task(tracked, size, work, f"{len(tracked)} dead letters")
 
     def _start_task(
-        self, tracked: TrackedRecords, size: int, work: Coroutine[Any, Any, None], name: str
-    ) -> asyncio.Task[None]:
+        self,
+        tracked: TrackedRecords,
+        size: int,
+        work: Coroutine[Any, Any, None],
+        name: str,
+        *,
+        holds_slot: bool = False,
+    ) -> None:
+        route = route_of_record(tracked.records[0], self._flow.destination.limits.routes)
         task = asyncio.create_task(work, name=name)
-        self._tasks[task] = (tracked, size)
+        self._tasks[task] = Work(tracked, size, route, holds_slot)
         self.bytes += size
         task.add_done_callback(self._task_ended)
-        return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        _, size = self._tasks.pop(task)
-        self._bodies.discard(task)
+        ended = self._tasks.pop(task)
         self._flow.state.body_ended(task)
-        self.bytes -= size
+        self.bytes -= ended.bytes
         if not task.cancelled():
             self.defect = task.exception() or self.defect
         elif not self._closing:
@@ -157,7 +170,8 @@ class Sender:
     def _release_slot(self) -> None:
         """Let another body take the slot of this one, which waits for its witness: only another can be the witness."""
         task = asyncio.current_task()
-        self._bodies = {each for each in self._bodies if each is not task}
+        if task is not None and task in self._tasks:
+            self._tasks[task].holds_slot = False
         self._changed.notify()
 
     async def _send_until_accepted_or_rejected(self, rows: Rows) -> Rejection | None:
@@ -238,13 +252,15 @@ class Sender:
 
     async def _send_once(self, rows: Rows, content: bytes) -> Outcome:
         self._stop_if_closing()
-        permit = await self._flow.breaker.acquire()
+        breaker = self._flow.route_state(rows).breaker
+        permit = await breaker.acquire()
         outcome = None
         try:
             await self._wait_for_membership()
             outcome = await self._uninterrupted(self._flow.send(rows, content))
         finally:
-            self._flow.breaker.release(permit, outcome)
+            breaker.release(permit, outcome)
+            self._changed.notify()
         return outcome
 
     def _record_accepted(self, rows: Rows) -> None:

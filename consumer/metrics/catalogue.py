@@ -130,6 +130,12 @@ OLDEST_UNSENT_SECONDS = Metric(
     "Age, in seconds, of the oldest event this process has read that the destination has not accepted; absent while unknown.",
     FLOW,
 )
+ROUTE_PROBLEM_SECONDS = Metric(
+    Gauge,
+    "jira_relay_consumer_route_problem_seconds",
+    "Age, in seconds, of the oldest problem of a route (by_organization), which the status names; absent without one.",
+    FLOW,
+)
 LAG_SECONDS = Metric(
     Gauge,
     "jira_relay_consumer_lag_seconds",
@@ -172,5 +178,6 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         DEFECTS,
         OFFSETS_LOST,
     ),
-    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
+    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, ROUTE_PROBLEM_SECONDS),
+    *(LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
 )

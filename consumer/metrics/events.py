@@ -278,8 +278,9 @@ class PipelineMetrics:
             kept_days=round(kept_days, 1),
         )
 
-    def set_state(self, state: str, *, oldest_seconds: float | None) -> None:
-        """Set state and age of the oldest event that is not accepted. None: it is not known, and no sample says 0."""
+    def set_state(self, state: str, oldest_seconds: float | None, route_seconds: float | None = None) -> None:
+        """Set state, age of the oldest event that is not accepted (None: unknown) and of the oldest problem of a route (None: there is none)."""
+        self._set_or_remove(catalogue.ROUTE_PROBLEM_SECONDS, route_seconds)
         self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
         self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
-from consumer.offsets.tracker import OffsetTracker
+from consumer.offsets.tracker import OffsetTracker, SequenceRange
 from consumer.timing import AssignmentTiming
 from relay.errors import describe
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
@@ -42,9 +42,10 @@ class OffsetCommitter:
         """The committed progress of each partition."""
         return self._committed
 
-    def fits_metadata(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> bool:
-        """Return whether all ranges fit into the metadata, as far as is known."""
-        return all(len(each.delivered_ahead) <= self._max_ranges for each in progress.values())
+    @property
+    def max_ranges(self) -> int:
+        """How many delivered ranges of a partition the brokers accept, as far as is known."""
+        return self._max_ranges if self._metadata_level == 0 else 0
 
     async def commit(self, progress: Mapping[TopicPartition, DeliveryProgress]) -> None:
         """Commit what has changed. Raises KafkaError, also when the partition may have another owner, and TimeoutError."""
@@ -115,6 +116,14 @@ class CommitLoop:
         """Return how many delivered records a kill now would send again."""
         return self._tracker.delivered_count() - self._committed_count
 
+    def blocks(self, partition: TopicPartition, sequences: Iterable[SequenceRange]) -> bool:
+        """Return whether these records hold the first undelivered one of the partition, while others behind it are delivered."""
+        return self._tracker.blocks(partition, sequences)
+
+    def uncommittable(self, partition: TopicPartition) -> int:
+        """Return how many delivered records of a partition no commit holds until an earlier one is delivered."""
+        return self._tracker.uncommittable_count(partition, self._committer.max_ranges)
+
     @property
     def is_current(self) -> bool:
         """Whether another commit now would not lower `uncommitted`."""
@@ -138,17 +147,14 @@ class CommitLoop:
         try:
             positions = {each: await self._position(each) for each in sorted(self._ready)}
             progress = self._tracker.progress(positions)
-            delivered_count = self._tracker.delivered_count()
-            contiguous_count = self._tracker.contiguous_count()
+            delivered_count, counts = self._tracker.delivered_count(), self._tracker.delivered_counts()
             await self._committer.commit(progress)
         except (KafkaError, TimeoutError) as error:
             self._metrics.commit_failed(describe(error))
             return False
         self._metrics.offsets_committed()
-        fits = self._committer.fits_metadata(
-            progress
-        )  # after the commit, which may have shortened the metadata
-        self._committed_count = delivered_count if fits else contiguous_count
+        # after the commit, which may have shortened the metadata
+        self._committed_count = counts.committable(self._committer.max_ranges)
         self._count_at_commit = delivered_count
         self._on_commit()
         return True

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from consumer.offsets.counts import DeliveredCounts
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
 from relay.kafka import Record, TopicPartition
 
@@ -119,6 +120,10 @@ class _PartitionState:
             return self.pending_offsets[0]
         return max(self.start.offset, self.last_delivered.offset + 1 if self.last_delivered else 0)
 
+    def run_lengths(self) -> list[int]:
+        """Return the numbers of records in the runs delivered after `first_pending`, in their order."""
+        return [stop - first for first, (stop, _) in sorted(self.delivered_runs.items())]
+
     def delivered_ahead(self) -> list[DeliveredRange]:
         """Return the ranges delivered after `first_pending` in this assignment."""
         return [
@@ -228,6 +233,25 @@ class OffsetTracker:
             for each in sequences
             for state in (self._partitions[each.partition],)
         )
+
+    def blocks(self, partition: TopicPartition, sequences: Iterable[SequenceRange]) -> bool:
+        """Return whether these records hold the first undelivered one of the partition, while others behind it are delivered."""
+        state = self._partitions[partition]
+        return bool(state.delivered_runs) and any(
+            each.partition == partition and each.first <= state.first_pending < each.stop
+            for each in sequences
+        )
+
+    def uncommittable_count(self, partition: TopicPartition, max_ranges: int) -> int:
+        """Return how many delivered records of the partition lie behind the `max_ranges` ranges that its offset holds."""
+        state = self._partitions.get(partition)
+        if state is None or len(state.delivered_runs) <= max_ranges:
+            return 0
+        return sum(state.run_lengths()[max_ranges:])
+
+    def delivered_counts(self) -> DeliveredCounts:
+        states = self._partitions.values()
+        return DeliveredCounts(self.contiguous_count(), [state.run_lengths() for state in states])
 
     def delivered_count(self) -> int:
         """Return how many tracked records are delivered."""

@@ -28,7 +28,7 @@ class LiveRound:
         self._outage_noted = False
 
     async def run(self) -> None:
-        """Run one round. Raises SourceError, ShardClosedError and LedgerTooLargeError."""
+        """Run one round. Raises SourceError, ShardClosedError and ProgressTooLargeError."""
         context = self._context
         before = context.checkpoint()
         await context.source.bind_identity(before.cloud_id if before else None)

@@ -6,10 +6,10 @@ to blame is soon published; a part of one millisecond that fails is asked for ag
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import TimeRange, add_range, missing_ranges, remove_range, split_in_half
+from producer.state.smaller_checkpoint import join_nearest
 from relay.retry import backoff_seconds
 from relay.timestamps import DAY_MS
 
@@ -27,11 +27,10 @@ class UnreadRangeTiming:
 
 def open_unread_range(checkpoint: Checkpoint, unread: TimeRange) -> Checkpoint:
     """Return the checkpoint with a further unread range; where there are too many, the two that are nearest become one."""
-    unread_ranges = add_range(checkpoint.unread_ranges, unread)
-    while len(unread_ranges) > MAX_UNREAD_RANGES:
-        before, after = min(pairwise(unread_ranges), key=lambda pair: pair[1].start - pair[0].end)
-        unread_ranges = add_range(unread_ranges, TimeRange(before.start, after.end))
-    return replace(checkpoint, unread_ranges=unread_ranges)
+    opened = replace(checkpoint, unread_ranges=add_range(checkpoint.unread_ranges, unread))
+    while len(opened.unread_ranges) > MAX_UNREAD_RANGES and (joined := join_nearest(opened)) is not None:
+        opened = joined
+    return opened
 
 
 def close_unread_range(checkpoint: Checkpoint, read: TimeRange) -> Checkpoint:

@@ -19,6 +19,7 @@ from producer.publishing.deduplication import (
     reuse_bounds,
     with_published,
 )
+from producer.publishing.progress_values import fitting_checkpoint, ledger_values
 from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
@@ -26,15 +27,10 @@ from producer.state.intervals import TimeRange
 from producer.state.ledger import Ledger, LedgerDelta
 from producer.state.mode import is_no_longer_read, mode_of
 from relay.avro.codec import Encoder, Unencodable
-from relay.errors import RelayError
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_facts import TopicLimits
 
 AdvanceCheckpoint = Callable[[Checkpoint], Checkpoint]
-
-
-class LedgerTooLargeError(RelayError):
-    """A ledger of one organization is larger than the progress topic accepts."""
 
 
 @dataclass(slots=True)
@@ -171,13 +167,15 @@ def build_transaction(
     """Build the transaction that commits a plan together with `checkpoint`.
 
     `window`: the one the plan's records were read in; None only without dead letters. `window_complete`: with this
-    transaction everything up to the window end is published. Raises LedgerTooLargeError.
+    transaction everything up to the window end is published. Raises ProgressTooLargeError.
     """
     reused_after = reuse_bounds(checkpoint, ledger, plan.events)
     delta = ledger.expire_days(
         ledger.plan(plan.events, plan.unreadable, read=window, reused_after=reused_after), checkpoint
     )
-    checkpoint = with_published(checkpoint, ledger, plan.events)
+    checkpoint = fitting_checkpoint(
+        with_published(checkpoint, ledger, plan.events), topics, topic_limits.max_progress_bytes
+    )
     return Transaction(
         [
             *_event_records(plan, topics),
@@ -186,7 +184,7 @@ def build_transaction(
         delta,
         plan,
         checkpoint,
-        _ledger_values(ledger, delta, topics, topic_limits.max_progress_bytes),
+        ledger_values(ledger, delta, topics, topic_limits.max_progress_bytes),
         topics,
         window_complete,
     )
@@ -275,20 +273,3 @@ def _dead_letters_of(
             at_ms=plan.collected,
             max_value_bytes=max_value_bytes,
         )
-
-
-def _ledger_values(
-    ledger: Ledger, delta: LedgerDelta, topics: ShardTopics, max_value_bytes: int
-) -> Mapping[str, bytes | None]:
-    """Return the ledgers to write, by key; None is a tombstone."""
-    values = {
-        key: None if record is None else topics.ledger_codec.encode(record)
-        for key, record in ledger.to_records(delta).items()
-    }
-    for key, value in values.items():
-        if value is not None and len(value) > max_value_bytes:
-            raise LedgerTooLargeError(
-                f"The ledger of {key} has {len(value)} bytes, and Kafka accepts {max_value_bytes}. Nothing more of that"
-                f" day is published until max.message.bytes of {topics.names.progress} is raised."
-            )
-    return values

@@ -189,13 +189,13 @@ def with_reused_ids(checkpoint: Checkpoint, count: int, collected: int) -> Check
     return replace(checkpoint, id_reuse=IdReuse(before.since, collected, before.count + count))
 
 
-def thin_pairs(pairs: tuple[CompletenessPair, ...]) -> tuple[CompletenessPair, ...]:
-    """Return at most 32 of the pairs, the oldest and the newest among them, denser towards the newest.
+def thin_pairs(pairs: tuple[CompletenessPair, ...], most: int = MAX_PAIRS) -> tuple[CompletenessPair, ...]:
+    """Return at most `most` of the pairs, two or more, the oldest and the newest among them, denser towards the newest.
 
     While there are too many, remove the pair whose two neighbours are the closest in relation to their age: recent time
     stays known to a minute, and a group that is weeks behind still finds a pair of about its time.
     """
-    while len(pairs) > MAX_PAIRS:
+    while len(pairs) > most:
         newest = pairs[-1].window_end
 
         def relative_gap(

@@ -7,8 +7,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumer.assignment.coverage import CoverageCheck
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.circuit_breaker import RateLimit
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.route_states import RouteStates
 from consumer.destinations.outcome import Retry
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import destination_status_key
@@ -46,7 +47,7 @@ class NoStatusHistory:
 
 def running_pipeline(flow):
     metrics = METRICS.for_pipeline("sentinel", flow)
-    delivery_flow = DeliveryFlow(None, CircuitBreaker(RateLimit()), None, metrics)
+    delivery_flow = DeliveryFlow(None, RouteStates(RateLimit()), None, metrics)
     member = SimpleNamespace(valid=True)
     coverage = CoverageCheck(flow, lambda: asyncio.sleep(0, GroupCoverage(owned=ONE, partitions=ONE)))
     return RunningPipeline(flow, member, FakeHandler(flow), delivery_flow, metrics, coverage, name=flow)
@@ -73,7 +74,7 @@ def make_reporter(pipelines, older=None, start="earliest", timing=None):
 async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     pipelines = [running_pipeline("live"), running_pipeline("history")]
     reporter, last_status = make_reporter(pipelines)
-    breaker = pipelines[throttled].flow.breaker
+    breaker = pipelines[throttled].flow.routes.of(None).breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
     await reporter.publish()
     status = last_status()
@@ -152,7 +153,12 @@ async def test_a_stop_ends_the_validity_of_an_owned_status():
 async def test_the_flow_whose_target_was_changed_is_paused_alone():
     """Live events go on while history waits for an operator, and the status names the half."""
     pipelines = [
-        replace(running_pipeline(flow), guard=SimpleNamespace(problem=problem, waiting=None, notice=None))
+        replace(
+            running_pipeline(flow),
+            guard=SimpleNamespace(
+                problem=problem, reason_to_leave=problem, pause=None, waiting=None, notice=None
+            ),
+        )
         for flow, problem in (("live", None), ("history", "The history of the destination is another's."))
     ]
     reporter, last_status = make_reporter(pipelines)

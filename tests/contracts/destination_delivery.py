@@ -174,8 +174,8 @@ async def a_peer_that_rejects_everything_costs_no_event(case):
             answer.play()
     await assign(one, kafka)
     await one.records(kafka.poll(40))
-    await wait_until(lambda: flow.state.problem is not None)
-    assert case.live.config_hint in flow.state.problem.reason
+    await wait_until(lambda: isinstance(flow.problem, Paused))
+    assert case.live.config_hint in flow.problem.reason
     for answer in rejecting:
         answer.over()
     await wait_until(lambda: kafka.committed_offset == 40)
@@ -188,7 +188,7 @@ async def a_wrong_credential_pauses_and_its_repair_is_noticed(case):
     """The reason names the setting or the right to fix, and nothing has to be restarted."""
     kafka = FakeGroup(20)
     one = case.handler(kafka)
-    breaker = one._pipeline.flow.breaker
+    breaker = one._pipeline.flow.routes.of(None).breaker
     repair = case.can("break_credential")()
     await assign(one, kafka)
     await one.records(kafka.poll(20))

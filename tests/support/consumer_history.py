@@ -29,6 +29,9 @@ class Topic:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
+        self.organizations: Sequence[str] = chance.choice(
+            (("acme.atlassian.net",), ("org0", "org1", "org2", "org3"))
+        )
         self.records: dict[TopicPartition, dict[int, Any]] = {each: {} for each in PARTITIONS}
         self.ends = dict.fromkeys(PARTITIONS, 0)
         self.starts = dict.fromkeys(PARTITIONS, 0)
@@ -46,7 +49,7 @@ class Topic:
             self.ends[partition] += self.chance.choice((0, 0, 0, 1))  # a transaction marker
             offset, number = self.ends[partition], self.appended
             at = {"partition": partition.partition, "offset": offset}
-            made = message(event(number), **at)
+            made = message(event(number, organization=self.chance.choice(self.organizations)), **at)
             if self.chance.random() < 0.04:
                 made = replace(made, value=b"garbage")
                 self.garbage.add((partition, offset))
@@ -191,7 +194,7 @@ class MemberConsumer(BoundedConsumer):
 
 
 class MoodyDestination:
-    """Answers as its mood is: each answer of the contract, and none. It never accepts a bad row."""
+    """Answers as its mood for the route is: each answer of the contract, and none. It never accepts a bad row."""
 
     address = "moody.example"
     config_hint = "Check its mood."
@@ -214,10 +217,21 @@ class MoodyDestination:
             request_timeout_seconds=0.05,
             max_uncommitted=topic.chance.choice((5, 50, 20_000)),
             in_flight_bodies=topic.chance.choice((None, 1, 3)),
+            in_flight_bytes=topic.chance.choice((10_000, 16_000_000)),
+            routes={} if len(topic.organizations) == 1 else {"org0": "x", "org1": "y", "org2": "x"},
         )
         self.topic = topic
-        self.mood = "good"
+        self.moods: dict[str | None, str] = {}
+        """By route; good where none is named."""
         self.requests = 0
+
+    def change_mood(self) -> None:
+        """Change the mood for one route, or for all."""
+        routes = sorted({*self.limits.routes.values(), ""})
+        changed = self.topic.chance.choice(
+            (*([each or None] for each in routes), [each or None for each in routes])
+        )
+        self.moods |= dict.fromkeys(changed, self.topic.chance.choice(self.MOODS))
 
     def encode(self, events: pl.DataFrame) -> EncodedRows:
         return sentinel.encode_rows(events)
@@ -230,7 +244,8 @@ class MoodyDestination:
 
     async def send(self, body: Body) -> Outcome:
         self.requests += 1
-        mood = self.topic.chance.choice(self.MOODS[:-1]) if self.mood == "mixed" else self.mood
+        mood = self.moods.get(body.route, "good")
+        mood = self.topic.chance.choice(self.MOODS[:-1]) if mood == "mixed" else mood
         rows = [row["EventId"] for row in orjson.loads(body.content)]
         bad = [index for index, each in enumerate(rows) if each % BAD_EVERY == 0]
         await asyncio.sleep(self.topic.chance.choice((0, 0, 0.002)))

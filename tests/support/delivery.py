@@ -9,9 +9,10 @@ import polars as pl
 from prometheus_client import CollectorRegistry
 
 from consumer.delivery.batch import Rows
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.circuit_breaker import RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.route_states import RouteStates
 from consumer.delivery.sender import Sender
 from consumer.destinations.contract import Body, BodyFormat, Limits
 from consumer.destinations.outcome import Outcome, Partial, Paused, Retry, Sent
@@ -85,10 +86,12 @@ class SenderFixture:
         self.dead_letters = dead_letters or FakeDeadLetterWriter()
         self.registry = CollectorRegistry()
         metrics = ConsumerMetrics(self.registry).for_pipeline("sentinel", "live")
-        breaker = CircuitBreaker(RateLimit(), timing.pop("breaker", None), jitter=lambda: 0.0)
+        routes = RouteStates(
+            RateLimit(), timing.pop("breaker", None), destination.limits.routes, jitter=lambda: 0.0
+        )
         self.flow = DeliveryFlow(
             destination,
-            breaker,
+            routes,
             cast("DeadLetterWriter", self.dead_letters),
             metrics,
             timing=SenderTiming(**timing),
@@ -122,7 +125,7 @@ class SenderFixture:
 
     @property
     def problem(self) -> Retry | Paused | None:
-        return self.flow.state.problem or self.flow.breaker.problem
+        return self.flow.problem
 
     def count(self, name: str, **labels: str) -> float:
         """Return a counter."""

@@ -7,6 +7,7 @@ from typing import Any, cast
 import polars as pl
 from prometheus_client import CollectorRegistry
 
+from consumer.assignment.event_log import EventLog
 from consumer.assignment.first_start import LiveProgress
 from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pipeline import Pipeline
@@ -15,9 +16,10 @@ from consumer.config import StartPosition
 from consumer.decoding.event_rules import EventRules
 from consumer.decoding.row_encoding import Selector
 from consumer.decoding.schema_lookup import SchemaLookup
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.circuit_breaker import RateLimit
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.route_states import RouteStates
 from consumer.destinations.contract import Destination
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
@@ -139,6 +141,7 @@ def handler(
     breaker: BreakerTiming | None = None,
     schema_store: FakeSchemaStore | None = None,
     live: LiveProgress | None = None,
+    log: EventLog | None = None,
     **timing: Any,
 ) -> AssignmentHandler:
     """Return one process's handler, without memory of a former one. `sender` and `timing` are fields of their values."""
@@ -149,13 +152,13 @@ def handler(
     metrics = ConsumerMetrics(registry or CollectorRegistry()).for_pipeline("target", "live")
     flow = DeliveryFlow(
         destination,
-        CircuitBreaker(RateLimit(), breaker or BreakerTiming()),
+        RouteStates(RateLimit(), breaker, destination.limits.routes),
         cast("DeadLetterWriter", FakeDeadLetterWriter()),
         metrics,
         timing=SenderTiming(**(sender or {})),
     )
     resolver = StartOffsetResolver(
-        start, no_backup, InMemoryLog(lambda: dict(enumerate(kafka.log))), metrics, live=live
+        start, no_backup, log or InMemoryLog(lambda: dict(enumerate(kafka.log))), metrics, live=live
     )
     schemas = SchemaLookup(schema_store or FakeSchemaStore(), metrics)
     return AssignmentHandler(

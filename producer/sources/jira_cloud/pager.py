@@ -6,7 +6,9 @@ Why paging is not simply "offset += 1000 until a short page":
    shows the last row of the page before again. A row met twice counts once, so that is harmless (seen_rows.py).
 2. Rows can also move up, when retention deletes or a row becomes hidden. Then the next page would begin behind rows that
    nobody has seen. So after a full page the next request begins with the last row seen; where that row is missing, rows
-   moved up unseen, and the window is read again from its start.
+   moved up unseen, and the window is read again from its start. A page is full if no page of the window had more rows. So
+   where a server gives fewer rows than asked for, the first page shows it only when another one follows: rows may have
+   moved between the two, and the window is read again once, with the size of its pages known.
 3. `total` counts all records that Jira keeps, and a server may give fewer rows than asked for. The only end is an empty
    page; and if that page should have begun with the last row seen, it is a fault rather than the end.
    A site may add rows of another time to each page. They count in no offset, and a page that shows nothing but such rows
@@ -120,6 +122,9 @@ class _WindowReader:
         self.shows_nothing_of_the_window = False
         """Whether the last page counts as empty (point 3)."""
         self._repeats_last_row = False
+        self._stepped_over = False
+        """Whether the next page begins behind a row that it could have repeated."""
+        self._page_size_known = False
         self._largest_page = 0
         """Rows of the fullest page: a server may give fewer than requested."""
         self._seen = SeenRows()
@@ -137,16 +142,22 @@ class _WindowReader:
         # A row that one page shows twice may count once in the server's offsets: count distinct ones.
         rows = sum(map(len, distinct_rows(own or items).values()))
         moved_up = self._repeats_last_row and (not own or own[0] not in self._seen)
+        was_not_last = self._stepped_over and any(row not in self._seen for row in own)
         far_outside = [item for item in items if is_far_outside(self.requested, item)]
         has_new_rows = self._add_new([*own, *far_outside], page_records)
         self._pages_without_news = 0 if has_new_rows else self._pages_without_news + 1
         if moved_up and self._restart():
+            return
+        if was_not_last and not self._page_size_known:
+            self._page_size_known = True
+            self._rewind()
             return
         # A full page is followed by one that begins with its last row (point 2). A short one is likely the last, and
         # stepping back would show its last row for ever. With pages of one row there is nothing to step back over.
         fullest = min(page_records, self._largest_page or page_records)
         is_full = len(items) >= fullest
         self._repeats_last_row = is_full and len(own) > 1 and fullest > 1
+        self._stepped_over = not is_full and len(own) > 1
         self.shows_nothing_of_the_window = not (own or has_new_rows) and (
             not is_full or self._pages_without_news > 1
         )
@@ -165,8 +176,12 @@ class _WindowReader:
         if self._restarts == self._limits.max_restarts:
             return False
         self._restarts += 1
-        self.offset, self._repeats_last_row, self.shows_nothing_of_the_window = 0, False, False
+        self._rewind()
         return True
+
+    def _rewind(self) -> None:
+        self.offset, self._repeats_last_row, self._stepped_over = 0, False, False
+        self.shows_nothing_of_the_window = False
 
     def must_split(self) -> bool:
         """Return whether the window is to be read in halves instead."""

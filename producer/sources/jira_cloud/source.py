@@ -166,16 +166,15 @@ class JiraCloudSource:
             raise self._throttle.back_off(make_failure(ErrorKind.OTHER_SITE, context))
 
     async def verify_empty(self, empty: TimeRange, purpose: Purpose = Purpose.LIVE) -> None:
-        """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no records at all
-        but knows the user. If it came just after the window, a page of the newest shows those before it.
+        """Ask for the newest record without dates. Returns if it is of another time, or if Jira has no readable record
+        but knows the user. If it came just after the window, or has no readable time, a page of the newest shows others.
         """
         newest = await self._probe_near(0, purpose)
-        if not newest.records:
-            await self._request(self._verify_login, purpose)
-            return
         created = self._created(newest)
-        if any(is_inconclusive(empty, ms) for ms in created):
+        if newest.records and (not created or any(is_inconclusive(empty, ms) for ms in created)):
             created += await self._created_before_newest(purpose)
+        if not created:
+            await self._request(self._verify_login, purpose)
         if any(contradicts(empty, ms) for ms in created):
             raise self._throttle.back_off(contradiction_failure(self.organization.name), purpose)
 
@@ -205,12 +204,14 @@ class JiraCloudSource:
         return (await self._probe_near(0, Purpose.LIVE)).date_ms
 
     async def oldest(self, purpose: Purpose = Purpose.LIVE) -> int | None:
-        """Return `created` of the last of all records (ms). None: there are none, or the last one is unreadable."""
+        """Return `created` of the last readable record (ms). None: there are none, or none of the last ten is readable."""
         newest = await self._probe_near(0, purpose)
         if not newest.total:
             return None
-        last = await self._probe_near(newest.total - 1, purpose, step=-1)
-        return next(iter(self._created(last)), None)
+        last = self._created(await self._probe_near(newest.total - 1, purpose, step=-1))
+        if not last:
+            last = self._created(await self._probe(purpose, max(0, newest.total - 10), count=10))
+        return last[-1] if last else None
 
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from; nulls are gone, and UTC is written as Jira does."""

@@ -25,7 +25,13 @@ class FakeConsumer:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["hold", "release", "leave alone", "due", "full", "room"]), st.sampled_from([A, B])
+        st.sampled_from(
+            [
+                *("hold", "release", "hold for a route", "release for a route"),
+                *("leave alone", "due", "full", "room"),
+            ]
+        ),
+        st.sampled_from([A, B]),
     ),
     max_size=40,
 )
@@ -41,11 +47,17 @@ def test_a_partition_is_read_exactly_while_nothing_pauses_it(steps):
         now += 4.0
         match step:
             case "hold":
-                pauses.hold(partition)
-                held.add(partition)
+                pauses.hold(partition, "schema")
+                held.add((partition, "schema"))
             case "release":
-                pauses.release(partition)
-                held.discard(partition)
+                pauses.release(partition, "schema")
+                held.discard((partition, "schema"))
+            case "hold for a route":
+                pauses.hold(partition, "route")
+                held.add((partition, "route"))
+            case "release for a route":
+                pauses.release(partition, "route")
+                held.discard((partition, "route"))
             case "leave alone":
                 pauses.leave_alone(partition, now)
                 until[partition] = now + SECONDS
@@ -58,7 +70,7 @@ def test_a_partition_is_read_exactly_while_nothing_pauses_it(steps):
             case "room":
                 pauses.resume_all()
                 full = False
-        assert consumer.paused == ({A, B} if full else held | until.keys())
+        assert consumer.paused == ({A, B} if full else {each for each, _ in held} | until.keys())
 
 
 def test_a_partition_whose_start_is_not_known_is_not_resumed():
@@ -68,5 +80,5 @@ def test_a_partition_whose_start_is_not_known_is_not_resumed():
     pauses = ReadingPauses(consumer, started, SECONDS)
     pauses.pause_all()
     pauses.resume_all()
-    pauses.release(B)
+    pauses.release(B, "schema")
     assert consumer.paused == {B}

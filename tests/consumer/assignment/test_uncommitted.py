@@ -13,6 +13,7 @@ from consumer.timing import BackoffCurve, BreakerTiming, BufferLimits
 from tests.support.fake_sentinel import FakeSentinel
 from tests.support.in_memory_group import FakeGroup, assign, handler
 from tests.support.messages import event, message
+from tests.support.routed_group import HOLD
 
 QUICK = BackoffCurve(0.005, 0.02)
 FIRST = int(os.environ.get("RELAY_HISTORIES_SEED", "1"))
@@ -47,7 +48,12 @@ def group(count, organizations=1):
 
 
 def process(kafka, destination, **options):
-    timing = {"commit_interval_seconds": 0.005, "retry_seconds": 0.01, "capacity_wait_seconds": 0.005}
+    timing = {
+        "route_hold": HOLD,
+        "commit_interval_seconds": 0.005,
+        "retry_seconds": 0.01,
+        "capacity_wait_seconds": 0.005,
+    }
     return handler(
         kafka,
         destination,
@@ -93,11 +99,11 @@ async def test_a_batch_that_lingers_is_sent_before_too_much_behind_it_is_accepte
     one = process(kafka, destination, linger=3600)
     await assign(one, kafka)
     most = 0
-    for _ in range(200):
-        await one.records(kafka.poll(20))
-        await asyncio.sleep(0.005)
-        most = max(most, one._assignment._commits.uncommitted())
-    assert len(destination.accepted) > 300
+    async with asyncio.timeout(30):
+        while len(destination.accepted) <= 300:
+            await one.records(kafka.poll(20))
+            await asyncio.sleep(0.005)
+            most = max(most, one._assignment._commits.uncommitted())
     assert most <= 40 + 10 + 20  # a body in flight, and the rest of a decoded batch
     await one.stop(0)
     await one.closed()

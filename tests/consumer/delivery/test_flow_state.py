@@ -10,7 +10,6 @@ A, B = TopicPartition("events", 0), TopicPartition("events", 1)
 @pytest.mark.parametrize(
     ("found", "cleared"),
     [
-        (FlowState.config_suspected, FlowState.config_cleared),
         (FlowState.defect_found, FlowState.defect_cleared),
         (FlowState.dead_letters_failing, FlowState.dead_letters_written),
     ],
@@ -25,16 +24,6 @@ def test_a_problem_lasts_until_the_delivery_that_found_it_clears_it(found, clear
     cleared(state, 2)
     cleared(state, 2)
     assert state.problem is None
-
-
-def test_an_acceptance_clears_every_suspicion_and_nothing_else():
-    """The configuration works; a defect and a dead-letter topic that rejects writes remain."""
-    state = FlowState()
-    state.config_suspected(1, "rejected")
-    state.defect_found(1, "defect")
-    state.rows_accepted(3)
-    assert (state.problem, state.accepted) == (Paused("defect"), 3)
-    assert not state.is_config_suspected(1)
 
 
 def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
@@ -58,6 +47,9 @@ def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
     assert (state.corrupt_batches, state.losses) == (("corrupt too",), ("lost again",))
 
 
-async def test_an_acceptance_wakes_who_waits_for_it():
+def test_the_last_drop_is_kept_as_a_notice_and_is_no_problem():
+    """The other rows of the body were accepted, and an operator can do nothing that would store the dropped ones."""
     state = FlowState()
-    assert not await state.accepted_within(0.01)
+    state.rows_dropped("first")
+    state.rows_dropped("second")
+    assert (state.problem, state.accepted, state.drops) == (None, 0, ("second",))

@@ -13,9 +13,13 @@ async def test_rejected_events_that_wait_in_a_quiet_flow_are_named_until_others_
         state = fixture.flow.state
         for _ in range(2):
             fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: len(state._suspected) == 2)
+        await wait_until(lambda: len(fixture.flow.routes.of(None)._suspected) == 2)
         fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: state.accepted == 1 and not state._suspected and state.open_rejections)
+        await wait_until(
+            lambda: (
+                state.accepted == 1 and not fixture.flow.routes.of(None)._suspected and state.open_rejections
+            )
+        )
         assert fixture.problem is None
         assert ", since 20" in state.open_rejections[0]
         while not await fixture.sender.wait_until_finished(0.05):

@@ -129,7 +129,7 @@ async def test_however_many_bodies_are_rejected_they_try_again_no_more_often():
     async with sender_fixture(destination, rejection=BackoffCurve(0.05, 0.05)) as fixture:
         for _ in range(50):
             fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: len(fixture.flow.state._suspected) == 50)
+        await wait_until(lambda: len(fixture.flow.routes.of(None)._suspected) == 50)
         requests_before = len(destination.requests)
         await asyncio.sleep(2)
         assert 5 < len(destination.requests) - requests_before < 200
@@ -144,7 +144,7 @@ async def test_once_something_is_accepted_no_body_waits_for_the_turn_of_another(
     async with sender_fixture(destination, rejection=BackoffCurve(0.5, 0.5)) as fixture:
         for number in range(9):
             fixture.sender.start(fixture.rows(1))
-            await wait_until(lambda doubts=number + 1: len(fixture.flow.state._suspected) == doubts)
+            await wait_until(lambda doubts=number + 1: len(fixture.flow.routes.of(None)._suspected) == doubts)
         bad.remove(b"8")
         fixture.sender.start(fixture.rows(1))
         await wait_until(lambda: destination.accepted == [b"9", b"8"], seconds=2)

@@ -11,8 +11,9 @@ from consumer.assignment.handler import AssignmentHandler
 from consumer.assignment.pump import Pipeline
 from consumer.assignment.start_offset_resolver import StartOffsetResolver
 from consumer.decoding.schema_lookup import SchemaLookup
-from consumer.delivery.circuit_breaker import CircuitBreaker, RateLimit
+from consumer.delivery.circuit_breaker import RateLimit
 from consumer.delivery.flow import DeliveryFlow
+from consumer.delivery.route_states import RouteStates
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.timing import (
@@ -20,6 +21,7 @@ from consumer.timing import (
     BackoffCurve,
     BreakerTiming,
     BufferLimits,
+    RouteHoldTiming,
     SchemaHoldTiming,
     SenderTiming,
     StartTiming,
@@ -54,7 +56,11 @@ class World:
         metrics = ConsumerMetrics(CollectorRegistry()).for_pipeline("target", "live")
         timing = BreakerTiming(SHORT, SHORT)
         flow = DeliveryFlow(
-            self.destination, CircuitBreaker(RateLimit(), timing), self.dead_letters, metrics, timing=SENDER
+            self.destination,
+            RouteStates(RateLimit(), timing, self.destination.limits.routes),
+            self.dead_letters,
+            metrics,
+            timing=SENDER,
         )
 
         async def no_backup():
@@ -79,6 +85,7 @@ class World:
                     answer_seconds=0.1,
                     buffers=buffers,
                     schema_hold=SchemaHoldTiming(SHORT, held_bytes=2_000),
+                    route_hold=RouteHoldTiming(0.01, 0.0, 0.02, 0.02),
                 ),
             )
         )
@@ -145,7 +152,7 @@ class World:
         self.topic.append(self.chance.choice((1, 5, 30)))
 
     def change_mood(self):
-        self.destination.mood = self.chance.choice(MoodyDestination.MOODS)
+        self.destination.change_mood()
 
     def change_corruption(self):
         if self.chance.random() < 0.5:
@@ -173,7 +180,7 @@ class World:
 
     async def heal(self):
         """End every fault, and wait until all is delivered and committed."""
-        self.destination.mood = "good"
+        self.destination.moods.clear()
         self.topic.corrupt_ranges.clear()
         self.dead_letters.failing = False
         self.schemas.answers = dict(WRITER_SCHEMAS.items())

@@ -5,6 +5,7 @@ import pytest
 from producer.sources.errors import ErrorKind
 from producer.state.intervals import TimeRange
 from relay.timestamps import DAY_MS, now_ms, parse_iso
+from simulators.jira_cloud import faults
 from tests.support.jira import error_kinds
 from tests.support.poller import PollerHarness, ids
 
@@ -77,3 +78,34 @@ async def test_a_newer_record_does_not_hide_one_of_the_empty_window(ago, contrad
     verified = jira_fixture.source_for(acme).verify_empty(TimeRange(end - 60_000, end))
 
     assert await error_kinds(verified) == ([ErrorKind.BROKEN_ANSWER] if contradicted else [None])
+
+
+async def test_an_unreadable_newest_record_proves_nothing(acme, jira_fixture):
+    """Its time is not known, so the records before it are looked at."""
+    end = now_ms() - 60_000
+    acme.add_record(created=end - 5_000)
+    acme.add_record(created=end + 1_000, fields={"created": "yesterday"})
+    source = jira_fixture.source_for(acme)
+
+    assert await error_kinds(source.verify_empty(TimeRange(end - 60_000, end))) == [ErrorKind.BROKEN_ANSWER]
+
+
+@pytest.mark.parametrize(("key_works", "kind"), [(True, None), (False, ErrorKind.KEY_REFUSED)])
+async def test_a_log_of_unreadable_records_is_proven_by_the_login(key_works, kind, acme, jira_fixture):
+    """Such a log shows no time, as an empty one does."""
+    acme.add_record(fields={"created": "yesterday"})
+    source = jira_fixture.source_for(acme)
+    if not key_works:
+        acme.fault(faults.wrong_credentials(), rate=1.0, path="/rest/api/3/myself")
+
+    assert await error_kinds(source.verify_empty(TimeRange(0, now_ms()))) == [kind]
+
+
+async def test_an_unreadable_oldest_record_hides_no_gap(acme, jira_fixture):
+    """The oldest record whose time can be read tells how far back the site keeps records."""
+    end = now_ms()
+    acme.add_record(created=end - HOUR, fields={"created": "yesterday"})
+    oldest = acme.add_record(created=end - HOUR + 1_000)
+    acme.add_records(20, created=end - 1_000)
+
+    assert await jira_fixture.source_for(acme).oldest() == parse_iso(oldest["created"]).ms

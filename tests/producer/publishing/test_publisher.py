@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from producer.events import UnreadableRecord
+from producer.publishing.progress_values import ProgressTooLargeError
 from producer.publishing.publisher import ShardClosedError
-from producer.publishing.transaction import LedgerTooLargeError, PendingRecords
+from producer.publishing.transaction import PendingRecords
 from producer.publishing.transaction_size import TransactionLimits
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.state.checkpoint import new_checkpoint
-from producer.state.intervals import TimeRange
-from relay.timestamps import day_start
+from producer.state.intervals import TimeRange, missing_ranges
+from relay.timestamps import DAY_MS, day_start
 from tests.support.publisher import TOPICS, in_memory_publisher, publish_error
 
 NOW = 1_790_000_000_000
@@ -87,7 +88,15 @@ async def test_a_cancellation_before_the_transaction_leaves_the_publisher_usable
 async def test_a_defect_within_a_transaction_fails_the_publisher(publisher, monkeypatch):
     """Any error between begin and commit makes the publisher's state invalid."""
     publisher, _ = publisher
-    monkeypatch.setattr(publisher._topics.checkpoint_codec, "encode", lambda _record: 1 / 0)
+    encode, calls = publisher._topics.checkpoint_codec.encode, []
+
+    def failing_after_begin(record):
+        calls.append(record)
+        return (
+            encode(record) if len(calls) == 1 else 1 / 0
+        )  # the first is the check of its size, before begin
+
+    monkeypatch.setattr(publisher._topics.checkpoint_codec, "encode", failing_after_begin)
     with pytest.raises(ZeroDivisionError):
         await publisher.publish("acme", pending_records(1), unchanged, persist=False)
 
@@ -105,13 +114,42 @@ async def test_a_ledger_above_kafkas_limit_concerns_its_organization_alone():
         [event(number << 33) for number in range(200)], [], WINDOW, 900_000, None, restore_json
     )
     with pytest.raises(
-        LedgerTooLargeError, match=r"ledger of acme 2026-09-21 has \d+ bytes, .* max.message.bytes"
+        ProgressTooLargeError, match=r"ledger of acme 2026-09-21 has \d+ bytes, .* max.message.bytes"
     ):
         await publisher.publish("acme", scattered, unchanged, persist=False)
     other = PendingRecords([{**event(1), "organization": "globex"}], [], WINDOW, 900_000, None, restore_json)
     await publisher.publish("globex", other, unchanged, persist=False)
 
     assert [one["organization"] for one in transactions.events()] == ["globex"]
+
+
+async def test_a_checkpoint_above_kafkas_limit_becomes_smaller_before_it_is_refused():
+    """Unread ranges are joined; a limit below that fails the organization alone, with the command that raises it."""
+    publisher, transactions = in_memory_publisher(lambda: NOW, max_event_bytes=1_000)
+    ranges = tuple(
+        TimeRange(NOW - 9_000 + 10 * number, NOW - 9_000 + 10 * number + 1) for number in range(300)
+    )
+    found = await publisher.write_checkpoint(
+        "acme", lambda _: replace(new_checkpoint("acme", NOW - 5_000, now=NOW), unread_ranges=ranges)
+    )
+    assert 1 < len(found.unread_ranges) < 100
+    assert not missing_ranges(found.unread_ranges, TimeRange(ranges[0].start, ranges[0].end))
+    assert found.unread_ranges[-1].end == ranges[-1].end
+
+    far = tuple(
+        TimeRange(NOW - 3 * number * DAY_MS, NOW - 3 * number * DAY_MS + 1) for number in range(80, 0, -1)
+    )
+    with pytest.raises(
+        ProgressTooLargeError, match=r"checkpoint has \d+ bytes, .* --add-config max.message.bytes="
+    ):
+        await publisher.write_checkpoint(
+            "globex",
+            lambda _: replace(
+                new_checkpoint("globex", NOW - 5_000, now=NOW), unread_ranges=far, ledgers_from=NOW
+            ),
+        )
+    await publisher.publish("acme", pending_records(1), unchanged, persist=False)
+    assert transactions.ids() == [1]
 
 
 async def test_an_overtaken_read_repeats_nothing(publisher):

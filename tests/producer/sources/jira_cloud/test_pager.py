@@ -106,6 +106,20 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, rng)
     assert set(log.rows) <= set(found)
 
 
+@given(LOGS, st.integers(2, 9), st.randoms(use_true_random=False))
+def test_a_row_that_vanishes_in_front_is_noticed_on_the_pages_of_a_server_that_gives_fewer(rows, page, rng):
+    """A server that gives fewer rows than asked for fills no page, and its first two pages may be those between which rows move."""
+    log = FakeAuditLog(rows, page=page)
+    gone = set()
+
+    def move():
+        if len(log.rows) > 3 and len(gone) < LIMITS.max_restarts and rng.random() < 0.3:
+            gone.add(log.rows.pop(sorted(log.rows)[-rng.randrange(1, 4)])["id"])
+
+    found = ids(read_all(Pager([TimeRange(0, 61)], paging(1_000)), log, move))
+    assert set(log.rows) <= set(found)
+
+
 @given(LOGS, st.integers(3, 7), st.integers(3, 9), st.booleans(), st.randoms(use_true_random=False))
 @settings(max_examples=200)
 def test_a_row_that_a_page_shows_twice_hides_no_other(rows, page, limit, grows, rng):

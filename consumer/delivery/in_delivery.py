@@ -1,0 +1,28 @@
+"""Records in delivery: what the sender has begun and not ended."""
+
+from dataclasses import dataclass
+
+from consumer.offsets.tracker import TrackedRecords
+
+
+@dataclass(slots=True)
+class Work:
+    """One task of a sender, and what it delivers."""
+
+    tracked: TrackedRecords
+    bytes: int
+    route: str | None
+    holds_slot: bool
+    """Whether it counts as one of `Limits.in_flight_bodies`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Records in delivery. `bytes`: of their rows and of the records in memory."""
+
+    tracked: TrackedRecords
+    bytes: int
+    route: str | None
+    holds_slot: bool
+    needs_witness: bool
+    """Whether it was rejected, and waits for the acceptance of another body of its route."""
