@@ -13,6 +13,8 @@ from relay.config.base import AzureCredential, Count, ExpandedPath, Organization
 from relay.config.kafka import KafkaConfig
 
 Format = Literal["native", "ecs", "ocsf"]
+EVENT_HUBS_RECORD_BYTES = 1_000_000
+"""Event Hubs ends the connection of a request above 1,046,528 bytes; a request has key, headers and framing too."""
 _TOPIC = re.compile(r"(?!\.{1,2}$|__)[A-Za-z0-9._-]{1,249}")
 
 
@@ -171,6 +173,15 @@ class TopicConfig(DestinationSettings):
     def own(self) -> KafkaConfig | None:
         """The relay's own cluster; None: it is not known."""
         return self._own
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        if self.profile == "event-hubs" and self.max_record_bytes > EVENT_HUBS_RECORD_BYTES:
+            raise ValueError(
+                f"max_record_bytes is {self.max_record_bytes}, and Event Hubs takes no record above 1,046,528 bytes: set it to at most"
+                f" {EVENT_HUBS_RECORD_BYTES}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_topics(self) -> Self:

@@ -104,6 +104,7 @@ async def test_a_login_without_brokers_of_its_own_is_refused():
         ({"topic": "a b"}, "249 letters"),
         ({"topic": ".."}, "249 letters"),
         ({"topic": "__consumer_offsets"}, "two underscores"),
+        ({"topic": "a", "profile": "event-hubs", "max_record_bytes": 1_000_001}, "at most 1000000"),
         ({"topic": "a", "history_topic": "a"}, "both new events and history"),
         ({"topic": "a", "history_by_organization": {"acme.atlassian.net": "b"}}, "without history_topic"),
         (
@@ -112,7 +113,7 @@ async def test_a_login_without_brokers_of_its_own_is_refused():
         ),
     ],
 )
-def test_topics_that_cannot_work_are_refused(settings, message):
+def test_topics_and_sizes_that_cannot_work_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         TopicConfig(kind="kafka", **settings)
 
