@@ -18,6 +18,7 @@
 """
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -52,19 +53,31 @@ class Progress:
 class ChainWriter:
     """Writes the rows of bodies, one body of a chain at a time, into objects."""
 
-    def __init__(self, store: Store, name: str, location: str, layout: Layout) -> None:
+    def __init__(
+        self, store: Store, name: str, location: str, layout: Layout, quick_seconds: float = 10.0
+    ) -> None:
+        """`quick_seconds`: an object that takes no longer may be followed by one of twice the rows."""
         self._store = store
         self._name = name
         self._location = location
         self._layout = layout
         self._reader = ObjectReader(store)
         self._known: dict[tuple[Chain, int], _Known] = {}
+        self._quick_seconds = quick_seconds
         self._most_rows: int | None = None
-        """Rows of an object while the store is slow; None: as many as a body has."""
+        """Rows of an object since the store was slow; None: it never was, and an object has as many as a body."""
 
     def write_less(self, rows_of_body: int) -> None:
         """Halve the objects, since one did not arrive in time: the same object would not arrive at the next try either."""
-        self._most_rows = max(1, (self._most_rows or rows_of_body) // 2)
+        self._most_rows = max(1, min(self._most_rows or rows_of_body, rows_of_body) // 2)
+
+    def _write_more(self, count: int, seconds: float) -> None:
+        """Double the objects after one of `count` rows arrived quickly: after a store that hung they may be of one row.
+
+        Only an object of the full size counts, so the size stays below twice the rows of a body.
+        """
+        if self._most_rows is not None and count >= self._most_rows and seconds <= self._quick_seconds:
+            self._most_rows = 2 * count
 
     async def write(self, chain: Chain, events: pl.DataFrame, progress: Progress) -> None:
         """Return when every row is in an object. Raises StoreFault; `progress` has the rows that are in one by then."""
@@ -75,8 +88,6 @@ class ChainWriter:
                 count = await self._write_leading(chain, day, of_day.slice(done))
                 progress.places.update(of_day[rows.PLACE].slice(done, count).to_list())
                 done += count
-        if self._most_rows is not None:
-            self._most_rows *= 2
 
     async def _write_leading(self, chain: Chain, day: int, events: pl.DataFrame) -> int:
         """Make sure that the first row of this day is in an object. Return how many leading rows are, at least one."""
@@ -127,7 +138,9 @@ class ChainWriter:
         content = await asyncio.to_thread(
             rows.encode_object, events, chain.topic, chain.partition, self._layout.format
         )
+        started = time.monotonic()
         if await self._store.create(self._key(chain, day, first), content):
+            self._write_more(events.height, time.monotonic() - started)
             self._remember(chain, day, _Known(first, last))
             return events.height
         stored = await self._read(chain, day, first, events)
