@@ -7,7 +7,7 @@ import polars as pl
 
 from consumer.formats.addresses import ip_addresses
 from consumer.formats.ecs_categories import classify
-from consumer.formats.json_text import iso_time, json_text, without_nulls
+from consumer.formats.json_text import iso_time, json_object, json_text, without_nulls
 from consumer.formats.native import event_uid
 from consumer.formats.source_labels import ECS_DATASET, ECS_MODULE, ECS_OBJECT
 
@@ -40,7 +40,12 @@ def with_ecs_columns(events: pl.DataFrame) -> pl.DataFrame:
 
 def ecs_document() -> pl.Expr:
     """Return the JSON text of each event of `with_ecs_columns`."""
-    return _DOCUMENT
+    return pl.concat_str(ecs_pieces())
+
+
+def ecs_pieces() -> list[pl.Expr]:
+    """Return the texts that make the document of each event together: a row around it is then joined at once."""
+    return _PIECES
 
 
 def _classified(events: pl.DataFrame) -> list[pl.Series]:
@@ -102,30 +107,29 @@ def _related_users(events: pl.DataFrame) -> pl.Series:
 
 
 def _array(texts: Iterable[str | None]) -> str:
-    """Return the distinct texts as JSON text; `null` if there is none."""
-    found = [text for text in dict.fromkeys(texts) if text is not None]
-    return orjson.dumps(found).decode() if found else "null"
+    """Return the member `user` with its comma: the distinct texts. Empty if there is none."""
+    found = dict.fromkeys(texts)
+    found.pop(None, None)
+    return f'"user":{orjson.dumps([*found]).decode()},' if found else ""
 
 
-def _document() -> pl.Expr:
-    text = pl.concat_str(
+def _pieces() -> list[pl.Expr]:
+    """Nulls are left out of the pieces that may have them: the pattern need not search the whole document."""
+    return [
         pl.lit(_HEAD),
         pl.col(_MEMBERS),
         pl.lit(","),
         _members(_event()),
         pl.lit("},"),
         _members(_top_level()),
-        pl.lit(',"related":{"user":'),
+        pl.lit(',"related":{'),
         pl.col(_RELATED),
-        pl.lit(","),
         _members(_related()),
-        pl.lit(f'}},"{ECS_OBJECT}":{{"audit":{{"affected_objects":'),
+        pl.lit(f'}},"{ECS_OBJECT}":{{"audit":{{'),
         _affected_objects(),
-        pl.lit(","),
         _members(_audit()),
         pl.lit("}}}"),
-    )
-    return without_nulls(text)
+    ]
 
 
 def clipped(name: str) -> pl.Expr:
@@ -195,7 +199,7 @@ def _audit() -> dict[str, pl.Expr]:
 
 
 def _affected_objects() -> pl.Expr:
-    """Write the associated items and, unless it is among them, the object; `null` without either."""
+    """Write the member of the associated items and, unless it is among them, the object; empty without either."""
     items, item = pl.col(_ITEMS), pl.col(_OBJECT)
     joined = (
         pl.when(item.is_null() | _object_is_listed())
@@ -204,12 +208,13 @@ def _affected_objects() -> pl.Expr:
         .then(pl.concat_str(pl.lit("["), item, pl.lit("]")))
         .otherwise(pl.concat_str(items.str.head(-1), pl.lit(","), item, pl.lit("]")))
     )
-    return joined.str.replace_all('"typeName":', '"type":', literal=True).fill_null("null")
+    named = without_nulls(joined.str.replace_all('"typeName":', '"type":', literal=True))
+    return pl.concat_str(pl.lit('"affected_objects":'), named, pl.lit(",")).fill_null("")
 
 
 def _members(columns: dict[str, pl.Expr]) -> pl.Expr:
-    """Write the members of an object without its braces."""
-    return json_text(columns).str.slice(1).str.head(-1)
+    """Write the members of an object without its braces; at least one is never null."""
+    return json_object(columns).str.slice(1).str.head(-1)
 
 
-_AFFECTED, _TARGETS, _DOCUMENT = _affected(), _targets(), _document()
+_AFFECTED, _TARGETS, _PIECES = _affected(), _targets(), _pieces()

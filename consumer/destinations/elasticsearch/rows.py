@@ -11,7 +11,7 @@ from isal import igzip
 from consumer.destinations.contract import BodyFormat
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig, Format
 from consumer.destinations.truncation import truncate_texts
-from consumer.formats.ecs import clipped, ecs_document, with_ecs_columns
+from consumer.formats.ecs import clipped, ecs_pieces, with_ecs_columns
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_object, json_text
 from consumer.formats.native import event_uid, native_fields
@@ -39,7 +39,8 @@ _CREATE = json_text({"create": pl.struct(_id=_ID)})
 _CREATE_IN_INDEX = json_text({"create": pl.struct(_index=_INDEX, _id=_ID)})
 _NATIVE = json_object({"@timestamp": iso_time(clipped("created")), **native_fields()})
 _OCSF = json_object({"@timestamp": iso_time(clipped("created")), **ocsf_fields()})
-_DOCUMENTS: Mapping[Format, pl.Expr] = {"ecs": ecs_document(), "native": _NATIVE, "ocsf": _OCSF}
+_DOCUMENTS: Mapping[Format, list[pl.Expr]] = {"ecs": ecs_pieces(), "native": [_NATIVE], "ocsf": [_OCSF]}
+"""By format, the texts that make a document together."""
 _CREATED_MS = pl.col("created").cast(pl.Int64)
 _MONTH = (
     pl.when(_CREATED_MS.is_between(_MIN_MONTH_MS, _MAX_MONTH_MS))
@@ -49,7 +50,7 @@ _MONTH = (
 
 
 _ROWS: Mapping[tuple[Format, bool], pl.Expr] = {
-    (shape, in_index): pl.concat_str(_CREATE_IN_INDEX if in_index else _CREATE, pl.lit("\n"), document)
+    (shape, in_index): pl.concat_str(_CREATE_IN_INDEX if in_index else _CREATE, pl.lit("\n"), *document)
     for shape, document in _DOCUMENTS.items()
     for in_index in (False, True)
 }

@@ -45,3 +45,11 @@ def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
     state.batch_readable(A)
     state.batch_readable(A)
     assert (state.corrupt_batches, state.losses) == (("corrupt too",), ("lost again",))
+
+
+def test_the_last_drop_is_kept_as_a_notice_and_is_no_problem():
+    """The other rows of the body were accepted, and an operator can do nothing that would store the dropped ones."""
+    state = FlowState()
+    state.rows_dropped("first")
+    state.rows_dropped("second")
+    assert (state.problem, state.accepted, state.drops) == (None, 0, ("second",))

@@ -130,3 +130,13 @@ def test_an_event_without_room_keeps_its_identity(encoding):
     assert cut["attributes"]["log.record.uid"] == "acme.atlassian.net/2"
     assert cut["attributes"]["jira.audit.unmodeled"].endswith("was cut by jira-relay: 200000 bytes]")
     assert len(body) < 200_000
+
+
+@encodings
+def test_the_key_of_an_event_is_never_truncated(encoding):
+    """Whatever the length of a name, an event without its key could not be found."""
+    long = event(2, organization="o" * 40_000, description="d" * 40_000)
+    attributes = attributes_of(long, encoding=encoding)
+    assert attributes["log.record.uid"] == f"{long['organization']}/2"
+    assert attributes["jira.organization"] == long["organization"]
+    assert attributes["jira.audit.description"] != long["description"]
