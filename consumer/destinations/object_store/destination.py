@@ -74,7 +74,7 @@ class ObjectStoreDestination:
         if progress.places and isinstance(outcome, Retry):
             return self._rest_to_retry(outcome, progress.places, body.rows)
         if outcome == self._too_slow:
-            self._writer.write_less(body.rows)
+            self._writer.size.record_late(body.rows)
         return outcome
 
     def _rest_to_retry(self, outcome: Retry, done: set[int], count: int) -> Outcome:

@@ -26,6 +26,7 @@ import polars as pl
 from consumer.destinations.object_store import rows
 from consumer.destinations.object_store.layout import OFFSET, Layout
 from consumer.destinations.object_store.names import Chain
+from consumer.destinations.object_store.object_size import ObjectSize
 from consumer.destinations.object_store.reader import ObjectReader
 from consumer.destinations.object_store.response import name_contended, taken_by_another
 from consumer.destinations.object_store.store import Store, StoreFault
@@ -56,28 +57,13 @@ class ChainWriter:
     def __init__(
         self, store: Store, name: str, location: str, layout: Layout, quick_seconds: float = 10.0
     ) -> None:
-        """`quick_seconds`: an object that takes no longer may be followed by one of twice the rows."""
         self._store = store
         self._name = name
         self._location = location
         self._layout = layout
         self._reader = ObjectReader(store)
         self._known: dict[tuple[Chain, int], _Known] = {}
-        self._quick_seconds = quick_seconds
-        self._most_rows: int | None = None
-        """Rows of an object since the store was slow; None: it never was, and an object has as many as a body."""
-
-    def write_less(self, rows_of_body: int) -> None:
-        """Halve the objects, since one did not arrive in time: the same object would not arrive at the next try either."""
-        self._most_rows = max(1, min(self._most_rows or rows_of_body, rows_of_body) // 2)
-
-    def _write_more(self, count: int, seconds: float) -> None:
-        """Double the objects after one of `count` rows arrived quickly: after a store that hung they may be of one row.
-
-        Only an object of the full size counts, so the size stays below twice the rows of a body.
-        """
-        if self._most_rows is not None and count >= self._most_rows and seconds <= self._quick_seconds:
-            self._most_rows = 2 * count
+        self.size = ObjectSize(quick_seconds)
 
     async def write(self, chain: Chain, events: pl.DataFrame, progress: Progress) -> None:
         """Return when every row is in an object. Raises StoreFault; `progress` has the rows that are in one by then."""
@@ -100,7 +86,7 @@ class ChainWriter:
                 return await self._write_missing(chain, day, stored, events)
         if later is not None:
             events = events.head(rows.count_to(events, later - 1))
-        return await self._create(chain, day, events.head(self._most_rows or events.height))
+        return await self._create(chain, day, events.head(self.size.most_rows or events.height))
 
     async def _write_missing(
         self, chain: Chain, day: int, stored: rows.StoredObject, events: pl.DataFrame
@@ -140,7 +126,7 @@ class ChainWriter:
         )
         started = time.monotonic()
         if await self._store.create(self._key(chain, day, first), content):
-            self._write_more(events.height, time.monotonic() - started)
+            self.size.record_stored(events.height, time.monotonic() - started)
             self._remember(chain, day, _Known(first, last))
             return events.height
         stored = await self._read(chain, day, first, events)
