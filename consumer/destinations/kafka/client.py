@@ -197,9 +197,7 @@ class TopicClient:
         producer, self.connected = None, False
         try:
             async with asyncio.timeout(START_SHARE * self._timeout_seconds):
-                self._settings = self._read_settings()
-                client_id = f"jira-audit-relay-{self._name}"
-                producer = new_producer(self._settings, client_id, self._config.compression)
+                producer = self._new_producer()
                 access = await start_producer(producer, self._config.own, self._topics)
             started, producer, self.connected = producer, None, True
             return started, access
@@ -212,6 +210,17 @@ class TopicClient:
         finally:
             if producer is not None:
                 self._discard(producer)
+
+    def _new_producer(self) -> BatchProducer:
+        """Raises RelayError with the settings of this destination, for files and settings that cannot be used."""
+        self._settings = self._read_settings()
+        client_id = f"jira-audit-relay-{self._name}"
+        try:
+            return new_producer(self._settings, client_id, self._config.compression)
+        except RelayError as error:
+            if self._config.bootstrap_servers is None:
+                raise
+            raise RelayError(response.in_settings_of(self._name, str(error))) from error
 
     async def _diagnose(self, place: Place) -> Retry | Paused | None:
         """Connect step by step, and return what keeps the relay out; None: nothing, or that is not known in time."""

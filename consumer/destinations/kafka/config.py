@@ -175,15 +175,6 @@ class TopicConfig(DestinationSettings):
         return self._own
 
     @model_validator(mode="after")
-    def _check_size(self) -> Self:
-        if self.profile == "event-hubs" and self.max_record_bytes > EVENT_HUBS_RECORD_BYTES:
-            raise ValueError(
-                f"max_record_bytes is {self.max_record_bytes}, and Event Hubs takes no record above 1,046,528 bytes: set it to at most"
-                f" {EVENT_HUBS_RECORD_BYTES}"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _check_topics(self) -> Self:
         if self.history_topic is None and self.history_by_organization:
             raise ValueError("A destination has history_by_organization without history_topic: set both")
