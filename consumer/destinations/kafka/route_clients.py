@@ -31,7 +31,10 @@ class RouteClients:
         await asyncio.gather(*(each.close() for each in (self._shared, *self._own.values())))
 
     async def send(self, topic: str, records: Sequence[Record]) -> Outcome:
-        """Write records to a topic, in order; one call for a topic at a time. After a Retry they may be there nevertheless."""
+        """Write records to a topic, in order. After a Retry they may be there nevertheless.
+
+        Calls for a topic follow one another, except those of organizations that an operator gave the topic of all others.
+        """
         if topic not in self._apart:
             outcome = await self._shared.send(topic, records)
             if _is_problem(outcome) and self._several and self._shared.connected:

@@ -95,3 +95,15 @@ async def test_a_topic_without_an_answer_costs_the_others_one_wait_and_no_more()
         await sent_at_last(live, 13, ACME)
         found = [each.uid for each in broker.stored(ACME)]
         assert list(dict.fromkeys(found)) == [f"acme.atlassian.net/{number}" for number in (2, 13)]
+
+
+async def test_two_calls_of_a_topic_with_a_producer_of_its_own_both_end():
+    """An operator may give an organization the topic of all others; the first answer ends no call behind it."""
+    async with world() as (broker, live):
+        topic = remove(broker)
+        assert isinstance(await send(live, 1, ACME), Paused)
+        repair(broker, topic)
+        both = await asyncio.gather(send(live, 1, ACME), send(live, 2, ACME))
+        assert both == [Sent(), Sent()]
+        assert [each.uid for each in broker.stored(ACME)] == [f"acme.atlassian.net/{n}" for n in (1, 2)]
+        assert await send(live, 3, ACME) == Sent()
