@@ -69,6 +69,8 @@ class ShardPublisher:
         self._lock = asyncio.Lock()
         self._low_priority_lock = asyncio.Lock()
         self._closed = False
+        self.in_transaction = False
+        """Whether a transaction is under way; it ends by itself."""
 
     @property
     def batches_too_large(self) -> bool:
@@ -203,6 +205,7 @@ class ShardPublisher:
         loop = asyncio.get_running_loop()
         started, outcome = loop.time(), "in doubt"
         reason = "The transaction was cancelled, or a defect interrupted it."
+        self.in_transaction = True
         try:
             yield
             outcome = "committed"
@@ -212,6 +215,7 @@ class ShardPublisher:
             self._note_failure(transaction, error)
             raise ShardClosedError(reason) from error
         finally:
+            self.in_transaction = False
             seconds = loop.time() - started
             self._metrics.transaction(self._topics.partition, outcome, seconds)
             if outcome == "committed":
@@ -227,7 +231,7 @@ class ShardPublisher:
             return
         outcomes, organization = self.outcomes, transaction.organization
         if error.timed_out:
-            outcomes.timed_out(transaction.size)
+            outcomes.timed_out(transaction.size, throttled=error.throttled)
         outcomes.size_refusal = error.size_refusal or outcomes.size_refusal
         if outcomes.failed(organization, str(error), self._now_ms()):
             self._metrics.transactions_fail(self._topics.partition, organization, str(error))

@@ -5,6 +5,7 @@ from typing import TypeGuard
 
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from relay.kafka.size_refusals import SizeRefusal
+from relay.kafka.transactions import TRANSACTION_SECONDS
 from relay.timestamps import to_iso_seconds
 
 _UNLIMITED = TransactionLimits(max_events=2**31, max_dead_letters=2**31, max_bytes=2**62)
@@ -20,6 +21,10 @@ class OutcomeTiming:
     """A problem ends without a commit when no transaction has failed for so long."""
     quick_seconds: float = 2.0
     """A transaction that took less may be larger the next time; a quarter of the longest one."""
+    transaction_seconds: float = TRANSACTION_SECONDS
+    """How long a transaction may take, unless it is the smallest one and throttled by a quota."""
+    throttled_seconds: float = 256.0
+    """The longest time that a throttled one may take; a broker allows 15 minutes (transaction.max.timeout.ms)."""
 
 
 DEFAULT_TIMING = OutcomeTiming()
@@ -41,15 +46,23 @@ class TransactionOutcomes:
 
     1. A transaction that did not end in time would not end the next time either. So the next one has half its size.
     2. Halving ends at one event. Sizes double again after quick commits, up to the limits of the shard.
+       One event that a quota holds up gets twice the time, until it ends.
     3. Failures count by organization too: one whose records Kafka refuses stays failing while others commit.
     """
 
     timing: OutcomeTiming = DEFAULT_TIMING
     size_refusal: SizeRefusal | None = None
     """The last refusal of a transaction for its size, until the limits of the topics are read again."""
+    longer_by: int = 1
+    """How many times as long as by default the next transaction may take."""
     _limits: TransactionLimits = _UNLIMITED
     _of_organization: dict[str, _Failures] = field(default_factory=dict)
     _of_shard: _Failures | None = None
+
+    @property
+    def transaction_seconds(self) -> float:
+        """How long the next transaction may take."""
+        return min(self.longer_by * self.timing.transaction_seconds, self.timing.throttled_seconds)
 
     def limits(self, most: TransactionLimits) -> TransactionLimits:
         """Return the limits of the next transaction, at most `most`."""
@@ -67,12 +80,16 @@ class TransactionOutcomes:
             self._limits = TransactionLimits(
                 2 * limits.max_events, 2 * limits.max_dead_letters, 2 * limits.max_bytes
             )
+        if seconds < self.timing.quick_seconds:
+            self.longer_by = 1
         ended = self._of_organization.pop(organization, None), self._of_shard
         self._of_shard = None
         return any(self._is_problem(failures) for failures in ended)
 
-    def timed_out(self, size: TransactionSize) -> None:
-        """Halve the size of the next transaction."""
+    def timed_out(self, size: TransactionSize, *, throttled: bool = False) -> None:
+        """Halve the size of the next transaction; give the smallest one more time, if a quota held it up."""
+        if throttled and size.events + size.dead_letters <= 1:
+            self.longer_by = min(2 * self.longer_by, 64)
         limits = self._limits
         self._limits = TransactionLimits(
             max(1, size.events // 2) if size.events else limits.max_events,

@@ -43,7 +43,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.publish_errors import PublishError
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer, TransactionTiming
 from relay.schema_registry.store import SchemaStore
 
 
@@ -83,6 +83,7 @@ class ShardLoader:
         transactions = await TransactionalProducer.open(
             self.connection,
             f"{self.topics.prefix}.{partition}",
+            timing=TransactionTiming().lasting(outcomes.transaction_seconds),
             max_batch_bytes=self.topic_limits.current.max_batch_bytes,
         )
         try:
@@ -192,7 +193,8 @@ class ShardLoader:
                 outcomes.size_refusal = error.size_refusal or outcomes.size_refusal
                 if error.timed_out:
                     outcomes.timed_out(
-                        TransactionSize(len(batch), 0, sum(len(record.value or b"") for record in records))
+                        TransactionSize(len(batch), 0, sum(len(record.value or b"") for record in records)),
+                        throttled=error.throttled,
                     )
                 raise
 

@@ -245,6 +245,10 @@ class ShardAssignment:
         if (running := self._shards.get(number)) is not None:
             running.shard.reload()
 
+    def in_transaction(self, number: int) -> bool:
+        """Return whether a shard has a transaction under way; one that a quota holds up may take minutes."""
+        return (running := self._shards.get(number)) is not None and running.shard.in_transaction
+
     @property
     def problem(self) -> str | None:
         """Why a shard publishes nothing; None: all do, or the reason is not known."""

@@ -107,6 +107,11 @@ class Shard:
         """Why it has no publisher; None: it has one, or has failed to load a few times only."""
 
     @property
+    def in_transaction(self) -> bool:
+        """Whether its publisher has a transaction under way."""
+        return self._publisher is not None and self._publisher.in_transaction
+
+    @property
     def ready(self) -> bool:
         return self._publisher is not None
 

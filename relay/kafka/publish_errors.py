@@ -10,8 +10,8 @@ class PublishError(RelayError):
     """A publication failed, or its outcome is unknown.
     Discard the publisher, and every state derived from its records.
 
-    `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `size_refusal`: a topic accepts no
-    batch or record of this size.
+    `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `throttled`: it did not, because of a
+    quota. `size_refusal`: a topic accepts no batch or record of this size.
     """
 
     def __init__(
@@ -20,11 +20,13 @@ class PublishError(RelayError):
         *,
         fenced: bool = False,
         timed_out: bool = False,
+        throttled: bool = False,
         size_refusal: SizeRefusal | None = None,
     ) -> None:
         super().__init__(message)
         self.fenced = fenced
         self.timed_out = timed_out
+        self.throttled = throttled
         self.size_refusal = size_refusal
 
 

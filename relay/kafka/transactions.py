@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -37,6 +37,11 @@ class TransactionTiming:
     timeout_ms: int = 15_000
     """After this the broker itself aborts an open transaction (Kafka: transaction.timeout.ms)."""
     open_seconds: float = 10.0
+
+    def lasting(self, seconds: float) -> "TransactionTiming":
+        """Return the bounds of transactions that may take `seconds`; the broker waits as much longer as by default."""
+        grace_ms = self.timeout_ms - int(1000 * self.transaction_seconds)
+        return replace(self, transaction_seconds=seconds, timeout_ms=int(1000 * seconds) + grace_ms)
 
 
 DEFAULT_TIMING = TransactionTiming()
@@ -122,7 +127,8 @@ class TransactionalProducer:
             async with asyncio.timeout(self._timing.transaction_seconds):
                 return await asyncio.shield(task)
         except TimeoutError as error:
-            raise PublishError(self._timeout_text(), timed_out=True) from error
+            throttled = self._throttled_seconds > 0
+            raise PublishError(self._timeout_text(), timed_out=True, throttled=throttled) from error
         except IllegalOperation as error:  # aiokafka left the transaction by itself, between two sends
             cause = transaction_failure(self._producer) or error
             fenced = is_fenced(self._producer)

@@ -1,4 +1,7 @@
-"""A producer process for tests that kill, freeze and stop it: `python -m tests.support.producer_process`, settings on stdin."""
+"""A producer process for tests that kill, freeze and stop it: `python -m tests.support.producer_process`, settings on stdin.
+
+`die_at` of the settings names a step (`tests.support.deaths`) at which the process kills itself.
+"""
 
 import asyncio
 import json
@@ -15,6 +18,7 @@ from relay.kafka.connection import Connection
 from relay.lifecycle import run_services, stop_on_signals
 from relay.telemetry import logs
 from relay.telemetry.health import Health
+from tests.support.deaths import die_at
 
 
 async def main(settings: Settings, key: bytes) -> None:
@@ -39,4 +43,6 @@ async def main(settings: Settings, key: bytes) -> None:
 if __name__ == "__main__":
     logs.configure_logging("json", "info", Redactor())
     given = json.load(sys.stdin)
+    if given.get("die_at"):
+        die_at(given["die_at"])
     asyncio.run(main(Settings.model_validate(given["settings"]), bytes.fromhex(given["key"])))

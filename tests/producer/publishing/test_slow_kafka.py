@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.topic_limits import TopicLimitsWatcher
-from producer.publishing.transaction_outcomes import TransactionOutcomes
+from producer.publishing.transaction_outcomes import OutcomeTiming, TransactionOutcomes
 from producer.publishing.transaction_size import TransactionLimits
 from producer.recovery.loader import LoaderLimits, ShardLoader
 from producer.state.checkpoint import new_checkpoint
@@ -38,7 +38,8 @@ async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_en
     opened = TransactionalProducer.open
 
     async def with_little_time(connection, name, **options):
-        return await opened(connection, name, TransactionTiming(transaction_seconds=0.7), **options)
+        options["timing"] = TransactionTiming(transaction_seconds=0.7)
+        return await opened(connection, name, **options)
 
     monkeypatch.setattr(TransactionalProducer, "open", with_little_time)
     outcomes = TransactionOutcomes()
@@ -98,3 +99,22 @@ async def test_a_quota_is_named_and_met(kafka, prefix, tmp_path):
         assert "throttled by a quota" in failures[0]
         assert "producer_byte_rate" in failures[0]
         assert len(await ids(loader, loader.topics.events)) == 81
+
+
+async def test_one_event_that_a_quota_holds_up_is_published(loader, monkeypatch):
+    """Its transaction cannot get smaller, so it gets more time; before, it was repeated without end."""
+    publish = TransactionalProducer._publish
+
+    async def throttled(self, given, after_offsets):
+        self._note_throttling(0.8)
+        await asyncio.sleep(0.8)
+        return await publish(self, given, after_offsets)
+
+    monkeypatch.setattr(TransactionalProducer, "_publish", throttled)
+    outcomes = TransactionOutcomes(OutcomeTiming(transaction_seconds=0.5, quick_seconds=0.0))
+    failures = await publish_all(loader, outcomes, records("acme", 1))
+
+    assert failures
+    assert all("throttled by a quota" in failure for failure in failures)
+    assert 1.0 <= outcomes.transaction_seconds < 64
+    assert await ids(loader, loader.topics.events) == [("acme", 1)]

@@ -117,3 +117,22 @@ def test_a_problem_ends_when_no_transaction_fails_any_more():
 
     assert outcomes.problem("acme", NOW + DEFAULT_TIMING.quiet_ms - 1)
     assert outcomes.problem("acme", NOW + DEFAULT_TIMING.quiet_ms) is None
+
+
+def test_one_event_that_a_quota_holds_up_gets_more_time():
+    """Larger transactions get smaller first, a slow Kafka gets no more time, and a quick commit ends it."""
+    outcomes = TransactionOutcomes()
+    usual = DEFAULT_TIMING.transaction_seconds
+    outcomes.timed_out(TransactionSize(2, 0, 2_000_000), throttled=True)
+    outcomes.timed_out(TransactionSize(1, 0, 1_000_000))
+    assert outcomes.transaction_seconds == usual
+    allowed = []
+    for _ in range(8):
+        outcomes.timed_out(TransactionSize(1, 0, 1_000_000), throttled=True)
+        allowed.append(outcomes.transaction_seconds)
+    assert allowed[:3] == [2 * usual, 4 * usual, 8 * usual]
+    assert allowed[-1] == DEFAULT_TIMING.throttled_seconds
+    outcomes.committed("acme", TransactionSize(1, 0, 1_000_000), SLOW)
+    assert outcomes.transaction_seconds == DEFAULT_TIMING.throttled_seconds
+    outcomes.committed("acme", TransactionSize(1, 0, 1_000_000), QUICK)
+    assert outcomes.transaction_seconds == usual

@@ -71,6 +71,10 @@ class FakeAssignment:
         self.numbers = list(numbers)
         self.reload_requested = asyncio.Event()
         self.reloaded = []
+        self.in_transactions = set()
+
+    def in_transaction(self, number):
+        return number in self.in_transactions
 
     def reload(self, number):
         self.reloaded.append(number)
@@ -85,6 +89,7 @@ async def test_a_hanging_transaction_is_ended(kafka, prefix, monkeypatch):
     )
     await create_missing_topics(there)
     topics, shards = Topics(prefix), FakeAssignment(0, 1)
+    shards.in_transactions.add(0)  # its transaction is long, and its publisher ends it
     without_leader, leader_of = TopicPartition(topics.events, 0), ClusterMetadata.leader_for_partition
     monkeypatch.setattr(
         ClusterMetadata,
@@ -94,6 +99,7 @@ async def test_a_hanging_transaction_is_ended(kafka, prefix, monkeypatch):
     hanging = []
     for name, topic, number in [
         ("mine", topics.progress, 1),
+        ("busy", topics.progress, 0),
         ("theirs", topics.progress, 2),
         (f"{topics.organizations}.0", topics.organizations, 0),
         (f"{topics.organizations}.1", topics.changes, 0),

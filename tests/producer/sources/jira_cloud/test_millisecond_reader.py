@@ -76,3 +76,28 @@ def test_a_page_that_is_repeated_for_ever_ends_unproven():
         reader.add([{"id": 1, "created": AT}])
 
     assert (requests, reader.result().proven) == (6, False)
+
+
+def test_a_user_who_is_renamed_between_two_pages_makes_no_second_record():
+    """A row that a later page shows again has the new name; two rows of one page with one id are two records."""
+    rows = [{"id": number, "created": AT, "author": "old"} for number in range(6)]
+    reader = MillisecondReader(TimeRange(AT, AT + 1), 8)
+    reader.add(rows[:1])
+    reader.add(rows[1:3])
+    renamed = [{**row, "author": "new"} for row in rows]
+    reader.add(
+        [*renamed[2:5], {**renamed[4], "author": "another"}]
+    )  # a row came in front: row 2 is shown again
+    reader.add(renamed[5:])
+    reader.add([])
+    result = reader.result()
+
+    assert [(one["id"], one["author"]) for one in result.events] == [
+        (0, "old"),
+        (1, "old"),
+        (2, "old"),
+        (3, "new"),
+        (4, "new"),
+        (4, "another"),
+        (5, "new"),
+    ]

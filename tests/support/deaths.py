@@ -1,0 +1,56 @@
+"""The death of this process by SIGKILL at a step of a producer's round, between two awaits."""
+
+import os
+import signal
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from producer.polling.unread_range_search import UnreadRangeSearch
+from producer.publishing.publisher import ShardPublisher
+from producer.sources.jira_cloud.pager import Pager
+from producer.state.ledger import Ledger
+from relay.kafka.transactions import TransactionalProducer
+
+STEPS: dict[str, tuple[type, str, int]] = {
+    "before begin": (AIOKafkaProducer, "begin_transaction", 0),
+    "after begin": (TransactionalProducer, "_send", 0),
+    "between two events": (TransactionalProducer, "_enqueue", 3),
+    "after the events": (TransactionalProducer, "_send", 1),
+    "between events and commit": (AIOKafkaProducer, "commit_transaction", 0),
+    "after the commit": (Ledger, "commit", 0),
+    "before a transaction": (ShardPublisher, "_commit", 0),
+    "in the middle of pages": (Pager, "add", 1),
+    "while a range is halved": (UnreadRangeSearch, "failed", 1),
+}
+"""Class and method whose call kills, and how many calls of it pass before."""
+
+ALWAYS = ("between two events", "after the events", "after the commit", "in the middle of pages")
+"""The steps that every run of the tests plays."""
+
+
+def die_at(step: str) -> None:
+    """Kill this process at a step. Records wait when it starts, so that its first transaction holds some."""
+    owner, name, passed = STEPS[step]
+    method: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    @wraps(method)
+    def dying(self: Any, *given: Any, **options: Any) -> Any:
+        nonlocal calls
+        if _counts(step, given):
+            calls += 1
+            if calls > passed:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return method(self, *given, **options)
+
+    setattr(owner, name, dying)
+
+
+def _counts(step: str, given: tuple[Any, ...]) -> bool:
+    """Return whether a call belongs to a round with records: others come before it."""
+    if step == "in the middle of pages":
+        return bool(given[0])
+    return True
