@@ -11,7 +11,7 @@ from management.organizations.validation import InputError
 
 
 def test_nobody_is_asked_for_one_document(monkeypatch):
-    """On a terminal too: the plan is not shown, and a question would stand before the document."""
+    """On a terminal too: the plan is not shown, and a question would come before the document."""
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
     asked = []
     monkeypatch.setattr(destination_offsets.typer, "confirm", lambda text, abort: asked.append((text, abort)))

@@ -103,7 +103,7 @@ async def test_a_pause_that_was_seen_holds_while_its_record_cannot_be_read(topic
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_an_operator_is_told_that_the_record_of_a_pause_can_be_replaced(topic, store):
+async def test_the_error_says_that_the_record_of_a_pause_can_be_replaced(topic, store):
     topic[pause_key("soc")] = [UNREADABLE]
     with pytest.raises(UnreadablePauseError, match="replace the record"):
         await store.read_pauses(["soc"])
