@@ -44,7 +44,7 @@ class ObjectStoreDestination:
         self._url = config.location
         self._layout = layout
         self._timeout_seconds = timeout_seconds
-        self._writer = ChainWriter(store, name, config.location, layout)
+        self._writer = ChainWriter(store, name, config.location, layout, timeout_seconds / 4)
         self._condition_proved = False
         self._too_slow = Retry(
             f"{config.location} did not finish the requests for one object within {timeout_seconds:g} s."
@@ -74,7 +74,7 @@ class ObjectStoreDestination:
         if progress.places and isinstance(outcome, Retry):
             return self._rest_to_retry(outcome, progress.places, body.rows)
         if outcome == self._too_slow:
-            self._writer.write_less(body.rows)
+            self._writer.size.record_late(body.rows)
         return outcome
 
     def _rest_to_retry(self, outcome: Retry, done: set[int], count: int) -> Outcome:

@@ -33,7 +33,7 @@ def column_ranges(footer: bytes, names: set[str]) -> Iterator[tuple[int, int]]:
         for chunk in _member(group, _COLUMNS, list):
             column = _member(chunk, _META, dict)
             path = _member(column, _PATH, list)
-            if path and path[0] in {name.encode() for name in names}:
+            if path[:1] in [[name.encode()] for name in names]:  # a corrupt path may hold anything
                 start = _member(column, _DATA, int)
                 if column.get(_DICTIONARY):
                     start = min(start, _member(column, _DICTIONARY, int))

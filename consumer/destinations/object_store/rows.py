@@ -16,6 +16,7 @@ _DAY_MS = 86_400_000
 PLACE, _DAY = "place_in_body", "day_of_row"
 
 _COLUMNS = [event_uid().alias("uid"), *(pl.col(name) for name in native_fields() if name != "uid")]
+_KEYS = {OFFSET: pl.Int64(), "uid": pl.String()}
 
 
 class ForeignObjectError(Exception):
@@ -109,7 +110,12 @@ def read_object(
         rows = format_.keys(pl.read_parquet(io.BytesIO(content), columns=format_.key_columns))
     except (PolarsError, PanicException, OSError) as error:  # a corrupt object may make polars panic
         raise ForeignObjectError("it is not a Parquet file of the relay") from error
-    if not rows.height or rows[OFFSET][0] != first or str(rows[OFFSET][-1]) != origin.get("relay.last"):
+    if (
+        dict(rows.schema) != _KEYS
+        or not rows.height
+        or rows[OFFSET][0] != first
+        or str(rows[OFFSET][-1]) != origin.get("relay.last")
+    ):
         raise ForeignObjectError("its rows are not those that its footer names")
     return StoredObject(rows)
 

@@ -18,6 +18,7 @@
 """
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -25,6 +26,7 @@ import polars as pl
 from consumer.destinations.object_store import rows
 from consumer.destinations.object_store.layout import OFFSET, Layout
 from consumer.destinations.object_store.names import Chain
+from consumer.destinations.object_store.object_size import ObjectSize
 from consumer.destinations.object_store.reader import ObjectReader
 from consumer.destinations.object_store.response import name_contended, taken_by_another
 from consumer.destinations.object_store.store import Store, StoreFault
@@ -52,19 +54,16 @@ class Progress:
 class ChainWriter:
     """Writes the rows of bodies, one body of a chain at a time, into objects."""
 
-    def __init__(self, store: Store, name: str, location: str, layout: Layout) -> None:
+    def __init__(
+        self, store: Store, name: str, location: str, layout: Layout, quick_seconds: float = 10.0
+    ) -> None:
         self._store = store
         self._name = name
         self._location = location
         self._layout = layout
         self._reader = ObjectReader(store)
         self._known: dict[tuple[Chain, int], _Known] = {}
-        self._most_rows: int | None = None
-        """Rows of an object while the store is slow; None: as many as a body has."""
-
-    def write_less(self, rows_of_body: int) -> None:
-        """Halve the objects, since one did not arrive in time: the same object would not arrive at the next try either."""
-        self._most_rows = max(1, (self._most_rows or rows_of_body) // 2)
+        self.size = ObjectSize(quick_seconds)
 
     async def write(self, chain: Chain, events: pl.DataFrame, progress: Progress) -> None:
         """Return when every row is in an object. Raises StoreFault; `progress` has the rows that are in one by then."""
@@ -75,8 +74,6 @@ class ChainWriter:
                 count = await self._write_leading(chain, day, of_day.slice(done))
                 progress.places.update(of_day[rows.PLACE].slice(done, count).to_list())
                 done += count
-        if self._most_rows is not None:
-            self._most_rows *= 2
 
     async def _write_leading(self, chain: Chain, day: int, events: pl.DataFrame) -> int:
         """Make sure that the first row of this day is in an object. Return how many leading rows are, at least one."""
@@ -89,7 +86,7 @@ class ChainWriter:
                 return await self._write_missing(chain, day, stored, events)
         if later is not None:
             events = events.head(rows.count_to(events, later - 1))
-        return await self._create(chain, day, events.head(self._most_rows or events.height))
+        return await self._create(chain, day, events.head(self.size.most_rows or events.height))
 
     async def _write_missing(
         self, chain: Chain, day: int, stored: rows.StoredObject, events: pl.DataFrame
@@ -127,7 +124,9 @@ class ChainWriter:
         content = await asyncio.to_thread(
             rows.encode_object, events, chain.topic, chain.partition, self._layout.format
         )
+        started = time.monotonic()
         if await self._store.create(self._key(chain, day, first), content):
+            self.size.record_stored(events.height, time.monotonic() - started)
             self._remember(chain, day, _Known(first, last))
             return events.height
         stored = await self._read(chain, day, first, events)

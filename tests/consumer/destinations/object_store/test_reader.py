@@ -109,6 +109,11 @@ def test_a_corrupt_footer_is_a_value_error_or_other_ranges(place, byte, cut):
         assert all(isinstance(start, int) and isinstance(stop, int) for start, stop in ranges)
 
 
+def test_a_path_that_is_no_text_is_another_column():
+    """A flipped byte made the path of a column a list of lists, which has no hash."""
+    assert list(column_ranges(bytes.fromhex("491c191c3c39190300000000"), {"uid"})) == []
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"PAR1", b"x" * 200_000, b"\xff" * 70_000 + b"\xff\xff\xff\x7fPAR1"]
 )

@@ -107,9 +107,9 @@ def test_an_object_is_read_back():
     assert (read.last, read.rows["uid"].to_list()) == (101, ["acme.atlassian.net/1", "acme.atlassian.net/2"])
 
 
-def of_another_program(**footer):
+def of_another_program(*, uid="x", **footer):
     content = io.BytesIO()
-    pl.DataFrame({"uid": ["x"], OFFSET: [100]}).write_parquet(content, metadata=footer)
+    pl.DataFrame({"uid": [uid], OFFSET: [100]}).write_parquet(content, metadata=footer)
     return content.getvalue()
 
 
@@ -127,6 +127,7 @@ OURS = {"relay.format": "plain-1", "relay.topic": "events", "relay.partition": "
         (of_another_program(**OURS | {"relay.format": "plain-2"}), "layout plain-2"),
         (of_another_program(**OURS), "its rows are not those"),
         (of_another_program(**OURS | {"relay.last": "101"}), "its rows are not those"),
+        (of_another_program(uid=7, **OURS | {"relay.last": "100"}), "its rows are not those"),
         (stored([event(1)], first=99), "offset 99"),
     ],
 )
