@@ -161,11 +161,26 @@ async def test_a_fault_leaves_the_rows_that_are_in_no_object(calls):
         ({"by_organization": {"acme.atlassian.net": "acme"}}, "use a destination with where"),
         ({"history_account_id": "external_jira"}, "history would raise alarms"),
         ({"account_id": "jira"}, "account_id"),
+        ({"location": "s3://lake/jira"}, "set location to s3://BUCKET/ext/SOURCE"),
+        ({"location": "s3://lake/ext"}, "set location to s3://BUCKET/ext/SOURCE"),
+        ({"layout": "daily", "history_account_id": "external_old"}, "history_account_id without the layout"),
+        ({"layout": "daily", "account_id": "external_jira"}, "account_id without the layout"),
     ],
 )
 def test_settings_that_the_lake_refuses_are_named(fields, message_):
     with pytest.raises(ValueError, match=message_):
-        ObjectStoreConfig(kind="object-store", location="s3://lake/ext/jira", **(LAKE | fields))
+        ObjectStoreConfig(**{"kind": "object-store", "location": "s3://lake/ext/jira"} | LAKE | fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"location": "s3://lake/ext/jira/1.0"},
+        {"location": "s3://lake/x", "endpoint": "https://s3.example.com"},
+    ],
+)
+def test_a_version_of_a_source_and_another_store_are_accepted(fields):
+    assert ObjectStoreConfig(**{"kind": "object-store"} | LAKE | fields).layout == "security-lake"
 
 
 def test_another_format_or_layout_is_another_target():
