@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from consumer.destinations.contract import Flow
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from management.destination_changes import Change, record_change
+from management.offset_commits import set_offsets
 from management.offset_moves import Direction, OffsetMove, plan_move, with_last
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
@@ -138,9 +139,10 @@ async def plan(
             progress = _progress(offsets)
             if not progress:
                 raise InputError(
-                    f"The {flow} flow of {destination} has committed no offset yet. It begins where its setting `start` says."
+                    f"Kafka has no offset of the {flow} flow of {destination}: it has not begun, or Kafka has forgotten it, as it does a week"
+                    " after the consumers left. Resume it, wait until it delivers, and pause it again; then it can be moved."
                 )
-            near = None if to_ms is None else await opened.offsets_at(to_ms)
+            near = None if to_ms is None else await opened.offsets_at(max(to_ms, 0))
         targets = await _targets(connection, offsets, near, to_ms)
         planned = (plan_move(direction, tp, progress[tp], targets[tp]) for tp in progress)
         moves = [await _with_last_record(connection, move) for move in planned if move is not None]
@@ -154,7 +156,7 @@ async def plan(
         moves,
         offsets.committed,
         counts,
-        _notes(offsets, moves, to_ms, topic),
+        _notes(offsets, moves, to_ms, topic, group),
     )
 
 
@@ -220,7 +222,9 @@ async def _count(connection: Connection, offsets: GroupOffsets, moves: Sequence[
     return counts
 
 
-def _notes(offsets: GroupOffsets, moves: Sequence[OffsetMove], to_ms: int | None, topic: str) -> list[str]:
+def _notes(
+    offsets: GroupOffsets, moves: Sequence[OffsetMove], to_ms: int | None, topic: str, group: str
+) -> list[str]:
     cut = [
         move.partition.partition
         for move in moves
@@ -228,14 +232,23 @@ def _notes(offsets: GroupOffsets, moves: Sequence[OffsetMove], to_ms: int | None
         and move.after.offset == offsets.bounds[move.partition].log_start_offset > 0
         and move.after.offset < move.before.offset
     ]
-    if not cut:
-        return []
-    return [
-        (
-            f"{topic} keeps nothing older than its first offset in the partitions {', '.join(map(str, cut))}; events that were deleted"
+    unknown = sorted(each.partition for each in offsets.bounds if each not in offsets.committed)
+    notes = []
+    if cut:
+        notes.append(
+            f"{topic} keeps nothing older than its first offset in the partitions {_numbers(cut)}; events that were deleted"
             " before are not delivered again."
         )
-    ]
+    if unknown:
+        notes.append(
+            f"{group} has no offset in the partitions {_numbers(unknown)} of {topic}; they are not moved, and their events are not"
+            " counted. To move them too, resume the destination until it delivers them, and run the command again."
+        )
+    return notes
+
+
+def _numbers(partitions: Sequence[int]) -> str:
+    return ", ".join(map(str, partitions))
 
 
 async def move(connection: Connection, planned: PlannedMove, author: str, now_ms: int) -> str | None:
@@ -247,9 +260,7 @@ async def move(connection: Connection, planned: PlannedMove, author: str, now_ms
         async with open_group(connection, planned.group, planned.topic) as opened:
             await _require_unmoved(opened, planned)
             try:
-                await opened.commit(
-                    {each.partition: each.after.to_offset_and_metadata() for each in planned.moves}
-                )
+                await set_offsets(opened, planned.moves)
             except GroupInUseError as error:
                 raise InputError(
                     f"{error} Run `jira-relay destinations pause {planned.destination}` first."

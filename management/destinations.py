@@ -6,16 +6,25 @@ from dataclasses import dataclass
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Flow, Kinds
 from consumer.offsets.backup import destination_status_key
-from consumer.targets.store import ClaimStore, ClaimUnknownError
+from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
 from management.destination_changes import Change, record_change
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
+from relay.kafka.producer import TopicWriteError
 from relay.kafka.topics import Topics
 from relay.status.model import Status
 from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
+
+
+@dataclass(frozen=True, slots=True)
+class PauseResult:
+    """Whether a pause or its end was written. `failure`: what failed after that; None: nothing."""
+
+    changed: bool
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +133,8 @@ async def set_paused(
     now_ms: int,
     *,
     paused: bool,
-) -> bool:
-    """Pause the destination for all consumers, or let it go on. Returns False, and writes nothing, if it is so already.
+) -> PauseResult:
+    """Pause the destination for all consumers, or let it go on. Write nothing if it is so already.
 
     Raises InputError for an unknown name, or RelayError.
     """
@@ -134,15 +143,28 @@ async def set_paused(
     store = ClaimStore(connection, topics.destinations)
     with kafka_errors_as_relay_errors(connection):
         await connection.verify()
-        before = (await store.read_pauses([name])).get(name)
-        if (before is not None) == paused:
-            return False
+        if await _is_paused(store, name) == paused:
+            return PauseResult(changed=False)
         await store.write_state(name, "paused" if paused else "running", Pause(now_ms, author))
-        await record_change(
-            connection,
-            Change(name, author, now_ms, "paused" if paused else "resumed"),
-        )
-    return True
+        change = Change(name, author, now_ms, "paused" if paused else "resumed")
+        return PauseResult(changed=True, failure=await _record(connection, change))
+
+
+async def _is_paused(store: ClaimStore, name: str) -> bool | None:
+    """Return whether an operator has paused the destination; None: the record that says so cannot be read."""
+    try:
+        return name in await store.read_pauses([name])
+    except UnreadablePauseError:
+        return None
+
+
+async def _record(connection: Connection, change: Change) -> str | None:
+    """Write the change, which counts already, to the history of changes. Return what failed; None: nothing."""
+    try:
+        await record_change(connection, change)
+    except TopicWriteError as error:
+        return f"{change.destination} is {change.what}, but the history of changes does not show it: {error}"
+    return None
 
 
 async def _confirm(store: ClaimStore, name: str, flow: Flow, target: Target) -> Confirmation:

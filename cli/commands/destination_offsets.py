@@ -106,7 +106,7 @@ def _move(
     moved, failure = False, None
     if planned.moves and not dry_run:
         if not yes:
-            _ask()
+            _ask(as_json=as_json)
         failure = state.run_quietly(move(state.connection(), planned, current_operator(), now_ms()))
         moved = True
     if as_json:
@@ -118,8 +118,9 @@ def _move(
         raise typer.Exit(1)
 
 
-def _ask() -> None:
-    if sys.stdin is None or not sys.stdin.isatty():
+def _ask(*, as_json: bool) -> None:
+    """With --json nobody is asked: the plan is not shown, and the answer must be one document."""
+    if as_json or sys.stdin is None or not sys.stdin.isatty():
         raise InputError("The offsets were not moved: give --yes, since nobody can be asked here.")
     typer.confirm("Move the offsets?", abort=True)
 

@@ -6,12 +6,13 @@ import typer
 
 from cli.commands.destination_offsets import DestinationArgument, offsets, rewind, skip
 from cli.context import CommandContext, current_operator
-from cli.output import JsonOption, escape_controls, print_json, print_wrapped, terminal_width
+from cli.output import JsonOption, escape_controls, print_error, print_json, print_wrapped, terminal_width
 from cli.table import TableRow, WideOption, print_rows, print_table
 from consumer.destinations.contract import Flow
 from management.destinations import (
     Confirmation,
     DestinationView,
+    PauseResult,
     confirm_target,
     read_destinations,
     set_paused,
@@ -67,10 +68,12 @@ def _set_paused(state: CommandContext, name: str, *, paused: bool, as_json: bool
     work = set_paused(
         state.connection(), state.settings.destinations, name, current_operator(), now_ms(), paused=paused
     )
-    changed: bool = state.run_quietly(work)
+    result: PauseResult = state.run_quietly(work)
     if as_json:
-        print_json({"destination": name, "state": "paused" if paused else "running", "changed": changed})
-    elif not changed:
+        print_json(
+            {"destination": name, "state": "paused" if paused else "running", "changed": result.changed}
+        )
+    elif not result.changed:
         print_wrapped(f"{name} is {'paused' if paused else 'running'} already.")
     elif paused:
         print_wrapped(
@@ -79,6 +82,9 @@ def _set_paused(state: CommandContext, name: str, *, paused: bool, as_json: bool
         )
     else:
         print_wrapped(f"{name} is resumed. Its consumers go on within a minute.")
+    if result.failure is not None:
+        print_error(result.failure)
+        raise typer.Exit(1)
 
 
 def _row(view: DestinationView) -> TableRow:

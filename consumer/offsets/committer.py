@@ -13,7 +13,7 @@ from relay.errors import describe
 from relay.kafka import KafkaError, OffsetAndMetadata, OffsetMetadataTooLargeError, TopicPartition
 from relay.kafka.bounded_consumer import BoundedConsumer
 
-_METADATA_LEVELS: Sequence[Callable[[DeliveryProgress], OffsetAndMetadata]] = (
+METADATA_LEVELS: Sequence[Callable[[DeliveryProgress], OffsetAndMetadata]] = (
     DeliveryProgress.to_offset_and_metadata,
     partial(DeliveryProgress.to_offset_and_split_offset, with_record=True),
     partial(DeliveryProgress.to_offset_and_split_offset, with_record=False),
@@ -35,7 +35,7 @@ class OffsetCommitter:
         self._committed: dict[TopicPartition, DeliveryProgress] = {}
         self._max_ranges = MAX_DELIVERED_RANGES
         self._metadata_level = 0
-        """Index of the longest of `_METADATA_LEVELS` that the brokers accept."""
+        """Index of the longest of `METADATA_LEVELS` that the brokers accept."""
 
     @property
     def committed(self) -> Mapping[TopicPartition, DeliveryProgress]:
@@ -56,10 +56,10 @@ class OffsetCommitter:
                 return
             try:
                 await self._consumer.commit(
-                    {each: _METADATA_LEVELS[self._metadata_level](made) for each, made in changed.items()}
+                    {each: METADATA_LEVELS[self._metadata_level](made) for each, made in changed.items()}
                 )
             except OffsetMetadataTooLargeError:
-                if self._metadata_level == len(_METADATA_LEVELS) - 1:
+                if self._metadata_level == len(METADATA_LEVELS) - 1:
                     raise
                 self._shorten()
             else:

@@ -131,19 +131,21 @@ class TargetGuard:
         Raises an error of KAFKA_FAILURES where a later look may tell.
         """
         async with self._looking:  # an older answer must not be judged after a newer one
+            before, claim = self.reason_to_leave, None
             try:
-                claim, pause = await self._read_or_claim()
+                claim, claims = await self._read_or_claim()
             except ClaimUnknownError as error:
                 self.waiting, self.notice = None, _unknown_text(str(error))
-                return None
-            before = self.reason_to_leave
-            self._judge(claim)
-            self.pause = None if pause is None else _paused_text(self._name, pause)
+                if error.state is not None:
+                    self._judge_pause(error.state)
+            else:
+                self._judge(claim)
+                self._judge_pause(claims)
             if self.reason_to_leave != before:
                 self._judged.notify()
             return claim
 
-    async def _read_or_claim(self) -> tuple[Claim, Pause | None]:
+    async def _read_or_claim(self) -> tuple[Claim, Claims]:
         claims = await self._store.read(self._name, self._flow)
         if claims.current is None:
             await self._store.write(self._name, self._flow, Claim(self._target, now_ms()))
@@ -153,7 +155,14 @@ class TargetGuard:
         if claims.may_be_lost:
             with contextlib.suppress(*KAFKA_FAILURES):  # the next look, or another process, writes it
                 await self._store.write(self._name, self._flow, claims.current)
-        return claims.current, claims.pause
+        return claims.current, claims
+
+    def _judge_pause(self, claims: Claims) -> None:
+        """Follow the pause. One that was known holds while its record cannot be read."""
+        if claims.pause_unknown is not None:
+            self.notice = _pause_unknown_text(claims.pause_unknown, self._name)
+        else:
+            self.pause = None if claims.pause is None else _paused_text(self._name, claims.pause)
 
     def _judge(self, claim: Claim) -> None:
         self.waiting = self.notice = None
@@ -184,6 +193,14 @@ def _paused_text(name: str, pause: Pause) -> str:
     return (
         f"{pause.who} paused the destination {name} at {to_iso_seconds(pause.at)}. Its events wait in Kafka, as long as the topic"
         f" keeps them. Run `jira-relay destinations resume {name}` to go on where it stopped."
+    )
+
+
+def _pause_unknown_text(reason: str, name: str) -> str:
+    return (
+        f"It is not known whether an operator has paused the destination: {reason} Events are delivered, unless a"
+        f" pause was seen before. Run `jira-relay destinations pause {name}` or `jira-relay destinations resume {name}` of this release,"
+        " which replace the record."
     )
 
 

@@ -1,22 +1,33 @@
 """The claims and the pauses on the topic of destinations."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from consumer.destinations.contract import Flow
 from consumer.targets.target import Claim, Claims, Pause, Target, judge_claims
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import RelayError, describe
-from relay.kafka import KAFKA_FAILURES, KafkaError
+from relay.kafka import KAFKA_FAILURES, KafkaError, Record
 from relay.kafka.compacted_topics import read_keys
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, NoTopicError
 from relay.kafka.producer import RecordWriter, TopicWriteError
 
+_UNREADABLE = (NotAvro, BadBody, UnknownSchema)
+
 
 class ClaimUnknownError(RelayError):
     """Nobody can say which target a name belongs to: the topic is missing, hidden or corrupt, or its record is of a later release."""
+
+    def __init__(self, text: str, state: Claims | None = None) -> None:
+        """`state`: what the record of the pause says; None: it was not read either."""
+        super().__init__(text)
+        self.state = state
+
+
+class UnreadablePauseError(ClaimUnknownError):
+    """The record of a pause cannot be read; a new record replaces it."""
 
 
 def claim_key(destination: str, flow: Flow) -> str:
@@ -47,27 +58,36 @@ class ClaimStore:
         state_key = pause_key(destination).encode()
         try:
             records = await read_keys(self._connection, self._topic, {key, state_key})
-            return judge_claims(
-                (_claim(self._codec.decode(each.value or b"")) for each in records[key]),
-                _pause(self._state_codec.decode(records[state_key][-1].value or b""))
-                if records[state_key]
-                else None,
-            )
         except (NoTopicError, CorruptBatchError) as error:
             raise ClaimUnknownError(str(error)) from error
         except KafkaError as error:
             if error.retriable:
                 raise
             raise ClaimUnknownError(f"{self._topic} cannot be read: {describe(error)}.") from error
-        except (NotAvro, BadBody, UnknownSchema) as error:
+        return self._decode(destination, records[key], records[state_key])
+
+    def _decode(self, destination: str, claims: Sequence[Record], states: Sequence[Record]) -> Claims:
+        """Return the claims and the pause. A record that cannot be read says nothing, and does not hide what the other one says."""
+        pause, pause_unknown = None, None
+        try:
+            pause = _pause(self._state_codec.decode(states[-1].value or b"")) if states else None
+        except _UNREADABLE as error:
+            pause_unknown = (
+                f"The record of the pause of {destination} on {self._topic} cannot be read ({error})."
+            )
+        try:
+            decoded = [_claim(self._codec.decode(each.value or b"")) for each in claims]
+        except _UNREADABLE as error:
             raise ClaimUnknownError(
-                f"A record of {destination} on {self._topic} cannot be read ({error})."
+                f"A record of {destination} on {self._topic} cannot be read ({error}).",
+                Claims(pause=pause, pause_unknown=pause_unknown),
             ) from error
+        return replace(judge_claims(decoded, pause), pause_unknown=pause_unknown)
 
     async def read_pauses(self, destinations: Iterable[str]) -> dict[str, Pause]:
         """Return the pauses of those destinations that an operator has paused.
 
-        Raises ClaimUnknownError, or an error of KAFKA_FAILURES for a later attempt.
+        Raises ClaimUnknownError (UnreadablePauseError for a record), or an error of KAFKA_FAILURES for a later attempt.
         """
         keys = {name: pause_key(name).encode() for name in destinations}
         try:
@@ -77,9 +97,14 @@ class ClaimStore:
                 for name, key in keys.items()
                 if records[key]
             }
-        except (NoTopicError, CorruptBatchError, NotAvro, BadBody, UnknownSchema) as error:
+        except (NoTopicError, CorruptBatchError) as error:
             raise ClaimUnknownError(
                 f"Whether a destination is paused cannot be read from {self._topic}: {error}"
+            ) from error
+        except _UNREADABLE as error:
+            raise UnreadablePauseError(
+                f"Whether a destination is paused cannot be read from {self._topic}: {error} `jira-relay destinations pause` and"
+                " `resume` of this release replace the record."
             ) from error
         return {name: pause for name, pause in pauses.items() if pause is not None}
 

@@ -41,7 +41,9 @@ class Claims:
     latest: Claim | None = None
     """The last record: compaction keeps this one."""
     pause: Pause | None = None
-    """None: no operator has paused the destination."""
+    """None: no operator has paused the destination, or that is not known."""
+    pause_unknown: str | None = None
+    """Why the pause cannot be read; None: it can, or there is no record of one."""
 
     @property
     def may_be_lost(self) -> bool:

@@ -35,6 +35,7 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (guard, "_another_target_text"),
     (guard, "_unknown_text"),
     (guard, "_paused_text"),
+    (guard, "_pause_unknown_text"),
 )
 """Module and function of each reason that a destination's status shows."""
 

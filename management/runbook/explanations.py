@@ -96,6 +96,10 @@ DESTINATION_PROBLEMS: Explanations = {
         "An operator paused the destination.",
         "`jira-relay destinations resume NAME`",
     ),
+    "_pause_unknown_text": (
+        "The record of the pause is of another release or damaged, so a pause may not be followed.",
+        "`jira-relay destinations pause NAME`",
+    ),
     "_unknown_text": (
         "The topic of destinations is missing, hidden or unreadable, so a second target under the name would not be noticed.",
         "`jira-relay topics create`",

@@ -24,6 +24,7 @@ class ClaimsInMemory:
     def __init__(self, *claims):
         self.log = list(claims)
         self.pause = None
+        self.pause_unknown = None
         self.error = None
         self.write_error = None
         self.writes = 0
@@ -31,7 +32,7 @@ class ClaimsInMemory:
     async def read(self, _name, _flow):
         if self.error is not None:
             raise self.error
-        return judge_claims(self.log, self.pause)
+        return replace(judge_claims(self.log, self.pause), pause_unknown=self.pause_unknown)
 
     async def write(self, _name, _flow, claim):
         if self.write_error is not None:
