@@ -45,7 +45,7 @@ async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_en
     outcomes = TransactionOutcomes()
     failures = await publish_all(loader, outcomes, records("acme", *range(100)))
 
-    assert 1 <= len(failures) <= 4
+    assert 1 <= len(failures) <= 7  # 100 events can be halved so often
     assert "did not confirm a transaction within 0.7 s: Kafka is slow" in failures[0]
     assert sorted(await ids(loader, loader.topics.events)) == [("acme", number) for number in range(100)]
 
