@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 
 from consumer.decoding.columns import decode
+from consumer.decoding.row_encoding import encode
 from consumer.destinations.object_store import rows
 from consumer.destinations.object_store.config import ObjectStoreConfig, identity
 from consumer.destinations.object_store.destination import ObjectStoreDestination
 from consumer.destinations.object_store.layout import OCSF, flow_layouts
 from consumer.destinations.object_store.parquet_footer import CompactThrift
 from consumer.destinations.outcome import Partial, Retry, Sent
+from consumer.formats import ocsf as ocsf_format
 from tests.support import ocsf
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 from tests.support.metered_store import MeteredStore
@@ -130,6 +132,19 @@ async def test_a_successor_adds_the_rows_behind_a_stored_body_alone(tmp_path):
         ("eventDay=20241003", 9), ("eventDay=20241004", 5), ("eventDay=20241004", 10),
         ("eventDay=20241005", 6), ("eventDay=20241005", 12),
     ]  # fmt: skip
+
+
+async def test_an_event_that_fails_to_become_ocsf_is_found_before_it_is_gathered(tmp_path, monkeypatch):
+    """There it becomes a dead letter; in an object it would stop all events of the destination."""
+
+    def verb_of(summary):
+        return {"User created": "create", "": "other"}[summary]
+
+    monkeypatch.setattr(ocsf_format, "verb_of", verb_of)
+    async with opened(f"file://{tmp_path}", **LAKE) as flows:
+        records = [message(event(1)), message(event(2, summary="poison")), message(event(3))]
+        found = encode(records, dict(WRITER_SCHEMAS.items()), flows["live"].encode)
+    assert (list(found.indices), [each.index for each in found.undecodable]) == ([0, 2], [1])
 
 
 @pytest.mark.parametrize("calls", range(3, 12))
