@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,6 +81,7 @@ class BatchProducer:
             "max_batch_size": options["max_request_size"],
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
         }
+        self._max_request_bytes: int = options["max_request_size"]
         self._producer: Any = AIOKafkaProducer(**options)
         self._refusals: dict[TopicPartition, BatchRefusal] = {}
         self.failed = False
@@ -117,10 +118,11 @@ class BatchProducer:
         """
         try:
             count = len(await self._producer.partitions_for(topic))
-            async with asyncio.TaskGroup() as group:
-                for partition, indices in _by_partition(records, count).items():
-                    tp = TopicPartition(topic, partition)
-                    group.create_task(self._write_partition(tp, records, indices, limits, results))
+            for together in _requests(records, _by_partition(records, count), self._max_request_bytes):
+                async with asyncio.TaskGroup() as group:
+                    for partition, indices in together.items():
+                        tp = TopicPartition(topic, partition)
+                        group.create_task(self._write_partition(tp, records, indices, limits, results))
         except BaseException:
             self.failed = True
             raise
@@ -199,6 +201,26 @@ def _by_partition(records: Sequence[KeyedRecord], count: int) -> dict[int, list[
             partition = partitions[key] = partition_of(key, count)
         found[partition].append(index)
     return found
+
+
+def _requests(
+    records: Sequence[KeyedRecord], partitions: dict[int, list[int]], max_bytes: int
+) -> Iterator[dict[int, list[int]]]:
+    """Return the partitions that may be written at a time: aiokafka sends their batches in one request.
+
+    A partition whose records are larger is alone; its batches follow one another.
+    """
+    together: dict[int, list[int]] = {}
+    total = 0
+    for partition, indices in partitions.items():
+        size = sum(_size(key, value, headers) for key, value, _, headers in map(records.__getitem__, indices))
+        if together and total + size > max_bytes:
+            yield together
+            together, total = {}, 0
+        together[partition] = indices
+        total += size
+    if together:
+        yield together
 
 
 def _size(key: bytes, value: bytes, headers: Sequence[tuple[str, bytes]]) -> int:

@@ -50,6 +50,8 @@ class SimulatedKafka:
         """Error code of every produce request; 0: none."""
         self.versions = dict(_VERSIONS)
         """The lowest and the highest version of each request that it serves."""
+        self.max_request_bytes = 100 * 1024 * 1024
+        """A larger request ends the connection (socket.request.max.bytes)."""
         self.produced = 0
         """Produce requests that came."""
         self.answers_left: int | None = None
@@ -125,6 +127,8 @@ class SimulatedKafka:
         logged_in = self.password is None
         while True:
             size = int.from_bytes(await reader.readexactly(4), "big")
+            if size > self.max_request_bytes:
+                return
             request = Reader(await reader.readexactly(size))
             key, version, correlation = request.number("h"), request.number("h"), request.number("i")
             request.text()

@@ -54,11 +54,15 @@ class Topic:
     poisons: set[str] = field(default_factory=set)
     names_records: bool = True
     """Whether an answer names the records to blame, as since Kafka 2.4."""
+    refusal: int = 0
+    """Error code of every batch; 0: none."""
     arrived: list[StoredRecord] = field(default_factory=list)
     """All records in the order of their arrival."""
 
     def store(self, number: int, batch: RecordBatch) -> Verdict:
         """Check a batch, and store it whole or not at all."""
+        if self.refusal:
+            return Verdict(self.refusal)
         if batch.size > self.max_message_bytes:
             return Verdict(TOO_LARGE)
         blamed = {

@@ -1,9 +1,8 @@
-"""The client of the topics of one flow: one producer, and another one after each failure."""
+"""The client of topics: one producer, and another one after each failure."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Self
 
 from consumer.destinations.kafka import response
 from consumer.destinations.kafka.cluster import connection_settings
@@ -18,6 +17,7 @@ from relay.kafka.external_topics import (
     NOT_SENT,
     BatchLimits,
     BatchProducer,
+    ClusterAccess,
     KeyedRecord,
     OwnTopicError,
     WriteError,
@@ -39,32 +39,54 @@ CLOSE_SECONDS = 3.0
 
 
 class TopicClient:
-    """Writes to the topics of one flow, one call at a time, since records of an organization keep their order.
+    """Writes to topics, one call at a time, since records of an organization keep their order.
 
     A call ends within `timeout_seconds`, and raises nothing but CancelledError. Within it aiokafka repeats a batch under the
     same sequence number, so the broker stores it once. A producer that failed, or has records that nobody confirmed, is
     discarded: none of them is written after the call. The next call starts another one, and reads the files of secrets again.
     """
 
-    def __init__(self, name: str, config: TopicConfig, topics: Sequence[str], timeout_seconds: float) -> None:
-        """Raises RelayError for settings that cannot work, among them a topic of the relay's own."""
+    def __init__(
+        self,
+        name: str,
+        config: TopicConfig,
+        topics: Sequence[str],
+        timeout_seconds: float,
+        settings: KafkaConfig | None = None,
+    ) -> None:
+        """`settings`: the connection until the first call reads it again; None: it is read now.
+
+        Raises RelayError for settings that cannot work, among them a topic of the relay's own.
+        """
         self._name = name
         self._config = config
         self._topics = topics
         self._timeout_seconds = timeout_seconds
         self._redact = Redactor()
-        self._settings = self._read_settings()
+        self._settings = settings or self._read_settings()
         if config.own is not None:
             refuse_own_topics(self._settings, config.own, topics)
         self._producer: BatchProducer | None = None
+        self._writable: set[str] = set()
+        """Topics that the producer may write to, as far as it asked."""
         self._limits: dict[str, BatchLimits] = {}
+        self.connected = False
+        """Whether the last attempt to start a producer succeeded."""
         self._lock = asyncio.Lock()
         self._discards: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        return self
+    def apart(self, topic: str) -> "TopicClient":
+        """Return another client, of one topic. No file is read."""
+        return TopicClient(self._name, self._config, (topic,), self._timeout_seconds, self._settings)
 
-    async def __aexit__(self, *_: object) -> None:
+    def disconnect(self) -> None:
+        """Discard the producer, which has nothing to write; the next call starts another one."""
+        if self._producer is not None:
+            self._discard(self._producer)
+            self._producer = None
+
+    async def close(self) -> None:
+        """End within two times `CLOSE_SECONDS` and a few more."""
         if self._producer is not None:
             await self._producer.discard(CLOSE_SECONDS)
         if self._discards:
@@ -88,9 +110,10 @@ class TopicClient:
             started = await self._start(place)
             if isinstance(started, Retry | Paused):
                 return started
-            producer, cluster_id = started
+            producer, access = started
             self._discard(producer)
-            return Sent(note=f"cluster {cluster_id}" if cluster_id else "")
+            problem = response.access_problem(access, self._topics, self._name, place.cluster)
+            return problem or Sent(note=f"cluster {access.cluster_id}" if access.cluster_id else "")
 
         return await self._bounded(place, ask)
 
@@ -110,7 +133,10 @@ class TopicClient:
             started = await self._start(place)
             if isinstance(started, Retry | Paused):
                 return started
-            self._producer, _ = started
+            self._producer, access = started
+            self._writable = self._without_problem(access, place)
+        if place.topic not in self._writable and (problem := await self._look_up(place, self._producer)):
+            return problem
         producer, initial = self._producer, BatchLimits(BATCH_BYTES)
         limits = self._limits.get(place.topic, initial)
         results: list[WriteError | None] = [NOT_SENT] * len(records)
@@ -149,20 +175,32 @@ class TopicClient:
             raise error
         return response.failure(error, place)
 
-    async def _start(self, place: Place) -> tuple[BatchProducer, str | None] | Retry | Paused:
-        """Return a producer whose topics are there and may be written to, and the id of the cluster; else why there is none."""
-        producer = None
+    async def _look_up(self, place: Place, producer: BatchProducer) -> Retry | Paused | None:
+        """Return why a topic cannot be written to; None: it can now. It was absent or refused when the producer started."""
+        try:
+            async with asyncio.timeout(DIAGNOSIS_SHARE * self._timeout_seconds):
+                access = await producer.read_access((place.topic,))
+        except KAFKA_FAILURES as error:
+            return response.failure(error, place)
+        self._writable |= self._without_problem(access, place)
+        return response.access_problem(access, (place.topic,), self._name, place.cluster)
+
+    def _without_problem(self, access: ClusterAccess, place: Place) -> set[str]:
+        return {
+            topic
+            for topic in access.topics
+            if response.access_problem(access, (topic,), self._name, place.cluster) is None
+        }
+
+    async def _start(self, place: Place) -> tuple[BatchProducer, ClusterAccess] | Retry | Paused:
+        """Return a producer, and what the brokers report of its topics; else why there is none."""
+        producer, self.connected = None, False
         try:
             async with asyncio.timeout(START_SHARE * self._timeout_seconds):
-                self._settings = self._read_settings()
-                client_id = f"jira-audit-relay-{self._name}"
-                producer = new_producer(self._settings, client_id, self._config.compression)
+                producer = self._new_producer()
                 access = await start_producer(producer, self._config.own, self._topics)
-            problem = response.access_problem(access, self._topics, self._name, place.cluster)
-            if problem is None:
-                started, producer = producer, None
-                return started, access.cluster_id
-            return problem
+            started, producer, self.connected = producer, None, True
+            return started, access
         except OwnTopicError as error:
             return response.own_topic(str(error), self._name)
         except KAFKA_FAILURES as error:
@@ -172,6 +210,17 @@ class TopicClient:
         finally:
             if producer is not None:
                 self._discard(producer)
+
+    def _new_producer(self) -> BatchProducer:
+        """Raises RelayError with the settings of this destination, for files and settings that cannot be used."""
+        self._settings = self._read_settings()
+        client_id = f"jira-audit-relay-{self._name}"
+        try:
+            return new_producer(self._settings, client_id, self._config.compression)
+        except RelayError as error:
+            if self._config.bootstrap_servers is None:
+                raise
+            raise RelayError(response.in_settings_of(self._name, str(error))) from error
 
     async def _diagnose(self, place: Place) -> Retry | Paused | None:
         """Connect step by step, and return what keeps the relay out; None: nothing, or that is not known in time."""

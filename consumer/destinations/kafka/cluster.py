@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
-from consumer.destinations.kafka.config import TopicConfig
+from consumer.destinations.kafka.config import EVENT_HUBS_RECORD_BYTES, TopicConfig
 from consumer.destinations.kafka.response import in_settings_of
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
@@ -29,8 +29,16 @@ def connection_settings(name: str, config: TopicConfig) -> KafkaConfig:
 
     Raises RelayError for settings that do not fit together, and for files that cannot be read; it shows no secret.
     """
-    if config.bootstrap_servers is None:
-        return _own(name, config)
+    settings = _own(name, config) if config.bootstrap_servers is None else _other(name, config)
+    if settings.profile == "event-hubs" and config.max_record_bytes > EVENT_HUBS_RECORD_BYTES:
+        raise RelayError(
+            f"destinations.{name}.max_record_bytes is {config.max_record_bytes}, and Event Hubs takes no request above 1,046,528"
+            f" bytes. Set it to at most {EVENT_HUBS_RECORD_BYTES}."
+        )
+    return settings
+
+
+def _other(name: str, config: TopicConfig) -> KafkaConfig:
     given: dict[str, Any] = {field: getattr(config, field) for field in _FIELDS}
     given["bootstrap"] = config.bootstrap_servers
     given["sasl_password"] = _secret(name, "sasl_password", config.sasl_password, config.sasl_password_file)
@@ -40,8 +48,15 @@ def connection_settings(name: str, config: TopicConfig) -> KafkaConfig:
     try:
         return KafkaConfig(**given)
     except ValidationError as error:
-        faults = [str(each["msg"]).removeprefix("Value error, ") for each in error.errors()]
+        faults = [
+            _fault(each["loc"], str(each["msg"]).removeprefix("Value error, ")) for each in error.errors()
+        ]
         raise RelayError(f"{in_settings_of(name, '. '.join(faults))}.") from None
+
+
+def _fault(setting: tuple[int | str, ...], message: str) -> str:
+    """Return a message with the setting of the group kafka that it is about; one about several names them itself."""
+    return f"kafka.{setting[0]} {message}" if setting else message
 
 
 def _own(name: str, config: TopicConfig) -> KafkaConfig:

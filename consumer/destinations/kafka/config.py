@@ -13,6 +13,8 @@ from relay.config.base import AzureCredential, Count, ExpandedPath, Organization
 from relay.config.kafka import KafkaConfig
 
 Format = Literal["native", "ecs", "ocsf"]
+EVENT_HUBS_RECORD_BYTES = 1_000_000
+"""Event Hubs ends the connection of a request above 1,046,528 bytes; a request has key, headers and framing too."""
 _TOPIC = re.compile(r"(?!\.{1,2}$|__)[A-Za-z0-9._-]{1,249}")
 
 

@@ -8,8 +8,8 @@ import polars as pl
 
 from consumer.destinations.contract import Body, Destination, Flow, Limits
 from consumer.destinations.kafka import rows
-from consumer.destinations.kafka.client import TopicClient
 from consumer.destinations.kafka.config import TopicConfig, cluster_name, topics_of
+from consumer.destinations.kafka.route_clients import RouteClients
 from consumer.destinations.outcome import Outcome
 from consumer.formats.encoded_rows import EncodedRows
 from relay.timestamps import now_ms
@@ -26,7 +26,7 @@ class KafkaDestination:
 
     def __init__(
         self,
-        client: TopicClient,
+        client: RouteClients,
         name: str,
         config: TopicConfig,
         topic: str,
@@ -79,7 +79,7 @@ async def open_kafka(
     async with AsyncExitStack() as stack:
         found: dict[Flow, Destination] = {}
         for flow, (topic, routes) in flows.items():
-            client = TopicClient(name, config, topics_of(config, flow), request_timeout_seconds)
+            client = RouteClients(name, config, topics_of(config, flow), request_timeout_seconds)
             await stack.enter_async_context(client)
             found[flow] = KafkaDestination(client, name, config, topic, routes, request_timeout_seconds)
         yield found

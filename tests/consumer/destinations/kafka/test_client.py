@@ -10,7 +10,7 @@ from consumer.destinations.kafka.config import TopicConfig
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent
 from relay.kafka.external_topics import BatchLimits
 from simulators.kafka.broker import SimulatedKafka
-from tests.contracts.destination_case import body_of, uids
+from tests.contracts.destination_case import body_of, encoded, uids
 from tests.contracts.kafka_peer import PASSWORD, kafka_peer
 from tests.support.messages import event
 from tests.support.waiting import wait_until
@@ -205,7 +205,7 @@ async def test_confirmed_records_of_a_call_that_runs_out_of_time_are_not_sent_ag
     """The wait for confirmations ends before the call does, so the answer names the rows that are left."""
     async with world(seconds=4.0) as (broker, live):
         await sent_at_last(live, [0])
-        live._client._limits["jira"] = BatchLimits(900_000, 2)
+        live._client._shared._limits["jira"] = BatchLimits(900_000, 2)
         broker.answers_left = 1
         outcome = await live.send(body_of(live, events(1, 2, 3, 4, 5, 6)))
         assert isinstance(outcome, Partial)
@@ -222,3 +222,15 @@ async def test_calls_at_a_time_wait_for_one_another():
         assert all(isinstance(each, Retry) for each in outcomes)
         release()
         assert broker.stored_uids("jira") == uids([0])
+
+
+async def test_no_request_is_above_the_limit_of_event_hubs():
+    """It has no compression, and ends the connection of a larger request; a full body of CloudEvents is 1.3 MB of records."""
+    async with world(partitions=8, profile="event-hubs", cloudevents=True) as (broker, live):
+        broker.max_request_bytes = 1_046_528
+        many = [event(number, organization=f"org{number % 40}.atlassian.net") for number in range(3_500)]
+        full = encoded(live, many).count_within(live.limits.format.max_bytes)
+        assert full < len(many)
+        async with asyncio.timeout(25):
+            assert await live.send(body_of(live, many[:full])) == Sent()
+        assert len(broker.stored("jira")) == full

@@ -201,6 +201,6 @@ async def test_a_quota_is_the_reason_of_a_slow_cluster(kafka, prefix):
                 for n in range(1, 9)
             ]
             assert await live.send(body_of(live, noise)) == Sent()
-            assert live._client._producer.throttled_until > 0
+            assert live._client._shared._producer.throttled_until > 0
         finally:
             await set_quota(client, producer_byte_rate=1e12)

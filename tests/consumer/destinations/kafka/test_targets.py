@@ -78,7 +78,19 @@ async def test_without_brokers_of_its_own_a_destination_uses_the_relays_cluster(
         ),
         (
             {"bootstrap_servers": "k:9092", "ca_file": "/absent"},
-            r"destinations\.soc\.ca_file|must be the path",
+            r"destinations\.soc\.ca_file must be the path",
+        ),
+        (
+            {"bootstrap_servers": "k:9092", "certificate_file": "/absent"},
+            r"destinations\.soc\.certificate_file must be the path",
+        ),
+        (
+            {"bootstrap_servers": "k:9092", "oauth_ca_file": "/absent"},
+            r"destinations\.soc\.oauth_ca_file must be the path",
+        ),
+        (
+            {"bootstrap_servers": "k:9092", "profile": "event-hubs", "max_record_bytes": 1_000_001},
+            r"destinations\.soc\.max_record_bytes is 1000001.*at most 1000000",
         ),
     ],
 )
@@ -88,6 +100,39 @@ async def test_settings_that_do_not_fit_together_are_refused_at_the_start(settin
     with pytest.raises(RelayError, match=message):
         async with KAFKA.open("soc", config, 1.0):
             pass
+
+
+async def test_the_relays_own_event_hubs_has_the_same_limit():
+    config = TopicConfig(kind="kafka", topic="jira", max_record_bytes=1_000_001)
+    hubs = KafkaConfig(bootstrap="hub:9093", profile="event-hubs")
+    with pytest.raises(RelayError, match="at most 1000000"):
+        async with KAFKA.open_beside("soc", config, hubs):
+            pass
+
+
+@pytest.mark.parametrize("fault", ["scope", "certificate"])
+async def test_a_fault_that_only_a_connection_shows_names_the_setting_of_the_destination(fault, tmp_path):
+    """The group kafka has settings of the same names, for another cluster."""
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    settings = {
+        "scope": {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "OAUTHBEARER",
+            "oauth_credential": "default",
+        },
+        "certificate": {"security_protocol": "SSL", "ca_file": file},
+    }
+    config = TopicConfig(kind="kafka", topic="jira", bootstrap_servers="k:9092", **settings[fault])
+    async with KAFKA.open("soc", config, 5.0) as flows:
+        for outcome in (
+            await flows["live"].probe(),
+            await flows["live"].send(body_of(flows["live"], events(1))),
+        ):
+            assert isinstance(outcome, Paused)
+            name = {"scope": "oauth_scope", "certificate": "ca_file"}[fault]
+            assert f"destinations.soc.{name}" in outcome.reason
+            assert " kafka." not in outcome.reason
 
 
 async def test_a_login_without_brokers_of_its_own_is_refused():
