@@ -125,8 +125,9 @@ def _source() -> pl.Expr:
 
 
 def _entity() -> pl.Expr:
-    """Return the object of the event. An entity needs a name or an identifier: without both it is the category."""
+    """Return the object of the event. An entity needs a name or an identifier: without both it is the category, which is no user."""
     name, uid, kind = map(pl.col("objectItem").struct.field, ("name", "id", "typeName"))
+    named = name.is_not_null() | uid.is_not_null()
     name = pl.coalesce(name, pl.when(uid.is_null()).then(pl.coalesce("category", pl.lit(PRODUCT))))
     subject = pl.struct(name=name, uid=uid)
     other = pl.when(kind.is_not_null()).then(_integer(_OTHER))
@@ -137,8 +138,8 @@ def _entity() -> pl.Expr:
         type_id=kind.replace_strict(
             list(_TYPES), list(_TYPES.values()), default=other, return_dtype=pl.Int32
         ),
-        user=pl.when(kind == "USER").then(subject),
-        group=pl.when(kind == "GROUP").then(subject),
+        user=pl.when((kind == "USER") & named).then(subject),
+        group=pl.when((kind == "GROUP") & named).then(subject),
     )
 
 

@@ -19,9 +19,9 @@ _WORDS: dict[str, Verb] = {
         ("updated", "changed", "renamed", "edited", "moved", "published", "released", "reset"), "change"
     ),
 }
-_ANY_WORD = re.compile(rf"\b(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b", re.IGNORECASE)
-_TO = re.compile(r"\b(?:to|with)\b", re.IGNORECASE)
-_FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
+_ANY_WORD = re.compile(rf"\b(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b")
+_TO = re.compile(r"\b(?:to|with)\b")
+_FROM = re.compile(r"\bfrom\b")
 
 
 @cache_short_texts(4096)
@@ -30,10 +30,12 @@ def verb_of(summary: str) -> Verb:
 
     "Customer invited notification changed" is a change. "User added to group" is a link, and "Global permission added" creates.
     """
-    words = list(_ANY_WORD.finditer(summary))
+    # Lower case first: a pattern that ignores case takes letters of other alphabets too, such as a dotless i.
+    text = summary.lower()
+    words = list(_ANY_WORD.finditer(text))
     if not words:
         return "other"
-    word, rest = words[-1][0].lower(), summary[words[-1].end() :]
+    word, rest = words[-1][0], text[words[-1].end() :]
     if word in {"added", "copied"} and _TO.search(rest):
         return "link"
     if word == "removed" and _FROM.search(rest):

@@ -59,15 +59,16 @@ def user(event: dict[str, Any]) -> dict[str, Any] | None:
 def entity(item: dict[str, Any], category: str | None) -> dict[str, Any]:
     """Return the object of an event; without name and id its name is the category."""
     identifier, name, kind = item.get("id"), item.get("name"), item.get("typeName")
-    if name is None and identifier is None:
+    named = name is not None or identifier is not None
+    if not named:
         name = "Jira" if category is None else category
     subject = {"name": name, "uid": identifier}
     return {
         **subject,
         "type": {"USER": "User", "GROUP": "Group"}.get(kind or "", kind),
         "type_id": None if kind is None else {"USER": 2, "GROUP": 3}.get(kind, 99),
-        "user": subject if kind == "USER" else None,
-        "group": subject if kind == "GROUP" else None,
+        "user": subject if kind == "USER" and named else None,
+        "group": subject if kind == "GROUP" and named else None,
     }
 
 

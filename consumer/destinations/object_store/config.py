@@ -18,6 +18,8 @@ _URL = re.compile(r"(file|s3|az|gs)://(.*)", re.DOTALL)
 _PREFIX = re.compile(r"[A-Za-z0-9.=-][A-Za-z0-9._=-]*")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,221}[a-z0-9]")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_SOURCE = re.compile(r"/ext/[^/]+(/[^/]+)?$")
+"""A custom source of Security Lake, and its version where it has one."""
 
 SECURITY_LAKE_SECONDS = 300.0
 """Between objects, at least. Source: Amazon Security Lake, "Best practices for adding custom sources"."""
@@ -168,6 +170,10 @@ class ObjectStoreConfig(DestinationSettings):
     def _check_layout(self) -> Self:
         if self.layout == "security-lake":
             self._check_security_lake()
+        elif useless := sorted(self.model_fields_set & {"account_id", "history_account_id"}):
+            raise ValueError(
+                f"A destination has {useless[0]} without the layout security-lake, whose folders it names: set layout, or remove it"
+            )
         return self
 
     def _check_security_lake(self) -> None:
@@ -175,6 +181,10 @@ class ObjectStoreConfig(DestinationSettings):
         layout = "A destination has the layout security-lake"
         if self.format != "ocsf":
             raise ValueError(f'{layout}, which takes OCSF alone: set format = "ocsf"')
+        if self.location.startswith("s3:") and self.endpoint is None and not _SOURCE.search(self.location):
+            raise ValueError(
+                f"{layout}, whose crawler looks into ext/SOURCE alone: set location to s3://BUCKET/ext/SOURCE"
+            )
         if self.region is None:
             raise ValueError(f"{layout} without a region, which is a part of its folders: set region")
         if self.window_seconds < SECURITY_LAKE_SECONDS:

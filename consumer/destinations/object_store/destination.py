@@ -63,6 +63,7 @@ class ObjectStoreDestination:
         self.config_hint = f"Check destinations.{name}.location, and the rights of the relay there."
 
     def encode(self, events: pl.DataFrame) -> ColumnRows:
+        self._layout.format.check(events)
         return rows.encode_rows(events)
 
     def body(self, rows_to_send: ColumnRows) -> bytes:

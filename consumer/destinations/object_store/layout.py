@@ -34,6 +34,14 @@ class ObjectFormat:
         columns = pl.concat([ocsf_columns(events), events.select(OFFSET)], how="horizontal")
         return columns.with_columns(metadata).drop(OFFSET).sort("time", maintain_order=True)
 
+    def check(self, events: pl.DataFrame) -> None:
+        """Raise what `columns` raises for these events, which have no offsets yet.
+
+        Here the delivery finds the one that fails, and makes it a dead letter; a body with it could never become an object.
+        """
+        if self.shape != "native":
+            ocsf_columns(events)
+
     @property
     def key_columns(self) -> list[str]:
         """The columns that `keys` reads."""

@@ -127,6 +127,8 @@ def test_objects_and_changes_have_elastics_names():
         ("Feature turned off", "disable"),
         ("User unassigned from role", "unlink"),
         ("Nutzer angelegt", "other"),
+        ("User created by relea\u017fed or ass\u0131gned", "create"),
+        ("User created, ARCH\u0130VED", "create"),
         ("", "other"),
     ],
 )

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given, settings
 
 from consumer.decoding.columns import decode
+from consumer.decoding.row_encoding import encode
 from consumer.destinations.object_store import rows
 from consumer.destinations.object_store.config import ObjectStoreConfig, identity
 from consumer.destinations.object_store.destination import ObjectStoreDestination
 from consumer.destinations.object_store.layout import OCSF, flow_layouts
 from consumer.destinations.object_store.parquet_footer import CompactThrift
 from consumer.destinations.outcome import Partial, Retry, Sent
+from consumer.formats import ocsf as ocsf_format
 from tests.support import ocsf
 from tests.support.messages import WRITER_SCHEMAS, event, event_lists, message
 from tests.support.metered_store import MeteredStore
@@ -132,6 +134,19 @@ async def test_a_successor_adds_the_rows_behind_a_stored_body_alone(tmp_path):
     ]  # fmt: skip
 
 
+async def test_an_event_that_fails_to_become_ocsf_is_found_before_it_is_gathered(tmp_path, monkeypatch):
+    """There it becomes a dead letter; in an object it would stop all events of the destination."""
+
+    def verb_of(summary):
+        return {"User created": "create", "": "other"}[summary]
+
+    monkeypatch.setattr(ocsf_format, "verb_of", verb_of)
+    async with opened(f"file://{tmp_path}", **LAKE) as flows:
+        records = [message(event(1)), message(event(2, summary="poison")), message(event(3))]
+        found = encode(records, dict(WRITER_SCHEMAS.items()), flows["live"].encode)
+    assert (list(found.indices), [each.index for each in found.undecodable]) == ([0, 2], [1])
+
+
 @pytest.mark.parametrize("calls", range(3, 12))
 async def test_a_fault_leaves_the_rows_that_are_in_no_object(calls):
     """Days alternate, so these are not the last ones; the attempts together write each row once."""
@@ -161,11 +176,26 @@ async def test_a_fault_leaves_the_rows_that_are_in_no_object(calls):
         ({"by_organization": {"acme.atlassian.net": "acme"}}, "use a destination with where"),
         ({"history_account_id": "external_jira"}, "history would raise alarms"),
         ({"account_id": "jira"}, "account_id"),
+        ({"location": "s3://lake/jira"}, "set location to s3://BUCKET/ext/SOURCE"),
+        ({"location": "s3://lake/ext"}, "set location to s3://BUCKET/ext/SOURCE"),
+        ({"layout": "daily", "history_account_id": "external_old"}, "history_account_id without the layout"),
+        ({"layout": "daily", "account_id": "external_jira"}, "account_id without the layout"),
     ],
 )
 def test_settings_that_the_lake_refuses_are_named(fields, message_):
     with pytest.raises(ValueError, match=message_):
-        ObjectStoreConfig(kind="object-store", location="s3://lake/ext/jira", **(LAKE | fields))
+        ObjectStoreConfig(**{"kind": "object-store", "location": "s3://lake/ext/jira"} | LAKE | fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"location": "s3://lake/ext/jira/1.0"},
+        {"location": "s3://lake/x", "endpoint": "https://s3.example.com"},
+    ],
+)
+def test_a_version_of_a_source_and_another_store_are_accepted(fields):
+    assert ObjectStoreConfig(**{"kind": "object-store"} | LAKE | fields).layout == "security-lake"
 
 
 def test_another_format_or_layout_is_another_target():
