@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.event_log import KafkaEventLog
@@ -24,6 +25,7 @@ from consumer.destinations.contract import Destination, DestinationConfig, Flow,
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.offsets.delivered import DeliveryProgress
+from consumer.offsets.group_reader import read_group_progress
 from consumer.older_events import OlderEvents
 from consumer.running_pipelines import PipelineFlow, RunningDestination, RunningPipeline
 from consumer.targets.guard import TargetGuard
@@ -184,7 +186,16 @@ class PipelineFactory:
         )
         coverage = CoverageCheck(topic, self._coverage_reader(handler, topic), self._timing.coverage)
         return RunningPipeline(
-            topic, member, handler, delivery_flow, metrics, coverage, self._shared.topic_settings, flow, guard
+            topic,
+            member,
+            handler,
+            delivery_flow,
+            metrics,
+            coverage,
+            self._shared.topic_settings,
+            flow,
+            guard,
+            partial(read_group_progress, self._connection, self._group(name, flow), topic),
         )
 
     def _delivery_flow(

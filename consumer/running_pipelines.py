@@ -1,6 +1,6 @@
 """The pipelines of a destination as they run, and the state of each flow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -20,6 +20,9 @@ from relay.kafka.consumer_group import Member
 PipelineFlow = Literal["live", "history", "older"]
 """`older`: the events of the live topic that were older than an hour at the first start; they go to history, once."""
 
+ProgressAndEnds = Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]
+"""Committed progress (None: nothing is committed) and end of the log of each partition."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunningPipeline:
@@ -36,6 +39,8 @@ class RunningPipeline:
     name: PipelineFlow = "live"
     guard: TargetGuard | None = None
     """Of the flow's target; None: every process may be a member, as in tests."""
+    read_unjoined: Callable[[], Awaitable[ProgressAndEnds]] | None = None
+    """Reads the offsets of its group without membership; raises RelayError or an error of KAFKA_FAILURES. None: as in tests."""
 
     @property
     def topic_problem(self) -> str | None:

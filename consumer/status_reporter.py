@@ -1,6 +1,7 @@
 """The report of one destination: status record, metrics and readiness."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,13 +12,15 @@ from consumer.offsets.backup import backed_up, destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.running_pipelines import (
     PipelineFlow,
+    ProgressAndEnds,
     RunningDestination,
     RunningPipeline,
     flow_state,
     refresh_coverage,
 )
 from consumer.timing import ReporterTiming
-from relay.kafka import KafkaError, TopicPartition
+from relay.errors import RelayError
+from relay.kafka import KAFKA_FAILURES, KafkaError, TopicPartition
 from relay.status.model import GroupOffset, Status, take_over
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
@@ -57,11 +60,9 @@ class DestinationStatusReporter:
         self._timing = timing or ReporterTiming()
         self._status: Status | None = None
         self._reported_counts = {each.name: (0, 0, 0) for each in running.pipelines}
-        self._progress_and_ends: dict[
-            PipelineFlow, Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]
-        ] = {}
+        self._progress_and_ends: dict[PipelineFlow, ProgressAndEnds] = {}
         self._lags: dict[PipelineFlow, int | None] = {each.name: None for each in running.pipelines}
-        self._last_done = dict.fromkeys(("offsets", "backup", "renewal", "alarm"), -1e9)
+        self._last_done = dict.fromkeys(("offsets", "unjoined", "backup", "renewal", "alarm"), -1e9)
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -130,13 +131,15 @@ class DestinationStatusReporter:
             state, _ = flow_state(pipeline)
             problem = pipeline.flow.routes.problem_seconds(now_ms())
             pipeline.metrics.set_state(state, oldest_seconds=oldest, route_seconds=problem)
-            if (
-                oldest is not None
-                and oldest > pipeline.retention_seconds / 2
-                and self._due("alarm", self._timing.alarm_seconds)
-            ):
+            waited = self._paused_seconds(pipeline) if oldest is None else oldest
+            if waited > pipeline.retention_seconds / 2 and self._due("alarm", self._timing.alarm_seconds):
                 kept_days = pipeline.retention_seconds / 86_400
-                pipeline.metrics.half_of_retention_passed(oldest / 86_400, kept_days)
+                pipeline.metrics.half_of_retention_passed(waited / 86_400, kept_days)
+
+    def _paused_seconds(self, pipeline: RunningPipeline) -> float:
+        """Return how long events have waited for the end of a pause, at most; 0 where none is known to wait."""
+        paused_at = pipeline.guard.paused_at if pipeline.guard is not None else None
+        return (now_ms() - paused_at) / 1000 if paused_at is not None and self._lags[pipeline.name] else 0.0
 
     def _update_older_gauges(self, pipeline: RunningPipeline) -> None:
         """Set the state of older events: active before they begin and after their end. Their age is no alarm, so it is not shown."""
@@ -167,10 +170,11 @@ class DestinationStatusReporter:
                 state, now, await self._status_cache.latest(destination_status_key(self._destination))
             )
         status = self._with_counts(self._status.transition(state, reason, now), now)
-        if self._due("offsets", self._timing.offsets_seconds):
-            await self._read_offsets()
+        paused = self._running.paused_by_operator
+        read = await (self._read_unjoined() if paused else self._read_offsets())
+        if read:
             status = replace(status, lag=self._lag())
-        if self._due("backup", self._timing.backup_seconds) or fresh:
+        if self._due("backup", self._timing.backup_seconds) or fresh or (read and paused):
             flows = [made for flow, made in self._progress_and_ends.items() if flow != "older"]
             committed = {each: made for flow in flows for each, (made, _) in flow.items()}
             status = replace(
@@ -205,8 +209,13 @@ class DestinationStatusReporter:
                 status = status.with_counts(now, events=events, dead_letters=dead_letters, skipped=skipped)
         return status
 
-    async def _read_offsets(self) -> None:
-        """Read committed offsets and log ends of every flow. The lag is not known where Kafka does not answer."""
+    async def _read_offsets(self) -> bool:
+        """Read committed offsets and log ends of every flow, if it is time; return whether it was.
+
+        The lag is not known where Kafka does not answer.
+        """
+        if not self._due("offsets", self._timing.offsets_seconds):
+            return False
         for pipeline in self._running.pipelines:
             self._lags[pipeline.name] = None
             if pipeline not in self._running.active:
@@ -224,6 +233,26 @@ class DestinationStatusReporter:
                 if pipeline.coverage.problem is None:
                     self._lags[pipeline.name] = _lag(progress_and_ends, pipeline.name)
             pipeline.metrics.set_group_lag(self._lags[pipeline.name])
+        return True
+
+    async def _read_unjoined(self) -> bool:
+        """Read the same without membership, while an operator has paused the destination.
+
+        The operator may move the offsets meanwhile. The backup must follow: Kafka forgets the offsets of a group that is left.
+        """
+        if not self._due("unjoined", self._timing.unjoined_seconds):
+            return False
+        for pipeline in self._running.active:
+            self._lags[pipeline.name] = None
+            if pipeline.read_unjoined is None:
+                continue
+            with contextlib.suppress(RelayError, *KAFKA_FAILURES):
+                async with asyncio.timeout(self._timing.unjoined_timeout_seconds):
+                    progress_and_ends = await pipeline.read_unjoined()
+                self._progress_and_ends[pipeline.name] = progress_and_ends
+                self._lags[pipeline.name] = _lag(progress_and_ends, pipeline.name)
+            pipeline.metrics.set_group_lag(self._lags[pipeline.name])
+        return True
 
     def _lag(self) -> int | None:
         """Return how many events of all flows are not accepted; None: that of a flow is not known."""
@@ -238,9 +267,7 @@ class DestinationStatusReporter:
         return True
 
 
-def _lag(
-    progress_and_ends: Mapping[TopicPartition, tuple[DeliveryProgress | None, int]], flow: PipelineFlow
-) -> int | None:
+def _lag(progress_and_ends: ProgressAndEnds, flow: PipelineFlow) -> int | None:
     """Return the events between committed offsets and ends; None: a partition has no committed offset.
 
     Older events end where live ones begin.

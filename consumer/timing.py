@@ -150,6 +150,9 @@ class ReporterTiming:
     publish_seconds: float = 1.0
     offsets_seconds: float = 2.0
     offsets_timeout_seconds: float = 2.0
+    unjoined_seconds: float = 60.0
+    """How often the offsets are read while the destination is paused: each time opens a connection."""
+    unjoined_timeout_seconds: float = 10.0
     backup_seconds: float = 60.0
     renewal_seconds: float = 15.0
     alarm_seconds: float = 3600.0

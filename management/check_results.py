@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from consumer.targets.target import Pause
 from management.formatting import iso_seconds
 from relay.status.model import Status
 
@@ -71,6 +72,12 @@ def combine(
     if test.outcome == "refused":
         return CheckResult(subject, "failed", f"{test.message} Until now it was {report}.")
     return CheckResult(subject, "ok", f"{report}. {_describe(test)}")
+
+
+def paused_result(subject: str, name: str, pause: Pause, test: ShellTest) -> CheckResult:
+    """Return the result of a destination that an operator has paused. Nobody delivers, so the test of this process decides."""
+    remark = f"{pause.who} paused it at {iso_seconds(pause.at)}; `jira-relay destinations resume {name}` makes it go on."
+    return _from_shell(subject, test, remark)
 
 
 def _from_shell(subject: str, test: ShellTest, remark: str) -> CheckResult:

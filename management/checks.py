@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
+from consumer.targets.store import ClaimStore
+from consumer.targets.target import Pause
 from management.check_results import Check, CheckResult
 from management.connection_checks import destination_checks, organization_checks
 from management.context import OperatorContext
@@ -57,6 +59,7 @@ async def check_all(
     if not settings.destinations:
         yield CheckResult("destinations", "ok", "none is set; events stay in Kafka for 30 days")
     statuses = await _read_statuses(context) if kafka.ok else {}
+    pauses = await _read_pauses(context, settings.destinations) if kafka.ok else {}
     results, organizations = (
         await _check_store(context) if kafka.ok else ([_not_checkable("organizations")], {})
     )
@@ -64,7 +67,7 @@ async def check_all(
         yield result
     known = organizations.keys() if all(result.ok for result in results) else None
     checks = organization_checks(context, organizations, statuses) | destination_checks(
-        context, settings.destinations, statuses, known
+        context, settings.destinations, statuses, known, pauses
     )
     async for result in _run_concurrently(checks, context.timing):
         yield result
@@ -74,6 +77,16 @@ async def _read_statuses(context: OperatorContext) -> Mapping[str, Status]:
     """Return the reports of services; none if they cannot be read, as the check of the topics or the rights says."""
     try:
         return await read_organization_statuses(context.connection)
+    except RelayError:
+        return {}
+
+
+async def _read_pauses(context: OperatorContext, destinations: Collection[str]) -> Mapping[str, Pause]:
+    """Return the pauses by operators; none if they cannot be read, as the check of the topics or the rights says."""
+    topics = Topics(context.connection.kafka.topic_prefix)
+    try:
+        with kafka_errors_as_relay_errors(context.connection):
+            return await ClaimStore(context.connection, topics.destinations).read_pauses(destinations)
     except RelayError:
         return {}
 

@@ -7,7 +7,8 @@ from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
 from consumer.destinations.outcome import Partial, Sent
 from consumer.offsets.backup import destination_status_key
-from management.check_results import Check, CheckResult, ShellTest, combine
+from consumer.targets.target import Pause
+from management.check_results import Check, CheckResult, ShellTest, combine, paused_result
 from management.connection_test import LocalFaultError, verify_connection
 from management.context import OperatorContext
 from producer.status_reporter import status_key
@@ -32,14 +33,20 @@ def destination_checks(
     destinations: Mapping[str, DestinationConfig],
     statuses: Mapping[str, Status],
     organizations: Collection[str] | None,
+    pauses: Mapping[str, Pause],
 ) -> dict[str, Check]:
     """Return a check for each destination, by subject. Destinations receive a request without events.
 
-    `organizations`: all that there are; None: that is not known.
+    `organizations`: all that there are; None: that is not known. `pauses`: by operators, as far as known.
     """
     return {
         f"destination {name}": _destination_check(
-            context, name, config, statuses.get(destination_status_key(name)), organizations
+            context,
+            name,
+            config,
+            statuses.get(destination_status_key(name)),
+            organizations,
+            pauses.get(name),
         )
         for name, config in destinations.items()
     }
@@ -78,11 +85,15 @@ def _destination_check(
     config: DestinationConfig,
     status: Status | None,
     organizations: Collection[str] | None,
+    pause: Pause | None,
 ) -> Check:
     async def check() -> CheckResult:
         own = context.connection.kafka
         test = await _test_destination(name, config, context.author, organizations, own)
-        return _combined(context, f"destination {name}", "consumers", status, test)
+        subject = f"destination {name}"
+        if pause is not None:
+            return paused_result(subject, name, pause, test)
+        return _combined(context, subject, "consumers", status, test)
 
     return check
 

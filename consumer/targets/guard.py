@@ -60,6 +60,8 @@ class TargetGuard:
         """Why an operator must act; None: the name belongs to this target, or that is not known."""
         self.pause: str | None = None
         """Which operator has paused the destination, since when, and how it goes on; None: none has, or that is not known."""
+        self.paused_at: int | None = None
+        """Since when it is paused, in ms UTC; None: as for `pause`."""
         self.waiting: str | None = "looking up whether the destination belongs to this target"
         """Why the process does not join yet; None: it has looked."""
         self.notice: str | None = None
@@ -163,6 +165,7 @@ class TargetGuard:
             self.notice = _pause_unknown_text(claims.pause_unknown, self._name)
         else:
             self.pause = None if claims.pause is None else _paused_text(self._name, claims.pause)
+            self.paused_at = None if claims.pause is None else claims.pause.at
 
     def _judge(self, claim: Claim) -> None:
         self.waiting = self.notice = None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from consumer.timing import ConsumerTiming, TargetTiming
+from consumer.timing import ConsumerTiming, ReporterTiming, TargetTiming
 from management.destination_offsets import move, plan, read_offsets
 from management.destinations import read_destinations, set_paused
 from management.organizations.validation import InputError
@@ -15,7 +15,10 @@ from relay.timestamps import now_ms
 from simulators.azure.world import LIVE
 from tests.support.pipeline_world import pipeline_world, some_events, uid, wait_for_status, wait_until
 
-QUICK = ConsumerTiming(target=TargetTiming(interval_seconds=0.2, handover_seconds=0.1))
+QUICK = ConsumerTiming(
+    target=TargetTiming(interval_seconds=0.2, handover_seconds=0.1),
+    reporter=ReporterTiming(unjoined_seconds=0.5),
+)
 
 
 def times_by_uid(events):
@@ -39,6 +42,11 @@ async def paused_without_members(world):
     assert "ann@host paused the destination sentinel" in status.reason
     while await members(world) != 0:
         pass
+
+
+def backed_up(status):
+    """The offsets of the status, which count once Kafka has forgotten those of the group."""
+    return {(each.topic, each.partition, each.offset) for each in status.offsets}
 
 
 def stored(world):
@@ -66,6 +74,11 @@ async def test_a_rewound_destination_delivers_exactly_what_was_counted_again(kaf
         assert sum(planned.counts.by_organization.values()) == len(again)
         assert await move(world.connection, planned, "ann@host", now_ms()) is None
         assert set(stored(world)) == set(times)
+        moved = {
+            (each.partition.topic, each.partition.partition, each.after.offset) for each in planned.moves
+        }
+        status = await wait_for_status(world, lambda status: moved <= backed_up(status))
+        assert status.lag >= 100 + len(again)
 
         await pause(world, paused=False)
         await world.wait_for_events()

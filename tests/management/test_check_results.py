@@ -2,7 +2,8 @@
 
 import pytest
 
-from management.check_results import ShellTest, combine
+from consumer.targets.target import Pause
+from management.check_results import ShellTest, combine, paused_result
 from tests.support.views import NOW, status
 
 PASSED, FAILED, REFUSED = (
@@ -79,3 +80,13 @@ def test_the_user_of_the_shell_is_named():
     """The identity of this process is part of its own test."""
     test = ShellTest("failed", "No way.", "root@host")
     assert "Tested from this shell, as root@host." in combine("d x", "consumers", None, test, NOW, 0).message
+
+
+@pytest.mark.parametrize(("test", "state"), [(PASSED, "ok"), (FAILED, "failed")])
+def test_a_pause_by_an_operator_is_no_failure(test, state):
+    """It is wanted, as readiness has it; whether the destination would accept events is tested all the same."""
+    found = paused_result("destination soc", "soc", Pause(NOW, "ann@host"), test)
+    assert found.state == state
+    assert test.message in found.message
+    assert "ann@host paused it at 2026-" in found.message
+    assert "jira-relay destinations resume soc" in found.message

@@ -1,0 +1,84 @@
+"""The report on a destination that an operator has paused: no process is a member of its groups."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import structlog
+
+from consumer.offsets.delivered import DeliveryProgress
+from consumer.timing import ReporterTiming
+from relay.errors import RelayError
+from relay.kafka import TopicPartition
+from relay.timestamps import now_ms
+from tests.consumer.test_status_reporter import make_reporter, running_pipeline
+
+PLACE = TopicPartition("live", 0)
+DAY_MS = 86_400_000
+ALWAYS = ReporterTiming(offsets_seconds=0, unjoined_seconds=0)
+
+
+class PausedGroup:
+    """A group without members whose offset an operator moves."""
+
+    def __init__(self, offset, end):
+        self.offset, self.end = offset, end
+        self.error = None
+
+    async def read(self):
+        if self.error is not None:
+            raise self.error
+        return {PLACE: (DeliveryProgress.starting_at(self.offset), self.end)}
+
+
+def paused_pipeline(group, paused_at):
+    async def not_a_member(_partitions):
+        raise TimeoutError("not a member of the consumer group now")
+
+    guard = SimpleNamespace(
+        pause="ann@host paused it.",
+        paused_at=paused_at,
+        problem=None,
+        notice=None,
+        waiting=None,
+        reason_to_leave="ann@host paused it.",
+    )
+    pipeline = replace(running_pipeline("live"), guard=guard, read_unjoined=group.read)
+    pipeline.handler.partitions = []
+    pipeline.handler.ready = False
+    pipeline.handler.oldest_seconds = lambda: None
+    pipeline.handler.progress_and_ends = not_a_member
+    return pipeline
+
+
+async def test_the_backup_follows_a_move_during_a_pause():
+    """Kafka forgets a group a week after it was left. An old backup would then undo the rewind or the skip."""
+    group = PausedGroup(80, 100)
+    reporter, last_status = make_reporter([paused_pipeline(group, now_ms())], timing=ALWAYS)
+    for offset in (80, 20, 100):
+        group.offset = offset
+        await reporter.publish()
+        status = last_status()
+        assert (status.state, status.lag) == ("paused", 100 - offset)
+        assert [(each.topic, each.offset) for each in status.offsets] == [("live", offset)]
+
+
+@pytest.mark.parametrize("error", [RelayError("no"), TimeoutError(), OSError("away")])
+async def test_a_kafka_that_does_not_answer_leaves_the_backup_and_hides_the_lag(error):
+    group = PausedGroup(80, 100)
+    reporter, last_status = make_reporter([paused_pipeline(group, now_ms())], timing=ALWAYS)
+    await reporter.publish()
+    group.error = error
+    await reporter.publish()
+    assert (last_status().lag, [each.offset for each in last_status().offsets]) == (None, [80])
+
+
+@pytest.mark.parametrize(("days", "end", "alarms"), [(16, 100, 1), (16, 80, 0), (14, 100, 0)])
+async def test_a_pause_longer_than_half_of_the_retention_is_an_alarm_while_events_wait(days, end, alarms):
+    """Without a member nobody knows the age of the oldest event; Kafka deletes it all the same."""
+    group = PausedGroup(80, end)
+    reporter, _ = make_reporter([paused_pipeline(group, now_ms() - days * DAY_MS)], timing=ALWAYS)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            await reporter.publish()
+    assert sum("half of its retention" in each["event"] for each in lines) == alarms
