@@ -56,6 +56,8 @@ class SimulatedKafka:
         """Produce requests that came."""
         self.answers_left: int | None = None
         """How many more produce requests are answered; None: all. Those behind them are obeyed."""
+        self.greets = True
+        """Whether a new connection is served; else it waits."""
         self._holds = False
         self._loses_answers = False
         self._producer_ids = 0
@@ -117,6 +119,8 @@ class SimulatedKafka:
         self._connections[task] = writer
         try:
             with contextlib.suppress(OSError, EOFError, ValueError, asyncio.CancelledError):
+                if not self.greets:
+                    await reader.read()
                 await self._serve(reader, writer)
         finally:
             del self._connections[task]

@@ -1,6 +1,7 @@
 """The client of topics: one producer, and another one after each failure."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -32,9 +33,9 @@ BATCH_BYTES = 900_000
 
 Source: max.message.bytes is 1,048,588 by default (Kafka, "Topic configs"). A longer record has a batch to itself.
 """
-START_SHARE, WRITE_SHARE, DIAGNOSIS_SHARE, PATIENCE_SHARE = 0.4, 0.85, 0.2, 0.1
-"""Shares of the time of a call: a producer has started; the wait for confirmations ends, counted from the beginning of the call;
-the cause of a failure is found; an unanswered write is looked into."""
+START_SHARE, WRITE_SHARE, LAST_SHARE, DIAGNOSIS_SHARE, PATIENCE_SHARE = 0.4, 0.85, 0.95, 0.2, 0.1
+"""Shares of the time of a call: a producer has started; the wait for confirmations and the search for the cause of a failure end,
+counted from the beginning of the call; the cause is found; an unanswered write is looked into."""
 CLOSE_SECONDS = 3.0
 
 
@@ -137,6 +138,8 @@ class TopicClient:
             self._writable = self._without_problem(access, place)
         if place.topic not in self._writable and (problem := await self._look_up(place, self._producer)):
             return problem
+        if time.monotonic() >= until:
+            return response.busy(place)
         producer, initial = self._producer, BatchLimits(BATCH_BYTES)
         limits = self._limits.get(place.topic, initial)
         results: list[WriteError | None] = [NOT_SENT] * len(records)
@@ -157,10 +160,12 @@ class TopicClient:
     ) -> Retry | Paused | None:
         """Wait for a write, and return why the cluster does not answer it; None: it did, or the cause is not known."""
         started = time.monotonic()
-        await asyncio.wait({writing}, timeout=PATIENCE_SHARE * self._timeout_seconds)
+        patience = min(PATIENCE_SHARE * self._timeout_seconds, max(0.0, until - started))
+        await asyncio.wait({writing}, timeout=patience)
         problem: Retry | Paused | None = None
         if not writing.done():
-            problem = await self._diagnose(place)
+            last = until + (LAST_SHARE - WRITE_SHARE) * self._timeout_seconds
+            problem = await self._diagnose(place, last - time.monotonic())
             if not isinstance(problem, Paused):
                 await asyncio.wait({writing}, timeout=max(0.0, until - time.monotonic()))
         if not writing.done():
@@ -222,9 +227,9 @@ class TopicClient:
                 raise
             raise RelayError(response.in_settings_of(self._name, str(error))) from error
 
-    async def _diagnose(self, place: Place) -> Retry | Paused | None:
+    async def _diagnose(self, place: Place, seconds: float = math.inf) -> Retry | Paused | None:
         """Connect step by step, and return what keeps the relay out; None: nothing, or that is not known in time."""
-        fault = await find_fault(self._settings, DIAGNOSIS_SHARE * self._timeout_seconds)
+        fault = await find_fault(self._settings, min(DIAGNOSIS_SHARE * self._timeout_seconds, seconds))
         if fault is None:
             return None
         return response.unreachable(fault, place, own=self._config.bootstrap_servers is None)

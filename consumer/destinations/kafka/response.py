@@ -195,8 +195,8 @@ def _rejection(error: WriteError, place: Place) -> str:
         )
     if label == "INVALID_TIMESTAMP":
         return (
-            f"The topic {place.topic} refuses the time of the record ({said}). Raise its message.timestamp.before.max.ms, or set its"
-            " message.timestamp.type to LogAppendTime."
+            f"The topic {place.topic} refuses the time of the record ({said}). Raise its message.timestamp.before.max.ms, or for"
+            " a time ahead its message.timestamp.after.max.ms, or set its message.timestamp.type to LogAppendTime."
         )
     return f"The topic {place.topic} refuses the record ({said}). Read the broker's log for the reason."
 

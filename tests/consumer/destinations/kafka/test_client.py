@@ -1,14 +1,18 @@
 """Faults of a cluster, against a simulated broker: records that are confirmed late or never, producers, files, topics."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 
 import pytest
 
 from consumer.destinations.kafka import KAFKA
+from consumer.destinations.kafka.client import WRITE_SHARE
 from consumer.destinations.kafka.config import TopicConfig
+from consumer.destinations.kafka.rows import decode_records
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent
 from relay.kafka.external_topics import BatchLimits
+from relay.timestamps import now_ms
 from simulators.kafka.broker import SimulatedKafka
 from tests.contracts.destination_case import body_of, encoded, uids
 from tests.contracts.kafka_peer import PASSWORD, kafka_peer
@@ -211,6 +215,21 @@ async def test_confirmed_records_of_a_call_that_runs_out_of_time_are_not_sent_ag
         assert isinstance(outcome, Partial)
         assert outcome.retry == {2, 3, 4, 5}
         assert broker.stored_uids("jira") == uids(range(5))
+
+
+async def test_a_call_that_waited_for_others_keeps_its_confirmed_records():
+    """It has little time left, and the search for the cause takes no more of it: else confirmed records are sent again."""
+    async with world(seconds=20.0) as (broker, live):
+        assert await live.send(body_of(live, events(0))) == Sent()
+        client = live._client._shared
+        client._limits["jira"] = BatchLimits(900_000, 2)
+        broker.answers_left, broker.greets = 1, False
+        records = decode_records(body_of(live, events(1, 2, 3, 4)).content, now_ms())
+        until = time.monotonic() + 0.6
+        outcome = await client._send(client._place("jira"), records, until)
+        assert isinstance(outcome, Partial)
+        assert outcome.retry == {2, 3}
+        assert time.monotonic() - until < 20.0 * (1 - WRITE_SHARE)
 
 
 async def test_calls_at_a_time_wait_for_one_another():
