@@ -28,7 +28,7 @@ def settings_for(directory, kafka):
 
 
 async def test_each_event_is_in_exactly_one_object_after_kills(kafka, prefix, monkeypatch, tmp_path):
-    """Two processes are killed while they write; the third goes on behind the objects of both."""
+    """A process is killed while it writes; the next one goes on behind its objects."""
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         monkeypatch.setattr(
             world, "settings", lambda **_: settings_for(tmp_path, world.connection.kafka), raising=False

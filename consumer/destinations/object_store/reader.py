@@ -11,6 +11,8 @@ PART_BYTES = 500_000
 """Of a request. A link that carries one in the time of an attempt gets any object through."""
 MAX_OBJECT_BYTES = 2_000_000_000
 """The relay writes no larger object."""
+_OBJECTS = 2
+"""Under way: the flows of history and of older events share a writer, and each reads one at a time."""
 
 
 @dataclass(slots=True)
@@ -34,16 +36,13 @@ class _Parts:
 
 
 class ObjectReader:
-    """Keeps the parts of one object between attempts: an object never changes.
-
-    One object at a time: a writer reads one, and reads it again after a fault.
-    """
+    """Keeps the parts of an object between attempts: an object never changes, and a writer reads it again after a fault."""
 
     def __init__(self, store: Store, first_bytes: int = FIRST_BYTES, part_bytes: int = PART_BYTES) -> None:
         self._store = store
         self._first_bytes = first_bytes
         self._part_bytes = part_bytes
-        self._parts: _Parts | None = None
+        self._parts: dict[str, _Parts] = {}
 
     async def read(self, key: str, columns: set[str]) -> bytes | None:
         """Return an object that has these columns and the footer in their places, and zeros elsewhere; None: there is none.
@@ -51,21 +50,22 @@ class ObjectReader:
         What is no Parquet object has its beginning and its end alone. Raises StoreFault; the next call goes on from there.
         """
         found = await self._store.read(key, 0, self._first_bytes)
+        parts = self._parts.pop(key, None)
         if found is None:
-            self._parts = None
             return None
-        parts = self._parts
-        if parts is None or parts.key != key or len(parts.content) != found.size:
+        if parts is None or len(parts.content) != found.size:
             parts = _Parts(key, bytearray(min(found.size, MAX_OBJECT_BYTES)))
-            self._parts = parts
         parts.add(0, found.content)
+        self._parts[key] = parts
+        if len(self._parts) > _OBJECTS:
+            del self._parts[next(iter(self._parts))]
         try:
             if found.size <= MAX_OBJECT_BYTES:
                 await self._read_columns(parts, columns)
         except LookupError:
-            self._parts = None
+            self._parts.pop(key, None)
             return None
-        self._parts = None
+        self._parts.pop(key, None)
         return bytes(parts.content)
 
     async def _read_columns(self, parts: _Parts, columns: set[str]) -> None:

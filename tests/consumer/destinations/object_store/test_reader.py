@@ -109,6 +109,22 @@ def test_a_corrupt_footer_is_a_value_error_or_other_ranges(place, byte, cut):
         assert all(isinstance(start, int) and isinstance(stop, int) for start, stop in ranges)
 
 
+async def test_two_flows_that_read_at_a_time_both_get_on():
+    """History and older events share the writer; each attempt has the time of three requests."""
+    store = SlowStore(OBJECTS["native"])
+    reader, left = ObjectReader(store, 1_000, 1_000), ["one", "two"]
+    for _ in range(100):
+        for key in tuple(left):
+            store.fails = [True, False, False, False]
+            try:
+                found = await reader.read(key, {"uid", "kafka_offset"})
+            except StoreFault:
+                continue
+            assert rows.read_object(found, "events", 0, 0).last == len(EVENTS) - 1
+            left.remove(key)
+    assert left == []
+
+
 def test_a_path_that_is_no_text_is_another_column():
     """A flipped byte made the path of a column a list of lists, which has no hash."""
     assert list(column_ranges(bytes.fromhex("491c191c3c39190300000000"), {"uid"})) == []
