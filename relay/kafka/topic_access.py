@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError
+from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.kafka.aiokafka_patches.client import patch_client
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.authorization_protocol import TopicOperationsRequest, operations_in
 
+_TOPIC, _POLICY, _CONFIGS_SECONDS = 2, "cleanup.policy", 3.0
 _UNSUPPORTED = (NotImplementedError, IncompatibleBrokerVersion)
 
 
@@ -22,6 +24,8 @@ class TopicAccess:
     error_code: int
     operations: frozenset[str] | None = None
     """The operations that the user may do; None: the broker does not report them."""
+    compacted: bool = False
+    """Whether the broker keeps only the last record of a key. False also where the user may not see it (DescribeConfigs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,34 @@ async def read_access(client: AIOKafkaClient, topics: Sequence[str]) -> ClusterA
         found = {
             name: TopicAccess(code, operations_in(bits)) for code, name, _internal, _, bits in answer.topics
         }
+        readable = [
+            name
+            for name, each in found.items()
+            if not each.error_code and "DescribeConfigs" in (each.operations or ())
+        ]
+        for name in await _compacted(client, node, readable):
+            found[name] = replace(found[name], compacted=True)
     except _UNSUPPORTED:  # older than Kafka 2.3
         answer = await client.send(node, MetadataRequest(list(topics)))
         found = {name: TopicAccess(code) for code, name, *_ in answer.topics}
     return ClusterAccess(answer.cluster_id, found)
+
+
+async def _compacted(client: AIOKafkaClient, node: int, topics: Sequence[str]) -> list[str]:
+    """Return the compacted ones of these topics; none where the broker does not say it in time."""
+    if not topics:
+        return []
+    question = DescribeConfigsRequest([(_TOPIC, name, [_POLICY]) for name in topics], False)
+    try:
+        async with asyncio.timeout(_CONFIGS_SECONDS):
+            answer = await client.send(node, question)
+    except (*_UNSUPPORTED, KafkaError, TimeoutError):
+        return []
+    return [
+        name
+        for _code, _message, _type, name, entries in answer.resources
+        if any(key == _POLICY and "compact" in (value or "") for key, value, *_ in entries)
+    ]
 
 
 async def read_cluster_id(connection: Connection, seconds: float) -> str | None:

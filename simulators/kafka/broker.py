@@ -12,13 +12,22 @@ from simulators.kafka.topics import Partition, Topic, Verdict
 from simulators.kafka.wire import Reader
 
 HOST = "127.0.0.1"
-PRODUCE, METADATA, HANDSHAKE, API_VERSIONS, INIT_PRODUCER_ID, AUTHENTICATE = 0, 3, 17, 18, 22, 36
+PRODUCE, METADATA, HANDSHAKE, API_VERSIONS, INIT_PRODUCER_ID, DESCRIBE_CONFIGS, AUTHENTICATE = (
+    0,
+    3,
+    17,
+    18,
+    22,
+    32,
+    36,
+)
 _VERSIONS = {
     PRODUCE: (3, 8),
     METADATA: (1, 8),
     HANDSHAKE: (0, 1),
     API_VERSIONS: (0, 2),
     INIT_PRODUCER_ID: (0, 1),
+    DESCRIBE_CONFIGS: (0, 0),
     AUTHENTICATE: (0, 0),
 }
 UNKNOWN_TOPIC, TOPIC_REFUSED, SASL_STATE, LOGIN_FAILED, CORRUPT, CODEC, UNSUPPORTED_VERSION = (
@@ -30,7 +39,7 @@ UNKNOWN_TOPIC, TOPIC_REFUSED, SASL_STATE, LOGIN_FAILED, CORRUPT, CODEC, UNSUPPOR
     76,
     35,
 )
-_DESCRIBE, _WRITE = 1 << 8, 1 << 4
+_DESCRIBE, _WRITE, _DESCRIBE_CONFIGS = 1 << 8, 1 << 4, 1 << 10
 
 
 class SimulatedKafka:
@@ -56,6 +65,8 @@ class SimulatedKafka:
         """Produce requests that came."""
         self.answers_left: int | None = None
         """How many more produce requests are answered; None: all. Those behind them are obeyed."""
+        self.shows_settings = True
+        """Whether the user has DescribeConfigs on the topics."""
         self.greets = True
         """Whether a new connection is served; else it waits."""
         self._holds = False
@@ -163,6 +174,8 @@ class SimulatedKafka:
             case _ if key == INIT_PRODUCER_ID:
                 self._producer_ids += 1
                 return wire.number("ihqh", 0, 0, self._producer_ids, 0)
+            case _ if key == DESCRIBE_CONFIGS:
+                return self._describe_configs(request)
             case _ if key == PRODUCE:
                 return self._produce(version, request)
             case _:
@@ -207,8 +220,22 @@ class SimulatedKafka:
             for number in partitions
         )
         if version >= 8:
-            found += wire.number("i", _DESCRIBE | (_WRITE if topic is not None and topic.writable else 0))
+            write = _WRITE if topic is not None and topic.writable else 0
+            settings = _DESCRIBE_CONFIGS if self.shows_settings else 0
+            found += wire.number("i", _DESCRIBE | write | settings)
         return found
+
+    def _describe_configs(self, request: Reader) -> bytes:
+        def resource() -> bytes:
+            kind, name = request.number("b"), request.text() or ""
+            request.list(request.text)
+            topic = self.topics.get(name)
+            policy = "" if topic is None else topic.policy
+            entry = wire.text("cleanup.policy") + wire.text(policy) + wire.number("bbb", 0, 0, 0)
+            head = wire.number("h", 0 if topic else UNKNOWN_TOPIC) + wire.text(None) + wire.number("b", kind)
+            return head + wire.text(name) + wire.array([entry] if topic else [])
+
+        return wire.number("i", 0) + wire.array(request.list(resource) or [])
 
     def _produce(self, version: int, request: Reader) -> bytes | None:
         self.produced += 1

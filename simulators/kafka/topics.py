@@ -54,6 +54,8 @@ class Topic:
     poisons: set[str] = field(default_factory=set)
     names_records: bool = True
     """Whether an answer names the records to blame, as since Kafka 2.4."""
+    policy: str = "delete"
+    """Its cleanup.policy."""
     refusal: int = 0
     """Error code of every batch; 0: none."""
     arrived: list[StoredRecord] = field(default_factory=list)

@@ -114,7 +114,9 @@ class TopicClient:
             producer, access = started
             self._discard(producer)
             problem = response.access_problem(access, self._topics, self._name, place.cluster)
-            return problem or Sent(note=f"cluster {access.cluster_id}" if access.cluster_id else "")
+            remark = response.remark(access, self._topics)
+            cluster = f"cluster {access.cluster_id}" if access.cluster_id else ""
+            return problem or Sent(note="; ".join(filter(None, (cluster, remark))))
 
         return await self._bounded(place, ask)
 

@@ -129,6 +129,17 @@ def access_problem(access: ClusterAccess, topics: Sequence[str], name: str, clus
     return None
 
 
+def remark(access: ClusterAccess, topics: Sequence[str]) -> str:
+    """Return what an operator should know of topics that take records; empty: nothing."""
+    compacted = [topic for topic in topics if topic in access.topics and access.topics[topic].compacted]
+    if not compacted:
+        return ""
+    return (
+        f"the topic {compacted[0]} is compacted, so it keeps one event of each organization, which is the key; set its cleanup.policy to"
+        " delete to keep all"
+    )
+
+
 def failure(error: Exception, place: Place) -> Retry | Paused:
     """Return the outcome of a call that raised an error: a refusal with a code, or another failure of the cluster."""
     code = getattr(error, "errno", None)

@@ -169,6 +169,19 @@ async def test_a_topic_that_is_absent_or_read_only_pauses_and_is_created_nowhere
         assert await outcome() == Sent()
 
 
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+async def test_a_probe_names_a_compacted_topic(policy):
+    """It keeps one event of each organization. A user without DescribeConfigs cannot see it."""
+    async with world() as (broker, live):
+        assert "compacted" not in (await live.probe()).note
+        broker.topics["jira"].policy = policy
+        outcome = await live.probe()
+        assert outcome == Sent()
+        assert "set its cleanup.policy to delete" in outcome.note
+        broker.shows_settings = False
+        assert "compacted" not in (await live.probe()).note
+
+
 async def test_a_topic_that_is_deleted_while_the_relay_runs_pauses_at_the_next_call():
     """The first call waits for the topic, as for a leader that moves; the next one finds it absent."""
     async with world(seconds=1.0) as (broker, live):

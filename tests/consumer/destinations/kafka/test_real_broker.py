@@ -120,6 +120,7 @@ async def test_a_compacted_topic_takes_records(kafka, prefix):
     """Each record has a key; compaction keeps the last event of an organization, which the page says."""
     async with topic_of(kafka, prefix, cleanup_policy="compact") as live:
         assert await live.send(body_of(live, [event(1), event(2)])) == Sent()
+        assert "is compacted" in (await live.probe()).note
 
 
 async def test_write_on_the_topic_is_the_only_right_that_is_needed(authorizing_kafka, prefix):
