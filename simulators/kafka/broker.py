@@ -65,7 +65,7 @@ class SimulatedKafka:
         """Produce requests that came."""
         self.answers_left: int | None = None
         """How many more produce requests are answered; None: all. Those behind them are obeyed."""
-        self.shows_settings = True
+        self.shows_settings = False
         """Whether the user has DescribeConfigs on the topics."""
         self.greets = True
         """Whether a new connection is served; else it waits."""

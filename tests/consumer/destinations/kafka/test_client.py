@@ -173,6 +173,7 @@ async def test_a_topic_that_is_absent_or_read_only_pauses_and_is_created_nowhere
 async def test_a_probe_names_a_compacted_topic(policy):
     """It keeps one event of each organization. A user without DescribeConfigs cannot see it."""
     async with world() as (broker, live):
+        broker.shows_settings = True
         assert "compacted" not in (await live.probe()).note
         broker.topics["jira"].policy = policy
         outcome = await live.probe()
