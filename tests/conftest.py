@@ -100,3 +100,12 @@ async def _no_background_failure():
     loop.set_exception_handler(None)
     for failure in failures:
         raise AssertionError(f"In the background: {failure['message']}") from failure.get("exception")
+
+
+SLOW = ("tests/contracts/", "tests/flow/", "tests/producer/histories/", "tests/consumer/histories/")
+"""Folders whose files take longest; a slow file that starts last keeps one worker busy while the others are done."""
+
+
+def pytest_collection_modifyitems(items):
+    """Run the slow files first. The order within each part stays random."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
