@@ -93,7 +93,13 @@ class RunningDestination:
     def paused_by_operator(self) -> bool:
         """Whether an operator has paused the destination, and nothing else is wrong that is known."""
         guard = self.pipelines[0].guard
-        return guard is not None and guard.problem is None and guard.pause is not None
+        return guard is not None and guard.pause is not None and self.target_problem is None
+
+    @property
+    def target_problem(self) -> str | None:
+        """Why an operator must act on the target of a flow; None: each flow belongs to its target, as far as known."""
+        guards = (each.guard for each in self.pipelines if each.guard is not None)
+        return next((each.problem for each in guards if each.problem is not None), None)
 
     @property
     def notice(self) -> str | None:

@@ -109,6 +109,8 @@ class DestinationStatusReporter:
         )
 
     def _current_state(self) -> tuple[str, str | None]:
+        if (problem := self._running.target_problem) is not None:
+            return "paused", problem
         flows = [flow_state(pipeline) for pipeline in self._running.active]
         for wanted in ("paused", "waiting", "starting"):
             for state, reason in flows:

@@ -9,6 +9,7 @@ from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from management.destination_changes import Change, record_change
 from management.offset_commits import set_offsets
 from management.offset_moves import Direction, OffsetMove, plan_move, with_last
+from management.offset_notes import notes_on
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.errors import RelayError
@@ -156,7 +157,7 @@ async def plan(
         moves,
         offsets.committed,
         counts,
-        _notes(offsets, moves, to_ms, topic, group),
+        notes_on(offsets, moves, to_ms, topic, group),
     )
 
 
@@ -220,35 +221,6 @@ async def _count(connection: Connection, offsets: GroupOffsets, moves: Sequence[
     async with standalone_consumer(connection) as consumer:
         await read_to_end(consumer, starts, stops, count)
     return counts
-
-
-def _notes(
-    offsets: GroupOffsets, moves: Sequence[OffsetMove], to_ms: int | None, topic: str, group: str
-) -> list[str]:
-    cut = [
-        move.partition.partition
-        for move in moves
-        if to_ms is not None
-        and move.after.offset == offsets.bounds[move.partition].log_start_offset > 0
-        and move.after.offset < move.before.offset
-    ]
-    unknown = sorted(each.partition for each in offsets.bounds if each not in offsets.committed)
-    notes = []
-    if cut:
-        notes.append(
-            f"{topic} keeps nothing older than its first offset in the partitions {_numbers(cut)}; events that were deleted"
-            " before are not delivered again."
-        )
-    if unknown:
-        notes.append(
-            f"{group} has no offset in the partitions {_numbers(unknown)} of {topic}; they are not moved, and their events are not"
-            " counted. To move them too, resume the destination until it delivers them, and run the command again."
-        )
-    return notes
-
-
-def _numbers(partitions: Sequence[int]) -> str:
-    return ", ".join(map(str, partitions))
 
 
 async def move(connection: Connection, planned: PlannedMove, author: str, now_ms: int) -> str | None:

@@ -85,12 +85,18 @@ class DestinationView:
     def reason(self) -> str:
         """Why it is in this state. Empty: there is no reason to give."""
         if self.pause is not None:
-            return f"paused by {self.pause.who}"
+            return f"paused by {self.pause.who}{self._still_delivering}"
         if self.state == "no consumer":
             return (
                 f"no consumer {'has reported on it yet' if self.status is None else 'reports on it any more'}"
             )
         return (self.status.reason if self.status else None) or ""
+
+    @property
+    def _still_delivering(self) -> str:
+        if self.status is None or self.now_ms > self.status.valid_until or self.status.state == "paused":
+            return ""
+        return f"; a consumer still reports {self.status.state}: it follows within a minute, or its release knows no pause"
 
     @property
     def since(self) -> int | None:

@@ -82,3 +82,14 @@ async def test_a_pause_longer_than_half_of_the_retention_is_an_alarm_while_event
         for _ in range(3):
             await reporter.publish()
     assert sum("half of its retention" in each["event"] for each in lines) == alarms
+
+
+async def test_a_pause_does_not_hide_that_history_belongs_to_another_target():
+    """Readiness is kept for a pause alone; the other target is the reason until an operator has acted."""
+    live = paused_pipeline(PausedGroup(0, 0), now_ms())
+    other = SimpleNamespace(**vars(live.guard) | {"problem": "It belongs to another target."})
+    history = replace(running_pipeline("history"), guard=other)
+    reporter, last_status = make_reporter([live, history])
+    await reporter.publish()
+    assert last_status().reason == "It belongs to another target."
+    assert any("another target" in each for each in reporter._health.problems())
