@@ -9,6 +9,9 @@ from consumer.destinations.kafka.config import TopicConfig
 from consumer.destinations.kafka.rows import Record
 from consumer.destinations.outcome import Outcome, Partial, Paused, Retry
 
+MAX_APART = 16
+"""Topics with a producer of their own, each with a connection to every broker. If more have a problem, the cluster has."""
+
 
 class RouteClients:
     """Topics that accept records share a client, so that a thousand organizations need one producer.
@@ -17,10 +20,17 @@ class RouteClients:
     So a topic with a problem has a client of its own until it accepts records again.
     """
 
-    def __init__(self, name: str, config: TopicConfig, topics: Sequence[str], timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: TopicConfig,
+        topics: Sequence[str],
+        timeout_seconds: float,
+        max_apart: int = MAX_APART,
+    ) -> None:
         """Raises RelayError for settings that cannot work, among them a topic of the relay's own."""
         self._shared = TopicClient(name, config, topics, timeout_seconds)
-        self._several = len(topics) > 1
+        self._max_apart = max_apart if len(topics) > 1 else 0
         self._own: dict[str, TopicClient] = {}
         self._apart: set[str] = set()
 
@@ -37,7 +47,7 @@ class RouteClients:
         """
         if topic not in self._apart:
             outcome = await self._shared.send(topic, records)
-            if _is_problem(outcome) and self._several and self._shared.connected:
+            if _is_problem(outcome) and self._shared.connected and len(self._apart) < self._max_apart:
                 self._apart.add(topic)
             return outcome
         if topic not in self._own:

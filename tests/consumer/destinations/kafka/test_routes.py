@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from consumer.decoding.columns import decode
 from consumer.destinations.kafka import KAFKA
 from consumer.destinations.kafka.config import TopicConfig
+from consumer.destinations.kafka.route_clients import RouteClients
+from consumer.destinations.kafka.rows import body_format, decode_records, encode_rows
 from consumer.destinations.outcome import Paused, Retry, Sent
+from relay.timestamps import now_ms
 from simulators.kafka.broker import SimulatedKafka
 from tests.contracts.destination_case import body_of
-from tests.support.messages import event
+from tests.support.messages import WRITER_SCHEMAS, event, message
 
 ACME = "jira-acme"
 NOT_ENOUGH_REPLICAS = 19
@@ -35,6 +39,13 @@ async def world(seconds=KAFKA.request_timeout_seconds):
 def send(live, number, topic=None):
     organization = "acme.atlassian.net" if topic == ACME else "globex.atlassian.net"
     return live.send(replace(body_of(live, [event(number, organization=organization)]), route=topic))
+
+
+def rows_of(number):
+    """One row, as a body has it."""
+    config = TopicConfig(kind="kafka", topic="jira")
+    frame = decode([message(event(number))], WRITER_SCHEMAS).frame
+    return bytes(encode_rows(frame, config, body_format(config)).view)
 
 
 def remove(broker):
@@ -107,3 +118,25 @@ async def test_two_calls_of_a_topic_with_a_producer_of_its_own_both_end():
         assert both == [Sent(), Sent()]
         assert [each.uid for each in broker.stored(ACME)] == [f"acme.atlassian.net/{n}" for n in (1, 2)]
         assert await send(live, 3, ACME) == Sent()
+
+
+async def test_topics_with_a_producer_of_their_own_have_a_bound():
+    """The others share one, and fail and recover there."""
+    topics = ("jira", "jira-a", "jira-b", "jira-c")
+    records = decode_records(rows_of(1), now_ms())
+    async with SimulatedKafka(topics) as broker:
+        config = TopicConfig(
+            kind="kafka", topic="jira", bootstrap_servers=broker.bootstrap, compression="none"
+        )
+        async with RouteClients("soc", config, topics, 40.0, max_apart=1) as clients:
+            for topic in topics[1:]:
+                broker.topics[topic].writable = False
+            for topic in topics[1:] * 2:
+                outcome = await clients.send(topic, records)
+                assert isinstance(outcome, Paused)
+                assert f"the topic {topic}" in outcome.reason
+            assert clients._own.keys() == {"jira-a"}
+            assert await clients.send("jira", records) == Sent()
+            for topic in topics[1:]:
+                broker.topics[topic].writable = True
+                assert await clients.send(topic, records) == Sent()
