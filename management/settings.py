@@ -32,16 +32,32 @@ AnyDestination = Annotated[
 
 
 def _check_rules(destinations: dict[str, DestinationConfig]) -> dict[str, DestinationConfig]:
-    """Refuse filters and privacy rules that cannot work, before any service starts."""
+    """Refuse filters, privacy rules and shared places that cannot work, before any service starts."""
     faults = []
     for name, config in destinations.items():
         try:
             compile_rules(name, config)
         except SettingsError as error:
             faults.append(str(error))
+    faults += _shared_places(destinations)
     if faults:
         raise ValueError("\n".join(faults))
     return destinations
+
+
+def _shared_places(destinations: Mapping[str, DestinationConfig]) -> list[str]:
+    """Return a fault for each destination that writes to a place of an earlier one, which is to be the only writer there."""
+    owners: dict[str, str] = {}
+    faults = []
+    for name, config in destinations.items():
+        places = set(DESTINATIONS[config.kind].own_places(config))
+        if other := next((owners[each] for each in sorted(places & owners.keys())), None):
+            faults.append(
+                f"destinations.{other} and destinations.{name} write to one folder, where an event could be stored twice or not at all:"
+                f" give destinations.{name}.location a prefix of its own."
+            )
+        owners |= dict.fromkeys(places, name)
+    return faults
 
 
 class Settings(ConfigModel):

@@ -1,6 +1,6 @@
 """The contract between the delivery and a destination."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -198,6 +198,8 @@ class DestinationKind(Generic[C]):
     request_timeout_seconds: float = 25.0
     beside: Callable[[C, KafkaConfig], C] | None = None
     """Return the settings with the relay's own Kafka cluster, for a kind that may write to it. None: the kind does not."""
+    own_places: Callable[[C], Iterable[str]] = lambda _: ()
+    """Return the places that no other destination of the settings may write to, as a log of which it is the only writer."""
 
     def open_beside(
         self, name: str, config: C, own: KafkaConfig

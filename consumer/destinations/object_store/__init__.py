@@ -8,8 +8,14 @@ May not know: Kafka, delivery. docs/destinations/object-store.md is the operator
 from consumer.destinations.contract import DestinationKind
 from consumer.destinations.object_store.config import ObjectStoreConfig, identity
 from consumer.destinations.object_store.destination import open_object_store
+from consumer.destinations.object_store.layout import own_folders
 from consumer.destinations.object_store.response import classify_status
 
 OBJECT_STORE = DestinationKind(
-    ObjectStoreConfig, open_object_store, identity, classify_status, request_timeout_seconds=40.0
+    ObjectStoreConfig,
+    open_object_store,
+    identity,
+    classify_status,
+    request_timeout_seconds=40.0,
+    own_places=own_folders,
 )

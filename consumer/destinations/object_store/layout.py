@@ -86,3 +86,13 @@ def flow_layouts(config: ObjectStoreConfig) -> dict[Flow, Layout]:
         for flow, account in accounts.items()
         if account is not None
     }
+
+
+def own_folders(config: ObjectStoreConfig) -> set[str]:
+    """Return the folders of all flows and routes. Another destination with another `where` would write the same chains."""
+    place = f"{config.endpoint or ''} {config.location}"
+    return {
+        f"{place}/{layout.chain(route, '', 0).folder}"
+        for layout in flow_layouts(config).values()
+        for route in (None, *config.by_organization.values())
+    }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from management.settings import load
+from management.settings import Settings, load
 from tests.support.settings import CANARY, SENTINEL, load_error, write_config
 
 NAME = "RELAY_DESTINATIONS__SENTINEL__"
@@ -60,3 +60,34 @@ def test_every_wrong_rule_is_named_at_once():
         "destinations.sentinel.where",
         "destinations.soc.where",
     ]
+
+
+LAKE = {"kind": "object-store", "location": "s3://audit/jira"}
+SECURITY_LAKE = {
+    "kind": "object-store",
+    "location": "s3://audit/ext/jira",
+    "layout": "security-lake",
+    "format": "ocsf",
+    "region": "eu-west-1",
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        (LAKE, LAKE | {"where": "id > 7"}, True),
+        (LAKE, LAKE | {"by_organization": {"acme.atlassian.net": "acme"}}, True),
+        (SECURITY_LAKE, SECURITY_LAKE | {"where": "id > 7"}, True),
+        (LAKE, LAKE | {"endpoint": "https://minio.example.com"}, False),
+        (LAKE, LAKE | {"location": "s3://audit/other"}, False),
+        (SECURITY_LAKE, SECURITY_LAKE | {"account_id": "external_other"}, False),
+    ],
+)
+def test_no_two_object_stores_write_to_one_folder(one, other, refused):
+    """With another `where` each took the objects of the other for its own with gaps, and filled them again."""
+    given = {"destinations": {"one": one, "other": other}}
+    if not refused:
+        assert len(Settings.model_validate(given).destinations) == 2
+        return
+    with pytest.raises(ValueError, match=r"destinations\.one and destinations\.other write to one folder"):
+        Settings.model_validate(given)
