@@ -82,7 +82,7 @@ class DestinationStatusReporter:
         if self._owns_status() or await self._reports_without_partitions():
             await self._write(state, reason)
         else:
-            self._status = None
+            self._status, self._progress_and_ends = None, {}
             for pipeline in self._running.pipelines:
                 pipeline.metrics.set_group_lag(None)
 
