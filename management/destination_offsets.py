@@ -12,8 +12,8 @@ from management.offset_moves import Direction, OffsetMove, plan_move, with_last
 from management.offset_notes import notes_on
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
-from relay.errors import RelayError
-from relay.kafka import OffsetAndMetadata, Record, TopicPartition
+from relay.errors import RelayError, describe
+from relay.kafka import KAFKA_FAILURES, OffsetAndMetadata, Record, TopicPartition, is_refusal
 from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import GroupInUseError, GroupOffsets, OpenGroup, open_group
 from relay.kafka.log_reader import read_to_end, standalone_consumer
@@ -236,6 +236,13 @@ async def move(connection: Connection, planned: PlannedMove, author: str, now_ms
             except GroupInUseError as error:
                 raise InputError(
                     f"{error} Run `jira-relay destinations pause {planned.destination}` first."
+                ) from error
+            except KAFKA_FAILURES as error:
+                if is_refusal(error):
+                    raise
+                raise RelayError(
+                    f"It is not known whether the offsets of {planned.destination} are set: {describe(error)}. The history of changes"
+                    f" does not show it. Look with `jira-relay destinations offsets {planned.destination}`, and run the command again."
                 ) from error
     before = {each.partition: each.before.offset for each in planned.moves}
     after = {each.partition: each.after.offset for each in planned.moves}
