@@ -97,7 +97,7 @@ async def test_a_silent_name_holds_one_thread_and_its_callers_fail_in_time(dns):
         *(resolver.getaddrinfo("silent.example", 443) for _ in range(50)), return_exceptions=True
     )
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8  # one after the other they would take 10 s
     assert {(type(error), error.errno) for error in results} == {(socket.gaierror, socket.EAI_AGAIN)}
     assert dns.asked == ["silent.example"]
     assert dns.running() == 1

@@ -8,7 +8,8 @@ Why paging is not simply "offset += 1000 until a short page":
    nobody has seen. So after a full page the next request begins with the last row seen; where that row is missing, rows
    moved up unseen, and the window is read again from its start. A page is full if no page of the window had more rows. So
    where a server gives fewer rows than asked for, the first page shows it only when another one follows: rows may have
-   moved between the two, and the window is read again once, with the size of its pages known.
+   moved between the two, and the window is read again once, with the size of its pages known. Where so many rows vanish
+   between the two that the second page is empty, it looks like the end, and the next re-read finds the rest.
 3. `total` counts all records that Jira keeps, and a server may give fewer rows than asked for. The only end is an empty
    page; and if that page should have begun with the last row seen, it is a fault rather than the end.
    A site may add rows of another time to each page. They count in no offset, and a page that shows nothing but such rows

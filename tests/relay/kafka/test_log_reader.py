@@ -7,7 +7,7 @@ from aiokafka.cluster import ClusterMetadata
 
 from relay.config.kafka import KafkaConfig
 from relay.kafka import KafkaError, TopicPartition
-from relay.kafka.compacted_topics import read_key, read_table
+from relay.kafka.compacted_topics import read_keys, read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
@@ -68,8 +68,11 @@ async def test_the_history_of_a_key_is_read_in_its_order(connection, prefix):
         ]:
             await writer.send(topic, key, value)
 
-    assert [each.value for each in await read_key(connection, topic, b"a")] == [b"1", b"2", b"1"]
-    assert await read_key(connection, topic, b"c") == []
+    found = await read_keys(connection, topic, {b"a", b"c"})
+    assert {key: [each.value for each in records] for key, records in found.items()} == {
+        b"a": [b"1", b"2", b"1"],
+        b"c": [],
+    }
 
 
 async def test_a_record_that_does_not_supersede_is_ignored(connection, prefix):

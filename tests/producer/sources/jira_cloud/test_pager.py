@@ -108,16 +108,23 @@ def test_a_row_that_vanishes_in_front_is_noticed_on_full_pages(rows, limit, rng)
 
 @given(LOGS, st.integers(2, 9), st.randoms(use_true_random=False))
 def test_a_row_that_vanishes_in_front_is_noticed_on_the_pages_of_a_server_that_gives_fewer(rows, page, rng):
-    """A server that gives fewer rows than asked for fills no page, and its first two pages may be those between which rows move."""
+    """A server that gives fewer rows than asked for fills no page, and its first two pages may be those between which rows move.
+
+    The next page still has a row: one that is empty after a short page is the end. A result that is not proven is read again.
+    """
     log = FakeAuditLog(rows, page=page)
+    pager = Pager([TimeRange(0, 61)], paging(1_000))
     gone = set()
 
     def move():
-        if len(log.rows) > 3 and len(gone) < LIMITS.max_restarts and rng.random() < 0.3:
+        request = pager.next_request
+        stay = max(3, request.offset + 1 if request else 0)
+        if len(log.rows) > stay and len(gone) < LIMITS.max_restarts and rng.random() < 0.3:
             gone.add(log.rows.pop(sorted(log.rows)[-rng.randrange(1, 4)])["id"])
 
-    found = ids(read_all(Pager([TimeRange(0, 61)], paging(1_000)), log, move))
-    assert set(log.rows) <= set(found)
+    results = read_all(pager, log, move)
+    assume(all(result.proven for result in results))
+    assert set(log.rows) <= set(ids(results))
 
 
 @given(LOGS, st.integers(3, 7), st.integers(3, 9), st.booleans(), st.randoms(use_true_random=False))

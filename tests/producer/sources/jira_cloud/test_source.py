@@ -154,7 +154,7 @@ async def test_low_priority_requests_leave_slots_to_the_others(jira):
     """Any number of backfill reads leaves the slots of live polling free."""
     slow = [await jira.add_site(f"slow{number}") for number in range(6)]
     for one in slow:
-        one.fault(faults.delayed_response(0.5), rate=1.0)
+        one.fault(faults.delayed_response(1.5), rate=1.0)
     async with jira_clients(jira, slots=RequestSlots(3, 2)) as found:
         history = [
             asyncio.create_task(found.source_for(one).fetch_page(page_request(), Purpose.BACKFILL))
@@ -165,7 +165,7 @@ async def test_low_priority_requests_leave_slots_to_the_others(jira):
         began = time.monotonic()
         await found.source_for(quick).fetch_page(page_request())
 
-        assert time.monotonic() - began < 0.3
+        assert time.monotonic() - began < 1
         await asyncio.gather(*history)
 
 
