@@ -170,9 +170,9 @@ class ObjectStoreConfig(DestinationSettings):
     def _check_layout(self) -> Self:
         if self.layout == "security-lake":
             self._check_security_lake()
-        elif useless := sorted(self.model_fields_set & {"account_id", "history_account_id"}):
+        elif self.account_id != SECURITY_LAKE_ACCOUNT:
             raise ValueError(
-                f"A destination has {useless[0]} without the layout security-lake, whose folders it names: set layout, or remove it"
+                "A destination has account_id without the layout security-lake, whose folders it names: set layout, or remove it"
             )
         return self
 

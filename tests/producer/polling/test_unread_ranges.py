@@ -10,7 +10,7 @@ from simulators import faults
 from tests.support.poller import PollerHarness, ids
 from tests.support.publisher import TOPICS
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(480)
 
 
 def at(record):
@@ -69,7 +69,7 @@ async def test_history_with_a_record_that_fails_each_page_is_read(acme, jira_fix
     acme.quirks.failing_records.add(bad["id"])
     harness = PollerHarness(acme, jira_fixture, backfill_from=now - 4 * DAY_MS)
     async with harness.running():
-        await harness.until(lambda: isolated(harness, bad), 150)
+        await harness.until(lambda: isolated(harness, bad), 240)
         await harness.until(lambda: len(harness.published(TOPICS.backfill)) == 9, 90)
         await harness.until(lambda: harness.status.backfilled_to is None)
         acme.quirks.failing_records.clear()

@@ -178,8 +178,7 @@ async def test_a_fault_leaves_the_rows_that_are_in_no_object(calls):
         ({"account_id": "jira"}, "account_id"),
         ({"location": "s3://lake/jira"}, "set location to s3://BUCKET/ext/SOURCE"),
         ({"location": "s3://lake/ext"}, "set location to s3://BUCKET/ext/SOURCE"),
-        ({"layout": "daily", "history_account_id": "external_old"}, "history_account_id without the layout"),
-        ({"layout": "daily", "account_id": "external_jira"}, "account_id without the layout"),
+        ({"layout": "daily", "account_id": "external_old"}, "account_id without the layout"),
     ],
 )
 def test_settings_that_the_lake_refuses_are_named(fields, message_):

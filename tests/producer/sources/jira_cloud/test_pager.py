@@ -6,7 +6,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from producer.events import UnreadableRecord
 from producer.sources.jira_cloud.pager import LIMITS, Pager, PageRequest, PagingLimits
 from producer.state.intervals import TimeRange
 
@@ -276,16 +275,6 @@ def test_one_millisecond_has_limits_too(bound):
     )
     assert not result.proven
     assert 40 <= len(result.events) < 60
-
-
-def test_unreadable_records_are_kept_once():
-    """The pager returns an unreadable record once, though two pages hold it."""
-    bad = UnreadableRecord("no id", b"{}")
-    pager = Pager([TimeRange(10, 20)])
-    pager.add([event(15, 3), bad], 10)
-    pager.add([UnreadableRecord("no id", b"{}")], 10)
-    result = pager.add([], 10)
-    assert (result.unreadable, ids([result]), result.outside_window) == ((bad,), [3], 0)
 
 
 def test_a_window_is_covered_up_to_jiras_clock():

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from producer.events import UnreadableRecord
 from producer.sources.jira_cloud.pager import Pager, PagingLimits
 from producer.sources.jira_cloud.window_proof import TOLERANCE_MS
 from producer.state.intervals import TimeRange
@@ -129,3 +130,13 @@ def test_a_half_that_shows_only_a_row_of_another_time_is_not_empty():
             results.append(result)
 
     assert [one for result in results for one in ids(result)] == list(range(8))
+
+
+def test_unreadable_records_are_kept_once():
+    """The pager returns an unreadable record once, though two pages hold it."""
+    bad = UnreadableRecord("no id", b"{}")
+    pager = Pager([TimeRange(10, 20)])
+    pager.add([event(15, 3), bad], 10)
+    pager.add([UnreadableRecord("no id", b"{}")], 10)
+    result = pager.add([], 10)
+    assert (result.unreadable, ids(result), result.outside_window) == ((bad,), [3], 0)
