@@ -22,12 +22,13 @@ from consumer.delivery.flow import DeliveryFlow
 from consumer.delivery.route_states import RouteStates
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
+from consumer.group_names import PipelineFlow, group_name
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.group_reader import read_group_progress
 from consumer.older_events import OlderEvents
-from consumer.running_pipelines import PipelineFlow, RunningDestination, RunningPipeline
+from consumer.running_pipelines import RunningDestination, RunningPipeline
 from consumer.targets.guard import TargetGuard
 from consumer.targets.store import ClaimStore
 from consumer.targets.target import target_of
@@ -147,10 +148,6 @@ class PipelineFactory:
             self._timing.older,
         )
 
-    def _group(self, name: str, flow: PipelineFlow) -> str:
-        suffix = {"live": "", "history": ".history", "older": ".older"}[flow]
-        return f"{self.topics.prefix}.{name}{suffix}"
-
     def _build_pipeline(
         self,
         name: str,
@@ -177,7 +174,7 @@ class PipelineFactory:
         handler = AssignmentHandler(pipeline)
         member = Member(
             self._connection,
-            self._group(name, flow),
+            group_name(self.topics.prefix, name, flow),
             topic,
             handler,
             max_records=MAX_POLL_RECORDS,
@@ -195,7 +192,7 @@ class PipelineFactory:
             self._shared.topic_settings,
             flow,
             guard,
-            partial(read_group_progress, self._connection, self._group(name, flow), topic),
+            partial(read_group_progress, self._connection, group_name(self.topics.prefix, name, flow), topic),
         )
 
     def _delivery_flow(

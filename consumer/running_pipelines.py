@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
 from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.outcome import Paused, Retry
+from consumer.group_names import PipelineFlow
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
@@ -16,9 +16,6 @@ from consumer.targets.guard import RunMembership, TargetGuard
 from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import TopicPartition
 from relay.kafka.consumer_group import Member
-
-PipelineFlow = Literal["live", "history", "older"]
-"""`older`: the events of the live topic that were older than an hour at the first start; they go to history, once."""
 
 ProgressAndEnds = Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]
 """Committed progress (None: nothing is committed) and end of the log of each partition."""

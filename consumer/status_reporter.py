@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import sub
 
+from consumer.group_names import PipelineFlow
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import backed_up, destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.running_pipelines import (
-    PipelineFlow,
     ProgressAndEnds,
     RunningDestination,
     RunningPipeline,

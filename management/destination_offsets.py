@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from consumer.destinations.contract import Flow
+from consumer.group_names import group_name
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from management.destination_changes import Change, record_change
 from management.offset_commits import set_offsets
@@ -86,11 +87,6 @@ class PlannedMove:
     notes: Sequence[str]
 
 
-def group_of(topics: Topics, destination: str, flow: Flow) -> str:
-    """Return the consumer group of a flow."""
-    return f"{topics.prefix}.{destination}" if flow == "live" else f"{topics.prefix}.{destination}.{flow}"
-
-
 def topic_of(topics: Topics, flow: Flow) -> str:
     """Return the topic that a flow reads."""
     return topics.events if flow == "live" else topics.backfill
@@ -102,7 +98,7 @@ async def read_offsets(connection: Connection, destination: str) -> list[FlowOff
     found = []
     with kafka_errors_as_relay_errors(connection):
         for flow in FLOWS:
-            group, topic = group_of(topics, destination, flow), topic_of(topics, flow)
+            group, topic = group_name(topics.prefix, destination, flow), topic_of(topics, flow)
             async with open_group(connection, group, topic) as opened:
                 found.append(_flow_offsets(flow, group, topic, await opened.read()))
     return found
@@ -132,7 +128,7 @@ async def plan(
     Changes nothing. Raises InputError while the group has members or has not begun, and RelayError.
     """
     topics = Topics(connection.kafka.topic_prefix)
-    group, topic = group_of(topics, destination, flow), topic_of(topics, flow)
+    group, topic = group_name(topics.prefix, destination, flow), topic_of(topics, flow)
     with kafka_errors_as_relay_errors(connection):
         async with open_group(connection, group, topic) as opened:
             offsets = await opened.read()

@@ -4,8 +4,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
+from consumer.destinations.contract import Flow
+from consumer.group_names import PipelineFlow, group_name
 from relay.kafka.diagnostics.rights import GrantedRights, all_of
 from relay.kafka.topics import Topics
 
@@ -61,7 +63,9 @@ def _producer_rights(topics: Topics) -> list[Right]:
 
 
 def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]:
-    groups = (f"{topics.prefix}.{name}{flow}" for name in destinations for flow in ("", ".history", ".older"))
+    groups = (
+        group_name(topics.prefix, name, flow) for name in destinations for flow in get_args(PipelineFlow)
+    )
     return [
         *_on_topics((topics.events, topics.backfill, topics.schemas), "Read"),
         *_on_topics((topics.status, topics.destinations), "Read", "Write"),
@@ -77,7 +81,7 @@ def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
         *(topics.destinations, topics.events, topics.backfill),
     )
-    groups = (f"{topics.prefix}.{name}{flow}" for name in destinations for flow in ("", ".history"))
+    groups = (group_name(topics.prefix, name, flow) for name in destinations for flow in get_args(Flow))
     return [
         *_on_topics(read, "Read"),
         *_on_topics((topics.organizations, topics.changes, topics.destinations), "Write"),

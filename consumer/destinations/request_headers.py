@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from consumer.destinations.secret_files import read_file
 from relay.config.base import ConfigModel, ExpandedPath
 from relay.errors import RelayError
 
@@ -65,12 +66,7 @@ def header_secrets(headers: Mapping[str, str]) -> Iterator[str]:
 
 def read_lines(path: Path, setting: str) -> list[str]:
     """Return the lines of a file, without empty ones. Raises RelayError, which names the setting."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise RelayError(f"{setting} cannot be read: {reason}. Check its path and permissions.") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in read_file(path, setting).splitlines() if line.strip()]
 
 
 def _checked(header: str, value: str, setting: str, refused: frozenset[str]) -> str:

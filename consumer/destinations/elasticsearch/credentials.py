@@ -3,11 +3,9 @@
 import base64
 import re
 from dataclasses import dataclass
-from pathlib import Path
-
-from pydantic import SecretStr
 
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
+from consumer.destinations.secret_files import read_secret
 from relay.errors import RelayError
 
 _API_KEY = re.compile(r"[A-Za-z0-9+/=_-]+")
@@ -23,8 +21,8 @@ class Credential:
 
 def load_credential(name: str, config: ElasticsearchConfig) -> Credential:
     """Read the credential of the destination `name`. Raises RelayError, which names the setting and shows no secret."""
-    key = _secret(name, "api_key", config.api_key, config.api_key_file)
-    password = _secret(name, "password", config.password, config.password_file)
+    key = _stripped(read_secret(name, "api_key", config.api_key, config.api_key_file))
+    password = _stripped(read_secret(name, "password", config.password, config.password_file))
     if key is not None and (config.username is not None or password is not None):
         raise RelayError(f"destinations.{name} has an api_key and a username or password. Keep one of them.")
     if key is not None:
@@ -39,6 +37,10 @@ def load_credential(name: str, config: ElasticsearchConfig) -> Credential:
     return Credential(f"Basic {pair}", (password, pair))
 
 
+def _stripped(secret: str | None) -> str | None:
+    return None if secret is None else secret.strip()
+
+
 def _of_api_key(key: str, setting: str) -> Credential:
     encoded = base64.b64encode(key.encode()).decode() if ":" in key else key
     if not _API_KEY.fullmatch(encoded):
@@ -46,22 +48,3 @@ def _of_api_key(key: str, setting: str) -> Credential:
             f"{setting} is not an API key. Copy the field `encoded` of the answer that created it, or write `id:key`."
         )
     return Credential(f"ApiKey {encoded}", (key, encoded, key.partition(":")[2]))
-
-
-def _secret(name: str, setting: str, value: SecretStr | None, path: Path | None) -> str | None:
-    if path is None:
-        return None if value is None else value.get_secret_value().strip()
-    if value is not None:
-        raise RelayError(
-            f"destinations.{name}.{setting} and its {setting}_file are both set. Keep one of them."
-        )
-    try:
-        text = path.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise RelayError(
-            f"destinations.{name}.{setting}_file cannot be read: {reason}. Check its path and permissions."
-        ) from None
-    if not text:
-        raise RelayError(f"destinations.{name}.{setting}_file is empty. Write the secret into it.")
-    return text

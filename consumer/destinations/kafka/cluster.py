@@ -1,12 +1,12 @@
 """The connection of a destination to its cluster: settings as they are now, with the files of their secrets read again."""
 
-from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from consumer.destinations.kafka.config import EVENT_HUBS_RECORD_BYTES, TopicConfig
 from consumer.destinations.kafka.response import in_settings_of
+from consumer.destinations.secret_files import read_secret
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 
@@ -41,8 +41,10 @@ def connection_settings(name: str, config: TopicConfig) -> KafkaConfig:
 def _other(name: str, config: TopicConfig) -> KafkaConfig:
     given: dict[str, Any] = {field: getattr(config, field) for field in _FIELDS}
     given["bootstrap"] = config.bootstrap_servers
-    given["sasl_password"] = _secret(name, "sasl_password", config.sasl_password, config.sasl_password_file)
-    given["oauth_client_secret"] = _secret(
+    given["sasl_password"] = read_secret(
+        name, "sasl_password", config.sasl_password, config.sasl_password_file
+    )
+    given["oauth_client_secret"] = read_secret(
         name, "oauth_client_secret", config.oauth_client_secret, config.oauth_client_secret_file
     )
     try:
@@ -73,22 +75,3 @@ def _own(name: str, config: TopicConfig) -> KafkaConfig:
             " group kafka. Set bootstrap_servers, or remove it."
         )
     return config.own
-
-
-def _secret(name: str, setting: str, value: SecretStr | None, path: Path | None) -> SecretStr | None:
-    if path is None:
-        return value
-    if value is not None:
-        raise RelayError(
-            f"destinations.{name}.{setting} and its {setting}_file are both set. Keep one of them."
-        )
-    try:
-        text = path.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise RelayError(
-            f"destinations.{name}.{setting}_file cannot be read: {reason}. Check its path and permissions."
-        ) from None
-    if not text:
-        raise RelayError(f"destinations.{name}.{setting}_file is empty. Write the secret into it.")
-    return SecretStr(text)

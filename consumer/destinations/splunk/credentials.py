@@ -1,8 +1,8 @@
 """The token of an HTTP Event Collector, from the settings or from a file that may be replaced at any time."""
 
 import re
-from pathlib import Path
 
+from consumer.destinations.secret_files import read_file
 from consumer.destinations.splunk.config import SplunkConfig
 from relay.errors import RelayError
 
@@ -16,15 +16,7 @@ def load_token(name: str, config: SplunkConfig) -> str:
         assert config.token is not None  # noqa: S101 - the settings have one of both
         return _checked(config.token.get_secret_value(), f"destinations.{name}.token")
     setting = f"destinations.{name}.token_file"
-    return _checked(_read(config.token_file, setting), setting)
-
-
-def _read(path: Path, setting: str) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise RelayError(f"{setting} cannot be read: {reason}. Check its path and permissions.") from None
+    return _checked(read_file(config.token_file, setting).strip(), setting)
 
 
 def _checked(token: str, setting: str) -> str:
