@@ -9,12 +9,12 @@ from consumer.offsets.backup import destination_status_key
 from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
 from management.destination_changes import Change, record_change
+from management.destination_view import DestinationView
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import TopicWriteError
 from relay.kafka.topics import Topics
-from relay.status.model import Status
 from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
 
@@ -60,57 +60,6 @@ async def confirm_target(
             flow: await _confirm(store, name, flow, target_of(config.kind, identity))
             for flow, identity in kinds[config.kind].identity(config).items()
         }
-
-
-@dataclass(frozen=True, slots=True)
-class DestinationView:
-    """A destination of the settings, and what its consumers reported last. `status` None: none has reported."""
-
-    name: str
-    kind: str
-    status: Status | None
-    pause: Pause | None
-    now_ms: int
-
-    @property
-    def state(self) -> str:
-        """The state in one word or two: `no consumer` where none reports now, and none should pause it."""
-        if self.pause is not None:
-            return "paused"
-        if self.status is None or self.now_ms > self.status.valid_until:
-            return "no consumer"
-        return self.status.state
-
-    @property
-    def reason(self) -> str:
-        """Why it is in this state. Empty: there is no reason to give."""
-        if self.pause is not None:
-            return f"paused by {self.pause.who}{self._still_delivering}"
-        if self.state == "no consumer":
-            return (
-                f"no consumer {'has reported on it yet' if self.status is None else 'reports on it any more'}"
-            )
-        return (self.status.reason if self.status else None) or ""
-
-    @property
-    def _still_delivering(self) -> str:
-        if self.status is None or self.now_ms > self.status.valid_until or self.status.state == "paused":
-            return ""
-        return f"; a consumer still reports {self.status.state}: it follows within a minute, or its release knows no pause"
-
-    @property
-    def since(self) -> int | None:
-        """Since when it is in this state, in ms UTC; without a consumer, when one last reported. None: unknown."""
-        if self.pause is not None:
-            return self.pause.at
-        if self.status is None:
-            return None
-        return self.status.at if self.state == "no consumer" else self.status.since
-
-    @property
-    def lag(self) -> int | None:
-        """Events that were not delivered, as last reported; None: that is not known now."""
-        return None if self.status is None or self.now_ms > self.status.valid_until else self.status.lag
 
 
 async def read_destinations(

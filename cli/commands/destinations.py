@@ -9,9 +9,9 @@ from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, escape_controls, print_error, print_json, print_wrapped, terminal_width
 from cli.table import TableRow, WideOption, print_rows, print_table
 from consumer.destinations.contract import Flow
+from management.destination_view import DestinationView
 from management.destinations import (
     Confirmation,
-    DestinationView,
     PauseResult,
     confirm_target,
     read_destinations,

@@ -3,7 +3,7 @@
 import pytest
 
 from consumer.targets.target import Pause
-from management.destinations import DestinationView
+from management.destination_view import DestinationView
 from tests.support.views import NOW, status
 
 

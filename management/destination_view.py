@@ -1,0 +1,60 @@
+"""A destination as an operator sees it: its state, the reason for it, and its lag. Pure."""
+
+from dataclasses import dataclass
+
+from consumer.targets.target import Pause
+from relay.status.model import Status
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationView:
+    """A destination of the settings, and what its consumers reported last. `status` None: none has reported."""
+
+    name: str
+    kind: str
+    status: Status | None
+    pause: Pause | None
+    now_ms: int
+
+    @property
+    def _report(self) -> Status | None:
+        """The status of a consumer that runs; None: no consumer reports now."""
+        return None if self.status is None or self.now_ms > self.status.valid_until else self.status
+
+    @property
+    def state(self) -> str:
+        """The state in one word or two: `paused` by an operator, `no consumer`, or as a consumer reports it."""
+        if self.pause is not None:
+            return "paused"
+        return "no consumer" if self._report is None else self._report.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state. Empty: there is no reason to give."""
+        if self.pause is not None:
+            return f"paused by {self.pause.who}{self._still_delivering}"
+        if self._report is None:
+            return (
+                f"no consumer {'has reported on it yet' if self.status is None else 'reports on it any more'}"
+            )
+        return self._report.reason or ""
+
+    @property
+    def _still_delivering(self) -> str:
+        if self._report is None or self._report.state == "paused":
+            return ""
+        return f"; a consumer still reports {self._report.state}: it follows within a minute, or its release knows no pause"
+
+    @property
+    def since(self) -> int | None:
+        """Since when it is in this state, in ms UTC; without a consumer, when one last reported. None: unknown."""
+        if self.pause is not None:
+            return self.pause.at
+        if self._report is None:
+            return None if self.status is None else self.status.at
+        return self._report.since
+
+    @property
+    def lag(self) -> int | None:
+        """Events that were not delivered, as last reported; None: that is not known now."""
+        return None if self._report is None else self._report.lag
