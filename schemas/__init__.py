@@ -20,6 +20,8 @@ SUBJECTS = (
     "change",
     "destination",
     "destination_state",
+    "replay",
+    "replay_progress",
 )
 
 
