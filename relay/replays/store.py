@@ -10,7 +10,7 @@ from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, NoTopicError
 from relay.kafka.producer import RecordWriter
-from relay.replays.job import KnownReplay, ReplayPlace, ReplayJob, ReplayProgress, ReplayRange, State, Wish
+from relay.replays.job import KnownReplay, ReplayJob, ReplayPlace, ReplayProgress, ReplayRange, State, Wish
 
 _UNREADABLE = (NotAvro, BadBody, UnknownSchema)
 _PROGRESS, _PRODUCER = "progress", "producer."
