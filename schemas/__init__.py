@@ -21,6 +21,8 @@ SUBJECTS = (
     "destination",
     "destination_state",
     "destination_loss",
+    "replay",
+    "replay_progress",
 )
 
 
