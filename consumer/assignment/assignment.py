@@ -212,9 +212,7 @@ class Assignment:
             log_start if split is None else max(start, min(log_start, split))
         )  # the rest is the live group's
         if lost := self._tracker.skip(partition, start, stop):
-            last_read = self._tracker.last_read(partition)
-            collected = last_read.timestamp if last_read else None
-            await self._losses.note(partition, (start, stop), lost, collected)
+            await self._losses.note(partition, (start, stop), lost, self._tracker.last_read(partition))
             self._pipeline.flow.metrics.offsets_lost(partition, start, stop, lost)
             self._losses.deleted(partition)
         if self._ending is None:

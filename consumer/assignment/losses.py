@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from consumer.delivery.flow_state import FlowState
 from consumer.losses.loss_log import LossLog
 from consumer.metrics import PipelineMetrics
+from consumer.offsets.delivered import RecordFingerprint
 from relay.kafka import TopicPartition
 from relay.timestamps import to_iso_any
 
@@ -31,11 +32,14 @@ class LossReport:
         partition: TopicPartition,
         deleted_range: tuple[int, int],
         lost: int,
-        collected_from: int | None,
+        before: RecordFingerprint | None,
     ) -> None:
-        """Record a loss before the reading goes on after it. Raises KafkaError where that is to be tried again."""
+        """Record a loss before the reading goes on after it. `before`: the last record that was read; None: none is known.
+
+        Raises KafkaError where that is to be tried again.
+        """
         if self._losses is not None:
-            await self._losses.note(partition, deleted_range, lost, collected_from)
+            await self._losses.note(partition, deleted_range, lost, before.timestamp if before else None)
 
     def record_arrived(self, partition: TopicPartition, timestamp_ms: int) -> None:
         """Date the last loss of the partition: its events were collected before this record."""

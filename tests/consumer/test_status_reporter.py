@@ -1,7 +1,6 @@
 import asyncio
 import time
 from dataclasses import replace
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
