@@ -229,7 +229,7 @@ def uids(azure: AzureWorld, table: str = LIVE) -> list[str]:
     return sorted(row["EventUid"] for row in azure.rows(table))
 
 
-async def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+async def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until a condition is true. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():
