@@ -18,7 +18,7 @@ from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords
 from relay.aio import Signal
 from relay.kafka import KafkaError, Record, TopicPartition, partition_text
-from relay.kafka.bounded_consumer import BoundedConsumer
+from relay.kafka.bounded_consumer import BoundedConsumer, CorruptBatch
 
 
 class Assignment:
@@ -198,13 +198,20 @@ class Assignment:
                 return
             corrupt_batch = self._consumer.corrupt_batch(partition)
             if corrupt_batch is not None and offset <= corrupt_batch.last_offset:
-                self._pauses.leave_alone(partition, time.monotonic())
-                self._losses.corrupt(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
+                self._hold_or_pass(partition, offset, corrupt_batch)
             elif offset < log_starts[partition]:
                 self._consumer.seek(partition, log_starts[partition])
                 self._skip_deleted(partition, offset, log_starts[partition])
             else:
                 await self._seek_after_last_read(partition, log_starts)
+
+    def _hold_or_pass(self, partition: TopicPartition, offset: int, corrupt_batch: CorruptBatch) -> None:
+        """Leave the partition alone; pass a batch before its start, behind which an operator has set the offset."""
+        if corrupt_batch.last_offset < (start := self._tracker.start_offset(partition)):
+            self._consumer.seek(partition, start)
+        else:
+            self._pauses.leave_alone(partition, time.monotonic())
+            self._losses.corrupt(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
 
     def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
         split = self._split_offset(partition)
@@ -224,10 +231,8 @@ class Assignment:
         if partition not in await self._pipeline.start_offsets.matching_partitions(
             {partition: last_read}, log_starts
         ):
-            raise KafkaError(
-                f"{partition.topic}, partition {partition.partition}, no longer holds the record that was read at offset"
-                f" {last_read.offset if last_read else 0}"
-            )
+            at = last_read.offset if last_read else 0
+            raise KafkaError(f"{partition_text(partition)} no longer holds the record read at offset {at}")
         position = await self._consumer.position(partition)
         if self._ending is None:
             self._consumer.seek(
