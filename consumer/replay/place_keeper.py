@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from consumer.offsets.delivered import MAX_DELIVERED_RANGES, DeliveryProgress
+from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.tracker import OffsetTracker, TrackedRecords
 from consumer.replay.source import Chunk, ReplaySource
 from consumer.replay.tally import Ending, ReplayCounts, ReplayTally
@@ -33,7 +33,8 @@ class ProgressLog:
 class PlaceKeeper:
     """Follows each record of a job from its reading to its end.
 
-    1. A record of progress has places and the counts of exactly these places, so that no death makes a count wrong.
+    1. A record of progress has places and the counts of exactly these places, so that no death makes a count wrong. The places
+       hold every range that was delivered out of order: unlike those of a consumer group they have no limit.
     2. It is written after the source has confirmed what the places cover, and only while this process is the owner.
     """
 
@@ -49,8 +50,7 @@ class PlaceKeeper:
         self._tally = ReplayTally(ReplayCounts.of(self.progress))
         self._ended: list[tuple[Ending, Sequence[Record]]] = []
         """What the source has not confirmed."""
-        self._covered_count = 0
-        """How many of the records that ended with this owner are covered."""
+        self._covered_count = self._tally.ended_count
         self._writing = asyncio.Lock()
         self._lost_text = _former_lost_text(self.progress)
         self.positions: dict[TopicPartition, int] = {}
@@ -101,23 +101,15 @@ class PlaceKeeper:
     def ended(self, tracked: TrackedRecords, ending: Ending, reason: str = "") -> None:
         """Note how these records ended."""
         self._tracker.mark_delivered(tracked)
-        position = 0
-        for sequence in tracked.sequences:
-            records = tracked.records[position : position + len(sequence)]
-            self._tally.ended(sequence.partition, [each.offset for each in records], ending, reason)
-            position += len(sequence)
+        self._tally.ended(len(tracked), ending, reason)
         if ending != "skipped":
             self._ended.append((ending, tracked.records))
 
     async def write(self, state: State, reason: str | None) -> None:
         """Write what is so now. Raises an error of KAFKA_FAILURES; then nothing is forgotten."""
         async with self._writing:
-            places = {
-                tp: each.with_first_ranges(MAX_DELIVERED_RANGES)
-                for tp, each in self._tracker.progress(self.positions).items()
-            }
-            counts, behind = self._tally.counts(places)
-            covered_count = self._tally.ended_count - behind
+            places = self._tracker.progress(self.positions)
+            counts, covered_count = self._tally.counts(places), self._tally.ended_count
             ended, self._ended = self._ended, []
             try:
                 await self._confirm(ended)

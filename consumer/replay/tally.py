@@ -1,8 +1,8 @@
 """The counts of a job, exact for its places: those of the records before and within them, and of no others. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from consumer.offsets.delivered import DeliveryProgress
@@ -29,89 +29,49 @@ class ReplayCounts:
 
     @classmethod
     def of(cls, progress: ReplayProgress) -> "ReplayCounts":
-        return cls(
-            progress.sent, progress.skipped, progress.dead_lettered, progress.lost, tuple(progress.skips)
-        )
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Counts that only grow."""
-
-    endings: Counter[Ending] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    lost: int = 0
-
-    def add(self, ending: Ending, reason: str) -> None:
-        self.endings[ending] += 1
-        if reason:
-            self.reasons[reason] += 1
-
-    def counts(self) -> ReplayCounts:
-        ended, skips = self.endings, sorted(self.reasons.items())
-        return ReplayCounts(
-            ended["sent"],
-            ended["skipped"],
-            ended["dead_lettered"],
-            self.lost,
-            tuple(ReplaySkip(*each) for each in skips),
-        )
+        return cls(progress.sent, progress.skipped, progress.dead_lettered, progress.lost, progress.skips)
 
 
 class ReplayTally:
-    """Remembers how each record ended until its place covers it.
+    """Counts each record once, when it ends. All records that have ended are before or within the places of that moment.
 
-    A record that ended behind the places is not counted: the next owner would deliver it again, and count it then.
+    A lost range counts once its place has passed it: before that, the next owner would find it lost again.
     """
 
     def __init__(self, before: ReplayCounts) -> None:
         """`before`: the counts that belong to the places at which this owner began."""
-        endings: Counter[Ending] = Counter(
+        self._endings: Counter[Ending] = Counter(
             {"sent": before.sent, "skipped": before.skipped, "dead_lettered": before.dead_lettered}
         )
-        self._covered = _Sums(
-            endings, Counter({each.reason: each.count for each in before.skips}), before.lost
-        )
-        self._ended: dict[TopicPartition, dict[int, tuple[Ending, str]]] = {}
-        """By offset, those that no place has passed."""
+        self._reasons = Counter({each.reason: each.count for each in before.skips})
+        self._lost_count = before.lost
         self._lost: list[tuple[TopicPartition, int, int]] = []
-        self.ended_count = 0
-        """How many records ended with this owner."""
 
-    def ended(
-        self, partition: TopicPartition, offsets: Sequence[int], ending: Ending, reason: str = ""
-    ) -> None:
-        """Note how these records ended; each ends once."""
-        self._ended.setdefault(partition, {}).update(dict.fromkeys(offsets, (ending, reason)))
-        self.ended_count += len(offsets)
+    @property
+    def ended_count(self) -> int:
+        """How many records have ended, with any owner."""
+        return self._endings.total()
+
+    def ended(self, count: int, ending: Ending, reason: str = "") -> None:
+        """Note how records ended."""
+        self._endings[ending] += count
+        if reason:
+            self._reasons[reason] += count
 
     def lost(self, partition: TopicPartition, start: int, stop: int) -> None:
         """Note offsets [start, stop) that nobody has any more."""
         self._lost.append((partition, start, stop))
 
-    def counts(self, places: Mapping[TopicPartition, DeliveryProgress]) -> tuple[ReplayCounts, int]:
-        """Return the counts of these places, which are never before those of an earlier call; and how many ended behind them."""
-        ahead = _Sums()
-        for partition, progress in places.items():
-            ended = self._ended.get(partition, {})
-            for offset in [each for each in ended if each < progress.offset]:
-                self._covered.add(*ended.pop(offset))
-            ranges = [(each.first, each.stop) for each in progress.delivered_ahead]
-            for offset, how in ended.items() if ranges else ():
-                if any(first <= offset < stop for first, stop in ranges):
-                    ahead.add(*how)
-        self._count_lost(places)
-        behind = sum(map(len, self._ended.values())) - ahead.endings.total()
-        return _together(self._covered, ahead), behind
-
-    def _count_lost(self, places: Mapping[TopicPartition, DeliveryProgress]) -> None:
-        """A lost range lies before the place as a whole or not at all: no record within it holds the place."""
-        passed = [each for each in self._lost if each[0] in places and each[2] <= places[each[0]].offset]
-        self._covered.lost += sum(stop - start for _, start, stop in passed)
+    def counts(self, places: Mapping[TopicPartition, DeliveryProgress]) -> ReplayCounts:
+        """Return the counts of these places, which are those of this moment."""
+        passed = [each for each in self._lost if each[2] <= places[each[0]].offset]
+        self._lost_count += sum(stop - start for _, start, stop in passed)
         self._lost = [each for each in self._lost if each not in passed]
-
-
-def _together(covered: _Sums, ahead: _Sums) -> ReplayCounts:
-    return _Sums(
-        covered.endings + ahead.endings, covered.reasons + ahead.reasons, covered.lost + ahead.lost
-    ).counts()
+        ended, skips = self._endings, sorted(self._reasons.items())
+        return ReplayCounts(
+            ended["sent"],
+            ended["skipped"],
+            ended["dead_lettered"],
+            self._lost_count,
+            tuple(ReplaySkip(*each) for each in skips),
+        )
