@@ -19,7 +19,8 @@ from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import GroupInUseError, GroupOffsets, OpenGroup, open_group
 from relay.kafka.log_reader import read_to_end, standalone_consumer
 from relay.kafka.producer import TopicWriteError
-from relay.kafka.record_search import find_record, last_record_before
+from relay.kafka.record_search import last_record_before
+from relay.kafka.time_index import offsets_at
 from relay.kafka.topics import Topics
 
 FLOWS: Sequence[Flow] = ("live", "history")
@@ -139,8 +140,7 @@ async def plan(
                     f"Kafka has no offset of the {flow} flow of {destination}: it has not begun, or Kafka has forgotten it, as it does a week"
                     " after the consumers left. Resume it, wait until it delivers, and pause it again; then it can be moved."
                 )
-            near = None if to_ms is None else await opened.offsets_at(max(to_ms, 0))
-        targets = await _targets(connection, offsets, near, to_ms)
+        targets = await _targets(connection, offsets, to_ms)
         planned = (plan_move(direction, tp, progress[tp], targets[tp]) for tp in progress)
         moves = [await _with_last_record(connection, move) for move in planned if move is not None]
         counts = await _count(connection, offsets, moves)
@@ -170,30 +170,15 @@ def _require_no_members(destination: str, offsets: GroupOffsets) -> None:
 
 
 async def _targets(
-    connection: Connection,
-    offsets: GroupOffsets,
-    near: Mapping[TopicPartition, int | None] | None,
-    to_ms: int | None,
+    connection: Connection, offsets: GroupOffsets, to_ms: int | None
 ) -> Mapping[TopicPartition, int]:
-    """Return the first offset of each partition whose event was collected at `to_ms` or later; the end, if there is none.
-
-    `near`: what Kafka's index returns. It may be the end marker of a transaction, which has the time of the commit, so the
-    events behind it may be older.
-    """
-    targets = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
-    if near is None or to_ms is None:
-        return targets
-    for tp, offset in near.items():
-        if offset is not None:
-            found = await find_record(
-                connection, tp, offset, lambda record: record.timestamp >= to_ms, _never
-            )
-            targets[tp] = targets[tp] if found is None else found.offset
+    """Return the first offset of each partition whose event was collected at `to_ms` or later; the end, if there is none."""
+    ends = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
+    if to_ms is None:
+        return ends
+    async with standalone_consumer(connection) as consumer:
+        targets = await offsets_at(consumer, to_ms, ends)
     return {tp: max(offsets.bounds[tp].log_start_offset, target) for tp, target in targets.items()}
-
-
-def _never(_record: Record) -> bool:
-    return False
 
 
 async def _with_last_record(connection: Connection, move: OffsetMove) -> OffsetMove:

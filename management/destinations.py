@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Flow, Kinds
+from consumer.losses.store import LossStore
 from consumer.offsets.backup import destination_status_key
 from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
@@ -13,7 +14,7 @@ from management.destination_view import DestinationView
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
-from relay.kafka.producer import TopicWriteError
+from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.topics import Topics
 from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
@@ -72,9 +73,16 @@ async def read_destinations(
         await connection.verify()
         statuses = await read_statuses(connection, topics.status)
         pauses = await store.read_pauses(destinations)
+        async with RecordWriter(connection) as writer:
+            lost = await LossStore(connection, topics.destinations, writer).read_each(destinations)
     return [
         DestinationView(
-            name, config.kind, statuses.get(destination_status_key(name)), pauses.get(name), now_ms
+            name,
+            config.kind,
+            statuses.get(destination_status_key(name)),
+            pauses.get(name),
+            now_ms,
+            len(lost[name].ranges) + len(lost[name].unreadable),
         )
         for name, config in sorted(destinations.items())
     ]

@@ -13,9 +13,11 @@ from consumer.destinations.contract import Flow
 from management.destination_offsets import FlowOffsets, PlannedMove, move, plan, read_offsets
 from management.destinations import require_known
 from management.formatting import iso_seconds
+from management.lost_ranges import LostRanges, read_lost_ranges
 from management.offset_moves import Direction
 from management.organizations.validation import InputError
-from relay.timestamps import now_ms, parse_iso
+from management.times import parse_time
+from relay.timestamps import now_ms
 
 DestinationArgument = Annotated[str, typer.Argument(help="Name of the destination in the settings.")]
 FlowOption = Annotated[
@@ -31,14 +33,23 @@ def offsets(context: typer.Context, name: DestinationArgument, as_json: JsonOpti
     """Show the committed offset of each partition, the end of its log, and how many consumers read it."""
     state: CommandContext = context.obj
     require_known(state.settings.destinations, name)
-    found: list[FlowOffsets] = state.run_quietly(read_offsets(state.connection(), name))
+    connection = state.connection()
+    found: list[FlowOffsets] = state.run_quietly(read_offsets(connection, name))
+    lost: LostRanges = state.run_quietly(
+        read_lost_ranges(connection, state.settings.destinations, name, now_ms())
+    )
     if as_json:
-        print_json([_flow_document(flow) for flow in found])
+        print_json([_flow_document(flow, lost) for flow in found])
         return
     for flow in found:
         print_wrapped(f"{flow.flow}: group {flow.group} on {flow.topic}, {_members_text(flow.members)}")
         print_rows(("partition", "committed", "delivered ahead", "end", "lag"), _rows(flow))
         print()
+    if lost.ranges or lost.unreadable:
+        print_wrapped(
+            f"Kafka deleted events before they were accepted. `jira-relay destinations lost {name}` lists them, each range with the"
+            " command that brings it back."
+        )
 
 
 def rewind(
@@ -61,7 +72,7 @@ def rewind(
 
     They go where new events go, so they may raise alarms a second time.
     """
-    _move(context.obj, name, flow, "rewind", _parse_time(to), dry_run=dry_run, yes=yes, as_json=as_json)
+    _move(context.obj, name, flow, "rewind", parse_time(to), dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def skip(
@@ -84,7 +95,7 @@ def skip(
 
     They stay in Kafka as long as the topic keeps them, and `rewind` brings them back until then.
     """
-    to_ms = None if to == "end" else _parse_time(to)
+    to_ms = None if to == "end" else parse_time(to)
     _move(context.obj, name, flow, "skip", to_ms, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
@@ -182,12 +193,13 @@ def _members_text(members: int | None) -> str:
     return "no consumer" if members == 0 else f"{members} consumer{'s'[: members > 1]}"
 
 
-def _flow_document(flow: FlowOffsets) -> dict[str, Any]:
+def _flow_document(flow: FlowOffsets, lost: LostRanges) -> dict[str, Any]:
     return {
         "flow": flow.flow,
         "group": flow.group,
         "topic": flow.topic,
         "consumers": flow.members,
+        "lost_ranges": [each.name for each in lost.ranges if each.topic == flow.topic],
         "partitions": [
             {
                 "partition": each.partition,
@@ -202,12 +214,3 @@ def _flow_document(flow: FlowOffsets) -> dict[str, Any]:
             for each in flow.partitions
         ],
     }
-
-
-def _parse_time(text: str) -> int:
-    found = parse_iso(text if "T" in text else f"{text}T00:00")
-    if found is None:
-        raise InputError(
-            f"{text} is no time. Write a day or a time of ISO 8601, such as 2026-11-25 or 2026-11-25T08:00Z; without a zone it is UTC."
-        )
-    return found.ms
