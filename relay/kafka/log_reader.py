@@ -53,6 +53,7 @@ class CorruptBatchError(TopicReadError):
 
     def __init__(self, tp: TopicPartition, offset: int, last_offset: int, fault: str) -> None:
         self.tp = tp
+        self.offset = offset
         self.next_offset = last_offset + 1
         super().__init__(
             f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({fault}). Elect a"
