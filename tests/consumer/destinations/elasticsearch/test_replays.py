@@ -38,7 +38,9 @@ async def test_the_queries_of_the_page_find_a_replay(opensearch):
     found = await opensearch.call("POST", "jira-audit-history-*/_search", terms)
     buckets = found["aggregations"]["replays"]["buckets"]
     assert {each["key"]: each["doc_count"] for each in buckets} == {ID: 2, ANOTHER: 1}
-    documents = {each["_id"]: each["jira"]["audit"] for each in await opensearch.documents("jira-audit-history-*")}
+    documents = {
+        each["_id"]: each["jira"]["audit"] for each in await opensearch.documents("jira-audit-history-*")
+    }
     assert [(documents[uid]["mode"], documents[uid].get("replay_id")) for uid in UIDS[1:5]] == [
         ("backfill", None),
         ("replay", ID),
