@@ -58,9 +58,7 @@ class LetterTopic:
         await asyncio.sleep(0)
         partition = self.places.setdefault(key, 0 if partition is None else partition)
         log = self.records[partition]
-        log.append(
-            StoredRecord(partition, len(log), key, value, tuple(headers), timestamp_ms or AT, topic)
-        )
+        log.append(StoredRecord(partition, len(log), key, value, tuple(headers), timestamp_ms or AT, topic))
         await asyncio.sleep(0)
         self.step()
         return len(log) - 1

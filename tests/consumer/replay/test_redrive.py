@@ -124,7 +124,13 @@ async def test_bytes_that_are_no_event_stay_open_and_are_counted():
     cut.value = cut.value[:-4]
     foreign = message(event(3), offset=3)
     foreign.key = b"someone-else"
-    for record in (Message(b"garbage", b"acme", AT), good, cut, foreign, Message(None, b"acme", AT, offset=9)):
+    for record in (
+        Message(b"garbage", b"acme", AT),
+        good,
+        cut,
+        foreign,
+        Message(None, b"acme", AT, offset=9),
+    ):
         await topic.put(record)
     world = bench(topic)
     done = await world.run_to_end()
