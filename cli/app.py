@@ -32,6 +32,7 @@ COMMANDS = {
     "consume": "cli.commands.run:consume_command",
     "organizations": "cli.commands.organizations:app",
     "destinations": "cli.commands.destinations:app",
+    "replay": "cli.commands.replay:app",
     "topics": "cli.commands.topics:app",
     "schemas": "cli.commands.schemas:app",
     "dead-letters": "cli.commands.dead_letters:app",

@@ -36,7 +36,7 @@ def logs(draw):
 async def settled(store, tasks):
     """Wait until every living owner waits for the store or has ended."""
     turns = 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while sum(not task.done() for task in tasks) > sum(
             not request.answer.done() for request in store.requests
         ):
