@@ -15,6 +15,7 @@ from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import TopicWriteError
 from relay.kafka.topics import Topics
+from relay.status.model import Status
 from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
 
@@ -72,6 +73,16 @@ async def read_destinations(
         await connection.verify()
         statuses = await read_statuses(connection, topics.status)
         pauses = await store.read_pauses(destinations)
+    return view_destinations(destinations, statuses, pauses, now_ms)
+
+
+def view_destinations(
+    destinations: Mapping[str, DestinationConfig],
+    statuses: Mapping[str, Status],
+    pauses: Mapping[str, Pause],
+    now_ms: int,
+) -> list[DestinationView]:
+    """Return the views by name. `statuses`: by key of the status topic. Pure."""
     return [
         DestinationView(
             name, config.kind, statuses.get(destination_status_key(name)), pauses.get(name), now_ms
