@@ -52,4 +52,6 @@ class ConsoleContext:
     def destination_views(self) -> list[DestinationView]:
         """Return the destinations of the settings as the last snapshot has them, sorted by name."""
         snapshot = self.view.snapshot
-        return view_destinations(self.destinations, snapshot.statuses, snapshot.pauses, self.now_ms())
+        return view_destinations(
+            self.destinations, snapshot.statuses, snapshot.pauses, snapshot.lost_ranges, self.now_ms()
+        )

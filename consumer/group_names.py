@@ -9,3 +9,8 @@ PipelineFlow = Literal["live", "history", "older"]
 def group_name(topic_prefix: str, destination: str, flow: PipelineFlow) -> str:
     """Return the group that reads a flow of a destination."""
     return f"{topic_prefix}.{destination}" if flow == "live" else f"{topic_prefix}.{destination}.{flow}"
+
+
+def replays_group(topic_prefix: str, destination: str) -> str:
+    """Return the group whose member runs the replays of a destination."""
+    return f"{topic_prefix}.{destination}.replays"

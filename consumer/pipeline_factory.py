@@ -23,6 +23,8 @@ from consumer.delivery.route_states import RouteStates
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
 from consumer.group_names import PipelineFlow, group_name
+from consumer.losses.loss_log import LossLog
+from consumer.losses.store import LossStore
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.offsets.delivered import DeliveryProgress
@@ -123,20 +125,28 @@ class PipelineFactory:
             )
         flows = await stack.enter_async_context(kind.open_beside(name, config, self._connection.kafka))
         rate_limit, guards = RateLimit(), self._guards(name)
-        live = self._build_pipeline(name, flows["live"], rate_limit, "live", guards["live"])
+        losses = self._loss_log(name)
+        live = self._build_pipeline(name, flows["live"], rate_limit, "live", guards["live"], losses)
         if "history" not in flows:
-            return RunningDestination([live], self._older_events(name, live, None))
+            return RunningDestination([live], self._older_events(name, live, None), losses)
         guard = guards["history"]
-        history = self._build_pipeline(name, flows["history"], rate_limit, "history", guard)
+        history = self._build_pipeline(name, flows["history"], rate_limit, "history", guard, losses)
 
         async def live_progress(
             partitions: Sequence[TopicPartition],
         ) -> Mapping[TopicPartition, DeliveryProgress]:
             return await older_events.live_progress(partitions)
 
-        older = self._build_pipeline(name, flows["history"], rate_limit, "older", guard, live_progress)
+        older = self._build_pipeline(
+            name, flows["history"], rate_limit, "older", guard, losses, live_progress
+        )
         older_events = self._older_events(name, live, older)
-        return RunningDestination([live, history, older], older_events)
+        return RunningDestination([live, history, older], older_events, losses)
+
+    def _loss_log(self, name: str) -> LossLog:
+        store = LossStore(self._connection, self.topics.destinations, self._shared.writer)
+        archives = [each for each, config in self._destinations.items() if config.kind == "object-store"]
+        return LossLog(name, store, archives, self._timing.losses)
 
     def _older_events(self, name: str, live: RunningPipeline, older: RunningPipeline | None) -> OlderEvents:
         return OlderEvents(
@@ -155,6 +165,7 @@ class PipelineFactory:
         rate_limit: RateLimit,
         flow: PipelineFlow,
         guard: TargetGuard,
+        losses: LossLog,
         live_progress: LiveProgress | None = None,
     ) -> RunningPipeline:
         """`live_progress`: where each partition of older events ends; None: the pipeline has no end."""
@@ -162,7 +173,7 @@ class PipelineFactory:
         metrics = self.metrics.for_pipeline(name, flow)
         delivery_flow = self._delivery_flow(name, destination, rate_limit, metrics)
         pipeline = Pipeline(
-            self._start_offsets(name, flow, topic, metrics, guard, live_progress),
+            self._start_offsets(name, flow, topic, metrics, guard, losses, live_progress),
             SchemaLookup(self._shared.store, metrics),
             delivery_flow,
             self._linger_seconds(destination),
@@ -220,6 +231,7 @@ class PipelineFactory:
         topic: str,
         metrics: PipelineMetrics,
         guard: TargetGuard,
+        losses: LossLog,
         live_progress: LiveProgress | None,
     ) -> StartOffsetResolver:
         return StartOffsetResolver(
@@ -230,6 +242,7 @@ class PipelineFactory:
             self._timing.start,
             live=live_progress,
             began_ms=lambda: guard.claimed_at,
+            losses=losses,
         )
 
     def _linger_seconds(self, destination: Destination) -> float:

@@ -9,6 +9,7 @@ from consumer.assignment.handler import AssignmentHandler
 from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.outcome import Paused, Retry
 from consumer.group_names import PipelineFlow
+from consumer.losses.loss_log import LossLog
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
@@ -62,6 +63,8 @@ class RunningDestination:
 
     pipelines: Sequence[RunningPipeline]
     older_events: OlderEvents | None = None
+    loss_log: LossLog | None = None
+    """Its lost ranges; None: they are not recorded, as in tests."""
 
     @property
     def active(self) -> Sequence[RunningPipeline]:
@@ -85,6 +88,15 @@ class RunningDestination:
             for guard, joins in runs
             for each in ([partial(guard.run, joins)] if guard is not None else joins)
         ]
+
+    @property
+    def losses(self) -> list[str]:
+        """What the status says about rows that the destination dropped, lost events, and events that are delivered again."""
+        states = [each.flow.state for each in self.pipelines]
+        drops = [text for state in states for text in state.drops]
+        mismatches = [text for state in states for text in state.mismatches]
+        lost = None if self.loss_log is None else self.loss_log.text
+        return drops + ([] if lost is None else [lost]) + mismatches
 
     @property
     def paused_by_operator(self) -> bool:

@@ -165,6 +165,11 @@ async def _serve(
     tasks |= {
         asyncio.create_task(each.reporter.run(), name="status reporter of a destination") for each in served
     }
+    tasks |= {
+        asyncio.create_task(each.running.loss_log.run(), name="lost ranges of a destination")
+        for each in served
+        if each.running.loss_log is not None
+    }
     members = {
         asyncio.create_task(work(), name="memberships of a destination")
         for each in served

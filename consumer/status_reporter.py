@@ -121,8 +121,8 @@ class DestinationStatusReporter:
         corrupt = [text for state in states for text in state.corrupt_batches]
         held = [text for state in states for text in state.held_partitions]
         rejections = [text for state in states for text in state.open_rejections]
-        losses = [text for state in states for text in (*state.drops, *state.losses, *state.mismatches)]
-        return "active", next(iter(risks + corrupt + held + rejections + losses), self._running.notice)
+        found = risks + corrupt + held + rejections + self._running.losses
+        return "active", next(iter(found), self._running.notice)
 
     def _update_gauges(self) -> None:
         for pipeline in self._running.pipelines:

@@ -144,6 +144,14 @@ class OlderEventsTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class LossTiming:
+    """Waits of the record of lost ranges."""
+
+    refresh_seconds: float = 30.0
+    """How often a process reads the lost ranges that other consumers and operators wrote."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReporterTiming:
     """Intervals of the status reporter."""
 
@@ -179,6 +187,7 @@ class ConsumerTiming:
     target: TargetTiming = field(default_factory=TargetTiming)
     coverage: CoverageTiming = field(default_factory=CoverageTiming)
     older: OlderEventsTiming = field(default_factory=OlderEventsTiming)
+    losses: LossTiming = field(default_factory=LossTiming)
     start: StartTiming = field(default_factory=StartTiming)
     assignment: AssignmentTiming = field(default_factory=AssignmentTiming)
     sender: SenderTiming = field(default_factory=SenderTiming)

@@ -15,6 +15,8 @@ class DestinationView:
     status: Status | None
     pause: Pause | None
     now_ms: int
+    lost_ranges: int = 0
+    """Ranges of events that Kafka deleted before their delivery, and that are neither refilled nor dismissed."""
 
     @property
     def _report(self) -> Status | None:
@@ -30,7 +32,14 @@ class DestinationView:
 
     @property
     def reason(self) -> str:
-        """Why it is in this state. Empty: there is no reason to give."""
+        """Why it is in this state, and that events are lost. Empty: there is nothing to say."""
+        command = f"jira-relay destinations lost {self.name}"
+        if not self.lost_ranges or f"--destination {self.name} --lost" in self._reason:
+            return self._reason
+        return "; ".join(filter(None, (self._reason, f"Kafka deleted undelivered events: see `{command}`")))
+
+    @property
+    def _reason(self) -> str:
         if self.pause is not None:
             return f"paused by {self.pause.who}{self._still_delivering}"
         if self._report is None:

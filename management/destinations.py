@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Flow, Kinds
+from consumer.losses.store import LossStore
 from consumer.offsets.backup import destination_status_key
 from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
@@ -13,7 +14,7 @@ from management.destination_view import DestinationView
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
-from relay.kafka.producer import TopicWriteError
+from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.topics import Topics
 from relay.status.model import Status
 from relay.status.reader import read_statuses
@@ -73,19 +74,28 @@ async def read_destinations(
         await connection.verify()
         statuses = await read_statuses(connection, topics.status)
         pauses = await store.read_pauses(destinations)
-    return view_destinations(destinations, statuses, pauses, now_ms)
+        async with RecordWriter(connection) as writer:
+            lost = await LossStore(connection, topics.destinations, writer).read_each(destinations)
+    counts = {name: len(each.ranges) + len(each.unreadable) for name, each in lost.items()}
+    return view_destinations(destinations, statuses, pauses, counts, now_ms)
 
 
 def view_destinations(
     destinations: Mapping[str, DestinationConfig],
     statuses: Mapping[str, Status],
     pauses: Mapping[str, Pause],
+    lost_ranges: Mapping[str, int],
     now_ms: int,
 ) -> list[DestinationView]:
-    """Return the views by name. `statuses`: by key of the status topic. Pure."""
+    """Return the views by name. `statuses`: by key of the status topic; `lost_ranges`: how many, by name. Pure."""
     return [
         DestinationView(
-            name, config.kind, statuses.get(destination_status_key(name)), pauses.get(name), now_ms
+            name,
+            config.kind,
+            statuses.get(destination_status_key(name)),
+            pauses.get(name),
+            now_ms,
+            lost_ranges.get(name, 0),
         )
         for name, config in sorted(destinations.items())
     ]

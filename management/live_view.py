@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from consumer.losses.lost_range import key_prefix
 from consumer.targets.store import decode_pause, pause_key
 from consumer.targets.target import Pause
 from management.organizations.store import StoredOrganizations, build_store, kafka_errors_as_relay_errors
@@ -37,6 +38,8 @@ class Snapshot:
     organizations: StoredOrganizations = field(default_factory=lambda: StoredOrganizations({}, {}, {}))
     statuses: Mapping[str, Status] = field(default_factory=dict)
     pauses: Mapping[str, Pause] = field(default_factory=dict)
+    lost_ranges: Mapping[str, int] = field(default_factory=dict)
+    """How many lost ranges each destination has, by its name."""
     problems: tuple[str, ...] = ()
     """A sentence for each pause that cannot be read."""
     as_of: int | None = None
@@ -116,7 +119,7 @@ class LiveView:
             snapshot = replace(snapshot, statuses=await self._statuses())
         if self._topics.destinations in changed:
             pauses, problems = self._pauses()
-            snapshot = replace(snapshot, pauses=pauses, problems=problems)
+            snapshot = replace(snapshot, pauses=pauses, problems=problems, lost_ranges=self._lost_ranges())
         return snapshot
 
     def _organizations(self) -> StoredOrganizations:
@@ -136,6 +139,13 @@ class LiveView:
             )
         self._decoded = decoded
         return {key.decode(): status for key, (_, status) in decoded.items() if status is not None}
+
+    def _lost_ranges(self) -> dict[str, int]:
+        keys = [record.key or b"" for record in records_of(self._tables.table(self._topics.destinations))]
+        return {
+            name: sum(key.startswith(key_prefix(name).encode()) for key in keys)
+            for name in self._destinations
+        }
 
     def _pauses(self) -> tuple[dict[str, Pause], tuple[str, ...]]:
         records: dict[bytes | None, Record] = {

@@ -121,9 +121,13 @@ def _quiet_findings(view: OrganizationView) -> Iterator[_Finding]:
 def _destination_findings(views: Iterable[DestinationView]) -> Iterator[_Finding]:
     for view in views:
         member = Affected(view.name, view.since)
+        if view.lost_ranges:
+            reason = "Kafka deleted events that it had not accepted. `jira-relay destinations lost` shows them, and how to repair that."
+            lost = Affected(view.name, None, f"{view.lost_ranges:,}")
+            yield Severity.FAILING, "destination", "lost ranges", reason, lost
         match view.state:
             case "active":
-                if view.reason:
+                if view.reason and not view.lost_ranges:
                     yield Severity.NOTICE, "destination", "notice", view.reason, member
             case "paused" | "starting" as state:
                 yield Severity.NOTICE, "destination", state, view.reason, member

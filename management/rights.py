@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 from consumer.destinations.contract import Flow
-from consumer.group_names import PipelineFlow, group_name
+from consumer.group_names import PipelineFlow, group_name, replays_group
 from relay.kafka.diagnostics.rights import GrantedRights, all_of
 from relay.kafka.topics import Topics
 
@@ -50,7 +50,7 @@ def required_rights(role: Role, topics: Topics, destinations: Iterable[str]) -> 
 
 
 def _producer_rights(topics: Topics) -> list[Right]:
-    written = (topics.progress, topics.events, topics.backfill, topics.status, topics.schemas)
+    written = (topics.progress, topics.events, topics.backfill, topics.status, topics.replays, topics.schemas)
     return [
         *_on_topics(written, "Read", "Write"),
         *_on_topics((topics.organizations,), "Read"),
@@ -64,12 +64,17 @@ def _producer_rights(topics: Topics) -> list[Right]:
 
 def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]:
     groups = (
-        group_name(topics.prefix, name, flow) for name in destinations for flow in get_args(PipelineFlow)
+        group
+        for name in destinations
+        for group in (
+            *(group_name(topics.prefix, name, flow) for flow in get_args(PipelineFlow)),
+            replays_group(topics.prefix, name),
+        )
     )
     return [
         *_on_topics((topics.events, topics.backfill, topics.schemas), "Read"),
-        *_on_topics((topics.status, topics.destinations), "Read", "Write"),
-        *_on_topics((topics.dead_letters,), "Write"),
+        *_on_topics((topics.status, topics.destinations, topics.replays), "Read", "Write"),
+        *_on_topics((topics.dead_letters,), "Read", "Write"),
         *_on_topics((topics.organizations, topics.progress), "Describe"),
         *_on_topics((topics.events, topics.backfill, topics.dead_letters), "DescribeConfigs"),
         *(Right("group", name, "Read") for name in groups),
@@ -79,12 +84,12 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
 def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]:
     read = (
         *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
-        *(topics.destinations, topics.events, topics.backfill),
+        *(topics.destinations, topics.replays, topics.events, topics.backfill),
     )
     groups = (group_name(topics.prefix, name, flow) for name in destinations for flow in get_args(Flow))
     return [
         *_on_topics(read, "Read"),
-        *_on_topics((topics.organizations, topics.changes, topics.destinations), "Write"),
+        *_on_topics((topics.organizations, topics.changes, topics.destinations, topics.replays), "Write"),
         *_on_topics(topics.all, "DescribeConfigs"),
         *(Right("group", name, "Read") for name in groups),
         Right("topic", f"{topics.prefix}.", "Create", prefixed=True),

@@ -76,6 +76,14 @@ def to_iso(ms: int) -> str:
     return f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='milliseconds')[:-6]}Z"
 
 
+def to_iso_any(ms: int) -> str:
+    """Return any number of ms as an instant, or as that number: Kafka accepts any as a timestamp."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms since 1970"
+
+
 def to_iso_seconds(ms: int) -> str:
     """Return an instant as `2026-11-23T09:30:00Z`, cut to seconds."""
     return f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='seconds')[:-6]}Z"

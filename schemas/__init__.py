@@ -20,6 +20,9 @@ SUBJECTS = (
     "change",
     "destination",
     "destination_state",
+    "destination_loss",
+    "replay",
+    "replay_progress",
 )
 
 

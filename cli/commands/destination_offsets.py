@@ -13,6 +13,7 @@ from consumer.destinations.contract import Flow
 from management.destination_offsets import FlowOffsets, PlannedMove, move, plan, read_offsets
 from management.destinations import require_known
 from management.formatting import iso_seconds
+from management.lost_ranges import LostRanges, read_lost_ranges
 from management.offset_moves import Direction
 from management.organizations.validation import InputError
 from relay.timestamps import now_ms, parse_iso
@@ -31,14 +32,23 @@ def offsets(context: typer.Context, name: DestinationArgument, as_json: JsonOpti
     """Show the committed offset of each partition, the end of its log, and how many consumers read it."""
     state: CommandContext = context.obj
     require_known(state.settings.destinations, name)
-    found: list[FlowOffsets] = state.run_quietly(read_offsets(state.connection(), name))
+    connection = state.connection()
+    found: list[FlowOffsets] = state.run_quietly(read_offsets(connection, name))
+    lost: LostRanges = state.run_quietly(
+        read_lost_ranges(connection, state.settings.destinations, name, now_ms())
+    )
     if as_json:
-        print_json([_flow_document(flow) for flow in found])
+        print_json([_flow_document(flow, lost) for flow in found])
         return
     for flow in found:
         print_wrapped(f"{flow.flow}: group {flow.group} on {flow.topic}, {_members_text(flow.members)}")
         print_rows(("partition", "committed", "delivered ahead", "end", "lag"), _rows(flow))
         print()
+    if lost.ranges or lost.unreadable:
+        print_wrapped(
+            f"Kafka deleted events before they were accepted. `jira-relay destinations lost {name}` lists them, each range with the"
+            " command that brings it back."
+        )
 
 
 def rewind(
@@ -182,12 +192,13 @@ def _members_text(members: int | None) -> str:
     return "no consumer" if members == 0 else f"{members} consumer{'s'[: members > 1]}"
 
 
-def _flow_document(flow: FlowOffsets) -> dict[str, Any]:
+def _flow_document(flow: FlowOffsets, lost: LostRanges) -> dict[str, Any]:
     return {
         "flow": flow.flow,
         "group": flow.group,
         "topic": flow.topic,
         "consumers": flow.members,
+        "lost_ranges": [each.name for each in lost.ranges if each.topic == flow.topic],
         "partitions": [
             {
                 "partition": each.partition,

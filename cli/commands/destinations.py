@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import typer
 
 from cli.commands.destination_offsets import DestinationArgument, offsets, rewind, skip
+from cli.commands.lost_ranges import dismiss_lost, lost
 from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, escape_controls, print_error, print_json, print_wrapped, terminal_width
 from cli.table import TableRow, WideOption, print_rows, print_table
@@ -24,6 +25,8 @@ app = typer.Typer(help="Show, pause and resume destinations, and move their offs
 app.command()(offsets)
 app.command()(rewind)
 app.command()(skip)
+app.command()(lost)
+app.command("dismiss")(dismiss_lost)
 
 _TITLES = ("name", "kind", "state", "since", "lag")
 
@@ -105,6 +108,7 @@ def _document(view: DestinationView) -> dict[str, object]:
         "reason": view.reason or None,
         "since": iso_milliseconds(view.since),
         "lag": view.lag,
+        "lost_ranges": view.lost_ranges,
     }
 
 

@@ -38,7 +38,7 @@ class Assignment:
         self._changed = Signal()
         self._tracker = OffsetTracker()
         self._buffer = RecordBuffer(timing.buffers.chunk_bytes, timing.buffers.aside_bytes)
-        self._losses = LossReport(flow.state, flow.metrics)
+        self._losses = LossReport(flow.state, flow.metrics, pipeline.start_offsets.losses)
         self._committer = OffsetCommitter(consumer, flow.metrics)
         self._starter = self._new_starter(consumer)
         self._commits = self._new_commit_loop(consumer)
@@ -201,17 +201,22 @@ class Assignment:
                 self._pauses.leave_alone(partition, time.monotonic())
                 self._losses.corrupt(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
             elif offset < log_starts[partition]:
-                self._consumer.seek(partition, log_starts[partition])
-                self._skip_deleted(partition, offset, log_starts[partition])
+                await self._skip_deleted(partition, offset, log_starts[partition])
             else:
                 await self._seek_after_last_read(partition, log_starts)
 
-    def _skip_deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
+    async def _skip_deleted(self, partition: TopicPartition, start: int, log_start: int) -> None:
+        """Read on at the first offset kept. The loss is recorded first, since the new position may be committed at once."""
         split = self._split_offset(partition)
-        stop = stop if split is None else max(start, min(stop, split))  # the rest is the live group's
+        stop = (
+            log_start if split is None else max(start, min(log_start, split))
+        )  # the rest is the live group's
         if lost := self._tracker.skip(partition, start, stop):
+            await self._losses.note(partition, (start, stop), lost, self._tracker.last_read(partition))
             self._pipeline.flow.metrics.offsets_lost(partition, start, stop, lost)
-            self._losses.deleted(partition, start, stop)
+            self._losses.deleted(partition)
+        if self._ending is None:
+            self._consumer.seek(partition, log_start)
 
     async def _seek_after_last_read(
         self, partition: TopicPartition, log_starts: Mapping[TopicPartition, int]

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
-from consumer.assignment.start_offset_texts import iso
 from consumer.delivery.flow_state import FlowState
+from consumer.losses.loss_log import LossLog
 from consumer.metrics import PipelineMetrics
+from consumer.offsets.delivered import RecordFingerprint
 from relay.kafka import TopicPartition
+from relay.timestamps import to_iso_any
 
 
 class LossReport:
@@ -14,24 +16,38 @@ class LossReport:
     The collection time of a loss is known only when the next record of its partition arrives.
     """
 
-    def __init__(self, state: FlowState, metrics: PipelineMetrics) -> None:
+    def __init__(self, state: FlowState, metrics: PipelineMetrics, losses: LossLog | None = None) -> None:
+        """`losses`: where lost ranges are recorded; None: nowhere, as in tests."""
         self._state = state
         self._metrics = metrics
-        self._undated: dict[TopicPartition, tuple[int, int]] = {}
+        self._losses = losses
+        self._undated: set[TopicPartition] = set()
 
-    def deleted(self, partition: TopicPartition, start: int, stop: int) -> None:
-        """Report that Kafka deleted offsets [start, stop); not all of them had been delivered."""
-        self._undated[partition] = (start, stop)
-        self._state.data_lost(_loss_text(partition, start, stop))
+    def deleted(self, partition: TopicPartition) -> None:
+        """Note that Kafka deleted events of a partition; the next record dates the loss."""
+        self._undated.add(partition)
+
+    async def note(
+        self,
+        partition: TopicPartition,
+        deleted_range: tuple[int, int],
+        lost: int,
+        before: RecordFingerprint | None,
+    ) -> None:
+        """Record a loss before the reading goes on after it. `before`: the last record that was read; None: none is known.
+
+        Raises KafkaError where that is to be tried again.
+        """
+        if self._losses is not None:
+            await self._losses.note(partition, deleted_range, lost, before.timestamp if before else None)
 
     def record_arrived(self, partition: TopicPartition, timestamp_ms: int) -> None:
         """Date the last loss of the partition: its events were collected before this record."""
-        if (lost := self._undated.pop(partition, None)) is not None:
-            collected_before = iso(timestamp_ms)
-            self._metrics.loss_dated(partition, collected_before)
-            self._state.data_lost(
-                f"{_loss_text(partition, *lost)} They had been collected before {collected_before}."
-            )
+        if partition in self._undated:
+            self._undated.discard(partition)
+            self._metrics.loss_dated(partition, to_iso_any(timestamp_ms))
+        if self._losses is not None:
+            self._losses.record_arrived(partition, timestamp_ms)
 
     def offset_mismatched(self, text: str) -> None:
         """Report a known offset that did not fit the log; `text` says where reading goes on."""
@@ -47,13 +63,6 @@ class LossReport:
         for partition in partitions:
             self._state.batch_readable(partition)
             self._metrics.batch_readable(partition)
-
-
-def _loss_text(partition: TopicPartition, first: int, stop: int) -> str:
-    return (
-        f"Kafka deleted events before they were accepted: offsets {first} to {stop - 1} of"
-        f" {partition.topic}, partition {partition.partition}. Later events are delivered."
-    )
 
 
 def _corrupt_batch_text(partition: TopicPartition, start: int, last: int, fault: str) -> str:

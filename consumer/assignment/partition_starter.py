@@ -97,7 +97,7 @@ class PartitionStarter:
             self._tracker.start(partition, start.progress)
             self._consumer.seek(partition, start.last_read_offset)
             if start.deleted_range:
-                self._losses.deleted(partition, *start.deleted_range)
+                self._losses.deleted(partition)
             if start.mismatch:
                 self._losses.offset_mismatched(start.mismatch)
         self.ready.update(starts)

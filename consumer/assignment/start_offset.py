@@ -13,6 +13,8 @@ class StartOffset:
     """Offsets [first, stop) that Kafka deleted before all of them were delivered; None: there are none."""
     lost_count: int = 0
     """How many of these offsets had not been delivered."""
+    deleted_after: int | None = None
+    """When the last event before the deleted range was collected, in ms UTC; None: no such event is known."""
     mismatch: str | None = None
     """Where reading goes on although the known offset did not fit the log, for the status; None: the offset fitted."""
 
@@ -37,4 +39,5 @@ def start_within_log(progress: DeliveryProgress, log_start: int, reason: str) ->
     kept, lost_count = progress.without_deleted(log_start)
     if not lost_count:
         return StartOffset(kept, reason)
-    return StartOffset(kept, "the first event kept", (progress.offset, log_start), lost_count)
+    collected = progress.last.timestamp if progress.last else None
+    return StartOffset(kept, "the first event kept", (progress.offset, log_start), lost_count, collected)

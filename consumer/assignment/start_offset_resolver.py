@@ -17,6 +17,7 @@ from consumer.assignment.start_candidates import (
 from consumer.assignment.start_offset import StartOffset, start_within_log
 from consumer.assignment.start_offset_texts import moved_text, reread_text, unproven_text
 from consumer.config import StartPosition
+from consumer.losses.loss_log import LossLog
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.backup import OffsetBackup
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
@@ -66,6 +67,7 @@ class StartOffsetResolver:
         live: LiveProgress | None = None,
         now: Callable[[], int] = now_ms,
         began_ms: Callable[[], int | None] = lambda: None,
+        losses: LossLog | None = None,
     ) -> None:
         self._start = start
         self._read_backup = read_backup
@@ -78,6 +80,7 @@ class StartOffsetResolver:
         self._began_ms = began_ms
         self._log_ends = LogEndWait(self._timing.log_end_wait_seconds, clock)
         self.known_progress: dict[TopicPartition, DeliveryProgress] = {}
+        self.losses = losses
 
     async def resolve(
         self, consumer: BoundedConsumer, partitions: Sequence[TopicPartition]
@@ -111,7 +114,7 @@ class StartOffsetResolver:
             starts[each] = await self._divided(
                 consumer, each, start, candidates.get(each), live.get(each), bounds[each]
             )
-            self._remember(each, starts[each])
+            await self._remember(each, starts[each])
         self._report(starts)
         return starts
 
@@ -130,9 +133,8 @@ class StartOffsetResolver:
         if await self._is_unproven(partition, valid, candidates, log_start):
             return self._first_event_kept(partition, valid, log_start)
         progress = valid if candidates.provable else await self._with_fingerprint(partition, valid)
-        return start_within_log(
-            progress, self._first_needed(progress, log_start), candidates.reason_of(progress)
-        )
+        first_needed = self._first_needed(progress, log_start)
+        return start_within_log(progress, first_needed, candidates.reason_of(progress))
 
     async def _divided(
         self,
@@ -162,13 +164,15 @@ class StartOffsetResolver:
         return min(log_start, progress.live_from)
 
     async def _first_start(self, partition: TopicPartition, progress: DeliveryProgress) -> StartOffset:
-        progress = await self._with_fingerprint(partition, progress)
-        if progress.live_from is not None:
-            progress = replace(progress, older_last=progress.last)
-        return StartOffset(progress, "the first start")
+        first = await self._with_fingerprint(partition, progress)
+        older_last = None if first.live_from is None else first.last
+        return StartOffset(replace(first, older_last=older_last), "the first start")
 
-    def _remember(self, partition: TopicPartition, start: StartOffset) -> None:
+    async def _remember(self, partition: TopicPartition, start: StartOffset) -> None:
+        """Remember a start, once its loss is recorded: a later look-up would not find that again."""
         if start.deleted_range:
+            if self.losses is not None:
+                await self.losses.note(partition, start.deleted_range, start.lost_count, start.deleted_after)
             self._metrics.offsets_lost(partition, *start.deleted_range, start.lost_count)
         if start.mismatch:
             self._metrics.offset_mismatched(partition, start.offset, start.mismatch)
@@ -260,7 +264,6 @@ class StartOffsetResolver:
         self, consumer: BoundedConsumer, partition: TopicPartition, candidates: Candidates, log_end: int
     ) -> StartOffset:
         """Return the start after the last delivered record, wherever this log has it, or before every record that may be new."""
-        known = candidates.progress[-1].offset
         for fingerprint in candidates.fingerprints:
             since = await consumer.offsets_for_time([partition], max(fingerprint.timestamp, 0))
             start = since.get(partition)
@@ -270,7 +273,7 @@ class StartOffsetResolver:
                 return StartOffset(
                     progress,
                     "the last delivered event, found at another offset",
-                    mismatch=moved_text(partition, known, progress.offset),
+                    mismatch=moved_text(partition, candidates.progress[-1].offset, progress.offset),
                 )
         return await self._start_after_lost_end(consumer, partition, candidates.progress[-1], log_end)
 
@@ -285,8 +288,8 @@ class StartOffsetResolver:
         3. Kafka accepts any number as a timestamp, so the lower of both counts.
         """
         written_at = (await self._read_backup()).written_at
-        since = min(written_at, progress.last.timestamp) if progress.last else written_at
-        since = max(since - self._timing.reread_margin_ms, 0)
+        newest = min(written_at, progress.last.timestamp if progress.last else written_at)
+        since = max(newest - self._timing.reread_margin_ms, 0)
         found = await consumer.offsets_for_time([partition], since)
         start = or_default(found.get(partition), log_end)
         self._metrics.log_end_lost(partition, progress.offset, log_end, start)

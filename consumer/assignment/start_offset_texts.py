@@ -1,8 +1,7 @@
 """The texts of the status about a partition that starts at another offset than the known one."""
 
-from datetime import UTC, datetime
-
 from relay.kafka import TopicPartition
+from relay.timestamps import to_iso_any
 
 
 def moved_text(partition: TopicPartition, known: int, found: int) -> str:
@@ -17,7 +16,7 @@ def reread_text(partition: TopicPartition, known: int, start: int, since_ms: int
     """Return the text of the status when the log no longer holds the last delivered record."""
     return (
         f"The log of {partition.topic}, partition {partition.partition}, does not hold the last event delivered before offset {known}."
-        f" Events collected since {iso(since_ms)} are delivered again, from offset {start} on. EventUid identifies repeats."
+        f" Events collected since {to_iso_any(since_ms)} are delivered again, from offset {start} on. EventUid identifies repeats."
     )
 
 
@@ -35,11 +34,3 @@ def split_offset_unknown_text(partition: TopicPartition, start: int) -> str:
         f"The log of {partition.topic}, partition {partition.partition}, is another than the one in which older events were divided from"
         f" live ones. Older events from offset {start} on are not sent to history. Live events are delivered."
     )
-
-
-def iso(ms: int) -> str:
-    """Return an instant as text; Kafka accepts any number as a timestamp."""
-    try:
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):
-        return f"{ms} ms since 1970"

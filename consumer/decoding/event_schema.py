@@ -165,7 +165,10 @@ _TYPES = {field["name"]: field["type"] for field in inline_named_types(AUDIT_EVE
 _REQUIRED = {field["name"] for field in AUDIT_EVENT["fields"] if "default" not in field}
 _DEFAULTS = {field["name"]: field.get("default") for field in AUDIT_EVENT["fields"]}
 EVENT_COLUMNS = column_types(AUDIT_EVENT)
-"""The columns of an event, from schemas/audit_event.avsc; times are Datetime in UTC with ms, the mode is a String."""
+"""The columns of an event, from schemas/audit_event.avsc; times are Datetime in UTC with ms, the mode is a String.
+
+The events of a replay have one more, `consumer.formats.replay_mark.REPLAY_ID`; all others lack it.
+"""
 
 TIME_COLUMNS = tuple(name for name, dtype in EVENT_COLUMNS.items() if isinstance(dtype, pl.Datetime))
 REQUIRED_COLUMNS = tuple(name for name in EVENT_COLUMNS if name in _REQUIRED)

@@ -36,6 +36,8 @@ class DeliveryFlow:
     timing: SenderTiming = field(default_factory=SenderTiming)
     workers: Executor | None = None
     """Threads that decode events and build bodies; None: those of the event loop, which others may keep busy."""
+    replay: str | None = None
+    """The id of the replay job whose flow this is; None: its events come from a consumer group."""
 
     @property
     def problem(self) -> Paused | Retry | None:
@@ -65,6 +67,7 @@ class DeliveryFlow:
                 rows.offsets(),
                 route_of(rows, limits.routes),
                 [record.offset for record in rows.tracked.records] if limits.single_partition else (),
+                self.replay,
             )
         )
         if isinstance(outcome, Partial | Dropped) and not outcome.names_rows_of(len(rows)):

@@ -26,7 +26,6 @@ class FlowState:
         self._doubted_schemas: dict[TopicPartition, str] = {}
         self._corrupt_batches: dict[TopicPartition, str] = {}
         self._drop: str | None = None
-        self._data_loss: str | None = None
         self._mismatch: str | None = None
         self._held_partitions: dict[TopicPartition, str] = {}
 
@@ -65,11 +64,6 @@ class FlowState:
     def drops(self) -> Sequence[str]:
         """The last body of which the destination dropped rows without naming them, if there was one."""
         return () if self._drop is None else (self._drop,)
-
-    @property
-    def losses(self) -> Sequence[str]:
-        """The last loss, if there was one."""
-        return () if self._data_loss is None else (self._data_loss,)
 
     @property
     def mismatches(self) -> Sequence[str]:
@@ -132,10 +126,6 @@ class FlowState:
 
     def partition_released(self, partition: TopicPartition) -> None:
         self._held_partitions.pop(partition, None)
-
-    def data_lost(self, text: str) -> None:
-        """Report that Kafka deleted events before the destination accepted them. The last loss is kept."""
-        self._data_loss = text
 
     def offset_mismatched(self, text: str) -> None:
         """Report a known offset that did not fit the log. The last one is kept."""

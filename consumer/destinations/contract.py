@@ -105,6 +105,8 @@ class Body:
     """Where its rows go, of `Limits.routes`; None: their organizations have no route of their own."""
     row_offsets: Sequence[int] = ()
     """The offset of each row, ascending, where `Limits.single_partition` is set; else empty."""
+    replay: str | None = None
+    """The id of the replay job whose rows these are; None: they are no replay. A name made from `offsets` needs it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ class Destination(Protocol):
         """Return one row an event, in their order, each of at most `limits.format.max_row_bytes` bytes.
 
         Called in a worker thread, for several batches at a time. Pure: calls nothing, keeps nothing. The frame has the columns
-        of schemas/audit_event.avsc and may be empty. The rows are joined by `limits.format.separator`.
+        of schemas/audit_event.avsc and may be empty. That of a replay has `formats.replay_mark.REPLAY_ID` too, and each row
+        says so. The rows are joined by `limits.format.separator`.
         """
 
     def body(self, rows: Any) -> bytes:

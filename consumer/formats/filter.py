@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PanicException, SQLInterfaceError, StructFieldNotFoundError
 
+from consumer.formats.replay_mark import REPLAY_ID
 from relay.errors import one_line
 
 _DEFECTS = (Exception, PanicException)  # a panic of polars is no Exception
@@ -29,38 +30,11 @@ _WRITE_TIMES = (
 )
 
 FUNCTIONS = (
-    *(
-        "ABS",
-        "ARRAY_CONTAINS",
-        "ARRAY_GET",
-        "ARRAY_LENGTH",
-        "ARRAY_TO_STRING",
-        "CEIL",
-        "COALESCE",
-    ),
-    *(
-        "CONCAT",
-        "CONCAT_WS",
-        "DATE_PART",
-        "ENDS_WITH",
-        "FLOOR",
-        "GREATEST",
-        "IF",
-        "IFNULL",
-        "LEAST",
-    ),
-    *("LEFT", "LENGTH", "LOWER", "LTRIM", "MOD", "NULLIF", "OCTET_LENGTH", "REGEXP_LIKE", "REPLACE", "RIGHT"),
-    *(
-        "ROUND",
-        "RTRIM",
-        "SPLIT_PART",
-        "STARTS_WITH",
-        "STRFTIME",
-        "STRPOS",
-        "SUBSTR",
-        "TRIM",
-        "UPPER",
-    ),
+    *("ABS", "ARRAY_CONTAINS", "ARRAY_GET", "ARRAY_LENGTH", "ARRAY_TO_STRING", "CEIL", "COALESCE"),
+    *("CONCAT", "CONCAT_WS", "DATE_PART", "ENDS_WITH", "FLOOR", "GREATEST", "IF", "IFNULL"),
+    *("LEAST", "LEFT", "LENGTH", "LOWER", "LTRIM", "MOD", "NULLIF", "OCTET_LENGTH", "REGEXP_LIKE"),
+    *("REPLACE", "RIGHT", "ROUND", "RTRIM", "SPLIT_PART", "STARTS_WITH", "STRFTIME", "STRPOS"),
+    *("SUBSTR", "TRIM", "UPPER"),
 )
 """Functions that the messages suggest and docs/destinations/filters.md lists; tests try each of them."""
 
@@ -208,6 +182,11 @@ def _check_columns(where: str, columns: tuple[str, ...], event_columns: pl.Schem
     if not columns:
         raise FilterError("uses no column of the event: write a condition such as category = 'permissions'")
     known = visible_columns(event_columns)
+    if REPLAY_ID in columns:
+        raise FilterError(
+            f"reads {REPLAY_ID}, which no event has when the condition is checked: a replay sends what the condition keeps, and"
+            " marks its rows afterwards. Remove it"
+        )
     for name in columns:
         if name not in known and f'"{name}"' in where:
             raise FilterError(

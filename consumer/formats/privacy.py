@@ -10,6 +10,7 @@ from typing import Literal
 import polars as pl
 
 from consumer.formats.filter import nearest
+from consumer.formats.replay_mark import REPLAY_ID
 from consumer.formats.text_cache import cache_short_texts
 
 Rule = Literal["drop", "hash", "mask"]
@@ -131,6 +132,8 @@ def _check_rule(name: str, rule: Rule, event_columns: pl.Schema) -> None:
     candidates = [each for each in (*event_columns, *_PERSON_FIELDS) if each not in _IDENTITY]
     if name in _IDENTITY:
         raise PrivacyError(f"hides {name}, which identifies or dates the event: remove it")
+    if name == REPLAY_ID:
+        raise PrivacyError(f"hides {name}, which tells the rows of a replay from others: remove it")
     if name not in candidates:
         raise PrivacyError(f"has an unknown column {name}: {nearest(name, candidates)}")
     allowed = _allowed_rules(name, event_columns)

@@ -14,6 +14,7 @@ from consumer import older_events
 from consumer.assignment import losses, schema_hold, start_offset_texts
 from consumer.delivery import dead_letters, defects
 from consumer.destinations.contract import AnyKind
+from consumer.losses import lost_range
 from consumer.targets import guard
 from producer.sources.errors import ErrorKind
 
@@ -24,7 +25,7 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (defects, "defect_text"),
     (defects, "dropped_text"),
     (defects, "filter_fault_text"),
-    (losses, "_loss_text"),
+    (lost_range, "loss_text"),
     (losses, "_corrupt_batch_text"),
     (schema_hold, "_doubt_text"),
     (start_offset_texts, "moved_text"),

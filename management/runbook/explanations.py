@@ -80,9 +80,9 @@ DESTINATION_PROBLEMS: Explanations = {
     "defect_text": ("An exception of the relay's own code; the same events are tried again.", LOG),
     "dropped_text": ("The destination accepted a body but for events that it does not name.", DEAD_LETTERS),
     "filter_fault_text": ("A condition of `where` fails on the values of an event.", LOG),
-    "_loss_text": (
-        "Kafka's retention deleted events before they were delivered.",
-        "`jira-relay topics check`",
+    "loss_text": (
+        "Kafka's retention deleted events before they were delivered; the reason names the command that brings them back.",
+        "`jira-relay destinations lost NAME`",
     ),
     "_corrupt_batch_text": (
         "A batch is corrupt on a broker's disk, or another client wrote a record that nobody can parse.",

@@ -75,15 +75,14 @@ async def standalone_consumer(
     connection: Connection, timing: ReaderTiming = DEFAULT_TIMING, **options: Any
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """Yield a read_committed consumer without group and partitions. Raises TopicReadError if Kafka does not answer."""
-    consumer = AIOKafkaConsumer(
-        **connection.options(),
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        request_timeout_ms=5_000,
-        check_crcs=False,  # FetchValidator does
-        **options,
-    )
+    defaults = {
+        "isolation_level": "read_committed",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "request_timeout_ms": 5_000,
+        "check_crcs": False,  # FetchValidator does
+    }
+    consumer = AIOKafkaConsumer(**connection.options(), **(defaults | options))
     patch_consumer(consumer)
     try:
         async with asyncio.timeout(timing.open_seconds):
@@ -218,7 +217,7 @@ async def _poll_past_corrupt(
     on_corrupt: Callable[[CorruptBatchError], None] | None,
 ) -> dict[TopicPartition, list[Record]]:
     try:
-        return await _poll(consumer, max_records)
+        return await poll_records(consumer, max_records)
     except CorruptBatchError as error:
         if on_corrupt is None:
             raise
@@ -227,7 +226,10 @@ async def _poll_past_corrupt(
         return {}
 
 
-async def _poll(consumer: AIOKafkaConsumer, max_records: int | None) -> dict[TopicPartition, list[Record]]:
+async def poll_records(
+    consumer: AIOKafkaConsumer, max_records: int | None
+) -> dict[TopicPartition, list[Record]]:
+    """Return what a reader has fetched, after at most 0.2 s. Raises CorruptBatchError, TopicReadError or KafkaError."""
     if is_dead(consumer):
         raise TopicReadError(
             "The reader's fetch task ended silently. Try again; if this repeats, see Kafka's log."

@@ -69,6 +69,10 @@ class Topics:
         return f"{self.prefix}.destinations"
 
     @property
+    def replays(self) -> str:
+        return f"{self.prefix}.replays"
+
+    @property
     def schemas(self) -> str:
         return f"{self.prefix}.schemas"
 
@@ -80,7 +84,7 @@ class Topics:
     @property
     def all(self) -> tuple[str, ...]:
         """Return every topic of the relay."""
-        return (*self.sharded, self.status, self.changes, self.destinations, self.schemas)
+        return (*self.sharded, self.status, self.changes, self.destinations, self.replays, self.schemas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ def topic_specs(topics: Topics, shards: int) -> list[TopicSpec]:
         TopicSpec(topics.status, 1, _COMPACTED),
         TopicSpec(topics.changes, 1, _retained(400)),
         TopicSpec(topics.destinations, 1, _COMPACTED),
+        TopicSpec(topics.replays, 1, _COMPACTED),
         TopicSpec(topics.schemas, 1, _COMPACTED),
     ]
 

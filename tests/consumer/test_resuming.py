@@ -8,9 +8,10 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from confluent_kafka.admin import AdminClient
 
 from consumer.assignment.handler import AssignmentHandler
+from consumer.losses.store import LossStore
 from consumer.offsets.delivered import RecordFingerprint
-from consumer.timing import AssignmentTiming, BufferLimits, ConsumerTiming, ReporterTiming
-from relay.kafka import TopicPartition
+from consumer.timing import AssignmentTiming, BufferLimits, ConsumerTiming, LossTiming, ReporterTiming
+from relay.kafka import KafkaError, TopicPartition
 from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.producer import RecordWriter
 from relay.status.model import GroupOffset, Status, StoredFingerprint, take_over
@@ -107,6 +108,15 @@ async def put_status(world, status):
 
 
 async def test_events_that_kafka_deleted_are_named_and_the_rest_goes_on(kafka, prefix, monkeypatch):
+    """The lost range is kept after the consumer has ended, until an operator dismisses it. Its first record fails here."""
+    write, failures = LossStore.write, [KafkaError("no answer")]
+
+    async def fail_once(store, lost):
+        if failures:
+            raise failures.pop()
+        await write(store, lost)
+
+    monkeypatch.setattr(LossStore, "write", fail_once)
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         await world.publish(some_events(10, organizations=1))
         async with world.consuming():
@@ -120,6 +130,17 @@ async def test_events_that_kafka_deleted_are_named_and_the_rest_goes_on(kafka, p
                 consumer.metric("jira_relay_consumer_offsets_lost_total")
                 == records[40].offset - records[9].offset - 2
             )
+            entry = await recorded_loss(world, lambda each: each.collected_until is not None)
+            assert entry.stop == records[40].offset
+            assert (entry.collected_from, entry.collected_until) == (
+                records[9].timestamp,
+                records[40].timestamp,
+            )
+        async with world.consuming(timing=ConsumerTiming(losses=LossTiming(refresh_seconds=0.2))):
+            command = f"jira-relay replay start --destination sentinel --lost events/{entry.partition}/{entry.start}"
+            await wait_for_status(world, lambda status: command in (status.reason or ""))
+            await dismiss(world, entry)
+            await wait_for_status(world, lambda status: status.reason is None)
 
         assert uids(world.azure) == sorted(uid(each) for each in world.published[:10] + world.published[40:])
 
@@ -174,8 +195,27 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         lost = consumer.metric("jira_relay_consumer_offsets_lost_total")
         assert lost - (kept.offset - first) in {0, 1}  # the end of a transaction takes an offset too
         assert f"to {kept.offset - 1} of {world.topics.events}" in status.reason
+        entry = await recorded_loss(world, lambda each: each.collected_until is not None)
+        assert (entry.stop, entry.collected_until) == (kept.offset, kept.timestamp)
         until_then = EPOCH + timedelta(milliseconds=kept.timestamp)
         assert until_then.isoformat(timespec="milliseconds") in status.reason
+
+
+async def recorded_loss(world, condition):
+    """Return the one lost range of the destination, once it fulfils a condition."""
+    async with asyncio.timeout(60), RecordWriter(world.connection) as writer:
+        store = LossStore(world.connection, world.topics.destinations, writer)
+        while True:
+            found = list((await store.read("sentinel")).ranges.values())
+            if found and condition(found[0]):
+                assert len(found) == 1
+                return found[0]
+            await asyncio.sleep(0.2)
+
+
+async def dismiss(world, entry):
+    async with RecordWriter(world.connection) as writer:
+        await LossStore(world.connection, world.topics.destinations, writer).delete(entry)
 
 
 async def delete_before(world, record):

@@ -70,6 +70,18 @@ def make_reporter(pipelines, older=None, start="earliest", timing=None):
     return reporter, lambda: status_writer.last_put(destination_status_key("sentinel"))
 
 
+async def test_lost_events_are_no_problem_of_the_destination_and_are_named():
+    """The other events arrive; the status names the loss while it is active, until it is dismissed."""
+    reporter, last_status = make_reporter([running_pipeline("live"), running_pipeline("history")])
+    losses = SimpleNamespace(text="Kafka deleted events")
+    reporter._running = replace(reporter._running, loss_log=losses)
+    await reporter.publish()
+    assert (last_status().state, last_status().reason) == ("active", "Kafka deleted events")
+    losses.text = None
+    await reporter.publish()
+    assert (last_status().state, last_status().reason) == ("active", None)
+
+
 @pytest.mark.parametrize("throttled", [0, 1], ids=["live", "history"])
 async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     pipelines = [running_pipeline("live"), running_pipeline("history")]

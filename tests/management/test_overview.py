@@ -107,6 +107,13 @@ def test_each_state_of_a_destination_has_its_severity():
         assert found(destinations=[seen]) == [(severity, state, ["soc"])]
 
 
+def test_lost_ranges_are_a_failure_of_their_own():
+    """A destination that is active again does not hide that events are lost."""
+    lost = DestinationView("soc", "http", status(), None, NOW, lost_ranges=2)
+
+    assert found(destinations=[lost]) == [(Severity.FAILING, "lost ranges", ["soc"])]
+
+
 def test_dead_letters_of_the_last_day_are_counted_for_each():
     """Older dead letters are no cause any more."""
     counts = (

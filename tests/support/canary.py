@@ -50,7 +50,14 @@ async def read_topics(connection: Connection) -> bytes:
     topics = Topics(connection.kafka.topic_prefix)
     records: list[Record] = []
     async with standalone_consumer(connection) as reader:
-        for topic in (*topics.sharded, topics.status, topics.changes, topics.destinations, topics.schemas):
+        for topic in (
+            *topics.sharded,
+            topics.status,
+            topics.changes,
+            topics.destinations,
+            topics.replays,
+            topics.schemas,
+        ):
             partitions = [TopicPartition(topic, number) for number in await partitions_of(reader, topic)]
             bounds = await stable_bounds(reader, partitions)
             starts = {place: bounds[place].log_start_offset for place in partitions}

@@ -118,6 +118,25 @@ async def test_an_event_that_kafka_deleted_before_its_delivery_is_lost(committed
     assert (found.offset, found.deleted_range, found.lost_count) == expected
 
 
+async def test_a_loss_that_could_not_be_recorded_is_found_again():
+    """The start is remembered only after the record, or the next look-up would begin after the loss in silence."""
+    noted, failures = [], [KafkaError("no answer")]
+
+    class Losses:
+        async def note(self, *found):
+            if failures:
+                raise failures.pop()
+            noted.append(found)
+
+    one = resolver(log={})
+    one.losses = Losses()
+    group = StoredOffsets({A: DeliveryProgress(7, 50, RecordFingerprint(49, 1, 1_000)), B: 8}, first=60)
+    with pytest.raises(KafkaError, match="no answer"):
+        await one.resolve(group, [A])
+    assert (await one.resolve(group, [A]))[A].offset == 60
+    assert noted == [(A, (50, 60), 10, 1_000)]
+
+
 async def test_an_end_that_lies_behind_is_waited_for_before_it_is_believed():
     """A broker that comes up may tell too low an end; one that has lost the end of its log never tells another."""
     now = 0.0

@@ -26,13 +26,11 @@ def test_a_problem_lasts_until_the_delivery_that_found_it_clears_it(found, clear
     assert state.problem is None
 
 
-def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
+def test_corrupt_batches_are_no_problem_of_the_destination():
     """The other events arrive; the status names them while it is active."""
     state = FlowState()
     state.batch_corrupt(A, "corrupt")
     state.batch_corrupt(B, "corrupt too")
-    state.data_lost("lost")
-    state.data_lost("lost again")
     state.rejections_open(1, 2, 1_000, "400")
     state.rejections_open(2, 3, 2_000, "413")
     assert state.problem is None
@@ -41,10 +39,10 @@ def test_losses_and_corrupt_batches_are_no_problem_of_the_destination():
     assert "3, since 1970-01-01T00:00:02Z (413)" in state.open_rejections[0]
     state.rejections_closed(2)
     assert state.open_rejections == ()
-    assert (state.corrupt_batches, state.losses) == (("corrupt", "corrupt too"), ("lost again",))
+    assert state.corrupt_batches == ("corrupt", "corrupt too")
     state.batch_readable(A)
     state.batch_readable(A)
-    assert (state.corrupt_batches, state.losses) == (("corrupt too",), ("lost again",))
+    assert state.corrupt_batches == ("corrupt too",)
 
 
 def test_the_last_drop_is_kept_as_a_notice_and_is_no_problem():

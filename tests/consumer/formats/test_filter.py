@@ -82,6 +82,7 @@ def test_a_condition_on_one_event_works(where):
         ("'USER' = ANY(asociatedTypes)", "did you mean associatedTypes?"),
         ("objectItem.typName = 'x'", "unknown field typName: did you mean typeName?"),
         ("xyzzy = 1", "use one of organization, id,"),
+        ("replay_id IS NULL", "reads replay_id, which no event has when the condition is checked"),
         ("UPPR(category) = 'X'", "unknown function UPPR: did you mean UPPER?"),
         ("category = 'x' AND", "is not a condition in SQL"),
         ("category = 'x'; id = 1", "is not a condition in SQL"),

@@ -90,6 +90,7 @@ def test_an_address_becomes_its_network(text, masked):
         ({"remoteAdress": "mask"}, None, "unknown column remoteAdress: did you mean remoteAddress?"),
         ({"name": "drop"}, None, "did you mean names?"),
         ({"id": "drop"}, None, "hides id, which identifies or dates the event"),
+        ({"replay_id": "drop"}, None, "hides replay_id, which tells the rows of a replay from others"),
         ({"authorKey": "mask"}, None, "the rule mask for authorKey: use drop or hash"),
         ({"changedValues": "hash"}, KEY, "the rule hash for changedValues: use drop"),
         ({"authorKey": "hash"}, None, "set hide_key or hide_key_file"),

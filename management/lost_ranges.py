@@ -1,0 +1,79 @@
+"""The lost ranges of destinations, as an operator lists and dismisses them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from consumer.destinations.contract import DestinationConfig
+from consumer.losses.lost_range import LostRange, remedy
+from consumer.losses.store import LossStore
+from management.destination_changes import Change, record_change
+from management.destinations import require_known
+from management.organizations.store import kafka_errors_as_relay_errors
+from management.organizations.validation import InputError
+from relay.kafka.connection import Connection
+from relay.kafka.producer import RecordWriter, TopicWriteError
+from relay.kafka.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class LostRanges:
+    """The lost ranges of a destination, oldest first, each with what brings its events back; and those that cannot be read."""
+
+    ranges: Sequence[LostRange]
+    remedies: Sequence[str]
+    unreadable: Sequence[str]
+
+
+def archives_of(destinations: Mapping[str, DestinationConfig], name: str) -> list[str]:
+    """Return the other destinations of the settings that keep events in an object store."""
+    return [each for each, config in destinations.items() if config.kind == "object-store" and each != name]
+
+
+async def read_lost_ranges(
+    connection: Connection, destinations: Mapping[str, DestinationConfig], name: str, now_ms: int
+) -> LostRanges:
+    """Return the lost ranges of a destination. Raises InputError for an unknown name, or RelayError."""
+    require_known(destinations, name)
+    topic = Topics(connection.kafka.topic_prefix).destinations
+    async with RecordWriter(connection) as writer:
+        with kafka_errors_as_relay_errors(connection):
+            await connection.verify()
+            stored = await LossStore(connection, topic, writer).read(name)
+    ranges = sorted(stored.ranges.values(), key=lambda each: (each.at, each.name))
+    archives = archives_of(destinations, name)
+    return LostRanges(ranges, [remedy(each, archives, now_ms) for each in ranges], stored.unreadable)
+
+
+def find_lost_range(ranges: Sequence[LostRange], destination: str, entry: str) -> LostRange:
+    """Return the lost range of this short name, such as `events/3/1200`. Raises InputError."""
+    for each in ranges:
+        if each.name == entry:
+            return each
+    known = ", ".join(each.name for each in ranges) or "none"
+    raise InputError(f"{destination} has no lost range {entry}; it has: {known}.")
+
+
+async def dismiss(
+    connection: Connection,
+    destinations: Mapping[str, DestinationConfig],
+    name: str,
+    entry: str,
+    author: str,
+    now_ms: int,
+) -> tuple[LostRange, str | None]:
+    """Delete a lost range from the list. Return it, and what failed after that; None: nothing.
+
+    Raises InputError for an unknown destination or range, or RelayError.
+    """
+    found = find_lost_range(
+        (await read_lost_ranges(connection, destinations, name, now_ms)).ranges, name, entry
+    )
+    topic = Topics(connection.kafka.topic_prefix).destinations
+    async with RecordWriter(connection) as writer:
+        with kafka_errors_as_relay_errors(connection):
+            await LossStore(connection, topic, writer).delete(found)
+    try:
+        await record_change(connection, Change(name, author, now_ms, "loss dismissed", before=asdict(found)))
+    except TopicWriteError as error:
+        return found, f"{entry} is dismissed, but the history of changes does not show it: {error}"
+    return found, None

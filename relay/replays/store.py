@@ -1,0 +1,162 @@
+"""Jobs and their progress on the topic `….replays`."""
+
+from dataclasses import asdict, replace
+from typing import Any, get_args
+
+from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
+from relay.errors import RelayError, describe
+from relay.kafka import KafkaError, Record
+from relay.kafka.compacted_topics import read_table
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import CorruptBatchError, NoTopicError
+from relay.kafka.producer import RecordWriter
+from relay.replays.job import KnownReplay, ReplayJob, ReplayPlace, ReplayProgress, ReplayRange, State, Wish
+
+_UNREADABLE = (NotAvro, BadBody, UnknownSchema)
+_PROGRESS, _PRODUCER = "progress", "producer."
+_JOB_CODEC, _PROGRESS_CODEC = InternalCodec("replay"), InternalCodec("replay_progress")
+
+
+class ReplaysUnavailableError(RelayError):
+    """The topic of replays is missing, hidden or cannot be read, so replays wait. The text says what to do."""
+
+
+def progress_key(replay_id: str) -> str:
+    """Return the key of the progress of a replay; its job has the id itself as key."""
+    return f"{replay_id}.{_PROGRESS}"
+
+
+def producer_key(replay_id: str, organization: str) -> str:
+    """Return the key of the progress of the producers' part of a replay for one organization."""
+    return f"{replay_id}.{_PRODUCER}{organization}"
+
+
+class ReplayTable:
+    """The replays of one installation, from the records of the topic in their order. Pure.
+
+    A record that cannot be read hides its own replay alone.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, ReplayJob] = {}
+        self._progress: dict[str, ReplayProgress] = {}
+        self._producers: dict[str, dict[str, bytes]] = {}
+        self.unreadable: dict[str, str] = {}
+        """Why a record cannot be read, by its key."""
+
+    @property
+    def jobs(self) -> dict[str, KnownReplay]:
+        """The replays by id. One of which a record cannot be read is left out: nobody may run or change it."""
+        hidden = {key.partition(".")[0] for key in self.unreadable}
+        return {
+            each.id: KnownReplay(each, self._progress.get(each.id), dict(self._producers.get(each.id, {})))
+            for each in self._jobs.values()
+            if each.id not in hidden
+        }
+
+    def apply(self, record: Record) -> None:
+        """Take over a record, or a deletion."""
+        key = (record.key or b"").decode("utf-8", "replace")
+        replay_id, _, part = key.partition(".")
+        self.unreadable.pop(key, None)
+        if record.value is None:
+            self._delete(replay_id, part)
+            return
+        try:
+            self._keep(replay_id, part, record.value)
+        except _UNREADABLE as error:
+            self.unreadable[key] = f"The record {key} of a replay cannot be read ({error})."
+
+    def _keep(self, replay_id: str, part: str, value: bytes) -> None:
+        if not part:
+            self._jobs[replay_id] = _job(_JOB_CODEC.decode(value))
+        elif part == _PROGRESS:
+            self._progress[replay_id] = _progress(_PROGRESS_CODEC.decode(value))
+        elif part.startswith(_PRODUCER):
+            self._producers.setdefault(replay_id, {})[part.removeprefix(_PRODUCER)] = value
+
+    def _delete(self, replay_id: str, part: str) -> None:
+        if not part:
+            self._jobs.pop(replay_id, None)
+        elif part == _PROGRESS:
+            self._progress.pop(replay_id, None)
+        else:
+            self._producers.get(replay_id, {}).pop(part.removeprefix(_PRODUCER), None)
+
+
+class ReplayStore:
+    """Reads and writes the replays of one installation."""
+
+    def __init__(self, connection: Connection, topic: str, writer: RecordWriter | None = None) -> None:
+        """`writer`: of a process that writes often; None: each write opens one of its own."""
+        self._connection = connection
+        self._topic = topic
+        self._writer = writer
+
+    async def read(self) -> ReplayTable:
+        """Return all replays. Raises ReplaysUnavailableError, or an error of KAFKA_FAILURES for a later attempt."""
+        try:
+            records = await read_table(self._connection, self._topic)
+        except NoTopicError as error:
+            raise ReplaysUnavailableError(no_topic_text(self._topic, error)) from error
+        except CorruptBatchError as error:
+            raise ReplaysUnavailableError(f"Replays wait: {error}") from error
+        except KafkaError as error:
+            if error.retriable:
+                raise
+            raise ReplaysUnavailableError(f"{self._topic} cannot be read: {describe(error)}.") from error
+        table = ReplayTable()
+        for record in sorted(records.values(), key=lambda each: each.offset):
+            table.apply(record)
+        return table
+
+    async def write_job(self, job: ReplayJob) -> None:
+        """Write a job; management alone does. Raises TopicWriteError when it may be on the topic or not."""
+        await self._write(job.id, _JOB_CODEC.encode(_job_record(job)))
+
+    async def write_progress(self, progress: ReplayProgress) -> None:
+        """Write the progress of a replay; its owner alone does. Failures as for `write_job`."""
+        await self._write(progress_key(progress.id), _PROGRESS_CODEC.encode(asdict(progress)))
+
+    async def _write(self, key: str, value: bytes) -> None:
+        if self._writer is not None:
+            await self._writer.send(self._topic, key.encode(), value)
+            return
+        async with RecordWriter(self._connection) as writer:
+            await writer.send(self._topic, key.encode(), value)
+
+
+def no_topic_text(topic: str, error: NoTopicError) -> str:
+    """Return why replays wait without their topic: an installation of an earlier release has none."""
+    return f"Replays wait until {topic} can be read: {error}"
+
+
+def _job_record(job: ReplayJob) -> dict[str, Any]:
+    record = asdict(job)
+    record["from"], record["to"] = record.pop("from_ms"), record.pop("to_ms")
+    return record
+
+
+def _job(record: dict[str, Any]) -> ReplayJob:
+    """A word of a later release holds the job, and shows as paused."""
+    wished = record["wished"] if record["wished"] in get_args(Wish) else "paused"
+    return ReplayJob(
+        **{name: value for name, value in record.items() if name not in {"from", "to"}}
+        | {
+            "wished": wished,
+            "from_ms": record["from"],
+            "to_ms": record["to"],
+            "organizations": tuple(record["organizations"]),
+            "events": tuple(record["events"]),
+            "ranges": tuple(ReplayRange(**each) for each in record["ranges"]),
+        }
+    )
+
+
+def _progress(record: dict[str, Any]) -> ReplayProgress:
+    known = ReplayProgress(**record | {"places": tuple(ReplayPlace(**each) for each in record["places"])})
+    if known.state in get_args(State):
+        return known
+    word = f"A later release left it in the state {known.state}."
+    reason = " ".join(filter(None, (word, known.reason)))
+    return replace(known, state="failed", reason=reason)
