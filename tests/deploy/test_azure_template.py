@@ -121,7 +121,7 @@ def test_columns_not_added_to_microsofts_table_are_lost():
     found.store(STREAMS[0], [dict.fromkeys(ROW)], "request", "now")
     lost = {name.removeprefix(f"{LIVE}.") for name in found.losses.dropped}
     assert lost == ROW.keys() - MICROSOFT.keys()
-    (sentence,) = re.findall(r"Add the six missing columns: ([^.]*)\.", readme())
+    (sentence,) = re.findall(r"Add the seven missing columns: ([^.]*)\.", readme())
     assert set(re.findall(r"`(\w+)`", sentence)) == lost
 
 

@@ -27,12 +27,18 @@ class Chain:
     """First offset of the object whose gaps the chain fills, behind those of the objects whose gaps hold that one."""
     event_days: bool = False
     """Whether folders are named as Amazon Security Lake has them, which are the days of the events themselves."""
+    replay: str | None = None
+    """Id of the replay whose objects share the folder with others; None: they are no replay, or have a folder of their own."""
 
     @property
     def stem(self) -> str:
-        """Beginning of each file name; no other chain of the folder has a name that goes on with an offset alone."""
+        """Beginning of each file name; no other chain of the folder has a name that goes on with an offset alone.
+
+        No topic has a name with the sign `=`.
+        """
+        job = "" if self.replay is None else f"replay={self.replay}-"
         outer = "".join(f"{first:020d}-" for first in self.gaps_of)
-        return f"{self.topic}-{self.partition:05d}-{outer}"
+        return f"{job}{self.topic}-{self.partition:05d}-{outer}"
 
     def in_gaps_of(self, first: int) -> "Chain":
         """Return the chain of the rows that lie within the object that begins at `first`, and are not in it."""

@@ -11,6 +11,7 @@ from consumer.destinations.object_store.layout import OFFSET, PLAIN, ObjectForma
 from consumer.destinations.object_store.names import LAST_DAY
 from consumer.formats.column_rows import ColumnRows
 from consumer.formats.native import event_uid, native_fields
+from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 
 _DAY_MS = 86_400_000
 PLACE, _DAY = "place_in_body", "day_of_row"
@@ -41,8 +42,8 @@ class StoredObject:
 
 
 def encode_rows(events: pl.DataFrame) -> ColumnRows:
-    """Return the columns of the events, times as Datetime in UTC, and `uid`."""
-    return ColumnRows.of(events.select(_COLUMNS))
+    """Return the columns of the events, times as Datetime in UTC, and `uid`. The events of a replay name it in the last column."""
+    return ColumnRows.of(events.select(*_COLUMNS, *((REPLAY_ID,) if is_replayed(events) else ())))
 
 
 def encode_body(rows: ColumnRows) -> bytes:

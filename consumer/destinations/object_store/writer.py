@@ -15,6 +15,8 @@
 7. A row counts as delivered only when an object holds it. An object may lack rows between its first and its last one: its
    writer had another filter or other routes, could not decode them, or read another log. Since it never changes, every
    writer finds the same gaps, and the rows in them are a chain of their own, for which 2 to 6 hold in the same way.
+8. A replay sends again rows that other objects hold. Its objects are chains of their own, by the id of its job, so all of
+   this holds within the job: its rows are in one object each, whichever process runs it.
 """
 
 import asyncio
