@@ -33,6 +33,7 @@ COMMANDS = {
     "console": "cli.commands.run:console_command",
     "organizations": "cli.commands.organizations:app",
     "destinations": "cli.commands.destinations:app",
+    "replay": "cli.commands.replay:app",
     "topics": "cli.commands.topics:app",
     "schemas": "cli.commands.schemas:app",
     "dead-letters": "cli.commands.dead_letters:app",

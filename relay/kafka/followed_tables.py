@@ -28,7 +28,7 @@ def always_supersedes(_record: Record, _before: Record) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowTiming:
+class TableTiming:
     """`reread_seconds`: age at which everything is read again.
 
     A deletion that Kafka has removed meanwhile, or a topic that was created again, shows then.
@@ -37,7 +37,7 @@ class FollowTiming:
     reread_seconds: float = 3600.0
 
 
-DEFAULT_TIMING = FollowTiming()
+DEFAULT_TIMING = TableTiming()
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class FollowedTables:
     """
 
     def __init__(
-        self, connection: Connection, topics: Mapping[str, Supersedes], timing: FollowTiming = DEFAULT_TIMING
+        self, connection: Connection, topics: Mapping[str, Supersedes], timing: TableTiming = DEFAULT_TIMING
     ) -> None:
         self._connection = connection
         self._supersedes = topics

@@ -79,6 +79,15 @@ def test_the_templates_fit_the_default_names():
     assert history["composed_of"] == ["jira-audit-relay"]
 
 
+def test_no_rule_of_the_integration_reads_history():
+    """Backfill and replays are in indices that neither a pattern of the integration nor one of the live template has."""
+    config = ElasticsearchConfig(kind="elasticsearch", endpoint="https://localhost")
+    live = [each for product in ("elasticsearch", "opensearch") for each in read(f"live.{product}.json")["index_patterns"]]  # fmt: skip
+    for pattern in ("logs-atlassian_jira.audit-*", "logs-*", *live):
+        assert not fnmatchcase(f"{config.history_index}-2026.11", pattern)
+        assert fnmatchcase(config.index, pattern)
+
+
 def test_every_file_is_loaded_by_the_page():
     """A file that no step names is a file that nobody loads; the page names the fields of other formats without their product."""
     page = (FOLDER.parents[1] / "docs/destinations/elasticsearch.md").read_text()

@@ -53,7 +53,7 @@ class RunningUp:
         return int((self.directory / "data/kafka/kafka.lock").read_text())
 
     async def wait_until_ready(self):
-        end = time.monotonic() + 90
+        end = time.monotonic() + 180
         async with httpx.AsyncClient() as client:
             while True:
                 assert time.monotonic() < end, self.log
@@ -66,7 +66,7 @@ class RunningUp:
                 await asyncio.sleep(0.1)
 
     async def wait_for_log(self, words):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while words not in self.log:
             assert time.monotonic() < end, self.log
             await asyncio.sleep(0.1)
@@ -112,6 +112,6 @@ async def test_up_restarts_its_kafka_and_recovers_from_a_kill(up):
 
     assert await asyncio.wait_for(up.process.wait(), 60) == 0
     lock = FileLock(up.directory / "data/kafka/kafka.lock")
-    assert await lock.acquire_within(5)
+    assert await lock.acquire_within(30)
     lock.release()
     assert "Traceback" not in up.log

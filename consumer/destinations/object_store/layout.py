@@ -14,6 +14,9 @@ from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 
 OFFSET = "kafka_offset"
 
+PREVIOUS, WHERE, HIDDEN = "relay.previous", "relay.where", "relay.hidden"
+"""Notes in a footer: the object before this one in its chain, the condition of its events, and the fields that are hidden."""
+
 _REPLAY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _MAX_PAGE_BYTES = 1_000_000
 """Bytes of a data page before compression. Source: Amazon Security Lake, "Best practices for adding custom sources"."""
@@ -74,8 +77,17 @@ class Layout:
     """Folder of the days of events without a route."""
     format: ObjectFormat = PLAIN
     day_of: Literal["collected", "created"] = "collected"
+    where: str = ""
+    """The condition of the events; empty: an object has all of them."""
+    hidden: str = ""
+    """The fields whose values are hidden, for the footer."""
     replay_folders: bool = False
     """Whether a replay has a folder of its own, beside that of the flow. If not, its id begins the names of its objects."""
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return the notes in each footer: which events an object has, and which values."""
+        return {WHERE: self.where, HIDDEN: self.hidden}
 
     def chain(self, route: str | None, topic: str, partition: int, replay: str | None = None) -> Chain:
         """Return the objects of a partition, or of those of its events that have a route.
@@ -99,12 +111,16 @@ def flow_layouts(config: ObjectStoreConfig) -> dict[Flow, Layout]:
     goes to the folder of live events, where their readers look.
     """
     format_ = OCSF if config.format == "ocsf" else PLAIN
+    where, hidden = config.where or "", ", ".join(sorted(config.hide))
     if config.layout == "daily":
         flows: tuple[Flow, ...] = ("live", "history")
-        return {flow: Layout(flow, format_, replay_folders=flow == "history") for flow in flows}
+        return {
+            flow: Layout(flow, format_, where=where, hidden=hidden, replay_folders=flow == "history")
+            for flow in flows
+        }
     accounts: dict[Flow, str | None] = {"live": config.account_id, "history": config.history_account_id}
     return {
-        flow: Layout(f"region={config.region}/accountId={account}", format_, "created")
+        flow: Layout(f"region={config.region}/accountId={account}", format_, "created", where, hidden)
         for flow, account in accounts.items()
         if account is not None
     }

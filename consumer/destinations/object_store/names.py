@@ -7,12 +7,19 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_DAY = 2_932_896
 """9999-12-31, the last day that has a name of ten characters."""
+DAY_FOLDER = re.compile(r"day=([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _FIRST = re.compile(r"([0-9]{20})\.parquet")
+_OFFSETS = re.compile(r"([0-9]{20}-)*[0-9]{20}\.parquet")
 
 
 def day_name(days: int) -> str:
     """Return the day that is `days` days after 1970-01-01. Kafka accepts any timestamp: days without a name are the nearest one."""
     return (_EPOCH + timedelta(days=min(max(days, 0), LAST_DAY))).strftime("%Y-%m-%d")
+
+
+def offsets_in(name: str) -> tuple[int, ...]:
+    """Return the offsets in the end of a file name, behind topic and partition; none: it is no object of events."""
+    return tuple(map(int, name.removesuffix(".parquet").split("-"))) if _OFFSETS.fullmatch(name) else ()
 
 
 @dataclass(frozen=True, slots=True)

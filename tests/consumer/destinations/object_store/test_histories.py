@@ -35,7 +35,7 @@ def logs(draw):
 
 async def settled(store, tasks):
     """Wait until every living owner waits for the store or has ended."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while sum(not task.done() for task in tasks) > sum(
             not request.answer.done() for request in store.requests
         ):
