@@ -33,8 +33,8 @@ def count_events(state: CommandContext, job: ReplayJob, *, quiet: bool = False) 
         def show(share: float, events: int) -> None:
             bar.update(task, completed=share, description=f"{events:,} events")
 
-        config = state.settings.destinations[job.destination]
-        work = dry_run(state.connection(), state.settings.schema_registry, config, job, show)
+        settings = state.settings
+        work = dry_run(state.connection(), settings.schema_registry, settings.destinations, job, show)
         counts: DryRun = state.run_quietly(work)
     return counts
 

@@ -19,6 +19,7 @@ from consumer.replay.range_reader import RangeReader
 from consumer.replay.selection import Selection, compile_selection
 from consumer.replay.source import ArchiveReader, Chunk
 from management.organizations.store import kafka_errors_as_relay_errors
+from management.replay.archive import conditions, opened_archive
 from relay.avro.codec import SchemaRef
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError, describe, one_line
@@ -66,24 +67,24 @@ def day_text(day: int) -> str:
 async def dry_run(
     connection: Connection,
     registry: SchemaRegistryConfig,
-    config: DestinationConfig,
+    destinations: Mapping[str, DestinationConfig],
     job: ReplayJob,
     on_progress: Callable[[float, int], None],
     *,
-    archive: ArchiveReader | None = None,
     kinds: Kinds = DESTINATIONS,
 ) -> DryRun:
     """Read the ranges of a job and count its events. Sends nothing, and holds one chunk in memory.
 
     `on_progress` gets the share of the ranges that was read, and the events so far. Raises RelayError.
     """
-    counts = DryRun()
+    counts, config = DryRun(), destinations[job.destination]
     selection = compile_selection(job, job.destination, config)
     total, read = max(1, sum(each.end - each.start for each in job.ranges)), 0
     positions = {each.tp: each.start for each in job.ranges}
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_schema_store(registry, connection))
         encode_rows = await _row_encoder(stack, connection, config, job, kinds, counts)
+        archive = await _archive(stack, connection, destinations, job)
         with kafka_errors_as_relay_errors(connection):
             async for chunk in RangeReader(connection, job.ranges, archive).chunks({}):
                 await _count_chunk(chunk, selection, job, store, counts, encode_rows)
@@ -91,6 +92,20 @@ async def dry_run(
                 positions[chunk.partition] = chunk.next_offset
                 on_progress(read / total, counts.events)
     return counts
+
+
+async def _archive(
+    stack: AsyncExitStack,
+    connection: Connection,
+    destinations: Mapping[str, DestinationConfig],
+    job: ReplayJob,
+) -> ArchiveReader | None:
+    if job.archive is None:
+        return None
+    wanted = conditions(destinations[job.destination], job.where)
+    return await stack.enter_async_context(
+        opened_archive(connection, destinations, job.archive, wanted, job.by, job.from_ms, job.to_ms)
+    )
 
 
 async def _count_chunk(

@@ -43,9 +43,10 @@ def deleted_note(
     empty = [f"{_partition(tp)} is empty" for tp, at in begins.items() if at is None]
     shown = [*dated, *empty]
     more = f", and so on in {len(shown) - _MAX_BEGINS} more partitions" if len(shown) > _MAX_BEGINS else ""
-    facts = f"Kafka has deleted older events: {', '.join(shown[:_MAX_BEGINS])}{more}."
+    facts = f"{', '.join(shown[:_MAX_BEGINS])}{more}."
     if request.archive is not None:
-        return f"{facts} The archive {request.archive} provides those of the window."
+        return f"Neither Kafka nor the archive {request.archive} has older events: {facts} Those of the window before are not replayed."
+    facts = f"Kafka has deleted older events: {facts}"
     remedy = (
         f"--archive {archives[0]} adds them from its objects"
         if archives

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from consumer.replay.archive_plan import ArchivePlan
 from management.organizations.store import kafka_errors_as_relay_errors
+from management.replay.archive import Window, begins_with, extended
 from management.replay.request import ReplayRequest
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
@@ -25,8 +27,8 @@ class ReplayPlan:
 
     ranges: Sequence[ReplayRange]
     begins: Mapping[TopicPartition, int | None]
-    """When the first event that Kafka keeps was collected (ms UTC), of each partition from which Kafka may have deleted events of
-    the window. None: it keeps none."""
+    """When the first event that Kafka or the archive has was collected (ms UTC), of each partition from which events of the window
+    may have been deleted. None: there is none."""
     partition_counts: Mapping[str, int]
     """Partitions of each topic."""
 
@@ -41,8 +43,13 @@ class ReplayPlan:
         return sum(each.end - each.start for each in self.ranges)
 
 
-async def plan_ranges(connection: Connection, request: ReplayRequest) -> ReplayPlan:
-    """Return the ranges that hold the events of the window, up to the present end of the log. Raises RelayError."""
+async def plan_ranges(
+    connection: Connection, request: ReplayRequest, archive: ArchivePlan | None = None
+) -> ReplayPlan:
+    """Return the ranges that hold the events of the window, up to the present end of the log.
+
+    `archive`: what an archive has before the log starts; None: Kafka alone is read. Raises RelayError.
+    """
     topics = Topics(connection.kafka.topic_prefix)
     with kafka_errors_as_relay_errors(connection):
         await connection.verify()
@@ -56,12 +63,15 @@ async def plan_ranges(connection: Connection, request: ReplayRequest) -> ReplayP
                 for number in wanted_partitions(request.keys, all_numbers)
             ]
             bounds = await stable_bounds(consumer, partitions)
-            starts, ends = await _window(consumer, request, bounds)
+            window = await _window(consumer, request, bounds)
             begins = await _begins(consumer, request.from_ms, bounds)
+        if archive is not None:
+            window = await extended(window, bounds, archive, _read_from(request), _read_to(request))
+            begins = await begins_with(archive, begins, request.from_ms)
     ranges = [
-        ReplayRange(tp.topic, tp.partition, starts[tp], ends[tp])
+        ReplayRange(tp.topic, tp.partition, window.starts[tp], window.ends[tp])
         for tp in partitions
-        if starts[tp] < ends[tp]
+        if window.starts[tp] < window.ends[tp]
     ]
     return ReplayPlan(ranges, begins, {topic: len(each) for topic, each in numbers.items()})
 
@@ -73,23 +83,32 @@ def wanted_partitions(organizations: Sequence[str], numbers: Sequence[int]) -> S
     return sorted({partition_of(each, len(numbers)) for each in organizations})
 
 
+def _read_from(request: ReplayRequest) -> int | None:
+    """Return the time of collection (ms UTC) from which on the events are read; None: from the first one."""
+    if request.from_ms is None or request.by == "collected":
+        return request.from_ms
+    return request.from_ms - CREATED_MARGIN_MS
+
+
+def _read_to(request: ReplayRequest) -> int | None:
+    """Return the time of collection before which the events are read; None: to the end of the log.
+
+    An event may be collected long after it was created, so a window of `created` has no such end.
+    """
+    return request.to_ms if request.by == "collected" else None
+
+
 async def _window(
     consumer: Any, request: ReplayRequest, bounds: Mapping[TopicPartition, LogBounds]
-) -> tuple[Offsets, Offsets]:
-    """Return where each partition's range begins and ends.
-
-    The times of collection ascend in a partition, so a range of them is exact. An event may be collected long after it was
-    created, so a range of `created` ends with the log.
-    """
-    log_ends = {tp: each.last_stable_offset for tp, each in bounds.items()}
+) -> Window:
+    """Return where each range begins and ends in Kafka. The times of collection ascend in a partition, so they are exact."""
+    ends: Offsets = {tp: each.last_stable_offset for tp, each in bounds.items()}
     starts: Offsets = {tp: each.log_start_offset for tp, each in bounds.items()}
-    from_ms, to_ms = request.from_ms, request.to_ms
-    if from_ms is not None:
-        margin = CREATED_MARGIN_MS if request.by == "created" else 0
-        starts = await offsets_at(consumer, from_ms - margin, log_ends)
-    if to_ms is None or request.by == "created":
-        return starts, log_ends
-    return starts, await offsets_at(consumer, to_ms, log_ends)
+    if (from_ms := _read_from(request)) is not None:
+        starts = await offsets_at(consumer, from_ms, ends)
+    if (to_ms := _read_to(request)) is not None:
+        ends = await offsets_at(consumer, to_ms, ends)
+    return Window(starts, ends)
 
 
 async def _begins(

@@ -12,10 +12,10 @@ from consumer.formats.filter import FilterError, compile_filter
 from management.destinations import require_known
 from management.formatting import iso_seconds
 from management.organizations.validation import InputError, validate_name
+from management.replay.archive import check_archive, conditions
 from relay.errors import sentence
 
 MAX_EVENTS = 10_000
-ARCHIVE_KIND = "object-store"
 
 _EVENT = re.compile(r"(\S+)/(\d{1,19})", re.ASCII)
 
@@ -65,12 +65,8 @@ def check_request(
     if request.rate is not None and request.rate < 1:
         raise InputError("The rate must be at least 1 event a second; leave --rate out for no limit.")
     if request.archive is not None:
-        _check_archive(request.archive, destinations)
-
-
-def archives(destinations: Mapping[str, DestinationConfig]) -> list[str]:
-    """Return the names of the destinations that can be archives."""
-    return sorted(name for name, config in destinations.items() if config.kind == ARCHIVE_KIND)
+        wanted = conditions(destinations[request.destination], request.where)
+        check_archive(request.archive, destinations, wanted)
 
 
 def _check_target(request: ReplayRequest, config: DestinationConfig, kinds: Kinds) -> None:
@@ -120,12 +116,3 @@ def _check_where(where: str | None) -> None:
         compile_filter(where, EVENT_COLUMNS)
     except FilterError as error:
         raise InputError(sentence(f"The condition of --where {error}")) from error
-
-
-def _check_archive(name: str, destinations: Mapping[str, DestinationConfig]) -> None:
-    if name in archives(destinations):
-        return
-    known = ", ".join(archives(destinations)) or "none"
-    raise InputError(
-        f"{name} is no archive: an archive is a destination of the kind {ARCHIVE_KIND}. The settings have: {known}."
-    )

@@ -11,10 +11,11 @@ from management.destination_view import DestinationView
 from management.destinations import read_destinations
 from management.organizations.store import kafka_errors_as_relay_errors, read_organizations
 from management.organizations.validation import InputError
+from management.replay.archive import conditions, fit_archives, opened_archive
 from management.replay.jobs import read_replays
 from management.replay.notes import deleted_note, notes_on
 from management.replay.plan import ReplayPlan, plan_ranges
-from management.replay.request import ReplayRequest, archives, check_request
+from management.replay.request import ReplayRequest, check_request
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import standalone_consumer
 from relay.kafka.time_index import first_records
@@ -71,8 +72,9 @@ async def plan_replay(
         events=tuple(dict.fromkeys(request.events)),
         organizations=tuple(dict.fromkeys(request.organizations)),
     )
-    plan = await plan_ranges(connection, request)
-    deleted = deleted_note(plan.begins, request, archives(destinations))
+    wanted = conditions(destinations[request.destination], request.where)
+    plan = await _plan(connection, destinations, request, wanted)
+    deleted = deleted_note(plan.begins, request, fit_archives(destinations, wanted))
     await _require_organizations(connection, request, plan, deleted)
     if not plan.ranges:
         raise InputError(" ".join(filter(None, ("Kafka has no event of this window.", deleted))))
@@ -84,6 +86,20 @@ async def plan_replay(
     ]
     notes = [*notes_on(request, view, others, now_ms), *([deleted] if deleted else [])]
     return PlannedReplay(request, plan, notes)
+
+
+async def _plan(
+    connection: Connection,
+    destinations: Mapping[str, DestinationConfig],
+    request: ReplayRequest,
+    wanted: Sequence[str],
+) -> ReplayPlan:
+    if request.archive is None:
+        return await plan_ranges(connection, request)
+    async with opened_archive(
+        connection, destinations, request.archive, wanted, request.by, request.from_ms, None
+    ) as archive:
+        return await plan_ranges(connection, request, archive.plan)
 
 
 async def _view(

@@ -19,6 +19,16 @@ SETTINGS = Settings.model_validate(
             },
             "audit": {"kind": "http", "url": "https://audit.example.com/in"},
             "lake": {"kind": "object-store", "location": "file:///tmp/lake"},
+            "narrow": {
+                "kind": "object-store",
+                "location": "file:///tmp/narrow",
+                "where": "category = 'permissions'",
+            },
+            "hidden": {
+                "kind": "object-store",
+                "location": "file:///tmp/hidden",
+                "hide": {"remoteAddress": "drop"},
+            },
         }
     }
 )
@@ -40,6 +50,7 @@ def check(**changes):
         {"where": "category = 'permissions' AND created > collected"},
         {"destination": "audit", "to_live": True},
         {"archive": "lake", "rate": 1},
+        {"archive": "narrow", "where": "category = 'permissions'"},
     ],
     ids=str,
 )
@@ -50,7 +61,7 @@ def test_a_request_that_can_be_fulfilled_passes(changes):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"destination": "sentinle"}, "they have: audit, lake, sentinel"),
+        ({"destination": "sentinle"}, "they have: audit, hidden, lake"),
         ({"destination": "audit"}, "no target for history"),
         ({"from_ms": None}, "give --from"),
         ({"from_ms": NOW - DAY}, "The window is empty"),
@@ -66,7 +77,10 @@ def test_a_request_that_can_be_fulfilled_passes(changes):
         ({"where": "COUNT(id) > 1"}, "looks at other events"),
         ({"where": "category"}, "not true or false"),
         ({"rate": 0}, "at least 1 event a second"),
-        ({"archive": "audit"}, "The settings have: lake"),
+        ({"archive": "audit"}, "of the kind http.*can be the archive of this replay: lake"),
+        ({"archive": "lkae"}, "no destination lkae.*of this replay: lake"),
+        ({"archive": "narrow"}, "only events that meet its condition"),
+        ({"archive": "hidden"}, "hides remoteAddress"),
     ],
     ids=lambda value: str(value)[:60],
 )
