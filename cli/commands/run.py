@@ -210,6 +210,7 @@ def _consumer_service(process: ProcessContext, names: Sequence[str]) -> dict[str
             stop,
             process.registry,
             process.health,
+            archives=process.settings.destinations,
         )
 
     return {"consumer": service}
