@@ -21,7 +21,7 @@ TIMES = replace(TIMING, watch_seconds=0.005, most_running=2)
 
 
 class FakeRun:
-    """Runs until it is told to end, or is finished."""
+    """Runs until `end` is called."""
 
     def __init__(self, log, job):
         self._log, self._job = log, job
