@@ -81,7 +81,7 @@ async def plan_replay(
     view = await _view(connection, request.destination, destinations, now_ms)
     others = [
         each.job.id
-        for each in await read_replays(connection, now_ms)
+        for each in (await read_replays(connection, now_ms)).views
         if each.job.destination == request.destination and not each.ended
     ]
     notes = [*notes_on(request, view, others, now_ms), *([deleted] if deleted else [])]
