@@ -187,6 +187,7 @@ def _consumer_service(process: ProcessContext, names: Sequence[str]) -> dict[str
             stop,
             process.registry,
             process.health,
+            archives=process.settings.destinations,
         )
 
     return {"consumer": service}

@@ -188,7 +188,7 @@ def run_with_a_line(*arguments, **variables):
         env=environment | {"PYTHONPATH": str(ROOT)} | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -36,7 +36,7 @@ class FaultyServer:
         await site.start()
         try:
             port = runner.addresses[0][1]
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=240) as client:
                 yield client
         finally:
             await runner.cleanup()

@@ -102,7 +102,7 @@ async def running_opensearch(directory: Path) -> AsyncIterator[OpenSearch]:
         )
     async with contextlib.AsyncExitStack() as stack:
         port = await _start(program, directory, stack)
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=240))
         yield OpenSearch(f"http://127.0.0.1:{port}", client)
 
 

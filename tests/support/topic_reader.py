@@ -29,8 +29,8 @@ def read_topic(bootstrap: str, topic: str) -> list[ReadRecord]:
     )
     found: list[ReadRecord] = []
     try:
-        for number in sorted(consumer.list_topics(topic, timeout=60).topics[topic].partitions):
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=60)
+        for number in sorted(consumer.list_topics(topic, timeout=240).topics[topic].partitions):
+            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=240)
             consumer.assign([TopicPartition(topic, number, first)])
             position, until = first, time.monotonic() + 90
             while position < end:
