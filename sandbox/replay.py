@@ -25,7 +25,7 @@ _FOLLOW = FollowTiming(interval_seconds=0.2)
 
 
 async def play_replays(world: SandboxWorld, announce: Callable[[str], None]) -> dict[str, PlayedReplay]:
-    """Replay the middle of the collected events to each destination, one after the other. Without events, to none.
+    """Replay the middle of the collected events to each destination. Without events, to none.
 
     Raises RelayError when Kafka cannot be read, or the job cannot be written.
     """
