@@ -82,7 +82,7 @@ async def plan_replay(
     view = await _view(connection, request.destination, destinations, now_ms)
     others = [
         each.job.id
-        for each in await read_replays(connection, now_ms)
+        for each in (await read_replays(connection, now_ms)).views
         if each.job.destination == request.destination and not each.ended
     ]
     skips = None if request.archive is None else await skips_note(connection, request.archive, plan.ranges)
