@@ -75,7 +75,9 @@ def build_replays(
     metrics: ConsumerMetrics,
 ) -> ReplayMembership:
     """Return the membership for one destination. `archives`: destinations whose objects may be read; `writer`: for progress alone."""
-    opener = JobOpener(parts, SourceOpener(connection, archives, parts.config.where), timing)
+    opener = JobOpener(
+        parts, SourceOpener(connection, archives, parts.config.where, parts.writer, parts.schemas), timing
+    )
     store = ReplayStore(connection, topics.replays, writer)
 
     def report(states: Mapping[str, State] | None) -> None:

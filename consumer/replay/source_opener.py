@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.destinations.contract import DestinationConfig
 from consumer.replay.archive_opening import delivered_by, open_archive
 from consumer.replay.range_reader import RangeReader
+from consumer.replay.redrive import RedriveSource
 from consumer.replay.source import ArchiveReader, ReplaySource
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
+from relay.kafka.producer import RecordWriter
+from relay.kafka.topics import Topics
 from relay.replays.job import ReplayJob
 from relay.timestamps import DAY_MS
 
@@ -23,9 +27,19 @@ class SourceOpener:
     """Opens the source of a job."""
 
     def __init__(
-        self, connection: Connection, archives: Mapping[str, DestinationConfig], where: str | None
+        self,
+        connection: Connection,
+        archives: Mapping[str, DestinationConfig],
+        where: str | None,
+        writer: RecordWriter,
+        schemas: SchemaLookup,
     ) -> None:
-        """`archives`: destinations whose objects may be read. `where`: the filter of the destination that gets the events."""
+        """`archives`: destinations whose objects may be read. `where`: the filter of the destination that gets the events.
+
+        `writer` and `schemas`: for dead letters, which are marked, and kept apart from bytes that are no event.
+        """
+        self._writer = writer
+        self._schemas = schemas
         self._connection = connection
         self._archives = archives
         self._where = where
@@ -33,6 +47,10 @@ class SourceOpener:
     @asynccontextmanager
     async def open(self, job: ReplayJob) -> AsyncIterator[ReplaySource]:
         """Open the source of a job. Raises NotRunnableHereError, or a RelayError for a later attempt."""
+        if job.content == "dead-letters":
+            topics = Topics(self._connection.kafka.topic_prefix)
+            yield RedriveSource(self._connection, job, topics, self._writer, self._schemas)
+            return
         if job.content != "events":
             raise NotRunnableHereError(
                 f"This release of the consumer cannot run a replay with the content {job.content}. Upgrade it, or cancel the replay."
