@@ -1,6 +1,7 @@
 """Redrives of dead letters on a real Kafka, from the refusal of a rule to its history table."""
 
 import asyncio
+from dataclasses import replace
 
 from consumer.timing import BackoffCurve, ConsumerTiming, ReplayTiming, SenderTiming
 from relay.dead_letters.closings import Closings
@@ -35,7 +36,7 @@ async def refuse(world, refused):
     world.azure.poison(lambda row: row["EventUid"] in names)
     await world.publish(refused)
     number = 10_000
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(120):
         while len((await letters_by_state(world)).get("open", ())) < len(refused):
             await world.publish(
                 some_events(5, first=number)
@@ -91,15 +92,15 @@ async def test_a_redrive_survives_the_death_of_its_owner(kafka, prefix, monkeypa
         async with world.consuming(timing=TIMING):
             ranges = await refuse(world, refused)
         process = await world.start_process()
-        replay_id = await replays.start(content="dead-letters", ranges=ranges, rate=5)
+        replay_id = await replays.start(content="dead-letters", ranges=ranges, rate=1)
         await replays.wait_for(replay_id, lambda progress: progress.sent > 0)
         process.kill()
         await process.wait()
         sent = len(replays.replayed(replay_id))
         assert sent < len(refused)
-        await replays.wish(replay_id, "running")
+        await replays.store.write_job(replace((await replays.known(replay_id)).job, rate=None))
         async with world.consuming(timing=TIMING):
-            done = await replays.done(replay_id, 90)
+            done = await replays.done(replay_id, 120)
 
         rows = [row["EventUid"] for row in replays.replayed(replay_id)]
         assert set(rows) == {uid(each) for each in refused}
