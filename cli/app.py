@@ -30,6 +30,7 @@ COMMANDS = {
     "sandbox": "cli.commands.sandbox:sandbox_command",
     "produce": "cli.commands.run:produce_command",
     "consume": "cli.commands.run:consume_command",
+    "console": "cli.commands.run:console_command",
     "organizations": "cli.commands.organizations:app",
     "destinations": "cli.commands.destinations:app",
     "replay": "cli.commands.replay:app",
