@@ -28,6 +28,9 @@ from relay.kafka.topics import Topics
 from relay.replays.job import ReplayJob, ReplayRange
 from relay.schema_registry.store import open_schema_store
 
+BY_PRODUCER = (
+    "A producer could not read the record, so there is no event to deliver; see `dead-letters show`."
+)
 FILTERED = "The destination's own filter leaves the event out now."
 
 
@@ -81,14 +84,17 @@ async def collect_letters(
     Letters of a deleted organization are delivered only if the selection names it. Raises RelayError.
     """
     plan, live_topic = LetterPlan(), Topics(connection.kafka.topic_prefix).events
-    wanted = replace(selection, state="open", by_producer=False)
+    wanted = replace(selection, state="open")
     with kafka_errors_as_relay_errors(connection):
         async with open_letter_log(connection, selection.only_organization) as log:
             async for whole, state in log.letters():
                 letter = whole.letter
                 if not wanted.keeps(letter, state):
                     continue
-                name = letter.destination or ""
+                name = letter.destination
+                if name is None:
+                    plan.left[BY_PRODUCER] += 1
+                    continue
                 deleted = letter.organization not in organizations and not selection.organizations
                 why = _why_left(whole, name in destinations, deleted=deleted)
                 if why is None and to_live and not refused_by_live(letter, live_topic):
