@@ -78,7 +78,7 @@ async def plan_redrive(
 async def require_no_other(connection: Connection, jobs: Sequence[PlannedRedrive], now_ms: int) -> None:
     """Raise InputError while another redrive of one of the destinations goes on: both would deliver the same letters."""
     names = {each.job.destination for each in jobs}
-    for view in await read_replays(connection, now_ms):
+    for view in (await read_replays(connection, now_ms)).views:
         if view.job.content == "dead-letters" and view.job.destination in names and not view.ended:
             raise InputError(
                 f"The replay {view.job.id} redrives dead letters of {view.job.destination} already, since it was started by"
