@@ -29,6 +29,7 @@ class SourceOpener:
     def __init__(
         self,
         connection: Connection,
+        topics: Topics,
         archives: Mapping[str, DestinationConfig],
         where: str | None,
         writer: RecordWriter,
@@ -36,30 +37,31 @@ class SourceOpener:
     ) -> None:
         """`archives`: destinations whose objects may be read. `where`: the filter of the destination that gets the events.
 
-        `writer` and `schemas`: for dead letters, which are marked, and kept apart from bytes that are no event.
+        `writer`: for the marks of dead letters that were delivered.
         """
-        self._writer = writer
-        self._schemas = schemas
         self._connection = connection
+        self._topics = topics
         self._archives = archives
         self._where = where
+        self._writer = writer
+        self._schemas = schemas
 
     @asynccontextmanager
     async def open(self, job: ReplayJob) -> AsyncIterator[ReplaySource]:
         """Open the source of a job. Raises NotRunnableHereError, or a RelayError for a later attempt."""
-        if job.content == "dead-letters":
-            topics = Topics(self._connection.kafka.topic_prefix)
-            yield RedriveSource(self._connection, job, topics, self._writer, self._schemas)
-            return
-        if job.content != "events":
-            raise NotRunnableHereError(
-                f"This release of the consumer cannot run a replay with the content {job.content}. Upgrade it, or cancel the replay."
-            )
-        if job.archive is None:
-            yield RangeReader(self._connection, job.ranges)
-            return
-        async with self._open_archive(job, job.archive) as archive:
-            yield RangeReader(self._connection, job.ranges, archive)
+        match job:
+            case ReplayJob(content="events", archive=None):
+                yield RangeReader(self._connection, job.ranges)
+            case ReplayJob(content="events", archive=str(name)):
+                async with self._open_archive(job, name) as archive:
+                    yield RangeReader(self._connection, job.ranges, archive)
+            case ReplayJob(content="dead-letters"):
+                yield RedriveSource(self._connection, job, self._topics, self._writer, self._schemas)
+            case _:
+                raise NotRunnableHereError(
+                    f"This release of the consumer cannot run a replay with the content {job.content}. Upgrade it, or cancel the"
+                    " replay."
+                )
 
     @asynccontextmanager
     async def _open_archive(self, job: ReplayJob, name: str) -> AsyncIterator[ArchiveReader]:
