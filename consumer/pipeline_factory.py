@@ -30,6 +30,7 @@ from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.group_reader import read_group_progress
 from consumer.older_events import OlderEvents
+from consumer.replay.archive_opening import archives_for
 from consumer.replay.job_opener import DestinationParts
 from consumer.replay.membership import ReplayMembership, build_replays
 from consumer.running_pipelines import RunningDestination, RunningPipeline
@@ -172,8 +173,7 @@ class PipelineFactory:
 
     def _loss_log(self, name: str) -> LossLog:
         store = LossStore(self._connection, self.topics.destinations, self._shared.writer)
-        archives = [each for each, config in self._destinations.items() if config.kind == "object-store"]
-        return LossLog(name, store, archives, self._timing.losses)
+        return LossLog(name, store, archives_for(self._destinations, name), self._timing.losses)
 
     def _older_events(self, name: str, live: RunningPipeline, older: RunningPipeline | None) -> OlderEvents:
         return OlderEvents(

@@ -1,6 +1,6 @@
 """The archive of a replay, opened from the settings of the object-store destination that wrote it."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from consumer.destinations.contract import DestinationConfig
@@ -48,6 +48,25 @@ def require_archive(
             " Name an object-store destination without where, or give the replay the same condition in --where."
         )
     return config
+
+
+def archives_for(destinations: Mapping[str, DestinationConfig], name: str) -> list[str]:
+    """Return the other destinations whose objects have whole every event that the destination `name` receives."""
+    where = destinations[name].where
+    conditions = () if where is None else (where,)
+    return [
+        each
+        for each, config in destinations.items()
+        if each != name and _is_archive(each, config, conditions)
+    ]
+
+
+def _is_archive(name: str, config: DestinationConfig, conditions: Collection[str]) -> bool:
+    try:
+        require_archive(name, config, conditions)
+    except ArchiveError:
+        return False
+    return True
 
 
 @asynccontextmanager

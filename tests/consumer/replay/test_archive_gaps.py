@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 
+from consumer.destinations.http.config import HttpConfig
 from consumer.destinations.object_store.archive_listing import MAX_FOLDERS
 from consumer.replay.archive_losses import united
 from consumer.replay.archive_objects import ArchiveError, ArchiveUnavailableError
-from consumer.replay.archive_opening import require_archive
+from consumer.replay.archive_opening import archives_for, require_archive
 from tests.support.archives import (
     archive,
     archive_over,
@@ -215,3 +216,15 @@ async def test_what_the_destination_has_lost_itself_is_missing_but_for_what_it_h
 
 def test_ranges_are_united():
     assert united([(5, 7), (1, 3), (3, 4), (6, 9), (9, 9)]) == [(1, 4), (5, 9)]
+
+
+def test_an_archive_is_offered_only_where_a_replay_accepts_it(tmp_path):
+    """The message about a lost range names one: not the destination itself, nor one that a start would refuse."""
+    url = f"file://{tmp_path}"
+    settings = {"whole": {}, "part": {"where": "category = 'x'"}, "ocsf": {"format": "ocsf"}, "hidden": {"hide": {"authorKey": "drop"}}}  # fmt: skip
+    destinations = {name: lake(url, **each) for name, each in settings.items()}
+    destinations["http"] = HttpConfig(kind="http", url="https://example.com/")
+    assert archives_for(destinations, "http") == ["whole"]
+    assert archives_for(destinations, "whole") == []
+    destinations["http"] = HttpConfig(kind="http", url="https://example.com/", where="category = 'x'")
+    assert archives_for(destinations, "http") == ["whole", "part"]
