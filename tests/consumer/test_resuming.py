@@ -164,7 +164,7 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         held.clear()
         resume(consumer, partitions)
 
-    # No partition may move, so a session lasts longer than a busy machine stands still.
+    # No partition may move, so a session lasts longer than a busy machine may pause.
     calm = pipeline_world(kafka, prefix, monkeypatch, session=45)
     async with calm as world, world.consuming(**options) as consumer:
         await wait_until(consumer.ready)
