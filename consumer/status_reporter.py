@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import sub
 
 from consumer.group_names import PipelineFlow
 from consumer.metrics import ConsumerMetrics
-from consumer.offsets.backup import backed_up, destination_status_key
-from consumer.offsets.delivered import DeliveryProgress
+from consumer.offsets.backup import backed_up_offsets, destination_status_key
 from consumer.running_pipelines import (
     ProgressAndEnds,
     RunningDestination,
@@ -21,7 +19,7 @@ from consumer.running_pipelines import (
 from consumer.timing import ReporterTiming
 from relay.errors import RelayError
 from relay.kafka import KAFKA_FAILURES, KafkaError, TopicPartition
-from relay.status.model import GroupOffset, Status, take_over
+from relay.status.model import Status, take_over
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
@@ -168,9 +166,13 @@ class DestinationStatusReporter:
         now = now_ms()
         fresh = self._status is None
         if self._status is None:
-            self._status = take_over(
-                state, now, await self._status_cache.latest(destination_status_key(self._destination))
-            )
+            key = destination_status_key(self._destination)
+            began = [each.handler.ready for each in self._running.active]
+            try:  # until every start is known, it may be the one memory of the offsets
+                known = await self._status_cache.to_continue(key, replaceable=any(began) and all(began))
+            except KAFKA_FAILURES:
+                return
+            self._status = take_over(state, now, known)
         status = self._with_counts(self._status.transition(state, reason, now), now)
         paused = self._running.paused_by_operator
         read = await (self._read_unjoined() if paused else self._read_offsets())
@@ -181,8 +183,8 @@ class DestinationStatusReporter:
             committed = {each: made for flow in flows for each, (made, _) in flow.items()}
             status = replace(
                 status,
-                offsets=_backed_up_offsets(status.offsets, committed),
-                older_offsets=_backed_up_offsets(status.older_offsets, self._running.older_progress),
+                offsets=backed_up_offsets(status.offsets, committed),
+                older_offsets=backed_up_offsets(status.older_offsets, self._running.older_progress),
             )
         wait = max(pipeline.flow.routes.wait_seconds for pipeline in self._running.pipelines)
         waiting = now + int(wait * 1000) if state == "waiting" else None
@@ -281,19 +283,3 @@ def _lag(progress_and_ends: ProgressAndEnds, flow: PipelineFlow) -> int | None:
         older_end = progress.live_from if flow == "older" and progress.live_from is not None else end
         lag += max(0, min(end, older_end) - progress.offset)
     return lag
-
-
-def _backed_up_offsets(
-    previous: Sequence[GroupOffset], committed: Mapping[TopicPartition, DeliveryProgress | None]
-) -> tuple[GroupOffset, ...]:
-    """Return the offsets to back up. One with the record that proves it is not replaced by a later one without."""
-    known = {(each.topic, each.partition): each for each in previous}
-    for partition, progress in committed.items():
-        place = (partition.topic, partition.partition)
-        before = known.get(place)
-        if progress is None or (
-            before and before.last and not progress.last and before.offset <= progress.offset
-        ):
-            continue
-        known[place] = backed_up(partition, progress)
-    return tuple(known[place] for place in sorted(known))

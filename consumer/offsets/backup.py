@@ -1,6 +1,6 @@
 """The copy of a group's offsets on the status topic, which outlives the group in Kafka."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
@@ -50,6 +50,22 @@ def backed_up(partition: TopicPartition, progress: DeliveryProgress) -> GroupOff
         progress.live_from,
         _stored(progress.older_last),
     )
+
+
+def backed_up_offsets(
+    previous: Sequence[GroupOffset], committed: Mapping[TopicPartition, DeliveryProgress | None]
+) -> tuple[GroupOffset, ...]:
+    """Return the offsets to back up. One with the record that proves it is not replaced by a later one without."""
+    known = {(each.topic, each.partition): each for each in previous}
+    for partition, progress in committed.items():
+        place = (partition.topic, partition.partition)
+        before = known.get(place)
+        if progress is None or (
+            before and before.last and not progress.last and before.offset <= progress.offset
+        ):
+            continue
+        known[place] = backed_up(partition, progress)
+    return tuple(known[place] for place in sorted(known))
 
 
 def _progress(entry: GroupOffset) -> DeliveryProgress:

@@ -59,6 +59,24 @@ class StatusCache:
                 self._read_at = time.monotonic()
             return self._statuses.get(key)
 
+    async def to_continue(self, key: str, *, replaceable: bool) -> Status | None:
+        """Return the stored status of `key` for its next owner to continue; None: there is none.
+
+        `replaceable`: whether one that cannot be read may be replaced. Raises one of KAFKA_FAILURES where it may not, and
+        where Kafka does not answer: a status holds the backup of offsets, and a process that replaces it unread loses them.
+        """
+        async with asyncio.timeout(self._timing.read_seconds):
+            try:
+                return await read_status(self._connection, self._topic, key)
+            except (UnreadableStatusError, CorruptBatchError):
+                if replaceable:
+                    return None
+                raise
+
+
+class UnreadableStatusError(TopicReadError):
+    """A record of the status topic is none that this release can read."""
+
 
 async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]:
     """Return every current status by key. An unreadable record or batch is left out, with a warning.
@@ -101,7 +119,7 @@ async def read_status(connection: Connection, topic: str, key: str) -> Status | 
     try:
         return from_record(InternalCodec("status").decode(record.value or b""))
     except (NotAvro, BadBody, UnknownSchema) as error:
-        raise TopicReadError(f"The record {key} of {topic} cannot be read ({error}).") from error
+        raise UnreadableStatusError(f"The record {key} of {topic} cannot be read ({error}).") from error
 
 
 def _warn_of_corrupt_batch(error: CorruptBatchError) -> None:

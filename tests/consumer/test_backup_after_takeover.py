@@ -19,13 +19,13 @@ async def test_an_owner_that_returns_does_not_write_the_offsets_of_its_first_tim
     pipeline.handler.partitions = []
     await reporter.publish()
 
-    async def of_the_other_process(_key):
+    async def of_the_other_process(_key, **_):
         return replace(last_status(), offsets=(GroupOffset("live", 0, 500),))
 
     async def silent(_partitions):
         raise TimeoutError
 
-    reporter._status_cache = SimpleNamespace(latest=of_the_other_process)
+    reporter._status_cache = SimpleNamespace(to_continue=of_the_other_process)
     pipeline.handler.partitions = owned
     pipeline.handler.progress_and_ends = silent
     await reporter.publish()

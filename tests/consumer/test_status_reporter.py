@@ -20,6 +20,7 @@ from consumer.timing import ReporterTiming
 from relay.kafka import TopicPartition
 from relay.kafka.bounded_consumer import GroupCoverage
 from relay.status.model import GroupOffset
+from relay.status.reader import UnreadableStatusError
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 
@@ -29,6 +30,7 @@ METRICS = ConsumerMetrics(CollectorRegistry())
 
 class FakeHandler:
     ready = True
+    waiting_reason = "joining the group"
 
     def __init__(self, topic):
         self.partitions = [TopicPartition(topic, 0)]
@@ -42,6 +44,9 @@ class FakeHandler:
 
 class NoStatusHistory:
     async def latest(self, _key):
+        return None
+
+    async def to_continue(self, _key, *, replaceable):  # noqa: ARG002
         return None
 
 
@@ -68,6 +73,27 @@ def make_reporter(pipelines, older=None, start="earliest", timing=None):
         timing=timing,
     )
     return reporter, lambda: status_writer.last_put(destination_status_key("sentinel"))
+
+
+@pytest.mark.parametrize("error", [UnreadableStatusError("of a later release"), TimeoutError()])
+async def test_a_status_that_cannot_be_read_is_kept_until_every_start_is_known(error):
+    """It may be the one memory of the offsets: a destination that has not begun reads it after the first report."""
+
+    class Unreadable(NoStatusHistory):
+        async def to_continue(self, _key, *, replaceable):
+            if isinstance(error, UnreadableStatusError) and replaceable:
+                return
+            raise error
+
+    pipeline = running_pipeline("live")
+    pipeline.handler.ready = False
+    reporter, last_status = make_reporter([pipeline])
+    reporter._status_cache = Unreadable()
+    await reporter.publish()
+    assert last_status() is None
+    pipeline.handler.ready = True
+    await reporter.publish()
+    assert (last_status() is None) == isinstance(error, TimeoutError)
 
 
 async def test_lost_events_are_no_problem_of_the_destination_and_are_named():
