@@ -135,10 +135,19 @@ class OwnedReplays:
             await self._note(
                 known, "waiting", f"{len(self._tasks)} replays of the destination run; it waits for its turn."
             )
+        elif (other := self._running_redrive()) is not None and job.content == "dead-letters":
+            await self._note(
+                known, "waiting", f"The replay {other} redrives dead letters of the destination; this one waits for its end."
+            )
         else:
             task = asyncio.create_task(self._run_job(job.id), name=f"owner of replay {job.id}")
             self._tasks[job.id] = task
             task.add_done_callback(lambda ended: self._ended(job.id, ended))
+
+    def _running_redrive(self) -> str | None:
+        """Return the redrive that runs. A second one reads which letters are closed after its end, so none is delivered twice."""
+        running = (each.job for each in self._mine() if each.job.id in self._tasks)
+        return next((each.id for each in running if each.content == "dead-letters"), None)
 
     async def _follow_wish(self, known: KnownReplay) -> None:
         state: State = "cancelled" if known.job.wished == "cancelled" else "paused"

@@ -221,3 +221,13 @@ async def test_a_job_whose_record_cannot_be_read_any_more_stops(world):
     table.unreadable[job(1).id] = "of a later release"
     world.owned.apply([])
     assert "cannot be read" in (await world.until(job(1).id, "waiting")).reason
+
+
+async def test_one_redrive_runs_at_a_time(world):
+    """Two operators may start one at the same moment; the second begins when the first has closed its letters."""
+    world.topic(job(1, content="dead-letters"), job(2, content="dead-letters"), job(3))
+    waiting = await world.until(job(2).id, "waiting")
+    assert f"The replay {job(1).id} redrives dead letters" in waiting.reason
+    await wait_until(lambda: set(world.runs) == {job(1).id, job(3).id})
+    world.runs[job(1).id].end("done", None)
+    await wait_until(lambda: job(2).id in world.runs)
