@@ -130,13 +130,15 @@ class OwnedReplays:
         elif job.unknown_word is not None:
             word = f"It asks for {job.unknown_word}, which this release does not know."
             await self._note(known, "waiting", f"{word} Upgrade the consumers, or cancel the replay.")
+        elif (other := self._running_redrive()) is not None and job.content == "dead-letters":
+            await self._note(
+                known,
+                "waiting",
+                f"The replay {other} redrives dead letters of the destination; this one waits for its end.",
+            )
         elif len(self._tasks) >= self._timing.most_running:
             await self._note(
                 known, "waiting", f"{len(self._tasks)} replays of the destination run; it waits for its turn."
-            )
-        elif (other := self._running_redrive()) is not None and job.content == "dead-letters":
-            await self._note(
-                known, "waiting", f"The replay {other} redrives dead letters of the destination; this one waits for its end."
             )
         else:
             task = asyncio.create_task(self._run_job(job.id), name=f"owner of replay {job.id}")
