@@ -175,7 +175,8 @@ class ReplayRun:
     async def _take(self, chunk: Chunk) -> None:
         metrics = self._parts.flow.metrics
         for start, stop in chunk.lost:
-            metrics.offsets_lost(chunk.partition, start, stop, stop - start)
+            if count := self._keeper.lost_count(chunk.partition, start, stop):
+                metrics.offsets_lost(chunk.partition, start, stop, count)
         for tracked, left_out in self._keeper.track(chunk):
             metrics.events_read(len(tracked))
             reasons = {**dict.fromkeys(self._parts.selection.left_out(tracked.records), ""), **left_out}
@@ -187,7 +188,7 @@ class ReplayRun:
             )
             if len(wanted):
                 await self._deliver(wanted)
-        if self._too_many_uncovered:
+        if self._too_many_uncovered or self._keeper.range_count >= self._timing.most_ranges:
             await self._send(self._bodies.flush())
 
     def _note_ended(self, tracked: TrackedRecords) -> set[int]:
