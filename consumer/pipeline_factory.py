@@ -171,7 +171,7 @@ class PipelineFactory:
         """`live_progress`: where each partition of older events ends; None: the pipeline has no end."""
         topic = self.topics.backfill if flow == "history" else self.topics.events
         metrics = self.metrics.for_pipeline(name, flow)
-        delivery_flow = self._delivery_flow(name, destination, rate_limit, metrics)
+        delivery_flow = self._delivery_flow(name, flow, destination, rate_limit, metrics)
         pipeline = Pipeline(
             self._start_offsets(name, flow, topic, metrics, guard, losses, live_progress),
             SchemaLookup(self._shared.store, metrics),
@@ -207,13 +207,19 @@ class PipelineFactory:
         )
 
     def _delivery_flow(
-        self, name: str, destination: Destination, rate_limit: RateLimit, metrics: PipelineMetrics
+        self,
+        name: str,
+        flow: PipelineFlow,
+        destination: Destination,
+        rate_limit: RateLimit,
+        metrics: PipelineMetrics,
     ) -> DeliveryFlow:
         dead_letters = DeadLetterWriter(
             self._shared.writer,
             self.topics.dead_letters,
             name,
             topic_problem=lambda: self._shared.topic_settings.dead_letter_problem,
+            fields=lambda _: {"flow": flow},
         )
         return DeliveryFlow(
             destination,

@@ -144,6 +144,34 @@ class OlderEventsTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayTiming:
+    """Waits and bounds of the replays of one destination."""
+
+    most_running: int = 4
+    """Jobs that run at once; the others wait for their turn."""
+    record_seconds: float = 2.0
+    """At most so often the progress of a job that moves is written."""
+    heartbeat_seconds: float = 15.0
+    """At least so often it is written: a silent owner is taken for dead after a minute."""
+    source: BackoffCurve = BackoffCurve(1.0, 30.0)
+    """Before the records of a job are read again after a failure."""
+    schema: BackoffCurve = BackoffCurve(1.0, 15.0)
+    defect: BackoffCurve = BackoffCurve(1.0, 60.0)
+    live_check_seconds: float = 0.2
+    """Between two looks whether live events wait for the destination."""
+    watch_seconds: float = 0.5
+    """Between two looks at the targets of running jobs."""
+    retry_seconds: float = 1.0
+    """After a write of progress that failed, and before a look-up is repeated."""
+    finish_seconds: float = 5.0
+    """How long a job that is paused or cancelled waits for its deliveries before it gives up requests that were not made."""
+    answer_seconds: float = 30.0
+    """How long a job that ends waits for answers; below the rebalance timeout."""
+    write_seconds: float = 5.0
+    """How long the last write of progress may take at a hand-over."""
+
+
+@dataclass(frozen=True, slots=True)
 class LossTiming:
     """Waits of the record of lost ranges."""
 
@@ -187,6 +215,7 @@ class ConsumerTiming:
     target: TargetTiming = field(default_factory=TargetTiming)
     coverage: CoverageTiming = field(default_factory=CoverageTiming)
     older: OlderEventsTiming = field(default_factory=OlderEventsTiming)
+    replay: ReplayTiming = field(default_factory=ReplayTiming)
     losses: LossTiming = field(default_factory=LossTiming)
     start: StartTiming = field(default_factory=StartTiming)
     assignment: AssignmentTiming = field(default_factory=AssignmentTiming)

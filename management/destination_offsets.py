@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from consumer.destinations.contract import Flow
-from consumer.group_names import group_name
+from consumer.group_names import PipelineFlow, group_name
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from management.destination_changes import Change, record_change
 from management.offset_commits import set_offsets
@@ -13,21 +13,23 @@ from management.offset_moves import Direction, OffsetMove, plan_move, with_last
 from management.offset_notes import notes_on
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
+from relay.aio import finish
 from relay.errors import RelayError, describe
 from relay.kafka import KAFKA_FAILURES, OffsetAndMetadata, Record, TopicPartition, is_refusal
 from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import GroupInUseError, GroupOffsets, OpenGroup, open_group
-from relay.kafka.log_reader import read_to_end, standalone_consumer
+from relay.kafka.log_reader import CorruptBatchError, read_to_end, standalone_consumer
 from relay.kafka.producer import TopicWriteError
-from relay.kafka.record_search import find_record, last_record_before
+from relay.kafka.record_search import last_record_before
+from relay.kafka.time_index import offsets_at
 from relay.kafka.topics import Topics
 
-FLOWS: Sequence[Flow] = ("live", "history")
+_GROUPS: Sequence[PipelineFlow] = ("live", "history", "older")
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionOffsets:
-    """Where a group is in one partition. `progress` None: it has committed nothing there."""
+    """Where a group is in one partition. `progress` None: it has committed nothing there. `log_end`: where the group ends now."""
 
     partition: int
     progress: DeliveryProgress | None
@@ -47,7 +49,7 @@ class PartitionOffsets:
 class FlowOffsets:
     """Where the group of one flow is. `members`: None while they join."""
 
-    flow: Flow
+    flow: PipelineFlow
     group: str
     topic: str
     members: int | None
@@ -62,6 +64,8 @@ class MoveCounts:
     by_organization: Counter[str] = field(default_factory=Counter)
     first_at: int | None = None
     last_at: int | None = None
+    unreadable: list[CorruptBatchError] = field(default_factory=list)
+    """Batches that cannot be read, so their events are not among `events`."""
 
     def add(self, record: Record) -> None:
         self.events += 1
@@ -87,29 +91,38 @@ class PlannedMove:
     notes: Sequence[str]
 
 
-def topic_of(topics: Topics, flow: Flow) -> str:
+def topic_of(topics: Topics, flow: PipelineFlow) -> str:
     """Return the topic that a flow reads."""
-    return topics.events if flow == "live" else topics.backfill
+    return topics.backfill if flow == "history" else topics.events
 
 
 async def read_offsets(connection: Connection, destination: str) -> list[FlowOffsets]:
-    """Return where the groups of a destination are, live first. Raises RelayError."""
+    """Return where the groups of a destination are, live first. That of older events is left out where it has begun nothing.
+
+    Raises RelayError.
+    """
     topics = Topics(connection.kafka.topic_prefix)
     found = []
     with kafka_errors_as_relay_errors(connection):
-        for flow in FLOWS:
+        for flow in _GROUPS:
             group, topic = group_name(topics.prefix, destination, flow), topic_of(topics, flow)
             async with open_group(connection, group, topic) as opened:
-                found.append(_flow_offsets(flow, group, topic, await opened.read()))
+                offsets = await opened.read()
+            if flow != "older" or offsets.committed:
+                found.append(_flow_offsets(flow, group, topic, offsets))
     return found
 
 
-def _flow_offsets(flow: Flow, group: str, topic: str, offsets: GroupOffsets) -> FlowOffsets:
+def _flow_offsets(flow: PipelineFlow, group: str, topic: str, offsets: GroupOffsets) -> FlowOffsets:
     progress = _progress(offsets)
-    partitions = [
-        PartitionOffsets(tp.partition, progress.get(tp), bounds.log_start_offset, bounds.last_stable_offset)
-        for tp, bounds in sorted(offsets.bounds.items(), key=lambda item: item[0].partition)
-    ]
+    partitions = []
+    for tp, bounds in sorted(offsets.bounds.items(), key=lambda item: item[0].partition):
+        known, end = progress.get(tp), bounds.last_stable_offset
+        if (
+            flow == "older"
+        ):  # the live group begins at the split offset; without one there are no older events
+            end = bounds.log_start_offset if known is None or known.live_from is None else known.live_from
+        partitions.append(PartitionOffsets(tp.partition, known, bounds.log_start_offset, end))
     return FlowOffsets(flow, group, topic, offsets.members, partitions)
 
 
@@ -139,8 +152,7 @@ async def plan(
                     f"Kafka has no offset of the {flow} flow of {destination}: it has not begun, or Kafka has forgotten it, as it does a week"
                     " after the consumers left. Resume it, wait until it delivers, and pause it again; then it can be moved."
                 )
-            near = None if to_ms is None else await opened.offsets_at(max(to_ms, 0))
-        targets = await _targets(connection, offsets, near, to_ms)
+        targets = await _targets(connection, offsets, to_ms)
         planned = (plan_move(direction, tp, progress[tp], targets[tp]) for tp in progress)
         moves = [await _with_last_record(connection, move) for move in planned if move is not None]
         counts = await _count(connection, offsets, moves)
@@ -153,7 +165,7 @@ async def plan(
         moves,
         offsets.committed,
         counts,
-        notes_on(offsets, moves, to_ms, topic, group),
+        notes_on(offsets, moves, to_ms, topic, group, counts.unreadable),
     )
 
 
@@ -170,30 +182,15 @@ def _require_no_members(destination: str, offsets: GroupOffsets) -> None:
 
 
 async def _targets(
-    connection: Connection,
-    offsets: GroupOffsets,
-    near: Mapping[TopicPartition, int | None] | None,
-    to_ms: int | None,
+    connection: Connection, offsets: GroupOffsets, to_ms: int | None
 ) -> Mapping[TopicPartition, int]:
-    """Return the first offset of each partition whose event was collected at `to_ms` or later; the end, if there is none.
-
-    `near`: what Kafka's index returns. It may be the end marker of a transaction, which has the time of the commit, so the
-    events behind it may be older.
-    """
-    targets = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
-    if near is None or to_ms is None:
-        return targets
-    for tp, offset in near.items():
-        if offset is not None:
-            found = await find_record(
-                connection, tp, offset, lambda record: record.timestamp >= to_ms, _never
-            )
-            targets[tp] = targets[tp] if found is None else found.offset
+    """Return the first offset of each partition whose event was collected at `to_ms` or later; the end, if there is none."""
+    ends = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
+    if to_ms is None:
+        return ends
+    async with standalone_consumer(connection) as consumer:
+        targets = await offsets_at(consumer, to_ms, ends)
     return {tp: max(offsets.bounds[tp].log_start_offset, target) for tp, target in targets.items()}
-
-
-def _never(_record: Record) -> bool:
-    return False
 
 
 async def _with_last_record(connection: Connection, move: OffsetMove) -> OffsetMove:
@@ -215,15 +212,41 @@ async def _count(connection: Connection, offsets: GroupOffsets, moves: Sequence[
             counts.add(record)
 
     async with standalone_consumer(connection) as consumer:
-        await read_to_end(consumer, starts, stops, count)
+        await read_to_end(consumer, starts, stops, count, on_corrupt=counts.unreadable.append)
     return counts
 
 
 async def move(connection: Connection, planned: PlannedMove, author: str, now_ms: int) -> str | None:
     """Set the offsets, and write the move to the history of changes. Returns what failed after the offsets were set, or None.
 
-    Raises InputError, and sets no offset, if the group has members now; raises RelayError if the outcome is not known.
+    An interrupt waits for both, so that no move is without its record. Raises InputError, and sets no offset, if the group has
+    members now; raises RelayError if the outcome is not known.
     """
+    return await finish(_set_and_record(connection, planned, author, now_ms))
+
+
+async def _set_and_record(
+    connection: Connection, planned: PlannedMove, author: str, now_ms: int
+) -> str | None:
+    await _set_offsets(connection, planned)
+    before = {each.partition: each.before.offset for each in planned.moves}
+    after = {each.partition: each.after.offset for each in planned.moves}
+    change = Change(
+        planned.destination,
+        author,
+        now_ms,
+        "rewound" if planned.direction == "rewind" else "skipped",
+        _facts(planned, before),
+        _facts(planned, after),
+    )
+    try:
+        await record_change(connection, change)
+    except TopicWriteError as error:
+        return f"The offsets are set, but the history of changes does not show it: {error}"
+    return None
+
+
+async def _set_offsets(connection: Connection, planned: PlannedMove) -> None:
     with kafka_errors_as_relay_errors(connection):
         async with open_group(connection, planned.group, planned.topic) as opened:
             await _require_unmoved(opened, planned)
@@ -240,21 +263,6 @@ async def move(connection: Connection, planned: PlannedMove, author: str, now_ms
                     f"It is not known whether the offsets of {planned.destination} are set: {describe(error)}. The history of changes"
                     f" does not show it. Look with `jira-relay destinations offsets {planned.destination}`, and run the command again."
                 ) from error
-    before = {each.partition: each.before.offset for each in planned.moves}
-    after = {each.partition: each.after.offset for each in planned.moves}
-    change = Change(
-        planned.destination,
-        author,
-        now_ms,
-        "rewound" if planned.direction == "rewind" else "skipped",
-        _facts(planned, before),
-        _facts(planned, after),
-    )
-    try:
-        await record_change(connection, change)
-    except TopicWriteError as error:
-        return f"The offsets are set, but the history of changes does not show it: {error}"
-    return None
 
 
 async def _require_unmoved(opened: OpenGroup, planned: PlannedMove) -> None:

@@ -53,6 +53,22 @@ async def run_unless_stopped(
         await cancel_all((task, stopping), seconds=cancel_seconds)
 
 
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`, which a cancellation does not stop: it is raised after the work has ended.
+
+    For two steps of which one must not stay without the other. `work` must end by itself.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # the cancellation is raised; the error needs no log line
+        raise
+
+
 async def cancel_all(
     tasks: Iterable[asyncio.Task[Any]],
     *,

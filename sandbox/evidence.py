@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
+from relay.dead_letters.letter import parse_letter
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import partitions_of, read_to_end, stable_bounds, standalone_consumer
@@ -31,7 +32,8 @@ async def collect_evidence(
     events = []
     for record in await _read_all(connection, (topics.events, topics.backfill, topics.dead_letters)):
         if record.topic == topics.dead_letters:
-            remarks[_describe_dead_letter(record)] += 1
+            if not parse_letter(record).is_mark:
+                remarks[_describe_dead_letter(record)] += 1
             continue
         try:
             event = codec.decode(record.value or b"")

@@ -147,6 +147,8 @@ class Observer:
             self._in_kafka[key] += 1
 
     def _count_dead_letter(self, organization: str, headers: Mapping[str, bytes]) -> None:
+        if "relay.redriven" in headers:  # a mark on a letter that was redriven
+            return
         destination = headers.get("relay.destination", b"").decode(errors="replace")
         counts = self._undeliverable.get(destination, self._unreadable)
         counts[organization] += headers.get("relay.part", b"1/1").startswith(b"1/")

@@ -1,61 +1,115 @@
 """`jira-relay dead-letters`."""
 
-import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
+import json
+from typing import Annotated
 
 import typer
 
 from cli.context import CommandContext
-from cli.output import JsonOption, escape_controls, print_facts, print_json, print_wrapped, terminal_width
-from cli.table import TableRow, WideOption, count_line, print_rows, print_table
-from management.dead_letters import (
-    DeadLetter,
-    DeadLetterContent,
-    parse_address,
-    read_dead_letter,
-    read_newest,
+from cli.dead_letter_output import (
+    content_document,
+    group_document,
+    letters_document,
+    print_dead_letter,
+    print_groups,
+    print_letters,
+    print_raw,
+    summary_line,
 )
-from management.formatting import age, iso_milliseconds, iso_seconds
+from cli.output import JsonOption, print_error, print_json, print_wrapped, terminal_width
+from cli.table import WideOption
+from management.dead_letter_export import export_letters
+from management.dead_letter_list import LetterListing, list_letters
+from management.dead_letter_words import describe_letter
+from management.dead_letters import DeadLetterContent, parse_address, read_dead_letter, read_story
+from management.organizations.validation import InputError, validate_name
+from management.times import parse_time
+from relay.dead_letters.closings import LetterState
+from relay.dead_letters.selection import LetterSelection
 from relay.timestamps import now_ms
 
 app = typer.Typer(
-    help="Show the records that could not be read or delivered, with the reason.", no_args_is_help=True
+    help="Show and export the records that could not be read or delivered, with the reason.",
+    no_args_is_help=True,
 )
 
-TITLES = ("Where", "Written", "By", "Organization")
-_WIDE_TITLES = ("Where", "At", "Organization", "Written by", "Reason")
-_BYTES_PER_LINE = 32
+DestinationOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Only the dead letters of events that this destination refused."),
+]
+ReasonOption = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Only those whose reason contains this text, in letters of any case."),
+]
+OrganizationOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Only those of this organization. May be repeated.")
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Only those written at this time or later: 2026-11-25T08:00Z, 2026-11-25 (UTC).",
+    ),
+]
+ToOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only those written before this time.")]
+OpenOption = Annotated[bool, typer.Option("--open", help="Only those that were not redriven.")]
+RedrivenOption = Annotated[
+    bool, typer.Option("--redriven", help="Only those that were redriven and accepted.")
+]
 
 
 @app.command("list")
 def list_dead_letters(
     context: typer.Context,
-    organization: Annotated[
-        str | None, typer.Option(help="Show only the dead letters of this organization.")
-    ] = None,
+    destination: DestinationOption = None,
+    reason: ReasonOption = None,
+    organization: OrganizationOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    only_open: OpenOption = False,
+    only_redriven: RedrivenOption = False,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Show only the numbers by destination and reason.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Number of dead letters, newest first.")] = 50,
     wide: WideOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the newest dead letters, each with the reason.
+    """List the newest dead letters, each with the reason; before them, the numbers of all by destination and reason.
 
-    Where standard output is no terminal, each dead letter is one line, with all columns and full times.
+    Where standard output is no terminal, each dead letter is one line, with all columns and full times, and `--counts` shows
+    the numbers.
     """
     state: CommandContext = context.obj
-    dead_letters: list[DeadLetter] = state.run_quietly(read_newest(state.connection(), limit, organization))
-    width = terminal_width()
+    letter_state = _state(only_open=only_open, only_redriven=only_redriven)
+    selection = letter_selection(destination, reason, organization, from_, to, letter_state)
+    listing: LetterListing = state.run_quietly(list_letters(state.connection(), selection, limit))
+    for text in listing.unreadable:
+        print_error(text)
     if as_json:
-        print_json([_document(dead_letter) for dead_letter in dead_letters])
-    elif not dead_letters:
-        print("There are no dead letters.")
-    elif wide or width is None:
-        print_rows(_WIDE_TITLES, list(map(_wide_row, dead_letters)))
+        print_json(list(map(group_document, listing.groups)) if counts else letters_document(listing.newest))
+    elif not listing.count:
+        print(
+            "There are no dead letters."
+            if selection == LetterSelection()
+            else "There are no such dead letters."
+        )
     else:
-        rows = [dead_letter_row(dead_letter, now_ms()) for dead_letter in dead_letters]
-        print_table(TITLES, rows, "dead letter", numbered=0, width=width)
-    if dead_letters and width is not None and not as_json:
-        print_wrapped(f"\n{_summary(dead_letters, limit)}")
+        _print_listing(listing, counts=counts, wide=wide)
+
+
+def _print_listing(listing: LetterListing, *, counts: bool, wide: bool) -> None:
+    terminal = terminal_width()
+    width, now = None if wide else terminal, now_ms()
+    if counts or terminal is not None:
+        print_groups(listing.groups, now, width)
+    if counts:
+        return
+    if terminal is not None:
+        print_wrapped(f"\n{summary_line(listing)}")
+        print()
+    print_letters(listing.newest, now, width)
 
 
 @app.command()
@@ -73,7 +127,7 @@ def show(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one dead letter: its reason and its content.
+    """Show one dead letter: what was wrong, since when, what to do, and its content.
 
     A record of the relay (Avro) is shown as JSON if its schema is known, and other bytes as text or in hexadecimal.
     """
@@ -82,109 +136,58 @@ def show(
     found: DeadLetterContent = state.run_quietly(
         read_dead_letter(state.connection(), *parse_address(address), registry)
     )
-    text = _decode_text(found.content)
+    if raw:
+        print_raw(found.content)
+        return
+    story = state.run_quietly(read_story(state.connection(), found.dead_letter))
+    explanation = describe_letter(found, story, state.settings.destinations)
     if as_json:
-        print_json(_content_document(found, text))
-    elif raw:
-        _print_raw(found.content, text)
+        print_json(content_document(found) | {"explanation": explanation})
     else:
-        _print_dead_letter(found, text)
+        print_dead_letter(found, explanation)
 
 
-def _content_document(found: DeadLetterContent, text: str | None) -> dict[str, Any]:
-    content = {"hex": found.content.hex()} if text is None else {"text": text}
-    decoded = (
-        {} if found.decoded is None else {"subject": found.decoded.subject, "record": found.decoded.record}
-    )
-    return _document(found.dead_letter) | {"remark": found.remark} | content | decoded
+@app.command()
+def export(
+    context: typer.Context,
+    destination: DestinationOption = None,
+    reason: ReasonOption = None,
+    organization: OrganizationOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    only_open: OpenOption = False,
+    only_redriven: RedrivenOption = False,
+) -> None:
+    """Write dead letters to standard output as JSON lines: headers, state, and the decoded event or the bytes in base64."""
+    state: CommandContext = context.obj
+    letter_state = _state(only_open=only_open, only_redriven=only_redriven)
+    selection = letter_selection(destination, reason, organization, from_, to, letter_state)
+
+    async def write_lines() -> None:
+        async for document in export_letters(state.connection(), selection, state.settings.schema_registry):
+            print(json.dumps(document))
+
+    state.run_quietly(write_lines())
 
 
-def _print_dead_letter(found: DeadLetterContent, text: str | None) -> None:
-    dead_letter, decoded = found.dead_letter, found.decoded
-    facts = [
-        ("where", dead_letter.address),
-        ("at", iso_seconds(dead_letter.at)),
-        ("organization", dead_letter.organization or ""),
-        *((name, value) for name, value in dead_letter.headers.items() if name != "at"),
-        *([] if decoded is None else [("schema", decoded.subject)]),
-    ]
-    print_facts(facts)
-    if found.remark is not None:
-        print(f"\n{escape_controls(found.remark)}")
-    print()
-    if decoded is not None:
-        print_json(decoded.record)
-    else:
-        print(_hex_dump(found.content) if text is None else _escape_lines(text))
+def letter_selection(
+    destination: str | None,
+    reason: str | None,
+    organization: list[str] | None,
+    from_: str | None,
+    to: str | None,
+    state: LetterState | None,
+) -> LetterSelection:
+    """Return what the options mean. Raises InputError."""
+    from_ms = None if from_ is None else parse_time(from_)
+    to_ms = None if to is None else parse_time(to)
+    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
+        raise InputError("--from must be before --to.")
+    names = frozenset(map(validate_name, organization or ()))
+    return LetterSelection(destination, reason, names, from_ms, to_ms, state)
 
 
-def _print_raw(content: bytes, text: str | None) -> None:
-    if sys.stdout is None:
-        return
-    if sys.stdout.isatty():
-        print(_hex_dump(content) if text is None else _escape_lines(text))
-        return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-
-
-def _escape_lines(text: str) -> str:
-    return "\n".join(map(escape_controls, text.split("\n")))
-
-
-def dead_letter_row(dead_letter: DeadLetter, now: int) -> TableRow:
-    """Return the row for a terminal, with its age. Dead letters of one reason share an explanation."""
-    cells = (
-        dead_letter.address,
-        age(dead_letter.at, now),
-        _written_by(dead_letter),
-        dead_letter.organization or "",
-    )
-    return TableRow(cells, dead_letter.headers.get("reason", ""))
-
-
-def _wide_row(dead_letter: DeadLetter) -> tuple[str, ...]:
-    return (
-        dead_letter.address,
-        iso_seconds(dead_letter.at),
-        dead_letter.organization or "",
-        _written_by(dead_letter),
-        dead_letter.headers.get("reason", ""),
-    )
-
-
-def _written_by(dead_letter: DeadLetter) -> str:
-    return dead_letter.headers.get("destination") or dead_letter.headers.get("service", "")
-
-
-def _summary(dead_letters: Sequence[DeadLetter], limit: int) -> str:
-    counts = count_line(
-        len(dead_letters), "dead letter", (f"by {_written_by(each) or 'unknown'}" for each in dead_letters)
-    )
-    more = " There may be older ones; --limit shows more." if len(dead_letters) == limit else ""
-    return f"{counts}.{more}" if more else counts
-
-
-def _document(dead_letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "partition": dead_letter.partition,
-        "offset": dead_letter.offset,
-        "at": iso_milliseconds(dead_letter.at),
-        "organization": dead_letter.organization,
-        "size": dead_letter.size,
-        "headers": {f"relay.{name}": value for name, value in dead_letter.headers.items()},
-    }
-
-
-def _decode_text(content: bytes) -> str | None:
-    """Decode UTF-8 that a terminal can show. None: the content is not such text."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return None
-    return text if all(char.isprintable() or char in "\n\r\t" for char in text) else None
-
-
-def _hex_dump(content: bytes) -> str:
-    starts = range(0, len(content), _BYTES_PER_LINE)
-    return "\n".join(content[start : start + _BYTES_PER_LINE].hex(" ") for start in starts)
+def _state(*, only_open: bool, only_redriven: bool) -> LetterState | None:
+    if only_open and only_redriven:
+        raise InputError("Give --open or --redriven, not both.")
+    return "open" if only_open else "redriven" if only_redriven else None

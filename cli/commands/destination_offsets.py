@@ -16,7 +16,8 @@ from management.formatting import iso_seconds
 from management.lost_ranges import LostRanges, read_lost_ranges
 from management.offset_moves import Direction
 from management.organizations.validation import InputError
-from relay.timestamps import now_ms, parse_iso
+from management.times import parse_time
+from relay.timestamps import now_ms
 
 DestinationArgument = Annotated[str, typer.Argument(help="Name of the destination in the settings.")]
 FlowOption = Annotated[
@@ -71,7 +72,7 @@ def rewind(
 
     They go where new events go, so they may raise alarms a second time.
     """
-    _move(context.obj, name, flow, "rewind", _parse_time(to), dry_run=dry_run, yes=yes, as_json=as_json)
+    _move(context.obj, name, flow, "rewind", parse_time(to), dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def skip(
@@ -94,7 +95,7 @@ def skip(
 
     They stay in Kafka as long as the topic keeps them, and `rewind` brings them back until then.
     """
-    to_ms = None if to == "end" else _parse_time(to)
+    to_ms = None if to == "end" else parse_time(to)
     _move(context.obj, name, flow, "skip", to_ms, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
@@ -213,12 +214,3 @@ def _flow_document(flow: FlowOffsets, lost: LostRanges) -> dict[str, Any]:
             for each in flow.partitions
         ],
     }
-
-
-def _parse_time(text: str) -> int:
-    found = parse_iso(text if "T" in text else f"{text}T00:00")
-    if found is None:
-        raise InputError(
-            f"{text} is no time. Write a day or a time of ISO 8601, such as 2026-11-25 or 2026-11-25T08:00Z; without a zone it is UTC."
-        )
-    return found.ms

@@ -12,6 +12,7 @@ from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
 from consumer.assignment.route_holds import route_holds
 from consumer.assignment.schema_hold import SchemaHold
+from consumer.assignment.unreadable_positions import UnreadablePositions, split_offset
 from consumer.delivery.sender import Sender
 from consumer.offsets.committer import CommitLoop, OffsetCommitter
 from consumer.offsets.delivered import DeliveryProgress
@@ -50,6 +51,9 @@ class Assignment:
         shared = self._sender, self._commits, self._buffer, self._pauses
         self._route_holds = route_holds(pipeline, self._partitions, *shared, self._on_space_freed)
         self._pump = self._new_pump()
+        self._unreadable = UnreadablePositions(
+            pipeline, consumer, self._tracker, self._losses, self._pauses, self._may_seek
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: asyncio.Task[None] | None = None
 
@@ -174,70 +178,19 @@ class Assignment:
 
     def _before_split_offset(self, partition: TopicPartition, records: Sequence[Record]) -> Sequence[Record]:
         """Return the records before the split offset where this group ends there, and stop reading there."""
-        split = self._split_offset(partition)
+        split = split_offset(self._pipeline, self._tracker, partition)
         if split is None or records[-1].offset < split:
             return records
         self._consumer.seek(partition, split)  # the position is committed
         self._pauses.hold(partition, "end")
         return [each for each in records if each.offset < split]
 
-    def _split_offset(self, partition: TopicPartition) -> int | None:
-        return self._tracker.live_from(partition) if self._pipeline.ends_at_split_offset else None
+    def _may_seek(self, partition: TopicPartition) -> bool:
+        return partition in self._starter.ready and self._ending is None
 
     async def out_of_range(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Handle positions at which the log cannot be read: deleted records, a corrupt batch, or another leader's log.
-
-        Deleted records are skipped up to the first event kept; a corrupt batch is not. Raises KafkaError when the log no longer
-        holds the last record that was read; then everything must be looked up again.
-        """
-        log_starts = await self._consumer.first_offsets(offsets)
-        for partition, offset in offsets.items():
-            if partition not in self._starter.ready or offset != await self._consumer.position(partition):
-                continue  # its position has moved since
-            if self._ending is not None:
-                return
-            corrupt_batch = self._consumer.corrupt_batch(partition)
-            if corrupt_batch is not None and offset <= corrupt_batch.last_offset:
-                self._pauses.leave_alone(partition, time.monotonic())
-                self._losses.corrupt(partition, offset, corrupt_batch.last_offset, corrupt_batch.fault)
-            elif offset < log_starts[partition]:
-                await self._skip_deleted(partition, offset, log_starts[partition])
-            else:
-                await self._seek_after_last_read(partition, log_starts)
-
-    async def _skip_deleted(self, partition: TopicPartition, start: int, log_start: int) -> None:
-        """Read on at the first offset kept. The loss is recorded first, since the new position may be committed at once."""
-        split = self._split_offset(partition)
-        stop = (
-            log_start if split is None else max(start, min(log_start, split))
-        )  # the rest is the live group's
-        if lost := self._tracker.skip(partition, start, stop):
-            await self._losses.note(partition, (start, stop), lost, self._tracker.last_read(partition))
-            self._pipeline.flow.metrics.offsets_lost(partition, start, stop, lost)
-            self._losses.deleted(partition)
-        if self._ending is None:
-            self._consumer.seek(partition, log_start)
-
-    async def _seek_after_last_read(
-        self, partition: TopicPartition, log_starts: Mapping[TopicPartition, int]
-    ) -> None:
-        """Seek to right after the last record that was read, if the log still holds it.
-
-        Transaction markers after it may be lost without harm; a lost record means another log.
-        """
-        last_read = self._tracker.last_read(partition)
-        if partition not in await self._pipeline.start_offsets.matching_partitions(
-            {partition: last_read}, log_starts
-        ):
-            raise KafkaError(
-                f"{partition.topic}, partition {partition.partition}, no longer holds the record that was read at offset"
-                f" {last_read.offset if last_read else 0}"
-            )
-        position = await self._consumer.position(partition)
-        if self._ending is None:
-            self._consumer.seek(
-                partition, max(log_starts[partition], last_read.offset + 1) if last_read else position
-            )
+        """Handle positions at which the log cannot be read; see `UnreadablePositions.handle`."""
+        await self._unreadable.handle(offsets)
 
     async def wait_for_capacity(self) -> None:
         """Wait a little for room in the buffer; if there is none, pause the partitions, so that polling can go on."""

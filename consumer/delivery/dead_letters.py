@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from consumer.delivery.defects import describe_defect
@@ -10,6 +10,7 @@ from consumer.delivery.flow_state import FlowState
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.tracker import TrackedRecords
 from consumer.timing import SenderTiming
+from relay.dead_letters.letter import relay_headers
 from relay.kafka import Record
 from relay.kafka.producer import RecordTooLargeError, RecordWriter, TopicWriteError
 from relay.timestamps import now_ms
@@ -29,8 +30,13 @@ class DeadLetterWriter:
         destination: str,
         now_ms: Callable[[], int] = now_ms,
         topic_problem: Callable[[], str | None] = lambda: None,
+        fields: Callable[[Record], Mapping[str, str]] = lambda _: {},
     ) -> None:
-        """`topic_problem`: why a dead letter would be lost on the topic now; None: it would not."""
+        """`topic_problem`: why a dead letter would be lost on the topic now; None: it would not.
+
+        `fields`: further headers of a record's letter, without the prefix `relay.`; they replace those of the same name.
+        """
+        self._fields = fields
         self._topic_problem = topic_problem
         self._writer = writer
         self._topic = topic
@@ -56,8 +62,9 @@ class DeadLetterWriter:
             "offset": str(record.offset),
             "status": "" if status is None else str(status),
             "at": str(self._now_ms()),
+            **self._fields(record),
         }
-        headers = [*record.headers, *((f"relay.{name}", text.encode()) for name, text in fields.items())]
+        headers = [*record.headers, *relay_headers(fields)]
         while True:
             parts = _split_value(record.value, self._max_value_bytes)
             try:

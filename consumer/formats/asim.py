@@ -11,6 +11,7 @@ from consumer.formats.asim_types import event_type, object_type
 from consumer.formats.ecs import clipped
 from consumer.formats.json_text import iso_time, json_object
 from consumer.formats.native import event_uid
+from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 from consumer.formats.source_labels import PRODUCT, SENTINEL_PRODUCT, VENDOR
 from consumer.formats.text_cache import cache_short_texts
 from consumer.formats.verbs import verb_of
@@ -49,7 +50,7 @@ def asim_rows(events: pl.DataFrame) -> pl.Series:
     ips = [None if text is None else _first_address(text) for text in events["remoteAddress"].to_list()]
     rare = _rare(events, ips)
     columns = events.hstack([*_prepared(events), pl.Series(_IP, ips, pl.String), *rare])
-    return columns.select(_ROW_WITH_RARE if rare else _ROW).to_series()
+    return columns.select(_ROWS[bool(rare), is_replayed(events)]).to_series()
 
 
 def _prepared(events: pl.DataFrame) -> list[pl.Series]:
@@ -116,13 +117,14 @@ def _out_of_range(times: pl.Series) -> list[int | None]:
     return [None if _MIN_TIME_MS <= number <= _MAX_TIME_MS else number for number in numbers]
 
 
-def _row(*, rare: bool) -> pl.Expr:
+def _row(added: Sequence[pl.Expr]) -> pl.Expr:
+    """`added`: further members of AdditionalFields."""
     head = pl.lit(f"{{{_without_braces(_CONSTANTS)},")
-    columns = json_object(_columns(rare=rare)).str.slice(len("{"))
+    columns = json_object(_columns(added)).str.slice(len("{"))
     return pl.concat_str(head, pl.col(_MEMBERS), pl.lit(","), columns)
 
 
-def _columns(*, rare: bool) -> dict[str, pl.Expr]:
+def _columns(added: Sequence[pl.Expr]) -> dict[str, pl.Expr]:
     item = pl.col("objectItem").struct
     change = pl.col("changedValues").list.first().struct
     before, after = change.field("changedFrom"), change.field("changedTo")
@@ -142,7 +144,7 @@ def _columns(*, rare: bool) -> dict[str, pl.Expr]:
         "ActorUsernameType": pl.when(key.is_not_null()).then(pl.lit("Simple")),
         "SrcIpAddr": pl.col(_IP),
         "AdditionalFields": pl.struct(
-            *_additional_fields(item.field("parentId"), item.field("parentName")), *(_RARE if rare else ())
+            *_additional_fields(item.field("parentId"), item.field("parentName")), *added
         ),
     }
 
@@ -163,4 +165,11 @@ _RARE = (
     pl.col(_CREATED_MS).alias("createdMs"),
     pl.col(_COLLECTED_MS).alias("collectedMs"),
 )
-_ROW, _ROW_WITH_RARE = _row(rare=False), _row(rare=True)
+_REPLAY = (pl.col(REPLAY_ID),)
+_ROWS = {
+    (False, False): _row(()),
+    (False, True): _row(_REPLAY),
+    (True, False): _row(_RARE),
+    (True, True): _row((*_REPLAY, *_RARE)),
+}
+"""By whether an event has a rare value, and by whether the events are those of a replay."""

@@ -6,9 +6,12 @@ import polars as pl
 
 from consumer.formats.json_text import iso_time, json_object
 from consumer.formats.native import event_uid, native_fields
+from consumer.formats.replay_mark import REPLAY_ID
 from consumer.formats.source_labels import CLOUDEVENTS_TYPE
 
 SOURCE_COLUMN = "cloudeventsSource"
+REPLAY_ATTRIBUTE = "replayid"
+"""Extension attribute of the rows of a replay. A name has small letters and digits alone (CloudEvents 1.0.2, "Naming Conventions")."""
 
 _MIN_TIME_MS, _MAX_TIME_MS = -62_135_596_800_000, 253_402_300_799_999
 """Years 1 to 9999, which RFC 3339 can write."""
@@ -32,11 +35,14 @@ def with_uri_sources(events: pl.DataFrame) -> pl.DataFrame:
     return events.with_columns(replaced.alias(SOURCE_COLUMN))
 
 
-def cloudevents_row() -> pl.Expr:
+def cloudevents_row(*, replayed: bool = False) -> pl.Expr:
     """Write each event of `with_uri_sources` as one CloudEvent in JSON. `source` and `id` identify repeats.
 
     A category that is empty is left out as subject, and a time that RFC 3339 cannot write is left out too.
+    `replayed`: the events are those of a replay, which an attribute names.
     """
+    extension = {REPLAY_ATTRIBUTE: pl.col(REPLAY_ID)} if replayed else {}
+    data = native_fields(replayed=replayed)
     subject = pl.col("category").str.replace_all(_CONTROL_CHARACTERS, " ").str.slice(0, _MAX_SUBJECT_CHARS)
     created = pl.col("created")
     writable = created.cast(pl.Int64).is_between(_MIN_TIME_MS, _MAX_TIME_MS)
@@ -48,5 +54,6 @@ def cloudevents_row() -> pl.Expr:
         "time": iso_time(pl.when(writable).then(created)),
         "subject": pl.when(subject != "").then(subject),
         "datacontenttype": pl.lit("application/json"),
-        "data": pl.struct([value.alias(name) for name, value in native_fields().items()]),
+        **extension,
+        "data": pl.struct([value.alias(name) for name, value in data.items()]),
     })  # fmt: skip

@@ -9,6 +9,7 @@ from consumer.formats.addresses import ip_addresses
 from consumer.formats.ecs_categories import classify
 from consumer.formats.json_text import iso_time, json_object, json_text, without_nulls
 from consumer.formats.native import event_uid
+from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 from consumer.formats.source_labels import ECS_DATASET, ECS_MODULE, ECS_OBJECT
 
 ECS_VERSION = "8.11.0"
@@ -24,7 +25,7 @@ _TARGET, _TARGET_GROUP, _GROUP_NAME, _RELATED = "ecsTarget", "ecsTargetGroup", "
 
 def ecs_documents(events: pl.DataFrame) -> pl.Series:
     """Write each event as one JSON object; members that are null are left out."""
-    return with_ecs_columns(events).select(ecs_document()).to_series()
+    return with_ecs_columns(events).select(ecs_document(replayed=is_replayed(events))).to_series()
 
 
 def with_ecs_columns(events: pl.DataFrame) -> pl.DataFrame:
@@ -38,14 +39,14 @@ def with_ecs_columns(events: pl.DataFrame) -> pl.DataFrame:
     return targeted.with_columns(_related_users(targeted))
 
 
-def ecs_document() -> pl.Expr:
-    """Return the JSON text of each event of `with_ecs_columns`."""
-    return pl.concat_str(ecs_pieces())
+def ecs_document(*, replayed: bool = False) -> pl.Expr:
+    """Return the JSON text of each event of `with_ecs_columns`. `replayed`: the events are those of a replay, and name it."""
+    return pl.concat_str(ecs_pieces(replayed=replayed))
 
 
-def ecs_pieces() -> list[pl.Expr]:
+def ecs_pieces(*, replayed: bool = False) -> list[pl.Expr]:
     """Return the texts that make the document of each event together: a row around it is then joined at once."""
-    return _PIECES
+    return _PIECES[replayed]
 
 
 def _classified(events: pl.DataFrame) -> list[pl.Series]:
@@ -113,7 +114,7 @@ def _array(texts: Iterable[str | None]) -> str:
     return f'"user":{orjson.dumps([*found]).decode()},' if found else ""
 
 
-def _pieces() -> list[pl.Expr]:
+def _pieces(*, replayed: bool) -> list[pl.Expr]:
     """Nulls are left out of the pieces that may have them: the pattern need not search the whole document."""
     return [
         pl.lit(_HEAD),
@@ -127,7 +128,7 @@ def _pieces() -> list[pl.Expr]:
         _members(_related()),
         pl.lit(f'}},"{ECS_OBJECT}":{{"audit":{{'),
         _affected_objects(),
-        _members(_audit()),
+        _members(_audit() | ({REPLAY_ID: pl.col(REPLAY_ID)} if replayed else {})),
         pl.lit("}}}"),
     ]
 
@@ -217,4 +218,5 @@ def _members(columns: dict[str, pl.Expr]) -> pl.Expr:
     return json_object(columns).str.slice(1).str.head(-1)
 
 
-_AFFECTED, _TARGETS, _PIECES = _affected(), _targets(), _pieces()
+_AFFECTED, _TARGETS = _affected(), _targets()
+_PIECES = {replayed: _pieces(replayed=replayed) for replayed in (False, True)}

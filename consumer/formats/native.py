@@ -3,6 +3,7 @@
 import polars as pl
 
 from consumer.formats.json_text import json_object
+from consumer.formats.replay_mark import REPLAY_ID
 
 _FIELDS = (
     *(
@@ -32,12 +33,16 @@ def event_uid() -> pl.Expr:
     return pl.concat_str(pl.format("{}/{}", "organization", "id"), variant, ignore_nulls=True)
 
 
-def native_fields() -> dict[str, pl.Expr]:
-    """Return the fields of schemas/audit_event.avsc and `uid`, in their order; times are in ms UTC."""
-    fields = {name: pl.col(name).cast(pl.Int64) if name in _TIMES else pl.col(name) for name in _FIELDS}
+def native_fields(*, replayed: bool = False) -> dict[str, pl.Expr]:
+    """Return `uid` and the fields of schemas/audit_event.avsc, in their order; times are in ms UTC.
+
+    `replayed`: the events are those of a replay, whose id is the last field.
+    """
+    names = (*_FIELDS, REPLAY_ID) if replayed else _FIELDS
+    fields = {name: pl.col(name).cast(pl.Int64) if name in _TIMES else pl.col(name) for name in names}
     return {"uid": event_uid(), **fields}
 
 
-def native_row() -> pl.Expr:
+def native_row(*, replayed: bool = False) -> pl.Expr:
     """Write each event as one JSON object with the fields of `native_fields`."""
-    return json_object(native_fields())
+    return json_object(native_fields(replayed=replayed))

@@ -9,6 +9,7 @@ import polars as pl
 from consumer.formats.addresses import ip_addresses
 from consumer.formats.json_text import json_object
 from consumer.formats.native import event_uid
+from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 from consumer.formats.source_labels import PRODUCT, VENDOR
 from consumer.formats.verbs import Verb, verb_of
 
@@ -32,18 +33,26 @@ _TYPES, _CAPTIONS = {"USER": 2, "GROUP": 3}, {"USER": "User", "GROUP": "Group"}
 
 
 def ocsf_columns(events: pl.DataFrame) -> pl.DataFrame:
-    """Return the attributes of the class as columns, one row an event; an attribute that an event lacks is null."""
-    return with_ocsf_columns(events).select(**_FIELDS)
+    """Return the attributes of the class as columns, one row an event; an attribute that an event lacks is null.
+
+    The columns are the same for live events and for those of a replay, so that one table can have both.
+    """
+    if not is_replayed(events):
+        events = events.with_columns(pl.lit(None, pl.String).alias(REPLAY_ID))
+    return with_ocsf_columns(events).select(**_FIELDS[True])
 
 
-def ocsf_fields() -> dict[str, pl.Expr]:
-    """Return the attributes of the class for the events of `with_ocsf_columns`; times are in ms UTC."""
-    return dict(_FIELDS)
+def ocsf_fields(*, replayed: bool = False) -> dict[str, pl.Expr]:
+    """Return the attributes of the class for the events of `with_ocsf_columns`; times are in ms UTC.
+
+    `replayed`: the events are those of a replay, whose id is the last member of `unmapped`.
+    """
+    return dict(_FIELDS[replayed])
 
 
-def ocsf_row() -> pl.Expr:
+def ocsf_row(*, replayed: bool = False) -> pl.Expr:
     """Write each event of `with_ocsf_columns` as one JSON object; members that are null are left out."""
-    return json_object(_FIELDS)
+    return json_object(_FIELDS[replayed])
 
 
 def with_ocsf_columns(events: pl.DataFrame) -> pl.DataFrame:
@@ -65,7 +74,7 @@ def _activity(summary: str | None) -> tuple[int, str]:
     return _ACTIVITIES.get(verb_of(summary or ""), (_OTHER, summary or "Other"))
 
 
-def _fields() -> dict[str, pl.Expr]:
+def _fields(*, replayed: bool) -> dict[str, pl.Expr]:
     return {
         "activity_id": pl.col(_ACTIVITY),
         "activity_name": pl.col(_ACTIVITY_NAME),
@@ -84,7 +93,7 @@ def _fields() -> dict[str, pl.Expr]:
         "actor": _actor(),
         "src_endpoint": _source(),
         "entity": _entity(),
-        "unmapped": _unmapped(),
+        "unmapped": _unmapped(replayed=replayed),
     }
 
 
@@ -143,17 +152,20 @@ def _entity() -> pl.Expr:
     )
 
 
-def _unmapped() -> pl.Expr:
+def _unmapped(*, replayed: bool) -> pl.Expr:
     item = pl.col("objectItem").struct.field
-    return pl.struct(
-        description="description",
-        event_source="eventSource",
-        parent_id=item("parentId"),
-        parent_name=item("parentName"),
-        associated_items="associatedItems",
-        changed_values="changedValues",
-        unmodeled="unmodeled",
-    )
+    members = {
+        "description": pl.col("description"),
+        "event_source": pl.col("eventSource"),
+        "parent_id": item("parentId"),
+        "parent_name": item("parentName"),
+        "associated_items": pl.col("associatedItems"),
+        "changed_values": pl.col("changedValues"),
+        "unmodeled": pl.col("unmodeled"),
+    }
+    if replayed:
+        members[REPLAY_ID] = pl.col(REPLAY_ID)
+    return pl.struct([value.alias(name) for name, value in members.items()])
 
 
-_FIELDS = _fields()
+_FIELDS = {replayed: _fields(replayed=replayed) for replayed in (False, True)}

@@ -10,6 +10,7 @@ import polars as pl
 
 from consumer.formats.json_text import iso_time, json_text, without_nulls
 from consumer.formats.native import event_uid
+from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 from consumer.formats.source_labels import OTLP_NAMESPACE
 from consumer.formats.verbs import verb_of
 
@@ -56,12 +57,16 @@ _OBJECT: Mapping[str, str] = {
 def log_columns(events: pl.DataFrame, time: RecordTime) -> pl.DataFrame:
     """Return TIME, OBSERVED and BODY, and a String column for each attribute, under its key; null: the event has none.
 
+    The last attribute of the events of a replay is its id.
+
     A time outside 1970 to 2262 is the nearest within; then, and where `time` is collected, an attribute has the true one.
     """
     verbs = pl.Series(
         f"{_AUDIT}.verb", [verb_of(text or "") for text in events["summary"].to_list()], pl.String
     )
     columns = events.select(_COLUMNS[time])
+    if is_replayed(events):
+        columns = columns.hstack([events[REPLAY_ID].alias(f"{_AUDIT}.{REPLAY_ID}")])
     return columns.insert_column(columns.get_column_index(_MODE) + 1, verbs)
 
 

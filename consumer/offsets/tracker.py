@@ -208,6 +208,10 @@ class OffsetTracker:
         del state.pending_offsets[: stop - state.first_pending]
         state.first_pending, state.last_delivered = stop, last
 
+    def start_offset(self, partition: TopicPartition) -> int:
+        """Return the offset at which delivery of the partition began; it was committed then."""
+        return self._partitions[partition].start.offset
+
     def live_from(self, partition: TopicPartition) -> int | None:
         """Return where live delivery of the partition began; None: it was not divided."""
         return self._partitions[partition].start.live_from

@@ -79,6 +79,10 @@ class RangeReader:
         if failures:
             raise failures[0]
 
+    def letter_fields(self, record: Record) -> Mapping[str, str]:  # noqa: ARG002
+        """Return no header of its own."""
+        return {}
+
     async def confirm(self, delivered: Sequence[Record], dead_lettered: Sequence[Record]) -> None:
         """Take note of nothing: the places of the job say it all."""
 

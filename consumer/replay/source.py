@@ -1,7 +1,7 @@
 """The source of a job: where its records come from, and the archive behind it."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from relay.kafka import Record, TopicPartition
@@ -17,10 +17,8 @@ class Chunk:
     """`record.offset` is the position."""
     next_offset: int
     """Where reading goes on. Positions before it without a record hold none."""
-    originals: Sequence[Record] | None = None
-    """The record to deliver for each of `records`; None: the records themselves."""
-    left_out: frozenset[int] = frozenset()
-    """Indices of the records that are not of this job."""
+    left_out: Mapping[int, str] = field(default_factory=dict)
+    """The records that are not of this job: index, and the reason for the counts; empty: it needs none."""
     lost: Sequence[tuple[int, int]] = ()
     """Half-open ranges of positions before `next_offset` that nobody has any more."""
 
@@ -33,6 +31,9 @@ class ReplaySource(Protocol):
 
         Raises an error of KAFKA_FAILURES; the caller begins again from what it has delivered.
         """
+
+    def letter_fields(self, record: Record) -> Mapping[str, str]:
+        """Return further `relay.` headers of the dead letter that a record becomes."""
 
     async def confirm(self, delivered: Sequence[Record], dead_lettered: Sequence[Record]) -> None:
         """Take note of delivered records of chunks, before the progress that covers them is written.

@@ -52,8 +52,10 @@ class ShardAssignment:
         *,
         fencing: bool = True,
         timing: ShardAssignmentTiming = DEFAULT_TIMING,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timing = timing
+        self._clock = clock
         self._count = count
         self._open_shard = open_shard
         self._fencing = fencing
@@ -132,7 +134,7 @@ class ShardAssignment:
         if not table.complete:
             table.has_gap = True
             table.keep(self._known.get(tp, {}))
-        go_on_at = self._corrupt.pass_over(tp, offset, batch, time.monotonic())
+        go_on_at = self._corrupt.pass_over(tp, offset, batch, self._clock())
         if go_on_at is None:
             consumer.pause([tp])
         else:
@@ -163,7 +165,7 @@ class ShardAssignment:
         )
 
     def _retry_corrupt(self, consumer: BoundedConsumer) -> None:
-        for tp, first in self._corrupt.due(time.monotonic()).items():
+        for tp, first in self._corrupt.due(self._clock()).items():
             consumer.seek(tp, first)
             consumer.resume([tp])
 

@@ -55,12 +55,6 @@ class OpenGroup:
                 await stable_bounds(self._consumer, self._partitions),
             )
 
-    async def offsets_at(self, at_ms: int) -> dict[TopicPartition, int | None]:
-        """Return the first offset of each partition with a timestamp of `at_ms` (ms UTC) or later; None: there is none."""
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, at_ms))
-        return {tp: None if entry is None else int(entry.offset) for tp, entry in found.items()}
-
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Set offsets in one request. Raises GroupInUseError, and sets none, if the group has a member."""
         self._consumer.assign(list(offsets))

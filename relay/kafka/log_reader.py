@@ -53,6 +53,7 @@ class CorruptBatchError(TopicReadError):
 
     def __init__(self, tp: TopicPartition, offset: int, last_offset: int, fault: str) -> None:
         self.tp = tp
+        self.offset = offset
         self.next_offset = last_offset + 1
         super().__init__(
             f"A batch of {tp.topic}, partition {tp.partition}, cannot be read from offset {offset} on ({fault}). Elect a"
@@ -138,8 +139,8 @@ async def require_stable_bounds(consumer: AIOKafkaConsumer, tp: TopicPartition) 
 
 async def read_to_end(
     consumer: AIOKafkaConsumer,
-    starts: dict[TopicPartition, int],
-    ends: dict[TopicPartition, int],
+    starts: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
     on_record: Callable[[Record], None],
     max_records: int | None = None,
     on_corrupt: Callable[[CorruptBatchError], None] | None = None,
@@ -150,6 +151,20 @@ async def read_to_end(
     Pass a batch that cannot be read to `on_corrupt`, and skip it. None: raise CorruptBatchError.
     Raises TopicReadError if no position advances for `timing.idle_seconds`.
     """
+    async for records in read_batches(consumer, starts, ends, max_records, on_corrupt, timing):
+        for record in records:
+            on_record(record)
+
+
+async def read_batches(
+    consumer: AIOKafkaConsumer,
+    starts: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    max_records: int | None = None,
+    on_corrupt: Callable[[CorruptBatchError], None] | None = None,
+    timing: ReaderTiming = DEFAULT_TIMING,
+) -> AsyncIterator[list[Record]]:
+    """Yield the records that `read_to_end` passes, those of a partition in order. Nothing is read while the caller works."""
     consumer.assign(list(starts))
     # Seek before any await: after one, aiokafka at times reads nothing, without an error.
     for tp, offset in starts.items():
@@ -159,10 +174,8 @@ async def read_to_end(
     moved_at = loop.time()
     positions = dict(starts)
     while remaining:
-        for records in (await _poll_past_corrupt(consumer, max_records, on_corrupt)).values():
-            for record in records:
-                if record.offset < ends[TopicPartition(record.topic, record.partition)]:
-                    on_record(record)
+        for tp, records in (await _poll_past_corrupt(consumer, max_records, on_corrupt)).items():
+            yield [record for record in records if record.offset < ends[tp]]
         for tp in list(remaining):
             position = await _position(consumer, tp, timing)
             if position != positions[tp]:

@@ -43,6 +43,14 @@ class ReplayPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaySkip:
+    """Records that were skipped for one reason."""
+
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayJob:
     """What an operator asks for. Times are ms UTC; `from_ms` is inclusive, `to_ms` exclusive, None: no bound."""
 
@@ -98,6 +106,8 @@ class ReplayProgress:
     lost: int = 0
     """Offsets that Kafka deleted before they were read, and that no archive has."""
     places: tuple[ReplayPlace, ...] = ()
+    skips: tuple[ReplaySkip, ...] = ()
+    """The skipped records that have a reason of their own."""
 
     @property
     def ended(self) -> bool:

@@ -10,7 +10,16 @@ from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, NoTopicError
 from relay.kafka.producer import RecordWriter
-from relay.replays.job import KnownReplay, ReplayJob, ReplayPlace, ReplayProgress, ReplayRange, State, Wish
+from relay.replays.job import (
+    KnownReplay,
+    ReplayJob,
+    ReplayPlace,
+    ReplayProgress,
+    ReplayRange,
+    ReplaySkip,
+    State,
+    Wish,
+)
 
 _UNREADABLE = (NotAvro, BadBody, UnknownSchema)
 _PROGRESS, _PRODUCER = "progress", "producer."
@@ -154,7 +163,13 @@ def _job(record: dict[str, Any]) -> ReplayJob:
 
 
 def _progress(record: dict[str, Any]) -> ReplayProgress:
-    known = ReplayProgress(**record | {"places": tuple(ReplayPlace(**each) for each in record["places"])})
+    known = ReplayProgress(
+        **record
+        | {
+            "places": tuple(ReplayPlace(**each) for each in record["places"]),
+            "skips": tuple(ReplaySkip(**each) for each in record["skips"]),
+        }
+    )
     if known.state in get_args(State):
         return known
     word = f"A later release left it in the state {known.state}."

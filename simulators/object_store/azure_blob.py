@@ -29,10 +29,10 @@ def _listing(keys: list[str], mark: str | None) -> str:
         f"<Blob><Name>{key}</Name><Properties><Creation-Time>Mon, 30 Nov 2026 00:00:00 GMT</Creation-Time><Last-Modified>Mon, 30 Nov 2026"
         f" 00:00:00 GMT</Last-Modified><Etag>x</Etag><Content-Length>1</Content-Length><Content-Type>x</Content-Type></Properties></Blob>"
         for key in keys
+        if key[-1] != "/"
     )
-    return (
-        f"<EnumerationResults><Blobs>{rows}</Blobs><NextMarker>{mark or ''}</NextMarker></EnumerationResults>"
-    )
+    folders = "".join(f"<BlobPrefix><Name>{key}</Name></BlobPrefix>" for key in keys if key[-1] == "/")
+    return f"<EnumerationResults><Blobs>{rows}{folders}</Blobs><NextMarker>{mark or ''}</NextMarker></EnumerationResults>"
 
 
 AZURE = Dialect(

@@ -31,7 +31,7 @@ class Dialect:
     """Code of an object that is absent."""
     absent_bucket: str
     page: Callable[[list[str], str | None], str]
-    """Write a page of a listing, with the mark of the next page."""
+    """Write a page of a listing, with the mark of the next page; folders end in a slash."""
     begin: tuple[str, ...]
     """Query parameters that say where a listing begins; the first one that is given counts."""
     inclusive: bool = False
@@ -162,15 +162,24 @@ class Bucket:
     def _list(self, request: web.Request) -> web.Response:
         prefix = request.query.get("prefix", "")
         after = next((request.query[name] for name in self._dialect.begin if request.query.get(name)), "")
+        entries = {_entry(key, prefix, request.query.get("delimiter", "")) for key in self.objects}
         found = sorted(
             key
-            for key in self.objects
+            for key in entries
             if key.startswith(prefix) and (key > after or (self._dialect.inclusive and key == after))
         )
         page, rest = found[:PAGE], found[PAGE:]
         mark = (rest if self._dialect.inclusive else page[-1:])[0] if rest else None
         text = self._dialect.page([escape(key) for key in page], mark and escape(mark))
         return web.Response(text=text, content_type="application/xml")
+
+
+def _entry(key: str, prefix: str, delimiter: str) -> str:
+    """Return the entry of a key in a listing: itself, or the folder it is in, up to the first delimiter behind the prefix."""
+    if not (delimiter and key.startswith(prefix)):
+        return key
+    name, found, _ = key[len(prefix) :].partition(delimiter)
+    return f"{prefix}{name}{found}"
 
 
 _HEAD = {"ETag": '"x"', "Last-Modified": "Mon, 30 Nov 2026 00:00:00 GMT", "x-goog-generation": "1"}

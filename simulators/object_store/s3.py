@@ -36,13 +36,17 @@ def _refused(bucket: Bucket, request: web.Request, body: bytes) -> web.Response 
 
 def listing(keys: list[str], mark: str | None) -> str:
     """Return a page of ListObjectsV2."""
+    folders = "".join(
+        f"<CommonPrefixes><Prefix>{key}</Prefix></CommonPrefixes>" for key in keys if key[-1] == "/"
+    )
     rows = "".join(
         f"<Contents><Key>{key}</Key><LastModified>2026-11-30T00:00:00.000Z</LastModified><ETag>x</ETag><Size>1</Size></Contents>"
         for key in keys
+        if key[-1] != "/"
     )
     token = "" if mark is None else f"<NextContinuationToken>{mark}</NextContinuationToken>"
     truncated = str(mark is not None).lower()
-    return f"<ListBucketResult><KeyCount>{len(keys)}</KeyCount><IsTruncated>{truncated}</IsTruncated>{token}{rows}</ListBucketResult>"
+    return f"<ListBucketResult><KeyCount>{len(keys)}</KeyCount><IsTruncated>{truncated}</IsTruncated>{token}{rows}{folders}</ListBucketResult>"
 
 
 S3 = Dialect(

@@ -75,7 +75,16 @@ async def test_a_dead_letter_is_shown_with_its_original_text(command_line, conne
     """The list shows reason and organization, and `show` the text that Jira sent."""
     (address,) = await put_producer_dead_letter(connection, RAW)
     line = (await command_line("dead-letters", "list")).out.splitlines()[1]
-    assert line.split() == [address, "2026-09-21T14:13:20Z", "acme", "producer", "no", "readable", "id"]
+    assert line.split() == [
+        address,
+        "2026-09-21T14:13:20Z",
+        "acme",
+        "producer",
+        "open",
+        "no",
+        "readable",
+        "id",
+    ]
 
     assert RAW.decode() in (await command_line("dead-letters", "show", address)).out.splitlines()
     document = (await command_line("dead-letters", "show", address, "--json")).json
@@ -160,7 +169,7 @@ async def test_a_corrupt_dead_letter_is_shown_with_a_remark(command_line, connec
                 dead_letters_topic(connection), b"acme", value, partition=1, headers=named
             )
 
-        lonely = await put(b"second half", part="2/2", reason="r", at="1")
+        lonely = await put(b"second half", reason="r", at="1", part="2/2")
         broken = await put(gzip.compress(b"x")[:-9], part="1/1", encoding="gzip")
         garbage = await put(b"no gzip", part="1/1", encoding="gzip")
         odd = await put(b"plain", part="3/0")

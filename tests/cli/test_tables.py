@@ -2,11 +2,14 @@
 
 import pytest
 
-from cli.commands import check, dead_letters
+from cli.commands import check
+from cli.dead_letter_output import TITLES as DEAD_LETTER_TITLES
+from cli.dead_letter_output import dead_letter_row
 from cli.organization_table import STATE_COLUMN, TITLES, summary, table_row
 from cli.table import TableRow, count_line, render_table
 from management.check_results import CheckResult
-from management.dead_letters import DeadLetter
+from management.dead_letter_list import ListedLetter
+from relay.dead_letters.letter import DeadLetter
 from relay.timestamps import DAY_MS
 from tests.support.views import NOW, view
 
@@ -103,13 +106,14 @@ def test_dead_letters_of_one_reason_share_an_explanation():
     """Each dead letter has a line with its age, and each reason is below the table once."""
     found = [dead_letter(number, "too odd", service="consumer", destination="sentinel") for number in (1, 2)]
     found.append(dead_letter(90, "no readable id", service="producer"))
-    rows = [dead_letters.dead_letter_row(one, NOW) for one in found]
+    states = ("open", "redriven", "open")
+    rows = [dead_letter_row(ListedLetter(one, state), NOW) for one, state in zip(found, states, strict=True)]
 
-    assert render_table(dead_letters.TITLES, rows, "dead letter", numbered=0, width=WIDTH) == [
-        "WHERE     WRITTEN    BY        ORGANIZATION",
-        "1/1 [1]   1 min ago  sentinel  acme",
-        "2/2 [1]   2 min ago  sentinel  acme",
-        "2/90 [2]  1 h ago    producer  acme",
+    assert render_table(DEAD_LETTER_TITLES, rows, "dead letter", numbered=0, width=WIDTH) == [
+        "WHERE     WRITTEN    BY        ORGANIZATION  STATE",
+        "1/1 [1]   1 min ago  sentinel  acme          open",
+        "2/2 [1]   2 min ago  sentinel  acme          redriven",
+        "2/90 [2]  1 h ago    producer  acme          open",
         "",
         "[1] 2 dead letters: too odd",
         "[2] no readable id",

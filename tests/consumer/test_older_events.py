@@ -75,5 +75,7 @@ async def test_nobody_joins_while_no_partition_is_known_to_have_older_events(oth
     """While one has not begun that is not known, and the look goes on; when all have begun it is done."""
     live, older = Group(DeliveryProgress(1, 5), other), Group(None, None)
     async with running(live, older) as course:
+        if other is not None:
+            await wait_until(lambda: course.phase == "done")
         await asyncio.sleep(0.1)
         assert (older.joined, course.phase) == (0, "looking" if other is None else "done")

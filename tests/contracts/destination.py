@@ -3,6 +3,6 @@
 `test_destinations.py` runs all of them for each kind of the catalogue.
 """
 
-from tests.contracts import destination_delivery, destination_requests
+from tests.contracts import destination_delivery, destination_replay, destination_requests
 
-CLAIMS = (*destination_requests.CLAIMS, *destination_delivery.CLAIMS)
+CLAIMS = (*destination_requests.CLAIMS, *destination_replay.CLAIMS, *destination_delivery.CLAIMS)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.decoding.columns import decode
 from consumer.destinations.contract import Body, OffsetRange
+from consumer.formats.replay_mark import mark_replayed
 from consumer.timing import BackoffCurve, BreakerTiming
 from tests.contracts.peer import Absent, Peer
 from tests.support.in_memory_group import handler
@@ -61,20 +62,23 @@ def uids(numbers):
     return [f"acme.atlassian.net/{number}" for number in numbers]
 
 
-def encoded(destination, events):
-    """The events as rows; raises what encoding raises."""
-    return destination.encode(decode([message(each) for each in events], WRITER_SCHEMAS).frame)
+def encoded(destination, events, replay=None, *, keep_mode=False):
+    """The events as rows; raises what encoding raises. `replay`: the id of the job that sends them again."""
+    frame = decode([message(each) for each in events], WRITER_SCHEMAS).frame
+    if replay is not None:
+        frame = mark_replayed(frame, replay, keep_mode=keep_mode)
+    return destination.encode(frame)
 
 
 _next_offset = count(1_000, 10_000)
 
 
-def body_of(destination, events):
+def body_of(destination, events, replay=None, *, keep_mode=False):
     """One body of these events, as the sender would build it."""
-    return body_of_rows(destination, encoded(destination, events))
+    return body_of_rows(destination, encoded(destination, events, replay, keep_mode=keep_mode), replay)
 
 
-def body_of_rows(destination, rows):
+def body_of_rows(destination, rows, replay=None):
     """One body of these rows, at offsets of one partition that no other body has."""
     first, limits = next(_next_offset), destination.limits
     offsets = range(first, first + len(rows))
@@ -84,4 +88,5 @@ def body_of_rows(destination, rows):
         limits.format.size(rows),
         (OffsetRange("events", 0, offsets[0], offsets[-1]),),
         row_offsets=offsets if limits.single_partition else (),
+        replay=replay,
     )

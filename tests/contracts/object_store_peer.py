@@ -67,5 +67,6 @@ async def object_store_peer(_monkeypatch, directory):
             break_credential,
             object_store_answers(bucket),
             lambda route: stored_uids(bucket.objects, f"jira/{route}/live/" if route else "jira/live/"),
+            stored_replay=lambda replay: stored_uids(bucket.objects, f"jira/replay={replay}/"),
         )
         bucket.clear_faults()

@@ -59,6 +59,9 @@ class Peer:
     retries_rows: bool = True
     """Whether answers that name rows may name a row to retry although they accept the others; else only those behind a rejected one."""
 
+    stored_replay: Callable[[str], list[str]] | None = None
+    """The same as `stored_history`, for the replay of this id; None: rows of a replay are beside those of history."""
+
     @property
     def by_row(self):
         """Whether answers name rows."""

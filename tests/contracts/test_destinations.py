@@ -97,10 +97,11 @@ def test_every_kind_has_a_peer():
 
 @pytest.mark.parametrize("name", DESTINATIONS)
 def test_every_kind_has_a_page(name):
-    """The operator's page of a kind names its settings, limits, answers, and how to remove repeats."""
+    """The operator's page of a kind names its settings, limits, answers, how to remove repeats, and how to tell replays."""
     page = (ROOT / "docs/destinations" / f"{name}.md").read_text("utf-8")
-    for heading in ("Set up", "Columns", "Limits", "Answers", "Duplicates"):
+    for heading in ("Set up", "Columns", "Limits", "Answers", "Duplicates", "Replays"):
         assert f"\n## {heading}" in page
+    assert "`--to-live`" in page.partition("\n## Replays")[2]
 
 
 @pytest.mark.parametrize("name", [*DESTINATIONS, "file"])

@@ -200,7 +200,7 @@ class LinesPoller:
             for record in self.transactions.topics[TOPICS.dead_letters]
         ]
 
-    async def until(self, condition, seconds=15):
+    async def until(self, condition, seconds=60):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, self.status
@@ -213,4 +213,4 @@ class LinesPoller:
             yield
         finally:
             task.cancel()
-            await asyncio.wait({task}, timeout=5)
+            await asyncio.wait({task}, timeout=30)

@@ -56,7 +56,8 @@ def unmapped(document, properties):
 @given(event_records)
 @settings(max_examples=50)
 def test_every_field_of_a_document_has_a_type(event):
-    """Mappings are not dynamic, so a field without a type is stored and never found."""
+    """Mappings are not dynamic, so a field without a type is stored and never found. A document of a replay has all fields."""
+    event = event | {"mode": "replay", "replay_id": "20261130-071500-ab12"}
     assert list(unmapped(ecs.document(event), fields("ecs", "elasticsearch"))) == []
     schema = {"@timestamp": "", **ocsf.document(event)}
     assert list(unmapped(schema, fields("ocsf", "elasticsearch"))) == []
@@ -76,6 +77,15 @@ def test_the_templates_fit_the_default_names():
     assert any(fnmatchcase(f"{config.history_index}-2026.11", each) for each in history["index_patterns"])
     assert "data_stream" not in history
     assert history["composed_of"] == ["jira-audit-relay"]
+
+
+def test_no_rule_of_the_integration_reads_history():
+    """Backfill and replays are in indices that neither a pattern of the integration nor one of the live template has."""
+    config = ElasticsearchConfig(kind="elasticsearch", endpoint="https://localhost")
+    live = [each for product in ("elasticsearch", "opensearch") for each in read(f"live.{product}.json")["index_patterns"]]  # fmt: skip
+    for pattern in ("logs-atlassian_jira.audit-*", "logs-*", *live):
+        assert not fnmatchcase(f"{config.history_index}-2026.11", pattern)
+        assert fnmatchcase(config.index, pattern)
 
 
 def test_every_file_is_loaded_by_the_page():

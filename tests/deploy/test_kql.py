@@ -16,6 +16,7 @@ PAGES = ("docs/destinations/sentinel.md", "docs/destinations/sentinel-asim.md", 
 STAMPED = {"TimeGenerated": "datetime"}
 TABLES = {
     "Jira_Audit_v2_CL": STAMPED | ROW,
+    "Jira_Audit_History_CL": STAMPED | ROW,
     "Jira_Audit_ASim_History_CL": STAMPED | ASIM_ROW,
     **NATIVE_TABLES,
     "DCRLogErrors": STAMPED

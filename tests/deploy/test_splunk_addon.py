@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from consumer.decoding.columns import decode
 from consumer.destinations.splunk import rows
 from consumer.destinations.splunk.config import SplunkConfig
+from consumer.formats.replay_mark import REPLAY_MODE
 from consumer.formats.verbs import verb_of
 from tests.support.messages import WRITER_SCHEMAS, event, message
 
@@ -246,7 +247,7 @@ def test_each_row_of_the_lookup_gives_an_action_of_the_model():
 
 
 def test_new_events_are_changes_and_history_is_none():
-    """The tags are of event types that exist, which name the source type of the settings and leave backfill out."""
+    """The tags are of event types that exist, which name the source type of the settings and leave backfill and replays out."""
     types, tags = stanzas("eventtypes.conf"), stanzas("tags.conf")
     assert tags == {
         "eventtype=jira_audit_change": {"change": "enabled"},
@@ -255,3 +256,4 @@ def test_new_events_are_changes_and_history_is_none():
     assert {name.removeprefix("eventtype=") for name in tags} == types.keys()
     for stanza in types.values():
         assert f'sourcetype="{SOURCETYPE}" (mode=live OR mode=late)' in stanza["search"]
+        assert set(re.findall(r"mode=(\w+)", stanza["search"])).isdisjoint({"backfill", REPLAY_MODE})

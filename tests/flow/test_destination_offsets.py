@@ -11,9 +11,19 @@ from management.destination_offsets import move, plan, read_offsets
 from management.destinations import read_destinations, set_paused
 from management.organizations.validation import InputError
 from relay.avro.codec import InternalCodec
+from relay.kafka import TopicPartition
+from relay.kafka.topics import partition_of
 from relay.timestamps import now_ms
 from simulators.azure.world import LIVE
-from tests.support.pipeline_world import pipeline_world, some_events, uid, wait_for_status, wait_until
+from tests.support.pipeline_world import (
+    SHARDS,
+    pipeline_world,
+    some_events,
+    uid,
+    wait_for_status,
+    wait_until,
+)
+from tests.support.raw_batches import stored_batch, with_bad_header_name, write_batch
 
 QUICK = ConsumerTiming(
     target=TargetTiming(interval_seconds=0.2, handover_seconds=0.1),
@@ -108,6 +118,28 @@ async def test_a_skipped_destination_leaves_exactly_what_was_counted_out(kafka, 
         await pause(world, paused=False)
         await wait_until(lambda: sum(stored(world).values()) >= 200)
         assert stored(world) == Counter(map(uid, events[:100] + events[200:]))
+
+
+@pytest.mark.timeout(180)
+async def test_a_corrupt_batch_that_holds_a_partition_is_skipped(kafka, prefix, monkeypatch):
+    """The count goes on behind it and says so; after the skip the partition is read on."""
+    organization = "org0.atlassian.net"
+    async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(timing=QUICK):
+        events = some_events(60)
+        await world.publish(events[:30])
+        await world.wait_for_events()
+        await paused_without_members(world)
+        poisoned = TopicPartition(world.topics.events, partition_of(organization, SHARDS))
+        batch = with_bad_header_name(stored_batch(0, [b"poison"], key=organization.encode()))
+        assert await write_batch(world.connection, poisoned, batch) == 0
+        planned = await plan(world.connection, "sentinel", "live", "skip", None)
+        assert planned.counts.events == 0
+        assert f"{poisoned.topic}, partition {poisoned.partition}" in planned.notes[-1]
+        assert await move(world.connection, planned, "ann@host", now_ms()) is None
+        await world.publish(events[30:])
+        await pause(world, paused=False)
+        await wait_until(lambda: sum(stored(world).values()) >= 60)
+        assert stored(world) == Counter(map(uid, events))
 
 
 async def test_a_move_that_was_counted_before_another_one_is_refused(kafka, prefix, monkeypatch):

@@ -1,5 +1,6 @@
 """Moves of offsets whose answer is lost, or which Kafka refuses."""
 
+import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -28,23 +29,49 @@ CONNECTION = SimpleNamespace(bootstrap="b")
 )
 async def test_an_answer_that_is_lost_says_how_to_look(monkeypatch, error, words):
     """The offsets may be set. A refusal names the right instead."""
+
+    async def commit(_offsets):
+        raise error
+
+    with pytest.raises(RelayError, match=words):
+        await move(CONNECTION, planned_move(monkeypatch, commit), "ann@host", 1)
+
+
+async def test_an_interrupt_between_the_offsets_and_their_record_waits_for_both(monkeypatch):
+    """No move is without its record in the history of changes."""
+    committing, answer, recorded = asyncio.Event(), asyncio.Event(), []
+
+    async def commit(_offsets):
+        committing.set()
+        await answer.wait()
+
+    async def record_change(_connection, change):
+        await asyncio.sleep(0.01)
+        recorded.append(change.what)
+
+    monkeypatch.setattr(destination_offsets, "record_change", record_change)
+    moving = asyncio.create_task(move(CONNECTION, planned_move(monkeypatch, commit), "ann@host", 1))
+    await committing.wait()
+    moving.cancel()
+    asyncio.get_running_loop().call_later(0.05, answer.set)
+    with pytest.raises(asyncio.CancelledError):
+        await moving
+    assert recorded == ["rewound"]
+
+
+def planned_move(monkeypatch, commit):
+    """Return a rewind of a group whose offsets `commit` sets."""
     before = DeliveryProgress.starting_at(20)
     committed = {TP: before.to_offset_and_metadata()}
 
-    class Group:
-        async def read(self):
-            return SimpleNamespace(committed=committed)
-
-        async def commit(self, _offsets):
-            raise error
+    async def read():
+        return SimpleNamespace(committed=committed)
 
     @asynccontextmanager
     async def open_group(*_):
-        yield Group()
+        yield SimpleNamespace(read=read, commit=commit)
 
     monkeypatch.setattr(destination_offsets, "open_group", open_group)
     moves = [plan_move("rewind", TP, before, 10)]
     counts = MoveCounts(10, Counter(acme=10))
-    planned = PlannedMove("soc", "live", "g", "t", "rewind", moves, committed, counts, [])
-    with pytest.raises(RelayError, match=words):
-        await move(CONNECTION, planned, "ann@host", 1)
+    return PlannedMove("soc", "live", "g", "t", "rewind", moves, committed, counts, [])

@@ -72,6 +72,7 @@ def row(event: dict[str, Any]) -> dict[str, Any]:
             "associatedItems": event["associatedItems"],
             "changedValues": event["changedValues"],
             "unmodeled": event["unmodeled"],
+            "replay_id": event.get("replay_id"),
             "createdMs": out_of_range(event["created"]),
             "collectedMs": out_of_range(event["collected"]),
         },

@@ -76,7 +76,7 @@ def document(event: dict[str, Any]) -> dict[str, Any]:
             "affected_objects": [{"type" if name == "typeName" else name: value for name, value in item.items()} for item in items]
             or (None if event["associatedItems"] is None or event["associatedItems"] == [] else []),
             "changed_values": event["changedValues"] and [changed_value(each) for each in event["changedValues"]],
-            "unmodeled": event["unmodeled"],
+            "unmodeled": event["unmodeled"], "replay_id": event.get("replay_id"),
             "created_ms": None if FIRST_MS <= created <= LAST_MS else created,
         }},
     })  # fmt: skip

@@ -46,6 +46,7 @@ STRINGS = {
     "UserSid": "authorAccountId",
     "Organization": "organization",
     "EventMode": "mode",
+    "ReplayId": "replay_id",
     "Unmodeled": "unmodeled",
 }
 ITEM = {

@@ -11,7 +11,7 @@ import pyarrow.parquet
 from consumer.destinations.object_store.store import Part, StoreFault
 from consumer.destinations.outcome import Retry
 from tests.support.parquet_objects import rows_of
-from tests.support.scripted_store import part_of
+from tests.support.scripted_store import folders_of, part_of
 
 UNLIMITED = 1_000_000
 
@@ -42,6 +42,10 @@ class MeteredStore:
         for key in sorted(self.objects):
             if key.startswith(f"{folder}/") and key.removeprefix(f"{folder}/") > after:
                 yield key.removeprefix(f"{folder}/")
+
+    async def folders(self, folder: str) -> list[str]:
+        await self._spend(b"")
+        return folders_of(self.objects, folder)
 
     async def delete(self, key: str) -> None:
         self.objects.pop(key, None)

@@ -9,6 +9,7 @@ from consumer.decoding.columns import decode
 from consumer.destinations.contract import Body, Destination, Flow, OffsetRange
 from consumer.destinations.object_store import OBJECT_STORE
 from consumer.destinations.object_store.config import ObjectStoreConfig
+from consumer.formats.replay_mark import mark_replayed
 from simulators.object_store.bucket import Bucket
 from simulators.object_store.s3 import credential, s3_bucket
 from tests.support.messages import WRITER_SCHEMAS, event, message
@@ -42,20 +43,35 @@ async def bucket_flows(directory: Path, **settings: Any) -> AsyncIterator[tuple[
             yield bucket, flows
 
 
-def body(destination: Destination, offsets: Sequence[int], *, partition: int = 0, **fields: Any) -> Body:
-    """Return a body of one event for each offset; the id of an event is its offset."""
+def body(
+    destination: Destination,
+    offsets: Sequence[int],
+    *,
+    partition: int = 0,
+    replay: str | None = None,
+    route: str | None = None,
+    **fields: Any,
+) -> Body:
+    """Return a body of one event for each offset; the id of an event is its offset. `replay`: the id of a job."""
     events = [event(offset, **{"collected": NOON + offset} | fields) for offset in offsets]
-    return body_of_events(destination, events, offsets, partition=partition)
+    return body_of_events(destination, events, offsets, partition=partition, replay=replay, route=route)
 
 
 def body_of_events(
-    destination: Destination, events: Sequence[dict[str, Any]], offsets: Sequence[int], *, partition: int = 0
+    destination: Destination,
+    events: Sequence[dict[str, Any]],
+    offsets: Sequence[int],
+    *,
+    partition: int = 0,
+    replay: str | None = None,
+    route: str | None = None,
 ) -> Body:
     """Return a body of these events at these offsets."""
-    rows = destination.encode(decode([message(each) for each in events], dict(WRITER_SCHEMAS.items())).frame)
+    frame = decode([message(each) for each in events], dict(WRITER_SCHEMAS.items())).frame
+    rows = destination.encode(frame if replay is None else mark_replayed(frame, replay))
     places = (OffsetRange("events", partition, offsets[0], offsets[-1]),)
     content = destination.body(rows)
-    return Body(content, len(rows), len(content), places, row_offsets=tuple(offsets))
+    return Body(content, len(rows), len(content), places, route, tuple(offsets), replay)
 
 
 def uids(numbers: Sequence[int]) -> list[str]:

@@ -44,7 +44,7 @@ def attributes(event: dict[str, Any]) -> dict[str, Any]:
             "description": event["description"], "event_source": event["eventSource"],
             "parent_id": item.get("parentId"), "parent_name": item.get("parentName"),
             "associated_items": event["associatedItems"], "changed_values": event["changedValues"],
-            "unmodeled": event["unmodeled"],
+            "unmodeled": event["unmodeled"], "replay_id": event.get("replay_id"),
         },
     }  # fmt: skip
 

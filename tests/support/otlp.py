@@ -54,6 +54,7 @@ def twin(event: Mapping[str, Any], time: str = "created") -> dict[str, Any]:
         "jira.audit.associated_items": _without_nulls(event.get("associatedItems")),
         "jira.audit.changed_values": _without_nulls(event.get("changedValues")),
         "jira.audit.created_ms": str(created) if outside else None,
+        "jira.audit.replay_id": event.get("replay_id"),
         "jira.audit.created": None if outside or time == "created" else _iso(created),
     }
     return {

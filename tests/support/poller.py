@@ -84,13 +84,13 @@ class PollerHarness:
             yield task
         finally:
             task.cancel()
-            await asyncio.wait({task}, timeout=5)
+            await asyncio.wait({task}, timeout=30)
             assert task.done()
 
     def published(self, topic: str = TOPICS.events) -> list[int]:
         return sorted(self.transactions.ids(topic))
 
-    async def until(self, condition: Callable[[], object], seconds: float = 15) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, (self.status, self.published())

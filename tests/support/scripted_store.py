@@ -1,7 +1,7 @@
 """A store in memory whose requests wait until a test says what becomes of each, and owners of a partition that write to it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,16 @@ DAY_MS = 86_400_000
 def part_of(content: bytes | None, start: int, stop: int) -> Part | None:
     """Return a range of an object; None: there is none."""
     return None if content is None else Part(content[start:stop], len(content))
+
+
+def folders_of(objects: Iterable[str], folder: str) -> list[str]:
+    """Return the names of the folders in a folder, by the keys of the objects."""
+    below = (
+        key.removeprefix(f"{folder}/" if folder else "")
+        for key in objects
+        if not folder or key.startswith(f"{folder}/")
+    )
+    return sorted({rest.partition("/")[0] for rest in below if "/" in rest})
 
 
 @dataclass
@@ -63,6 +73,9 @@ class ScriptedStore:
 
         for name in await self._request(listed):
             yield name
+
+    async def folders(self, folder: str) -> list[str]:
+        return list(await self._request(lambda: folders_of(self.objects, folder)))
 
     async def delete(self, key: str) -> None:
         await self._request(lambda: self.objects.pop(key, None))

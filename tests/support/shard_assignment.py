@@ -96,7 +96,8 @@ class AssignmentHarness:
     def __init__(self, **options: Any) -> None:
         self.opened_shards: list[FakeShard] = []
         self.consumer: Any = FakeConsumer()
-        self.assignment = ShardAssignment(COUNT, self.open, **options)
+        self.now = 0.0
+        self.assignment = ShardAssignment(COUNT, self.open, clock=lambda: self.now, **options)
 
     def open(self, number: int) -> Any:
         self.opened_shards.append(FakeShard(number))

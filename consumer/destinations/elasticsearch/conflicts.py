@@ -38,7 +38,7 @@ def document_ids(content: bytes, rows: Sequence[int], *, compressed: bool) -> li
 def foreign_ids(response: ClusterResponse) -> set[str]:
     """Return the ids whose documents, as a search returned them, are all of another program.
 
-    A document of the relay has its id as `jira.audit.uid` or `uid`. One without a source says nothing.
+    A document of the relay has its id as `jira.audit.uid`, `uid` or `metadata.uid`. One without a source says nothing.
     """
     ours: dict[str, bool] = {}
     for hit in response.document().get("hits", {}).get("hits", ()):
@@ -89,6 +89,10 @@ async def _search(client: ClusterClient, names: str, ids: Sequence[str]) -> set[
 
 
 def _uids(source: Mapping[str, Any]) -> tuple[Any, ...]:
-    nested = source.get(ECS_OBJECT)
-    audit = nested.get("audit") if isinstance(nested, dict) else None
-    return source.get("uid"), audit.get("uid") if isinstance(audit, dict) else None
+    """Return what may be the key of an event in a document of each format: native, ocsf, ecs."""
+    audit = _member(source.get(ECS_OBJECT), "audit")
+    return source.get("uid"), _member(source.get("metadata"), "uid"), _member(audit, "uid")
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None

@@ -16,6 +16,7 @@ from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_object, json_text
 from consumer.formats.native import event_uid, native_fields
 from consumer.formats.ocsf import ocsf_fields, with_ocsf_columns
+from consumer.formats.replay_mark import is_replayed
 
 SEPARATOR = b"\r\n"
 """Between rows. A row has a line feed within, and no carriage return, which JSON escapes.
@@ -37,10 +38,6 @@ UNDATED = "undated"
 _ID, _INDEX = "documentId", "documentIndex"
 _CREATE = json_text({"create": pl.struct(_id=_ID)})
 _CREATE_IN_INDEX = json_text({"create": pl.struct(_index=_INDEX, _id=_ID)})
-_NATIVE = json_object({"@timestamp": iso_time(clipped("created")), **native_fields()})
-_OCSF = json_object({"@timestamp": iso_time(clipped("created")), **ocsf_fields()})
-_DOCUMENTS: Mapping[Format, list[pl.Expr]] = {"ecs": ecs_pieces(), "native": [_NATIVE], "ocsf": [_OCSF]}
-"""By format, the texts that make a document together."""
 _CREATED_MS = pl.col("created").cast(pl.Int64)
 _MONTH = (
     pl.when(_CREATED_MS.is_between(_MIN_MONTH_MS, _MAX_MONTH_MS))
@@ -49,12 +46,25 @@ _MONTH = (
 )
 
 
-_ROWS: Mapping[tuple[Format, bool], pl.Expr] = {
-    (shape, in_index): pl.concat_str(_CREATE_IN_INDEX if in_index else _CREATE, pl.lit("\n"), *document)
-    for shape, document in _DOCUMENTS.items()
+def _documents(*, replayed: bool) -> Mapping[Format, list[pl.Expr]]:
+    """Return by format the texts that make a document together. `replayed`: the events are those of a replay."""
+    timestamp = {"@timestamp": iso_time(clipped("created"))}
+    return {
+        "ecs": ecs_pieces(replayed=replayed),
+        "native": [json_object(timestamp | native_fields(replayed=replayed))],
+        "ocsf": [json_object(timestamp | ocsf_fields(replayed=replayed))],
+    }
+
+
+_ROWS: Mapping[tuple[Format, bool, bool], pl.Expr] = {
+    (shape, in_index, replayed): pl.concat_str(
+        _CREATE_IN_INDEX if in_index else _CREATE, pl.lit("\n"), *document
+    )
+    for replayed in (False, True)
+    for shape, document in _documents(replayed=replayed).items()
     for in_index in (False, True)
 }
-"""By format, and by whether the action line names an index."""
+"""By format, by whether the action line names an index, and by whether the events are those of a replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ def encode_rows(
     texts = (
         _with_columns_of(shape, events)
         .with_columns(*columns)
-        .select(_ROWS[shape, months is not None])
+        .select(_ROWS[shape, months is not None, is_replayed(events)])
         .to_series()
     )
     rows = EncodedRows.of_texts(texts, framing.separator)

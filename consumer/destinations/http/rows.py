@@ -14,6 +14,7 @@ from consumer.formats.cloudevents import cloudevents_row, with_uri_sources
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.native import native_row
 from consumer.formats.ocsf import ocsf_row, with_ocsf_columns
+from consumer.formats.replay_mark import is_replayed
 
 CONTENT_TYPES: Mapping[Format, str] = {
     "json": "application/json",
@@ -22,9 +23,11 @@ CONTENT_TYPES: Mapping[Format, str] = {
     "cloudevents": "application/cloudevents-batch+json",  # CloudEvents 1.0.2, HTTP protocol binding, 3.3
 }
 
-_NATIVE = native_row()
-_CLOUDEVENT = cloudevents_row()
-_OCSF = ocsf_row()
+_BOTH = (False, True)
+_NATIVE = {replayed: native_row(replayed=replayed) for replayed in _BOTH}
+_CLOUDEVENT = {replayed: cloudevents_row(replayed=replayed) for replayed in _BOTH}
+_OCSF = {replayed: ocsf_row(replayed=replayed) for replayed in _BOTH}
+"""By whether the events are those of a replay."""
 
 
 def body_format(config: HttpConfig) -> BodyFormat:
@@ -46,12 +49,13 @@ def encode_rows(
     An event that is too long is truncated with a mark.
     """
     if shape == "cloudevents":
-        events, expression = with_uri_sources(events), _CLOUDEVENT
+        events, expressions = with_uri_sources(events), _CLOUDEVENT
     elif event_format == "ocsf":
-        events, expression = with_ocsf_columns(events), _OCSF
+        events, expressions = with_ocsf_columns(events), _OCSF
     else:
-        expression = _NATIVE
-    rows = EncodedRows.of_texts(events.select(expression).to_series(), framing.separator)
+        expressions = _NATIVE
+    texts = events.select(expressions[is_replayed(events)]).to_series()
+    rows = EncodedRows.of_texts(texts, framing.separator)
     if rows.longest <= framing.max_row_bytes:
         return rows
     fitted = (

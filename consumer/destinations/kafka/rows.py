@@ -1,6 +1,7 @@
 """Rows for records: the key, the time and the headers of a record as JSON, a tab, and its value. JSON escapes tabs."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 import polars as pl
@@ -8,16 +9,18 @@ import polars as pl
 from consumer.destinations.contract import BodyFormat
 from consumer.destinations.kafka.config import Format, TopicConfig
 from consumer.destinations.truncation import truncate_row, truncate_texts
-from consumer.formats.cloudevents import SOURCE_COLUMN, with_uri_sources
+from consumer.formats.cloudevents import REPLAY_ATTRIBUTE, SOURCE_COLUMN, with_uri_sources
 from consumer.formats.ecs import ecs_document, with_ecs_columns
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.formats.json_text import iso_time, json_text
 from consumer.formats.native import event_uid, native_row
 from consumer.formats.ocsf import ocsf_row, with_ocsf_columns
+from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 from consumer.formats.source_labels import CLOUDEVENTS_TYPE
 
 MIN_BODY_BYTES = 1_000_000
 UID_HEADER = "relay.uid"
+REPLAY_HEADER = "relay.replay"
 
 _TAB = b"\t"
 _MIN_TIME_MS, _MAX_TIME_MS = -62_135_596_800_000, 253_402_300_799_999
@@ -28,16 +31,23 @@ _CLOUDEVENT = {
     "source": pl.col(SOURCE_COLUMN),
     "iso": iso_time(pl.when(_CREATED_MS.is_between(_MIN_TIME_MS, _MAX_TIME_MS)).then(pl.col("created"))),
 }
-_VALUES: Mapping[Format, pl.Expr] = {"native": native_row(), "ecs": ecs_document(), "ocsf": ocsf_row()}
 
-_ROWS: Mapping[tuple[Format, bool], pl.Expr] = {
-    (shape, events): pl.concat_str(
-        json_text(_META | _CLOUDEVENT if events else _META), pl.lit(_TAB.decode()), value
-    )
-    for shape, value in _VALUES.items()
-    for events in (False, True)
+
+def _row(shape: Format, *, cloudevents: bool, replayed: bool) -> pl.Expr:
+    """`cloudevents`: records have the headers of CloudEvents. `replayed`: the events are those of a replay."""
+    value = {"native": native_row, "ecs": ecs_document, "ocsf": ocsf_row}[shape](replayed=replayed)
+    meta = _META | (_CLOUDEVENT if cloudevents else {}) | ({"replay": pl.col(REPLAY_ID)} if replayed else {})
+    return pl.concat_str(json_text(meta), pl.lit(_TAB.decode()), value)
+
+
+_SHAPES: tuple[Format, ...] = ("native", "ecs", "ocsf")
+_ROWS: Mapping[tuple[Format, bool, bool], pl.Expr] = {
+    (shape, cloudevents, replayed): _row(shape, cloudevents=cloudevents, replayed=replayed)
+    for shape in _SHAPES
+    for cloudevents in (False, True)
+    for replayed in (False, True)
 }
-"""By format, and by whether records have the headers of CloudEvents."""
+"""By format, by whether records have the headers of CloudEvents, and by whether the events are those of a replay."""
 
 _CONSTANT_HEADERS = (
     ("ce_specversion", b"1.0"),
@@ -60,7 +70,7 @@ def encode_rows(events: pl.DataFrame, config: TopicConfig, framing: BodyFormat) 
     frame = _with_columns(events, config.format)
     if config.cloudevents:
         frame = with_uri_sources(frame)
-    texts = frame.select(_ROWS[config.format, config.cloudevents]).to_series()
+    texts = frame.select(_ROWS[config.format, config.cloudevents, is_replayed(events)]).to_series()
     rows = EncodedRows.of_texts(texts, framing.separator)
     limit = config.max_record_bytes
     if rows.longest <= limit:
@@ -78,14 +88,21 @@ def decode_records(content: bytes, now_ms: int) -> list[Record]:
     for row in content.split(b"\n"):
         head, _, value = row.partition(_TAB)
         meta = orjson.loads(head)
-        uid = meta["uid"].encode()
-        headers = [(UID_HEADER, uid)]
-        if "source" in meta:
-            headers += [*_CONSTANT_HEADERS, ("ce_id", uid), ("ce_source", meta["source"].encode())]
-            if meta["iso"] is not None:
-                headers.append(("ce_time", meta["iso"].encode()))
-        records.append((meta["key"].encode(), value, min(max(meta["time"], 0), now_ms), headers))
+        records.append((meta["key"].encode(), value, min(max(meta["time"], 0), now_ms), _headers(meta)))
     return records
+
+
+def _headers(meta: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+    uid = meta["uid"].encode()
+    replay = meta["replay"].encode() if "replay" in meta else None
+    headers = [(UID_HEADER, uid)] if replay is None else [(UID_HEADER, uid), (REPLAY_HEADER, replay)]
+    if "source" in meta:
+        headers += [*_CONSTANT_HEADERS, ("ce_id", uid), ("ce_source", meta["source"].encode())]
+        if meta["iso"] is not None:
+            headers.append(("ce_time", meta["iso"].encode()))
+        if replay is not None:
+            headers.append((f"ce_{REPLAY_ATTRIBUTE}", replay))
+    return headers
 
 
 def _with_columns(events: pl.DataFrame, shape: Format) -> pl.DataFrame:

@@ -99,6 +99,13 @@ class CloudStore:
                     yield name
             page = await self._call(lambda _: _next_page(pages))
 
+    async def folders(self, folder: str) -> list[str]:
+        async def get(client: Any) -> list[str]:
+            found = await obstore.list_with_delimiter_async(client, folder or None)
+            return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
+
+        return await self._call(get)
+
     async def delete(self, key: str) -> None:
         try:
             await self._call(lambda client: obstore.delete_async(client, key))

@@ -115,7 +115,7 @@ class ObjectStoreDestination:
             await self._prove()
         (offsets,) = body.offsets
         events = await asyncio.to_thread(rows.read_body, body.content, body.row_offsets)
-        chain = self._layout.chain(body.route, offsets.topic, offsets.partition)
+        chain = self._layout.chain(body.route, offsets.topic, offsets.partition, body.replay)
         await self._writer.write(chain, events, progress)
 
     async def _prove(self) -> None:

@@ -40,6 +40,9 @@ class DirectoryStore:
         for name in await self._call(lambda: self._names(folder, after)):
             yield name
 
+    async def folders(self, folder: str) -> list[str]:
+        return await self._call(lambda: self._folders(folder))
+
     async def delete(self, key: str) -> None:
         with contextlib.suppress(StoreFault):
             await self._call(lambda: (self._root / key).unlink(missing_ok=True))
@@ -107,6 +110,18 @@ class DirectoryStore:
     def _names(self, folder: str, after: str) -> list[str]:
         try:
             return sorted(path.name for path in (self._root / folder).iterdir() if path.name > after)
+        except FileNotFoundError:
+            self._root.stat()  # raises where the root itself is absent
+            return []
+
+    def _folders(self, folder: str) -> list[str]:
+        """Return folders with something in them: that of a day whose objects were deleted is no folder in a bucket either."""
+        try:
+            return sorted(
+                path.name
+                for path in (self._root / folder).iterdir()
+                if path.is_dir() and next(path.iterdir(), None) is not None
+            )
         except FileNotFoundError:
             self._root.stat()  # raises where the root itself is absent
             return []

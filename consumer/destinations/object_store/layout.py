@@ -1,5 +1,6 @@
 """What an object holds, and the folder it is in."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,9 +10,14 @@ from consumer.destinations.contract import Flow
 from consumer.destinations.object_store.config import ObjectStoreConfig
 from consumer.destinations.object_store.names import Chain
 from consumer.formats.ocsf import ocsf_columns
+from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 
 OFFSET = "kafka_offset"
 
+PREVIOUS, WHERE, HIDDEN = "relay.previous", "relay.where", "relay.hidden"
+"""Notes in a footer: the object before this one in its chain, the condition of its events, and the fields that are hidden."""
+
+_REPLAY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _MAX_PAGE_BYTES = 1_000_000
 """Bytes of a data page before compression. Source: Amazon Security Lake, "Best practices for adding custom sources"."""
 
@@ -27,9 +33,13 @@ class ObjectFormat:
     """None: as the library has it."""
 
     def columns(self, events: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows as an object holds them: those of OCSF are in the order of time."""
+        """Return the rows as an object holds them: those of OCSF are in the order of time.
+
+        Objects of live events have the column of the replay too, without values: one query reads them and those of a replay.
+        """
         if self.shape == "native":
-            return events
+            replay = pl.col(REPLAY_ID) if is_replayed(events) else pl.lit(None, pl.String).alias(REPLAY_ID)
+            return events.select(pl.exclude(REPLAY_ID), replay)
         metadata = pl.col("metadata").struct.with_fields(pl.col(OFFSET).alias("sequence"))
         columns = pl.concat([ocsf_columns(events), events.select(OFFSET)], how="horizontal")
         return columns.with_columns(metadata).drop(OFFSET).sort("time", maintain_order=True)
@@ -67,22 +77,50 @@ class Layout:
     """Folder of the days of events without a route."""
     format: ObjectFormat = PLAIN
     day_of: Literal["collected", "created"] = "collected"
+    where: str = ""
+    """The condition of the events; empty: an object has all of them."""
+    hidden: str = ""
+    """The fields whose values are hidden, for the footer."""
+    replay_folders: bool = False
+    """Whether a replay has a folder of its own, beside that of the flow. If not, its id begins the names of its objects."""
 
-    def chain(self, route: str | None, topic: str, partition: int) -> Chain:
-        """Return the objects of a partition, or of those of its events that have a route."""
-        folder = self.folder if route is None else f"{route}/{self.folder}"
-        return Chain(folder, topic, partition, event_days=self.day_of == "created")
+    @property
+    def notes(self) -> dict[str, str]:
+        """Return the notes in each footer: which events an object has, and which values."""
+        return {WHERE: self.where, HIDDEN: self.hidden}
+
+    def chain(self, route: str | None, topic: str, partition: int, replay: str | None = None) -> Chain:
+        """Return the objects of a partition, or of those of its events that have a route.
+
+        `replay`: the id of the job that sends them again; its objects are a log of their own. Raises ValueError for an id that
+        cannot be a part of a name.
+        """
+        folder, replay_id = self.folder, None
+        if replay is not None:
+            if not _REPLAY_ID.fullmatch(replay):
+                raise ValueError(f"a replay has the id {replay[:80]!r}, which cannot be a part of a name")
+            folder, replay_id = (f"replay={replay}", None) if self.replay_folders else (folder, replay)
+        folder = folder if route is None else f"{route}/{folder}"
+        return Chain(folder, topic, partition, event_days=self.day_of == "created", replay=replay_id)
 
 
 def flow_layouts(config: ObjectStoreConfig) -> dict[Flow, Layout]:
-    """Return the layout of each flow; Security Lake has no history unless it has an account of its own."""
+    """Return the layout of each flow; Security Lake has no history unless it has an account of its own.
+
+    Its crawler allows no other folders than those of region, account and day. A replay that is sent to live on an operator's word
+    goes to the folder of live events, where their readers look.
+    """
     format_ = OCSF if config.format == "ocsf" else PLAIN
+    where, hidden = config.where or "", ", ".join(sorted(config.hide))
     if config.layout == "daily":
         flows: tuple[Flow, ...] = ("live", "history")
-        return {flow: Layout(flow, format_) for flow in flows}
+        return {
+            flow: Layout(flow, format_, where=where, hidden=hidden, replay_folders=flow == "history")
+            for flow in flows
+        }
     accounts: dict[Flow, str | None] = {"live": config.account_id, "history": config.history_account_id}
     return {
-        flow: Layout(f"region={config.region}/accountId={account}", format_, "created")
+        flow: Layout(f"region={config.region}/accountId={account}", format_, "created", where, hidden)
         for flow, account in accounts.items()
         if account is not None
     }

@@ -7,12 +7,19 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_DAY = 2_932_896
 """9999-12-31, the last day that has a name of ten characters."""
+DAY_FOLDER = re.compile(r"day=([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _FIRST = re.compile(r"([0-9]{20})\.parquet")
+_OFFSETS = re.compile(r"([0-9]{20}-)*[0-9]{20}\.parquet")
 
 
 def day_name(days: int) -> str:
     """Return the day that is `days` days after 1970-01-01. Kafka accepts any timestamp: days without a name are the nearest one."""
     return (_EPOCH + timedelta(days=min(max(days, 0), LAST_DAY))).strftime("%Y-%m-%d")
+
+
+def offsets_in(name: str) -> tuple[int, ...]:
+    """Return the offsets in the end of a file name, behind topic and partition; none: it is no object of events."""
+    return tuple(map(int, name.removesuffix(".parquet").split("-"))) if _OFFSETS.fullmatch(name) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +34,18 @@ class Chain:
     """First offset of the object whose gaps the chain fills, behind those of the objects whose gaps hold that one."""
     event_days: bool = False
     """Whether folders are named as Amazon Security Lake has them, which are the days of the events themselves."""
+    replay: str | None = None
+    """Id of the replay whose objects share the folder with others; None: they are no replay, or have a folder of their own."""
 
     @property
     def stem(self) -> str:
-        """Beginning of each file name; no other chain of the folder has a name that goes on with an offset alone."""
+        """Beginning of each file name; no other chain of the folder has a name that goes on with an offset alone.
+
+        No topic has a name with the sign `=`.
+        """
+        job = "" if self.replay is None else f"replay={self.replay}-"
         outer = "".join(f"{first:020d}-" for first in self.gaps_of)
-        return f"{self.topic}-{self.partition:05d}-{outer}"
+        return f"{job}{self.topic}-{self.partition:05d}-{outer}"
 
     def in_gaps_of(self, first: int) -> "Chain":
         """Return the chain of the rows that lie within the object that begins at `first`, and are not in it."""

@@ -11,8 +11,8 @@ PART_BYTES = 500_000
 """Of a request. A link that carries one in the time of an attempt gets any object through."""
 MAX_OBJECT_BYTES = 2_000_000_000
 """The relay writes no larger object."""
-_OBJECTS = 2
-"""Under way: the flows of history and of older events share a writer, and each reads one at a time."""
+_OBJECTS = 6
+"""Under way: history, older events and up to four replays share a writer, and each reads one at a time."""
 
 
 @dataclass(slots=True)

@@ -1,8 +1,9 @@
 """Rows of an object: the columns of an event with uid and offset, and their way into Parquet and back."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
@@ -11,12 +12,14 @@ from consumer.destinations.object_store.layout import OFFSET, PLAIN, ObjectForma
 from consumer.destinations.object_store.names import LAST_DAY
 from consumer.formats.column_rows import ColumnRows
 from consumer.formats.native import event_uid, native_fields
+from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 
 _DAY_MS = 86_400_000
 PLACE, _DAY = "place_in_body", "day_of_row"
 
 _COLUMNS = [event_uid().alias("uid"), *(pl.col(name) for name in native_fields() if name != "uid")]
 _KEYS = {OFFSET: pl.Int64(), "uid": pl.String()}
+NO_NOTES: Mapping[str, str] = MappingProxyType({})
 
 
 class ForeignObjectError(Exception):
@@ -41,8 +44,8 @@ class StoredObject:
 
 
 def encode_rows(events: pl.DataFrame) -> ColumnRows:
-    """Return the columns of the events, times as Datetime in UTC, and `uid`."""
-    return ColumnRows.of(events.select(_COLUMNS))
+    """Return the columns of the events, times as Datetime in UTC, and `uid`. The events of a replay name it in the last column."""
+    return ColumnRows.of(events.select(*_COLUMNS, *((REPLAY_ID,) if is_replayed(events) else ())))
 
 
 def encode_body(rows: ColumnRows) -> bytes:
@@ -78,8 +81,14 @@ def count_to(events: pl.DataFrame, last: int) -> int:
     return int((events[OFFSET] <= last).sum())
 
 
-def encode_object(events: pl.DataFrame, topic: str, partition: int, format_: ObjectFormat = PLAIN) -> bytes:
-    """Return the Parquet object of these rows, with its origin in the footer."""
+def encode_object(
+    events: pl.DataFrame,
+    topic: str,
+    partition: int,
+    format_: ObjectFormat = PLAIN,
+    notes: Mapping[str, str] = NO_NOTES,
+) -> bytes:
+    """Return the Parquet object of these rows, with its origin and the notes in the footer."""
     content = io.BytesIO()
     columns = format_.columns(events.drop(PLACE, strict=False))
     columns.write_parquet(
@@ -93,6 +102,7 @@ def encode_object(events: pl.DataFrame, topic: str, partition: int, format_: Obj
             "relay.partition": str(partition),
             "relay.first": str(events[OFFSET][0]),
             "relay.last": str(events[OFFSET][-1]),
+            **notes,
         },
     )
     return content.getvalue()

@@ -43,6 +43,9 @@ class Store(Protocol):
         An object is listed as soon as `create` has returned.
         """
 
+    async def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders in a folder that have an object below them, ascending; the root is empty."""
+
     async def delete(self, key: str) -> None:
         """Delete an object. Does nothing when it is absent or may not be deleted."""
 

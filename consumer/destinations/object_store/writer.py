@@ -15,6 +15,8 @@
 7. A row counts as delivered only when an object holds it. An object may lack rows between its first and its last one: its
    writer had another filter or other routes, could not decode them, or read another log. Since it never changes, every
    writer finds the same gaps, and the rows in them are a chain of their own, for which 2 to 6 hold in the same way.
+8. A replay sends again rows that other objects hold. Its objects are chains of their own, by the id of its job, so all of
+   this holds within the job: its rows are in one object each, whichever process runs it.
 """
 
 import asyncio
@@ -24,7 +26,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from consumer.destinations.object_store import rows
-from consumer.destinations.object_store.layout import OFFSET, Layout
+from consumer.destinations.object_store.layout import OFFSET, PREVIOUS, Layout
+from consumer.destinations.object_store.links import Links
 from consumer.destinations.object_store.names import Chain
 from consumer.destinations.object_store.object_size import ObjectSize
 from consumer.destinations.object_store.reader import ObjectReader
@@ -62,6 +65,7 @@ class ChainWriter:
         self._location = location
         self._layout = layout
         self._reader = ObjectReader(store)
+        self._links = Links(store)
         self._known: dict[tuple[Chain, int], _Known] = {}
         self.size = ObjectSize(quick_seconds)
 
@@ -86,7 +90,8 @@ class ChainWriter:
                 return await self._write_missing(chain, day, stored, events)
         if later is not None:
             events = events.head(rows.count_to(events, later - 1))
-        return await self._create(chain, day, events.head(self.size.most_rows or events.height))
+        previous = await self._links.before(chain, day, earlier)
+        return await self._create(chain, day, events.head(self.size.most_rows or events.height), previous)
 
     async def _write_missing(
         self, chain: Chain, day: int, stored: rows.StoredObject, events: pl.DataFrame
@@ -119,10 +124,15 @@ class ChainWriter:
             earlier = earlier if found is None else found
         return earlier, None
 
-    async def _create(self, chain: Chain, day: int, events: pl.DataFrame) -> int:
+    async def _create(self, chain: Chain, day: int, events: pl.DataFrame, previous: str) -> int:
         first, last = int(events[OFFSET][0]), int(events[OFFSET][-1])
         content = await asyncio.to_thread(
-            rows.encode_object, events, chain.topic, chain.partition, self._layout.format
+            rows.encode_object,
+            events,
+            chain.topic,
+            chain.partition,
+            self._layout.format,
+            {**self._layout.notes, PREVIOUS: previous},
         )
         started = time.monotonic()
         if await self._store.create(self._key(chain, day, first), content):
@@ -155,6 +165,7 @@ class ChainWriter:
 
     def _remember(self, chain: Chain, day: int, known: _Known) -> None:
         """Keep the last object of a chain, so that the next listing begins there; without it one begins at the first object."""
+        self._links.remember(chain, day, known.first)
         self._known.pop((chain, day), None)
         self._known[chain, day] = known
         if len(self._known) > _MAX_KNOWN:

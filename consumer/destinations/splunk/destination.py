@@ -14,6 +14,7 @@ from consumer.destinations.splunk.client import HecClient
 from consumer.destinations.splunk.collector import Collector
 from consumer.destinations.splunk.config import SplunkConfig
 from consumer.formats.encoded_rows import EncodedRows
+from consumer.formats.replay_mark import is_replayed
 from relay.aio import cancel_all
 
 IN_FLIGHT_BYTES = 16_000_000
@@ -48,7 +49,8 @@ class SplunkDestination:
         )
         self.address = f"{config.endpoint}, index {self._index or 'of the token'} ({flow})"
         self.config_hint = f"Check that the collector takes JSON events at its event endpoint (destinations.{name}.endpoint)."
-        self._row = rows.Envelope(config.source, config.sourcetype, self._index, routes, config.format).row()
+        envelope = rows.Envelope(config.source, config.sourcetype, self._index, routes, config.format)
+        self._rows = {replayed: envelope.row(replayed=replayed) for replayed in (False, True)}
         self._format = config.format
         self._acknowledgements = (
             Acknowledgements(config.acknowledge_timeout_seconds, timing) if config.acknowledge else None
@@ -72,7 +74,7 @@ class SplunkDestination:
             await cancel_all([self._polling])
 
     def encode(self, events: pl.DataFrame) -> EncodedRows:
-        return rows.encode_rows(events, self._row, self.limits.format, self._format)
+        return rows.encode_rows(events, self._rows[is_replayed(events)], self.limits.format, self._format)
 
     def body(self, rows_to_send: EncodedRows) -> bytes:
         return rows.encode_body(rows_to_send, self.limits.format)

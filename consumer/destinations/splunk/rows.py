@@ -40,8 +40,8 @@ class Envelope:
     """Organization: its index."""
     format: Format = "native"
 
-    def row(self) -> pl.Expr:
-        """Write each event as one JSON object of an HTTP Event Collector.
+    def row(self, *, replayed: bool = False) -> pl.Expr:
+        """Write each event as one JSON object of an HTTP Event Collector. `replayed`: the events are those of a replay.
 
         Source: Splunk Enterprise, "Format events for HTTP Event Collector". `time` is in epoch seconds, with milliseconds.
         """
@@ -53,7 +53,7 @@ class Envelope:
             index = pl.col("organization").replace_strict(
                 names, indexes, default=index, return_dtype=pl.String
             )
-        fields = ocsf_fields() if self.format == "ocsf" else native_fields()
+        fields = (ocsf_fields if self.format == "ocsf" else native_fields)(replayed=replayed)
         return json_object({
             "time": pl.when(created.is_between(0, _MAX_TIME_MS)).then(seconds),
             "host": pl.col("organization"),
@@ -75,7 +75,7 @@ def encode_rows(
 ) -> EncodedRows:
     """Write one JSON object an event, in order, each of at most `framing.max_row_bytes` bytes.
 
-    A value that is too long is truncated with a mark. `row`: as `Envelope.row` returns it for this format.
+    A value that is too long is truncated with a mark. `row`: as `Envelope.row` returns it for this format and these events.
     """
     if format_ == "ocsf":
         events = with_ocsf_columns(events)

@@ -39,7 +39,7 @@ async def test_a_defect_is_named_and_tried_again(step):
         await wait_until(lambda: fixture.problem is not None and name in fixture.problem.reason)
         assert fixture.sender.defect is None
         destination.broken = False
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert fixture.problem is None
         assert destination.accepted == [b"0", b"1"]
 
@@ -53,7 +53,7 @@ async def test_a_request_that_does_not_end_is_given_up():
         fixture.sender.start(fixture.rows(1))
         await wait_until(lambda: len(destination.requests) > 1)
         destination.answering.set()
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
 
 
 async def test_a_cancellation_from_within_a_client_is_no_end_of_the_delivery():
@@ -68,7 +68,7 @@ async def test_a_cancellation_from_within_a_client_is_no_end_of_the_delivery():
 
     async with sender_fixture(Cancelling(), breaker=BreakerTiming(QUICK, QUICK)) as fixture:
         fixture.sender.start(fixture.rows(1))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert fixture.committable() == 1
 
 
@@ -85,7 +85,7 @@ async def test_a_cancellation_from_within_kafka_is_a_failed_dead_letter_write():
     writer = Cancelling()
     async with sender_fixture(FakeDestination(), writer, dead_letter=QUICK) as fixture:
         fixture.sender.dead_letter(fixture.rows(2).tracked, ["bad", "bad"])
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert fixture.committable() == 2
         assert sorted(offset for offset, *_ in writer.put_records) == [0, 1]
 

@@ -24,7 +24,7 @@ async def test_every_row_of_the_body_is_a_dead_letter_and_no_row_is_sent_again()
     destination = first_answer(DROPPED)
     async with sender_fixture(destination) as fixture:
         fixture.sender.start(fixture.rows(5))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert fixture.dead_letters.put_records == [
             (offset, "200 two are too old", 200) for offset in range(5)
         ]
@@ -42,7 +42,7 @@ async def test_the_drop_is_in_the_log_and_in_the_status():
         async with sender_fixture(first_answer(DROPPED)) as fixture:
             fixture.rows(3)
             fixture.sender.start(fixture.rows(5))
-            assert await fixture.sender.wait_until_finished(5)
+            assert await fixture.sender.wait_until_finished(60)
             (notice,) = fixture.flow.state.drops
     (line,) = (each for each in lines if each["log_level"] == "error")
     assert (line["dropped"], line["events"], line["offsets"]) == (2, 5, ["events/0: 3 to 7"])
@@ -70,7 +70,7 @@ async def test_an_answer_about_more_rows_than_were_sent_is_no_answer(count):
     destination = first_answer(Dropped(count, "nonsense"))
     async with sender_fixture(destination, breaker=BreakerTiming(QUICK, QUICK)) as fixture:
         fixture.sender.start(fixture.rows(3))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert len(destination.requests) == 2
         assert fixture.dead_letters.put_records == []
         assert fixture.count("events_dropped") == 0
@@ -83,7 +83,7 @@ async def test_a_body_whose_dead_letters_fail_is_not_committed():
         fixture.sender.start(fixture.rows(5))
         await asyncio.sleep(0)
         assert fixture.committable() == 0
-        assert await fixture.sender.wait_until_finished(10)
+        assert await fixture.sender.wait_until_finished(60)
         assert fixture.committable() == 5
 
 
@@ -95,7 +95,7 @@ async def test_a_warning_is_logged_once():
         async with sender_fixture(destination) as fixture:
             for _ in range(4):
                 fixture.sender.start(fixture.rows(1))
-                assert await fixture.sender.wait_until_finished(5)
+                assert await fixture.sender.wait_until_finished(60)
             assert fixture.count("events_accepted") == 4
     shown = [(each["log_level"], each.get("reason")) for each in lines if each["log_level"] != "debug"]
     assert shown == [("warning", "use the other endpoint"), ("info", None)]

@@ -39,7 +39,7 @@ async def test_rows_to_retry_go_on_alone_and_keep_their_offsets():
         await wait_until(lambda: fixture.tracker.delivered_count() == 4)
         assert fixture.committable() == 1
         assert isinstance(fixture.problem, Retry)
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert destination.requests == [[b"%d" % n for n in range(6)], [b"1", b"4"], [b"1", b"4"]]
         assert sorted(destination.accepted) == [b"%d" % n for n in range(6)]
         assert fixture.committable() == 6
@@ -51,7 +51,7 @@ async def test_a_rejected_row_with_a_witness_in_its_answer_is_a_dead_letter_at_o
     destination = ByRow(bad=[b"500"])
     async with sender_fixture(destination) as fixture:
         fixture.sender.start(fixture.rows(1000))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert fixture.dead_letters.put_records == [(500, "bad b'500'", 200)]
         assert len(destination.requests) == 1
         assert fixture.committable() == 1000
@@ -79,7 +79,7 @@ async def test_without_a_witness_no_row_becomes_a_dead_letter(throttled):
         for _ in range(8):
             fixture.sender.start(fixture.rows(1))
             await asyncio.sleep(0.05)
-        assert await fixture.sender.wait_until_finished(10)
+        assert await fixture.sender.wait_until_finished(60)
         assert sorted(offset for offset, *_ in fixture.dead_letters.put_records) == [0, 1]
 
 
@@ -88,7 +88,7 @@ async def test_an_answer_about_rows_that_were_not_sent_is_no_answer():
     destination = FakeDestination(lambda _rows: next(answers, Sent()))
     async with sender_fixture(destination, breaker=BreakerTiming(QUICK, QUICK)) as fixture:
         fixture.sender.start(fixture.rows(2))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert len(destination.requests) == 3
         assert fixture.dead_letters.put_records == []
         assert fixture.committable() == 2
@@ -106,7 +106,7 @@ async def test_a_body_knows_its_offsets():
     async with sender_fixture(Naming(), breaker=BreakerTiming(QUICK, QUICK)) as fixture:
         fixture.rows(3)
         fixture.sender.start(fixture.rows(4))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert bodies[0] == bodies[1]
         assert bodies[0].offsets == (OffsetRange("events", 0, 3, 6),)
         assert (bodies[0].rows, bodies[0].raw_bytes) == (4, len("[3,4,5,6]"))

@@ -40,7 +40,7 @@ async def test_rows_are_delivered_only_when_they_are_confirmed():
         assert fixture.committable() == 0
         assert (fixture.count("events_accepted"), fixture.flow.state.accepted) == (0, 0)
         destination.confirming.set()
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert fixture.committable() == 3
         assert (fixture.count("events_accepted"), fixture.flow.state.accepted) == (3, 3)
         assert fixture.count("requests", status="2xx") == 1
@@ -54,7 +54,7 @@ async def test_rows_that_are_not_confirmed_are_sent_again_and_counted():
     async with sender_fixture(destination, confirmation=BackoffCurve(0.05, 0.05)) as fixture:
         fixture.sender.start(fixture.rows(2))
         await wait_until(lambda: fixture.problem == Retry("not indexed"))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert destination.requests == [[b"0", b"1"]] * 3
         assert destination.accepted == [b"0", b"1"]
         assert fixture.count("events_unconfirmed") == 4
@@ -69,7 +69,7 @@ async def test_a_confirmation_that_fails_or_never_ends_is_none():
     destination = Later(TypeError("made up"), asyncio.CancelledError())
     async with sender_fixture(destination, confirmation=QUICK, request_grace_seconds=0.1) as fixture:
         fixture.sender.start(fixture.rows(1))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert len(destination.requests) == 3
         assert fixture.sender.defect is None
         answer = destination.answer
@@ -80,7 +80,7 @@ async def test_a_confirmation_that_fails_or_never_ends_is_none():
 
         destination.answer = endless
         fixture.sender.start(fixture.rows(1))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert destination.accepted == [b"0", b"1"]
 
 
@@ -98,8 +98,8 @@ async def test_bodies_that_wait_for_confirmation_take_no_slot_but_memory():
         done, _ = await asyncio.wait({waiting}, timeout=0.2)
         assert not done
         destination.confirming.set()
-        await asyncio.wait_for(waiting, 5)
-        assert await fixture.sender.wait_until_finished(5)
+        await asyncio.wait_for(waiting, 30)
+        assert await fixture.sender.wait_until_finished(60)
 
 
 async def test_a_stop_does_not_wait_for_a_confirmation():
@@ -108,7 +108,7 @@ async def test_a_stop_does_not_wait_for_a_confirmation():
     async with sender_fixture(destination, confirmation=BackoffCurve(3600, 3600)) as fixture:
         fixture.sender.start(fixture.rows(2))
         await wait_until(lambda: fixture.problem is not None)
-        await asyncio.wait_for(fixture.sender.close(3600), 5)
+        await asyncio.wait_for(fixture.sender.close(3600), 30)
         assert fixture.committable() == 0
         assert fixture.problem is None
 
@@ -128,7 +128,7 @@ async def test_a_body_that_was_taken_is_evidence_against_a_rejected_row():
         await wait_until(lambda: fixture.dead_letters.put_records)
         assert [offset for offset, *_ in fixture.dead_letters.put_records] == [0]
         destination.confirming.set()
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
 
 
 async def test_rows_that_the_destination_did_not_look_at_are_sent_at_once():
@@ -145,7 +145,7 @@ async def test_rows_that_the_destination_did_not_look_at_are_sent_at_once():
     destination.answer = judge
     async with sender_fixture(destination, breaker=slow) as fixture:
         fixture.sender.start(fixture.rows(9))
-        assert await fixture.sender.wait_until_finished(5)
+        assert await fixture.sender.wait_until_finished(60)
         assert destination.accepted == [b"0", b"2", b"3", b"5", b"6", b"8"]
         assert sorted(offset for offset, *_ in fixture.dead_letters.put_records) == [1, 4, 7]
         assert fixture.committable() == 9

@@ -92,7 +92,7 @@ async def test_a_failed_publisher_ends_every_loop_at_once(acme, jira_fixture):
         await harness.until(lambda: harness.status.last_poll)
         harness.publisher.failed.set()
         acme.add_record()
-        await asyncio.wait({task}, timeout=5)
+        await asyncio.wait({task}, timeout=30)
 
     assert type(task.exception()).__name__ == "ShardClosedError"
 
@@ -272,12 +272,12 @@ async def test_refused_history_holds_up_no_live_event(acme, jira_fixture, fault)
     async with harness.running():
         await harness.until(lambda: history.played >= 2)
         happened = acme.add_records(3)
-        async with asyncio.timeout(3):
-            await harness.until(lambda: len(harness.published()) == 3)
-        status = harness.status
+        await harness.until(lambda: len(harness.published()) == 3, 30)
+        await harness.until(lambda: "History: " in (harness.status.reason or ""))
+        state = harness.status.state
         history.cancel()
         await harness.until(lambda: len(harness.published(TOPICS.backfill)) == 5)
         await harness.until(lambda: harness.status.reason is None)
 
     assert harness.published() == ids(happened)
-    assert (status.state, "History: " in (status.reason or "")) == ("active", True)
+    assert state == "active"

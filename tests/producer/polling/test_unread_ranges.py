@@ -4,13 +4,23 @@ import asyncio
 
 import pytest
 
+from producer.sources.errors import RetryAction
 from producer.state.intervals import TimeRange
 from relay.timestamps import DAY_MS, now_ms, parse_iso
 from simulators import faults
-from tests.support.poller import PollerHarness, ids
+from tests.support.jira import backoff, jira_clients
+from tests.support.poller import BACKOFF, PollerHarness, ids
 from tests.support.publisher import TOPICS
 
 pytestmark = pytest.mark.timeout(480)
+
+
+@pytest.fixture
+async def jira_fixture(jira):
+    """Sources whose waits do not grow: a search makes dozens of requests that fail, one after the other."""
+    timing = backoff(0.05, page_pause_seconds=0.02, cap_seconds=dict.fromkeys(RetryAction, 0.1))
+    async with jira_clients(jira, backoff=timing) as found:
+        yield found
 
 
 def at(record):
@@ -79,21 +89,22 @@ async def test_history_with_a_record_that_fails_each_page_is_read(acme, jira_fix
     assert harness.published() == []
 
 
-async def test_a_site_that_is_down_altogether_is_not_searched(acme, jira_fixture):
+async def test_a_site_that_is_down_altogether_is_not_searched(acme, jira):
     """No unread range is opened, requests stay few, and all is published when it is back."""
     happened = acme.add_records(3, created=now_ms() - 10_000)
-    harness = PollerHarness(acme, jira_fixture, added=now_ms() - 60_000)
-    async with harness.running():
-        await harness.until(lambda: harness.status.last_poll)
-        down = acme.fault(faults.respond_with(500), rate=1.0)
-        happened += acme.add_records(3)
-        await harness.until(lambda: harness.status.state == "failing")
-        requests = len(acme.requests())
-        await asyncio.sleep(4)
-        requests = len(acme.requests()) - requests
-        during = unread_ranges(harness)
-        down.cancel()
-        await harness.until(lambda: len(harness.published()) == 6, 90)
+    async with jira_clients(jira, backoff=BACKOFF) as growing:
+        harness = PollerHarness(acme, growing, added=now_ms() - 60_000)
+        async with harness.running():
+            await harness.until(lambda: harness.status.last_poll)
+            down = acme.fault(faults.respond_with(500), rate=1.0)
+            happened += acme.add_records(3)
+            await harness.until(lambda: harness.status.state == "failing")
+            requests = len(acme.requests())
+            await asyncio.sleep(4)
+            requests = len(acme.requests()) - requests
+            during = unread_ranges(harness)
+            down.cancel()
+            await harness.until(lambda: len(harness.published()) == 6, 90)
 
     assert during == unread_ranges(harness) == ()
     assert requests < 40

@@ -1,7 +1,5 @@
 """How a shard follows the organizations of its partition."""
 
-import asyncio
-
 import pytest
 import structlog
 
@@ -81,7 +79,7 @@ TP = TopicPartition("organizations", ACME)
 async def test_a_corrupt_batch_is_named_and_later_changes_are_followed():
     """It is tried again after a while; records in it that are older than what was read meanwhile change nothing."""
     first, second, third = ["acme", *names_in(ACME, 2)]
-    harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))
+    harness = AssignmentHarness()
     harness.consumer.ends[ACME] = 1
     harness.assign(ACME)
     await harness.read(record(first, 0))
@@ -94,12 +92,12 @@ async def test_a_corrupt_batch_is_named_and_later_changes_are_followed():
     assert harness.opened_shards[0].organization_sets == [{first}, {second}]
     assert harness.assignment.ready
 
-    await asyncio.sleep(0.06)
+    harness.now += 60
     await harness.read()
     assert harness.consumer.positions[ACME] == 1
     await harness.fail(TP, CorruptBatch(1, 3, "its checksum is wrong"))
     assert harness.consumer.positions[ACME] == 4
-    await asyncio.sleep(0.06)
+    harness.now += 60
     await harness.read()
     with structlog.testing.capture_logs() as lines:
         await harness.read(
@@ -143,13 +141,13 @@ async def test_a_partition_that_was_another_process_s_brings_no_organization_bac
 
 async def test_a_log_of_corrupt_heads_is_not_walked_without_end():
     """A head that tells no last offset is passed over offset by offset, up to a bound; then the partition waits."""
-    harness = AssignmentHarness(timing=ShardAssignmentTiming(corrupt_pause_seconds=0.05))
+    harness = AssignmentHarness()
     harness.assign(ACME)
     for offset in range(CorruptBatches.MAX_STEPS + 1):
         assert harness.consumer.paused == set()
         await harness.fail(TP, CorruptBatch(offset, offset, "its length or format is impossible"))
     assert harness.consumer.paused == {ACME}
-    await asyncio.sleep(0.06)
+    harness.now += 60
     await harness.read()
     assert (harness.consumer.paused, harness.consumer.positions[ACME]) == (set(), 0)
 

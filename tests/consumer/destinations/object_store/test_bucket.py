@@ -143,7 +143,7 @@ async def test_an_object_that_is_too_large_for_the_time_is_divided(tmp_path):
     """The line takes 100 rows in time, and not 200: the same object would never arrive."""
 
     def too_large(request):
-        return puts(request) and int(request.headers["Content-Length"]) > 11_000
+        return puts(request) and int(request.headers["Content-Length"]) > 11_300
 
     async with bucket_flows(tmp_path, timeout_seconds=1.0) as (bucket, flows):
         live = flows["live"]

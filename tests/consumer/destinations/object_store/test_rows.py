@@ -38,7 +38,12 @@ def expected(each, offset):
     """The row of an event, by plain Python."""
     variant = f"/{each['variant']}" if each.get("variant") is not None else ""
     row = {name: each.get(name) for name in EVENT_COLUMNS}
-    return {"uid": f"{each['organization']}/{each['id']}{variant}", **row, "kafka_offset": offset}
+    return {
+        "uid": f"{each['organization']}/{each['id']}{variant}",
+        **row,
+        "kafka_offset": offset,
+        "replay_id": None,
+    }
 
 
 def numbers(table):

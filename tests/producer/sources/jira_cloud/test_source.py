@@ -1,6 +1,5 @@
 import asyncio
 import itertools
-import time
 
 import httpx
 import pytest
@@ -22,32 +21,30 @@ from tests.support.jira import StubCredentials, error_kinds, jira_clients, page_
 TENANT = "_edge/tenant_info"
 
 
-async def test_a_refused_key_is_tried_once_for_all_waiting_requests(jira, hasty):
+async def test_a_refused_key_is_tried_once_for_all_waiting_requests(jira, watchful):
     """Three simultaneous requests make one failed login, since failed logins lead to a CAPTCHA."""
     acme = await jira.add_site("acme")
-    hasty.credentials.keys["acme"] = "wrong"
-    source = hasty.source_for(acme)
-    began = time.monotonic()
+    watchful.credentials.keys["acme"] = "wrong"
+    source = watchful.source_for(acme)
     waiting = [asyncio.create_task(source.fetch_page(page_request())) for _ in range(3)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.sleep(0.3)
 
-    assert time.monotonic() - began < 0.5
     assert len(acme.requests()) == 1
     for task in waiting:
         task.cancel()
     await asyncio.wait(waiting)
 
 
-async def test_a_refused_key_is_not_tried_again_by_the_next_poller(jira, hasty):
+async def test_a_refused_key_is_not_tried_again_by_the_next_poller(jira, watchful):
     """A poller of a reloaded shard waits; a modified organization is tried at once."""
     acme = await jira.add_site("acme")
-    hasty.credentials.keys["acme"] = "wrong"
-    assert await error_kinds(hasty.source_for(acme).fetch_page(page_request())) == [ErrorKind.KEY_REFUSED]
-    again = asyncio.create_task(hasty.source_for(acme).fetch_page(page_request()))
+    watchful.credentials.keys["acme"] = "wrong"
+    assert await error_kinds(watchful.source_for(acme).fetch_page(page_request())) == [ErrorKind.KEY_REFUSED]
+    again = asyncio.create_task(watchful.source_for(acme).fetch_page(page_request()))
     await asyncio.sleep(0.2)
     assert len(acme.requests()) == 1
-    await error_kinds(hasty.source_for(acme, interval_seconds=5).fetch_page(page_request()))
+    await error_kinds(watchful.source_for(acme, interval_seconds=5).fetch_page(page_request()))
 
     assert len(acme.requests()) == 2
     again.cancel()
@@ -67,7 +64,7 @@ async def test_a_new_key_ends_the_wait(jira, watchful, first):
     assert not waiting.done()
     watchful.credentials.keys["acme"] = acme.token
 
-    assert (await asyncio.wait_for(waiting, 5)).records == ()
+    assert (await asyncio.wait_for(waiting, 20)).records == ()
 
 
 async def test_a_key_set_during_a_refusal_ends_the_wait(jira, watchful):
@@ -82,7 +79,7 @@ async def test_a_key_set_during_a_refusal_ends_the_wait(jira, watchful):
     watchful.credentials.keys["acme"] = acme.token
     assert await source_error != [None]
 
-    assert (await asyncio.wait_for(source.fetch_page(page_request()), 5)).records == ()
+    assert (await asyncio.wait_for(source.fetch_page(page_request()), 20)).records == ()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +140,7 @@ async def test_a_hanging_site_delays_no_other(jira, jira_fixture):
         asyncio.create_task(jira_fixture.source_for(acme).fetch_page(page_request())) for _ in range(20)
     ]
     await asyncio.sleep(0.1)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         await jira_fixture.source_for(globex).fetch_page(page_request())
     for task in hanging:
         task.cancel()
@@ -154,7 +151,7 @@ async def test_low_priority_requests_leave_slots_to_the_others(jira):
     """Any number of backfill reads leaves the slots of live polling free."""
     slow = [await jira.add_site(f"slow{number}") for number in range(6)]
     for one in slow:
-        one.fault(faults.delayed_response(1.5), rate=1.0)
+        one.fault(faults.hang(), rate=1.0)
     async with jira_clients(jira, slots=RequestSlots(3, 2)) as found:
         history = [
             asyncio.create_task(found.source_for(one).fetch_page(page_request(), Purpose.BACKFILL))
@@ -162,11 +159,13 @@ async def test_low_priority_requests_leave_slots_to_the_others(jira):
         ]
         await asyncio.sleep(0.1)
         quick = await jira.add_site("quick")
-        began = time.monotonic()
-        await found.source_for(quick).fetch_page(page_request())
+        async with asyncio.timeout(20):
+            await found.source_for(quick).fetch_page(page_request())
 
-        assert time.monotonic() - began < 1
-        await asyncio.gather(*history)
+        assert not any(task.done() for task in history)
+        for task in history:
+            task.cancel()
+        await asyncio.wait(history)
 
 
 @pytest.mark.parametrize("cause", ["refused", "resting"])
@@ -181,7 +180,7 @@ async def test_waiting_sites_take_no_slot_from_others(jira, cause):
         assert await error_kinds(found.source_for(acme).fetch_page(page_request())) != [None]
         waiting = asyncio.create_task(found.source_for(acme).fetch_page(page_request(), Purpose.BACKFILL))
         await asyncio.sleep(0.1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await found.source_for(globex).fetch_page(page_request(), Purpose.BACKFILL)
 
         assert not waiting.done()
@@ -207,10 +206,10 @@ async def test_the_clock_is_learned_from_every_answer(jira, jira_fixture):
     """One probe shows that the local clock is ten minutes ahead of Jira's."""
     acme = await jira.add_site("acme")
     acme.quirks.clock_skew_seconds = -600
-    source = jira_fixture.source_for(acme)
+    source, began = jira_fixture.source_for(acme), now_ms()
     await source.probe_clock()
 
-    assert 597_000 < source.clock_skew.ahead_ms < 601_000
+    assert 597_000 < source.clock_skew.ahead_ms < 601_000 + now_ms() - began
     assert source.clock_skew.skewed
 
 
@@ -221,7 +220,7 @@ async def test_a_page_too_large_is_read_in_smaller_ones(jira):
         acme.add_record(created=1_700_000_000_000 + number, fields={"summary": "x" * 1_000})
     limits = JiraCloudLimits(request=RequestLimits(max_bytes=6_000))
     window = TimeRange(1_700_000_000_000, 1_700_000_001_000)
-    async with jira_clients(jira, limits=limits) as found, asyncio.timeout(10):
+    async with jira_clients(jira, limits=limits) as found, asyncio.timeout(60):
         results = [result async for result in found.source_for(acme).read(window)]
 
     assert [event["created"] - window.start for result in results for event in result.events] == list(
@@ -235,7 +234,7 @@ async def test_a_single_record_above_the_size_limit_is_a_failure_that_waits(jira
     acme.add_record(created=1_700_000_000_000, fields={"summary": "x" * 10_000})
     limits = JiraCloudLimits(request=RequestLimits(max_bytes=6_000))
     window = TimeRange(1_700_000_000_000, 1_700_000_001_000)
-    async with jira_clients(jira, limits=limits) as found, asyncio.timeout(10):
+    async with jira_clients(jira, limits=limits) as found, asyncio.timeout(60):
         with pytest.raises(SourceError) as raised:
             await anext(found.source_for(acme).read(window))
 

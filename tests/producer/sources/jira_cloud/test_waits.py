@@ -44,7 +44,8 @@ FAILURES = {
 async def refused_history(jira, fault):
     """Yield a site, and two sources of it, after a request for history of the first one has failed."""
     acme = await jira.add_site("acme")
-    limits = JiraCloudLimits(request=RequestLimits(seconds=2.0))
+    seconds = 2.0 if fault.name == faults.hang().name else 30.0
+    limits = JiraCloudLimits(request=RequestLimits(seconds=seconds))
     timing = backoff(WAIT_SECONDS, login_failure_seconds=WAIT_SECONDS, key_check_seconds=0.05)
     async with jira_clients(jira, backoff=timing, limits=limits) as found:
         organization = found.organization(acme)

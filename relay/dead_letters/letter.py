@@ -1,0 +1,132 @@
+"""One dead letter: its headers, and the records that close it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relay.kafka import Record
+from relay.kafka.producer import ProducerRecord
+
+PREFIX = "relay."
+
+Header = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead letter without its content, or one part of it. `at`: ms UTC, when it was written.
+
+    `headers`: the relay's own, without the prefix `relay.`, such as reason and service. `original_headers`: those of the record.
+    """
+
+    partition: int
+    offset: int
+    at: int
+    organization: str | None
+    headers: Mapping[str, str]
+    size: int
+    original_headers: tuple[Header, ...] = ()
+
+    @property
+    def address(self) -> str:
+        return address_of(self.partition, self.offset)
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """Number of this part and count of the parts; (1, 1) without a valid header."""
+        number, _, count = self.headers.get("part", "").partition("/")
+        if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+            return int(number), int(count)
+        return 1, 1
+
+    @property
+    def reason(self) -> str:
+        return self.headers.get("reason", "")
+
+    @property
+    def destination(self) -> str | None:
+        """The destination that rejected the record; None: a producer wrote the letter."""
+        return self.headers.get("destination") or None
+
+    @property
+    def written_by(self) -> str:
+        """The destination, else the service that wrote it."""
+        return self.destination or self.headers.get("service", "")
+
+    @property
+    def original(self) -> tuple[str, int, int] | None:
+        """Topic, partition and offset of the record; None: it has none, as a record that a producer could not read."""
+        topic, place = (
+            self.headers.get("topic"),
+            [self.headers.get(each, "") for each in ("partition", "offset")],
+        )
+        return (topic, int(place[0]), int(place[1])) if topic and all(map(str.isdecimal, place)) else None
+
+    @property
+    def tries(self) -> int:
+        """How often the record was refused, this time included."""
+        text = self.headers.get("tries", "")
+        return int(text) if text.isdecimal() and int(text) > 0 else 1
+
+    @property
+    def forebear(self) -> int | None:
+        """Offset of the letter whose redrive failed with this one, in the same partition; None: it is the first of its record."""
+        return _offset_in(self.partition, self.headers.get("redrive"))
+
+    @property
+    def redriven(self) -> int | None:
+        """Offset of the letter that this record marks as redriven; None: it is a letter, and no mark."""
+        return _offset_in(self.partition, self.headers.get("redriven"))
+
+    @property
+    def is_mark(self) -> bool:
+        return "redriven" in self.headers
+
+
+def address_of(partition: int, offset: int) -> str:
+    return f"{partition}/{offset}"
+
+
+def parse_letter(record: Record) -> DeadLetter:
+    """Parse a record of the dead-letter topic: a letter, a part of one, or a mark.
+
+    The relay's headers are behind those of the record, from `relay.reason` or, in a mark, `relay.redriven` on. The record may
+    have had headers of these names itself.
+    """
+    own = _own_headers_start(record.headers)
+    headers = {
+        name.removeprefix(PREFIX): value.decode("utf-8", "replace")
+        for name, value in record.headers[own:]
+        if name.startswith(PREFIX)
+    }
+    organization = None if record.key is None else record.key.decode("utf-8", "replace")
+    size = len(record.value or b"")
+    original = tuple(record.headers[:own])
+    return DeadLetter(
+        record.partition, record.offset, record.timestamp, organization, headers, size, original
+    )
+
+
+def mark_record(topic: str, letter: DeadLetter, key: bytes | None, replay: str, at_ms: int) -> ProducerRecord:
+    """Return the record that marks a letter as redriven by the job `replay`; a letter with parts is named by its first one.
+
+    Its value is empty, and not None: the topic is not compacted, and a mark deletes nothing.
+    """
+    fields = {"redriven": letter.address, "at": str(at_ms), "replay": replay}
+    return ProducerRecord(topic, letter.partition, key or b"", b"", at_ms, relay_headers(fields))
+
+
+def relay_headers(fields: Mapping[str, str]) -> list[Header]:
+    """Return these fields as headers of the relay."""
+    return [(PREFIX + name, text.encode()) for name, text in fields.items()]
+
+
+def _own_headers_start(headers: Sequence[Header]) -> int:
+    starts = (PREFIX + "reason", PREFIX + "redriven")
+    found = [index for index, (name, _) in enumerate(headers) if name in starts]
+    return found[-1] if found else 0
+
+
+def _offset_in(partition: int, address: str | None) -> int | None:
+    """Return the offset of an address in this partition. An address in another one is of another log, such as a mirrored one's."""
+    number, _, offset = (address or "").partition("/")
+    return int(offset) if offset.isdecimal() and number == str(partition) else None
