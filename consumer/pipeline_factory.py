@@ -145,7 +145,9 @@ class PipelineFactory:
 
     def _loss_log(self, name: str) -> LossLog:
         store = LossStore(self._connection, self.topics.destinations, self._shared.writer)
-        archives = [each for each, config in self._destinations.items() if config.kind == "object-store"]
+        archives = [
+            each for each, config in self._destinations.items() if self._kinds[config.kind].is_archive
+        ]
         return LossLog(name, store, archives, self._timing.losses)
 
     def _older_events(self, name: str, live: RunningPipeline, older: RunningPipeline | None) -> OlderEvents:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
 from consumer.losses.lost_range import LostRange, remedy
 from consumer.losses.store import LossStore
@@ -25,8 +26,10 @@ class LostRanges:
 
 
 def archives_of(destinations: Mapping[str, DestinationConfig], name: str) -> list[str]:
-    """Return the other destinations of the settings that keep events in an object store."""
-    return [each for each, config in destinations.items() if config.kind == "object-store" and each != name]
+    """Return the other destinations of the settings from which events can be read back."""
+    return [
+        each for each, config in destinations.items() if DESTINATIONS[config.kind].is_archive and each != name
+    ]
 
 
 async def read_lost_ranges(

@@ -67,7 +67,7 @@ async def read_log_tail(
         for event in await decoder.decode_all([record])
     ]
     complete_since = oldest if span.log_start_offset else 0
-    return LogTail(start, tuple(events), complete_since, newest, end, tuple(refilled))
+    return LogTail(start, tuple(events), complete_since, newest, tuple(refilled))
 
 
 async def scan_log(

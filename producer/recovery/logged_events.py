@@ -54,8 +54,6 @@ class LogTail:
     complete_since: float = 0
     newest: int = 0
     """The newest timestamp of its records in ms, those of replays too. 0: it has none."""
-    stop: int | None = None
-    """The end of the log for read_committed readers. None: not known."""
     refilled: tuple[RefilledEvent, ...] = ()
 
 

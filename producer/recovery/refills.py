@@ -25,10 +25,14 @@ def repair_refills(stored: StoredProgress, backfill: LogTail) -> list[LedgerRepa
 
 
 def _forget_lost(stored: StoredProgress, backfill: LogTail) -> None:
-    if (stop := backfill.stop) is None:
-        return
+    """Forget the cursors whose last event is not at its offset; before the tail it is not looked for."""
+    there = {(one.replay_id, one.event.organization, one.event.offset + 1) for one in backfill.refilled}
     for name, checkpoint in stored.checkpoints.items():
-        kept = tuple(one for one in checkpoint.refills if one.end is None or one.end <= stop)
+        kept = tuple(
+            one
+            for one in checkpoint.refills
+            if one.end is None or one.end <= backfill.start or (one.id, name, one.end) in there
+        )
         stored.checkpoints[name] = replace(checkpoint, refills=kept)
 
 
