@@ -15,7 +15,7 @@ from cli.output import print_error
 from relay.credentials.redaction import Redactor
 from relay.telemetry.logs import configure_logging, configured_format, is_logged
 
-SERVICES = ("up", "produce", "consume")
+SERVICES = ("up", "produce", "consume", "console")
 _FORMATS: tuple[Literal["json", "text"], ...] = ("json", "text")
 _CONFIG_OPTION = "--config"
 

@@ -1,11 +1,11 @@
 """Organizations as a table for a terminal, as rows of one line, and one as a list of names and values."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from cli.table import TableRow, count_line
 from management.formatting import age, iso_seconds
+from management.organizations.causes import shared_reason
 from management.organizations.view import STATES, OrganizationView
 
 TITLES = ("Name", "State", "Since", "Complete up to", "Key expires", "Last event")
@@ -43,15 +43,6 @@ def wide_row(view: OrganizationView) -> tuple[str, ...]:
         view.expiry,
         view.state,
     )
-
-
-def shared_reason(reason: str, name: str, url: str = "", user: str = "") -> str:
-    """Return the reason with placeholders for what belongs to one organization, so that equal reasons are equal texts."""
-    host = url.partition("://")[2]
-    for value, placeholder in ((url, "URL"), (host, "HOST"), (user, "USER"), (name, "NAME")):
-        if value:
-            reason = re.sub(rf"(?<![\w.-]){re.escape(value)}(?![\w-])", placeholder, reason)
-    return reason
 
 
 def summary(views: Sequence[OrganizationView], total: int) -> str:

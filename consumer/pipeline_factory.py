@@ -30,6 +30,9 @@ from consumer.offsets.backup import OffsetBackup, read_offset_backup
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.group_reader import read_group_progress
 from consumer.older_events import OlderEvents
+from consumer.replay.archive_opening import archives_for
+from consumer.replay.job_opener import DestinationParts
+from consumer.replay.membership import ReplayMembership, build_replays
 from consumer.running_pipelines import RunningDestination, RunningPipeline
 from consumer.targets.guard import TargetGuard
 from consumer.targets.store import ClaimStore
@@ -62,6 +65,8 @@ class SharedParts:
     workers: Executor
     """Threads that decode events and build bodies."""
     topic_settings: TopicSettings
+    archives: Mapping[str, DestinationConfig]
+    """The destinations whose objects a replay may read."""
 
 
 class PipelineFactory:
@@ -127,8 +132,9 @@ class PipelineFactory:
         rate_limit, guards = RateLimit(), self._guards(name)
         losses = self._loss_log(name)
         live = self._build_pipeline(name, flows["live"], rate_limit, "live", guards["live"], losses)
+        replays = await self._replays(name, flows, guards, rate_limit, live, stack)
         if "history" not in flows:
-            return RunningDestination([live], self._older_events(name, live, None), losses)
+            return RunningDestination([live], self._older_events(name, live, None), losses, replays)
         guard = guards["history"]
         history = self._build_pipeline(name, flows["history"], rate_limit, "history", guard, losses)
 
@@ -141,14 +147,33 @@ class PipelineFactory:
             name, flows["history"], rate_limit, "older", guard, losses, live_progress
         )
         older_events = self._older_events(name, live, older)
-        return RunningDestination([live, history, older], older_events, losses)
+        return RunningDestination([live, history, older], older_events, losses, replays)
+
+    async def _replays(
+        self,
+        name: str,
+        flows: Mapping[Flow, Destination],
+        guards: Mapping[Flow, TargetGuard],
+        rate_limit: RateLimit,
+        live: RunningPipeline,
+        stack: AsyncExitStack,
+    ) -> ReplayMembership:
+        """Its progress has a writer of its own: a write that a hand-over cancels must not fail the writes of others."""
+        writer = await stack.enter_async_context(RecordWriter(self._connection))
+        metrics, shared = self.metrics.for_pipeline(name, "replay"), self._shared
+        parts = DestinationParts(
+            *(name, self._destinations[name], flows, guards, rate_limit, live.flow.routes),
+            *(SchemaLookup(shared.store, metrics), metrics, shared.writer, self.topics.dead_letters),
+            *(shared.topic_settings, shared.workers),
+        )
+        return build_replays(
+            *(parts, self._connection, self.topics, shared.archives, writer),
+            *(self._timing, REBALANCE_TIMEOUT_SECONDS, self.metrics),
+        )
 
     def _loss_log(self, name: str) -> LossLog:
         store = LossStore(self._connection, self.topics.destinations, self._shared.writer)
-        archives = [
-            each for each, config in self._destinations.items() if self._kinds[config.kind].is_archive
-        ]
-        return LossLog(name, store, archives, self._timing.losses)
+        return LossLog(name, store, archives_for(self._destinations, name), self._timing.losses)
 
     def _older_events(self, name: str, live: RunningPipeline, older: RunningPipeline | None) -> OlderEvents:
         return OlderEvents(

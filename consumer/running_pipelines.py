@@ -13,6 +13,7 @@ from consumer.losses.loss_log import LossLog
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
+from consumer.replay.membership import ReplayMembership
 from consumer.targets.guard import RunMembership, TargetGuard
 from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import TopicPartition
@@ -65,6 +66,8 @@ class RunningDestination:
     older_events: OlderEvents | None = None
     loss_log: LossLog | None = None
     """Its lost ranges; None: they are not recorded, as in tests."""
+    replays: ReplayMembership | None = None
+    """Its replays; None: it has none, as in tests."""
 
     @property
     def active(self) -> Sequence[RunningPipeline]:
@@ -79,10 +82,15 @@ class RunningDestination:
 
     @property
     def memberships(self) -> Sequence[RunMembership]:
-        """The memberships of this process, each while its flow belongs to its target. Older events go to the target of history."""
+        """The memberships of this process, each while its flow belongs to its target.
+
+        Older events and replays go to the target of history; without one, replays that go to the live target are left.
+        """
         runs = [(each.guard, [each.member.run]) for each in self.pipelines if each.name != "older"]
         if self.older_events is not None:
             runs[-1][1].append(self.older_events.run)
+        if self.replays is not None:
+            runs[-1][1].append(self.replays.run)
         return [
             each
             for guard, joins in runs
@@ -114,7 +122,8 @@ class RunningDestination:
     def notice(self) -> str | None:
         """What an operator must know about targets or older events; None: nothing."""
         guards = [each.guard.notice for each in self.pipelines if each.guard is not None]
-        return next(filter(None, guards), self.older_events.notice if self.older_events else None)
+        others = [each.notice for each in (self.older_events, self.replays) if each is not None]
+        return next(filter(None, (*guards, *others)), None)
 
 
 def flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:

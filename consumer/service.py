@@ -42,8 +42,12 @@ async def run_consumer(
     health: Health,
     kinds: Kinds = DESTINATIONS,
     timing: ConsumerTiming | None = None,
+    *,
+    archives: Mapping[str, DestinationConfig] | None = None,
 ) -> None:
     """Deliver events to these destinations, live and history apart, until `stop`.
+
+    `archives`: the destinations whose objects a replay may read, served here or not; None: those that are served.
 
     A stop ends reading, finishes deliveries within `timing.service.stop_seconds`, and commits offsets. Raises RelayError when
     Kafka is unreachable at the start or lacks the relay's topics, and for a destination whose settings cannot work.
@@ -57,7 +61,9 @@ async def run_consumer(
     shards = shard_count(facts, topics)
     topic_settings = TopicSettings(connection, facts, timing.service.topic_check_seconds)
     async with AsyncExitStack() as stack:
-        shared = await _open_shared(stack, connection, schema_registry, topic_settings)
+        shared = await _open_shared(
+            stack, connection, schema_registry, topic_settings, archives or destinations
+        )
         status_writer = StatusWriter(shared.writer, topics.status)
         metrics = ConsumerMetrics(registry)
         factory = PipelineFactory(config, destinations, connection, topics, shared, metrics, kinds, timing)
@@ -81,13 +87,14 @@ async def _open_shared(
     connection: Connection,
     schema_registry: SchemaRegistryConfig,
     topic_settings: TopicSettings,
+    archives: Mapping[str, DestinationConfig],
 ) -> SharedParts:
     """Open the parts that all pipelines share. `stack` closes them."""
     store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
     writer = await stack.enter_async_context(RecordWriter(connection))
     workers = ThreadPoolExecutor(thread_name_prefix="events")
     stack.callback(workers.shutdown, wait=False, cancel_futures=True)
-    return SharedParts(store, writer, workers, topic_settings)
+    return SharedParts(store, writer, workers, topic_settings, archives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +186,9 @@ async def _serve(
         await supervise(stop, tasks | members)
     finally:
         handlers = [pipeline.handler for each in served for pipeline in each.running.pipelines]
-        await asyncio.gather(*(handler.stop(timing.stop_seconds) for handler in handlers))
+        stops = [handler.stop for handler in handlers]
+        stops += [each.running.replays.stop for each in served if each.running.replays is not None]
+        await asyncio.gather(*(stop_work(timing.stop_seconds) for stop_work in stops))
         await cancel_all(members, attempts=1, seconds=10)
         await cancel_all(tasks, attempts=1, seconds=10)
 

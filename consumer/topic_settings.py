@@ -12,7 +12,7 @@ from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_comparison import DataLossRisk, delivery_risks
 from relay.kafka.topic_facts import TopicFacts, retention_ms, unknown_text
 from relay.kafka.topic_risk_log import log_risk_changes, log_unknown_settings
-from relay.kafka.topics import Topics
+from relay.kafka.topics import NOT_VISIBLE, Topics
 
 DEFAULT_RETENTION_SECONDS = 30 * 86_400.0
 """Retention of an event topic that the relay creates; assumed while Kafka does not report it."""
@@ -47,6 +47,16 @@ class TopicSettings:
     def dead_letter_problem(self) -> str | None:
         """Why no dead letter may be written now; None: it may."""
         return self.problem(self._topics.dead_letters)
+
+    def absence(self, topic: str) -> str | None:
+        """Return why a topic cannot be used: it is missing, or not visible to this user; None: it was there at the last look."""
+        if topic in self._facts.hidden:
+            return f"{topic}: {NOT_VISIBLE}"
+        return (
+            None
+            if topic in self._facts.topics
+            else f"Kafka has no topic {topic}: run `jira-relay topics create`."
+        )
 
     def retention_seconds(self, topic: str) -> float:
         """Return how long Kafka keeps events; infinite without a retention."""

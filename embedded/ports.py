@@ -1,8 +1,10 @@
 """Ports on loopback."""
 
 import errno
+import os
 import random
 import socket
+from collections import deque
 
 from embedded.errors import EmbeddedKafkaError
 from embedded.properties import HOST
@@ -10,11 +12,19 @@ from embedded.properties import HOST
 # Systems use higher ports for outgoing connections. A client that keeps trying to reach a stopped Kafka on such a port
 # would at last connect to itself.
 _PORT_RANGE = range(15_000, 30_000)
+_PART = 1_000
+"""Ports of one process; processes that start one after the other have different parts of the range."""
+_recent: deque[int] = deque(maxlen=_PART // 2)
+"""Ports that this process has picked: between the choice and the bind of a JVM lie seconds."""
 
 
 def pick_free_port() -> int:
-    """Return a port that is free now."""
-    return next(port for port in random.sample(_PORT_RANGE, 1000) if is_free(port))
+    """Return a port that is free now, and that neither this process nor one that starts with it is about to bind."""
+    own = _PORT_RANGE[os.getpid() * _PART % len(_PORT_RANGE) :][:_PART]
+    candidates = random.sample(own, _PART) + random.sample(_PORT_RANGE, _PART)
+    port = next(port for port in candidates if port not in _recent and is_free(port))
+    _recent.append(port)
+    return port
 
 
 def is_free(port: int) -> bool:

@@ -46,6 +46,14 @@ class ConnectionFailedError(RelayError):
     """The source returns no audit records; the message has the cause and the remedy."""
 
 
+class DuplicateOrganizationError(RelayError):
+    """The site, or the name, is that of an organization that exists. `other`: its name."""
+
+    def __init__(self, other: str, text: str) -> None:
+        self.other = other
+        super().__init__(text)
+
+
 class LocalFaultError(ConnectionFailedError):
     """The cause may be this machine alone: its network, or a key that is not available on it."""
 
@@ -132,9 +140,10 @@ def _refuse_known_site(
 ) -> None:
     for other in others.values():
         if other.name != organization.name and cloud_id is not None and other.cloud_id == cloud_id:
-            raise RelayError(
+            raise DuplicateOrganizationError(
+                other.name,
                 f"The site at {organization.url} is already polled as {other.name}, and a second organization would duplicate"
-                f" its records. Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)} …` instead."
+                f" its records. Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)} …` instead.",
             )
 
 

@@ -17,7 +17,6 @@ from relay.dead_letters.log import LetterLog, open_letter_log
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import read_batches
 
 MAX_FOREBEARS = 100
 
@@ -108,7 +107,7 @@ async def _find_closing(log: LetterLog, letter: DeadLetter) -> DeadLetter | None
     """Return the record that closes the letter: a mark before a letter of the next refusal."""
     tp, successor = TopicPartition(log.topic, letter.partition), None
     start, end = {tp: letter.offset}, {tp: log.bounds[tp].last_stable_offset}
-    async for records in read_batches(log.consumer, start, end, on_corrupt=lambda _: None):
+    async for records in log.reader.batches(start, end, lambda _: None):
         for found in map(parse_letter, records):
             if found.redriven == letter.offset:
                 return found
@@ -138,7 +137,7 @@ async def _records(log: LetterLog, partition: int, first: int, end: int) -> Asyn
         return
     start, end = max(first, log.bounds[tp].log_start_offset), min(end, log.bounds[tp].last_stable_offset)
     if start < end:
-        async for records in read_batches(log.consumer, {tp: start}, {tp: end}):
+        async for records in log.reader.batches({tp: start}, {tp: end}):
             for record in records:
                 yield record
 

@@ -16,6 +16,7 @@ from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.topics import Topics
+from relay.status.model import Status
 from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
 
@@ -75,6 +76,18 @@ async def read_destinations(
         pauses = await store.read_pauses(destinations)
         async with RecordWriter(connection) as writer:
             lost = await LossStore(connection, topics.destinations, writer).read_each(destinations)
+    counts = {name: len(each.ranges) + len(each.unreadable) for name, each in lost.items()}
+    return view_destinations(destinations, statuses, pauses, counts, now_ms)
+
+
+def view_destinations(
+    destinations: Mapping[str, DestinationConfig],
+    statuses: Mapping[str, Status],
+    pauses: Mapping[str, Pause],
+    lost_ranges: Mapping[str, int],
+    now_ms: int,
+) -> list[DestinationView]:
+    """Return the views by name. `statuses`: by key of the status topic; `lost_ranges`: how many, by name. Pure."""
     return [
         DestinationView(
             name,
@@ -82,7 +95,7 @@ async def read_destinations(
             statuses.get(destination_status_key(name)),
             pauses.get(name),
             now_ms,
-            len(lost[name].ranges) + len(lost[name].unreadable),
+            lost_ranges.get(name, 0),
         )
         for name, config in sorted(destinations.items())
     ]

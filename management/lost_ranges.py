@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
 from consumer.losses.lost_range import LostRange, remedy
 from consumer.losses.store import LossStore
+from consumer.replay.archive_opening import archives_for
 from management.destination_changes import Change, record_change
 from management.destinations import require_known
 from management.organizations.store import kafka_errors_as_relay_errors
@@ -25,13 +25,6 @@ class LostRanges:
     unreadable: Sequence[str]
 
 
-def archives_of(destinations: Mapping[str, DestinationConfig], name: str) -> list[str]:
-    """Return the other destinations of the settings from which events can be read back."""
-    return [
-        each for each, config in destinations.items() if DESTINATIONS[config.kind].is_archive and each != name
-    ]
-
-
 async def read_lost_ranges(
     connection: Connection, destinations: Mapping[str, DestinationConfig], name: str, now_ms: int
 ) -> LostRanges:
@@ -43,7 +36,7 @@ async def read_lost_ranges(
             await connection.verify()
             stored = await LossStore(connection, topic, writer).read(name)
     ranges = sorted(stored.ranges.values(), key=lambda each: (each.at, each.name))
-    archives = archives_of(destinations, name)
+    archives = archives_for(destinations, name)
     return LostRanges(ranges, [remedy(each, archives, now_ms) for each in ranges], stored.unreadable)
 
 

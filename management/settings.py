@@ -18,6 +18,7 @@ from producer.sources.catalogue import ProducerSettings
 from relay.config import sources
 from relay.config import validators as values
 from relay.config.base import ByKind, ConfigModel
+from relay.config.console import ConsoleConfig
 from relay.config.embedded import EmbeddedConfig
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -69,6 +70,7 @@ class Settings(ConfigModel):
         default_factory=dict
     )
     secrets: SecretsConfig = SecretsConfig()
+    console: ConsoleConfig = ConsoleConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()
 

@@ -8,11 +8,11 @@ import typer
 
 from cli.context import CommandContext
 from cli.operator_context import open_operator_context
-from cli.organization_table import shared_reason
 from cli.output import JsonOption, escape_controls, print_json, terminal_width, wrap
 from cli.table import count_line, list_names
 from management.check_results import CheckResult, CheckState
 from management.checks import check_all, check_secrets
+from management.organizations.causes import shared_reason
 from management.rights import Role
 from relay.config.secrets import SecretsConfig
 from relay.errors import SettingsError

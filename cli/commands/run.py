@@ -1,4 +1,4 @@
-"""The services: `jira-relay produce`, `consume`, and `up`, which runs both and a Kafka."""
+"""The services: `jira-relay produce`, `consume`, `console`, and `up`, which runs all of them and a Kafka."""
 
 import asyncio
 import gc
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -14,6 +15,8 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from cli import embedded_kafka
+from cli.console_service import NAME as CONSOLE
+from cli.console_service import console_service, find_token, terminal_announcer
 from cli.context import CommandContext, build_redactor, run
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.service import run_consumer
@@ -24,7 +27,7 @@ from relay.aio import run_unless_stopped
 from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.resolver import CredentialResolver
-from relay.errors import SettingsError
+from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.monitor import monitor
 from relay.lifecycle import Service, stop_on_signals
@@ -76,8 +79,27 @@ def consume_command(
     run(_run_alone(state.settings, state.external_connection(), services))
 
 
+def console_command(context: typer.Context) -> None:
+    """Serve the console, pages for a browser and an HTTP API, until stopped."""
+    state: CommandContext = context.obj
+    settings = state.settings.model_copy(update={"secrets": state.secrets()})
+    embedded = None if settings.kafka.bootstrap is not None else settings.embedded.data_dir
+    announce = terminal_announcer()
+    token = find_token(settings, embedded, on_terminal=announce is not None)
+
+    def services(process: ProcessContext) -> dict[str, Service]:
+        process.health.report(CONSOLE, ok=False, reason="still starting")
+        return {
+            CONSOLE: console_service(
+                settings, process.connection, process.redactor, process.health, token, announce
+            )
+        }
+
+    run(_run_alone(settings, state.connection(), services))
+
+
 def up_command(context: typer.Context) -> None:
-    """Run Kafka (embedded unless kafka.bootstrap is set), producer and consumers in one process, until stopped."""
+    """Run Kafka (embedded unless kafka.bootstrap is set), producer, consumers and console in one process, until stopped."""
     state: CommandContext = context.obj
     run(_run_up(state.settings))
 
@@ -120,6 +142,7 @@ async def _run_up(settings: Settings) -> None:
                 services |= _consumer_service(process, sorted(settings.destinations))
             else:
                 process.health.count("destination", 0)
+            services |= _console_beside(process, None if kafka is None else settings.embedded.data_dir)
             if kafka is not None:
                 services["embedded Kafka"] = embedded_kafka.keep_alive(kafka, process.health)
             services |= _watch_services(process)
@@ -187,9 +210,24 @@ def _consumer_service(process: ProcessContext, names: Sequence[str]) -> dict[str
             stop,
             process.registry,
             process.health,
+            archives=process.settings.destinations,
         )
 
     return {"consumer": service}
+
+
+def _console_beside(process: ProcessContext, directory: Path | None) -> dict[str, Service]:
+    """Return the console of `up`. Without a token or its address, the services run without it, and the log says so."""
+    announce = terminal_announcer()
+    try:
+        token = find_token(process.settings, directory, on_terminal=announce is not None)
+        service = console_service(
+            process.settings, process.connection, process.redactor, process.health, token, announce
+        )
+    except RelayError as error:
+        log.warning("The console is not served; the other services run.", reason=str(error))
+        return {}
+    return {CONSOLE: service}
 
 
 def _watch_services(process: ProcessContext) -> dict[str, Service]:

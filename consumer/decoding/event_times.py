@@ -1,10 +1,11 @@
-"""The creation time of an event from the first bytes of its message, for a measurement."""
+"""The times of an event from the first bytes of its message, without its schema."""
 
 from collections.abc import Iterator
 
 from consumer.decoding.avro_container import encode_varint
 from relay.avro.codec import NotAvro, split_frame
 from relay.kafka import Record
+from relay.timestamps import is_instant
 
 _MAX_SHIFT = 63
 _LIVE = 0
@@ -14,23 +15,41 @@ _LIVE = 0
 def live_created_ms(record: Record) -> int | None:
     """Return `created` of a live event, in ms UTC. None: it is of another mode, or cannot be read this way.
 
-    The first fields of an event are organization, id, created, collected and mode. `collected` must be the timestamp of
-    the record, which proves that these bytes are those fields, also under the schema of another release.
+    `collected` must be the timestamp of the record, which proves that these bytes are those fields, also under the schema of
+    another release.
     """
-    value, key = record.value or b"", record.key or b""
+    found = _first_fields(record.key, record.value)
+    if found is None:
+        return None
+    created, collected, mode = found
+    return created if collected == record.timestamp and mode == _LIVE else None
+
+
+def collected_ms(key: bytes | None, value: bytes | None) -> int | None:
+    """Return `collected` of an event, in ms UTC, of a record whose timestamp is lost. None: the bytes do not begin as an event does."""
+    found = _first_fields(key, value)
+    return None if found is None or not is_instant(found[1]) else found[1]
+
+
+def _first_fields(key: bytes | None, value: bytes | None) -> tuple[int, int, int] | None:
+    """Return created, collected and mode. None: the value does not begin as an event of this key does.
+
+    The first fields of an event are organization, id, created, collected and mode.
+    """
+    value, key = value or b"", key or b""
     try:
         start = split_frame(value)[1]
     except NotAvro:
         return None
     organization = encode_varint(len(key)) + key
-    if not value.startswith(organization, start):
+    if not key or not value.startswith(organization, start):
         return None
     try:
         numbers = _varints(value, start + len(organization))
         _, created, collected, mode = (next(numbers) for _ in range(4))
     except IndexError:
         return None
-    return created if collected == record.timestamp and mode == _LIVE else None
+    return created, collected, mode
 
 
 def _varints(data: bytes, position: int) -> Iterator[int]:

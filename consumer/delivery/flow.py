@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from consumer.delivery.batch import Rows
-from consumer.delivery.dead_letters import DeadLetterWriter
+from consumer.delivery.dead_letters import DeadLetterTopic
 from consumer.delivery.defects import DEFECTS, describe_defect, dropped_text
 from consumer.delivery.flow_state import FlowState
 from consumer.delivery.route_states import RouteState, RouteStates
@@ -30,7 +30,7 @@ class DeliveryFlow:
 
     destination: Destination
     routes: RouteStates
-    dead_letters: DeadLetterWriter
+    dead_letters: DeadLetterTopic
     metrics: PipelineMetrics
     state: FlowState = field(default_factory=FlowState)
     timing: SenderTiming = field(default_factory=SenderTiming)

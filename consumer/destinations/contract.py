@@ -203,8 +203,6 @@ class DestinationKind(Generic[C]):
     """Return the settings with the relay's own Kafka cluster, for a kind that may write to it. None: the kind does not."""
     own_places: Callable[[C], Iterable[str]] = lambda _: ()
     """Return the places that no other destination of the settings may write to, as a log of which it is the only writer."""
-    is_archive: bool = False
-    """Whether replays can read events back from it."""
 
     def open_beside(
         self, name: str, config: C, own: KafkaConfig

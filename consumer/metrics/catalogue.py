@@ -11,7 +11,7 @@ REQUEST_EVENTS_BUCKETS = (1, 10, 100, 300, 1000, 3000)
 LATENCY_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400)
 
 FLOW = (Label("destination"), Label("flow"))
-"""Every metric has them: destinations are few, and flow is live, history or older."""
+"""Metrics of delivery have them: destinations are few, and flow is live, history, older or replay."""
 STATE = Label("state", ("active", "waiting", "paused", "starting"))
 
 EVENTS_READ = Metric(
@@ -136,6 +136,12 @@ ROUTE_PROBLEM_SECONDS = Metric(
     "Age, in seconds, of the oldest problem of a route (by_organization), which the status names; absent without one.",
     FLOW,
 )
+REPLAYS = Metric(
+    Gauge,
+    "jira_relay_consumer_replays_by_state",
+    "Replays of the destination that have not ended, by state; reported by the process that runs them, absent elsewhere.",
+    (*FLOW, Label("state", ("waiting", "running", "paused"))),
+)
 LAG_SECONDS = Metric(
     Gauge,
     "jira_relay_consumer_lag_seconds",
@@ -178,6 +184,6 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         DEFECTS,
         OFFSETS_LOST,
     ),
-    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, ROUTE_PROBLEM_SECONDS),
+    *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, ROUTE_PROBLEM_SECONDS, REPLAYS),
     *(LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
 )

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from prometheus_client import CollectorRegistry
@@ -56,6 +56,15 @@ class ConsumerMetrics:
                 level=level,
                 attempts=attempts,
             )
+
+    def set_replays(self, destination: str, counts: Mapping[str, int] | None) -> None:
+        """Set how many replays of a destination are in each state; None: another process has them, or there are none."""
+        gauge = self._registered[catalogue.REPLAYS]
+        if counts is None:
+            gauge.remove_by_labels({"destination": destination, "flow": "replay"})
+            return
+        for state in ("waiting", "running", "paused"):
+            gauge.labels(destination, "replay", state).set(counts.get(state, 0))
 
     def for_pipeline(self, destination: str, flow: str) -> PipelineMetrics:
         return PipelineMetrics(self._registered, self._failed_requests, self._clock, destination, flow)

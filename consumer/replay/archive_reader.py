@@ -11,12 +11,15 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from typing import Protocol
 
 from consumer.destinations.object_store.archive_listing import ArchivedName, day_of
 from consumer.destinations.object_store.archived_object import ArchivedObject, UnfitObjectError
 from consumer.destinations.object_store.names import Chain
+from consumer.replay.archive_losses import LostOffsets, Range, united
 from consumer.replay.archive_merge import OpenObject, TwoLogsError, merged
 from consumer.replay.archive_objects import ArchiveObjects, ArchiveUnavailableError
 from consumer.replay.archive_plan import ArchivePlan
@@ -27,10 +30,15 @@ from relay.kafka import TopicPartition, partition_text
 CHUNK_BYTES = 1_000_000
 """Of values in one yield."""
 
-Delivered = Callable[[TopicPartition, int], Awaitable[int | None]]
-"""Returns the offset before which the archive has all events of a partition from an offset on; None: nobody knows."""
-Range = tuple[int, int]
-"""Offsets, half-open."""
+
+class Deliveries(Protocol):
+    """What is known of the deliveries of the destination that writes the archive."""
+
+    async def delivered(self, partition: TopicPartition, start: int) -> int | None:
+        """Return the offset before which it has all events of a partition from `start` on; None: nobody knows."""
+
+    async def lost(self, partition: TopicPartition) -> Sequence[Range]:
+        """Return the offsets that Kafka deleted before the destination had accepted all of their events."""
 
 
 class ObjectArchive:
@@ -40,10 +48,10 @@ class ObjectArchive:
     the committed offset does, and records behind it are not yielded.
     """
 
-    def __init__(self, objects: ArchiveObjects, delivered: Delivered, days: Range | None = None) -> None:
+    def __init__(self, objects: ArchiveObjects, deliveries: Deliveries, days: Range | None = None) -> None:
         """`days`: days of collection, half-open, since 1970-01-01, in which all wanted events are; None: any."""
         self._objects = objects
-        self._delivered = delivered
+        self._deliveries = deliveries
         self._days = days
         self.plan = ArchivePlan(objects)
 
@@ -54,8 +62,16 @@ class ObjectArchive:
 
         Raises ArchiveUnavailableError if a later attempt may succeed, else ArchiveError, which names the object.
         """
+        lost = LostOffsets(await self._deliveries.lost(partition), start)
+        async with aclosing(self._records(partition, start, end)) as chunks:
+            async for chunk in chunks:
+                yield replace(chunk, missing=united([*chunk.missing, *lost.passed(chunk)]))
+
+    async def _records(
+        self, partition: TopicPartition, start: int, end: int
+    ) -> AsyncGenerator[ArchivedRecords]:
         # The commit is read before the names: what was delivered by then is in an object that is listed.
-        delivered = await self._delivered(partition, start)
+        delivered = await self._deliveries.delivered(partition, start)
         stop = end if delivered is None else min(end, delivered)
         folders = await self._objects.folders()
         wanted = [each for each in folders if self._days is None or self._days[0] <= each.day < self._days[1]]

@@ -1,15 +1,9 @@
 """The dead letters of one job."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
+from consumer.delivery.dead_letters import DeadLetterTopic
 from relay.kafka import Record
-
-
-class LetterWriter(Protocol):
-    """Where dead letters are put: `consumer.delivery.dead_letters.DeadLetterWriter`."""
-
-    async def put(self, record: Record, reason: str, status: int | None = None) -> None: ...
 
 
 class ReplayLetters:
@@ -18,7 +12,7 @@ class ReplayLetters:
     The sender reports accepted records and dead letters alike as delivered; the counts of a job tell them apart.
     """
 
-    def __init__(self, writer: LetterWriter) -> None:
+    def __init__(self, writer: DeadLetterTopic) -> None:
         self._writer = writer
         self._written: dict[int, Record] = {}
         """By the id of the object, which the entry keeps alive."""

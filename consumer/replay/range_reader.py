@@ -83,6 +83,9 @@ class RangeReader:
         """Return no header of its own."""
         return {}
 
+    def ending_of(self, _record: Record) -> None:
+        """Return None: nothing but the places tells how a record ended."""
+
     async def confirm(self, delivered: Sequence[Record], dead_lettered: Sequence[Record]) -> None:
         """Take note of nothing: the places of the job say it all."""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from consumer.replay.range_reader import RangeReader, RangeReaderTiming
 from consumer.replay.source import Chunk, SourceWaitsError
+from consumer.replay.tally import Ending
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
@@ -64,6 +65,10 @@ class RefillSource:
     def letter_fields(self, record: Record) -> Mapping[str, str]:  # noqa: ARG002
         """Return no header of its own."""
         return {}
+
+    def ending_of(self, record: Record) -> Ending | None:  # noqa: ARG002
+        """Return None: the places of the job say it all."""
+        return None
 
     async def confirm(self, delivered: Sequence[Record], dead_lettered: Sequence[Record]) -> None:
         """Take note of nothing: the places of the job say it all."""

@@ -181,11 +181,25 @@ class ReplayRun:
             reasons = {**dict.fromkeys(self._parts.selection.left_out(tracked.records), ""), **left_out}
             for reason in set(reasons.values()):
                 self._skip(tracked, [index for index in sorted(reasons) if reasons[index] == reason], reason)
-            wanted = tracked.select([index for index in range(len(tracked)) if index not in reasons])
+            ended = self._note_ended(tracked)
+            wanted = tracked.select(
+                [index for index in range(len(tracked)) if index not in reasons and index not in ended]
+            )
             if len(wanted):
                 await self._deliver(wanted)
         if self._too_many_uncovered:
             await self._send(self._bodies.flush())
+
+    def _note_ended(self, tracked: TrackedRecords) -> set[int]:
+        """Count the records that ended before an owner of the job died. Return their indices."""
+        endings = {
+            index: self._parts.source.ending_of(record) for index, record in enumerate(tracked.records)
+        }
+        ended = {index: ending for index, ending in endings.items() if ending is not None}
+        for ending in set(ended.values()):
+            indices = [index for index in sorted(ended) if ended[index] == ending]
+            self._keeper.ended(tracked.select(indices), ending)
+        return set(ended)
 
     def _skip(self, tracked: TrackedRecords, indices: list[int], reason: str = "") -> None:
         if indices:

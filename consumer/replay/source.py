@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from consumer.replay.tally import Ending
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 
@@ -39,6 +40,12 @@ class ReplaySource(Protocol):
 
     def letter_fields(self, record: Record) -> Mapping[str, str]:
         """Return further `relay.` headers of the dead letter that a record becomes."""
+
+    def ending_of(self, record: Record) -> Ending | None:
+        """Return how a record of a chunk ended before an owner of the job died, so that it is counted and not delivered again.
+
+        None: it is to be delivered.
+        """
 
     async def confirm(self, delivered: Sequence[Record], dead_lettered: Sequence[Record]) -> None:
         """Take note of delivered records of chunks, before the progress that covers them is written.

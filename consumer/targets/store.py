@@ -92,19 +92,10 @@ class ClaimStore:
         keys = {name: pause_key(name).encode() for name in destinations}
         try:
             records = await read_keys(self._connection, self._topic, set(keys.values()))
-            pauses = {
-                name: _pause(self._state_codec.decode(records[key][-1].value or b""))
-                for name, key in keys.items()
-                if records[key]
-            }
+            pauses = {name: decode_pause(records[key][-1]) for name, key in keys.items() if records[key]}
         except (NoTopicError, CorruptBatchError) as error:
             raise ClaimUnknownError(
                 f"Whether a destination is paused cannot be read from {self._topic}: {error}"
-            ) from error
-        except _UNREADABLE as error:
-            raise UnreadablePauseError(
-                f"Whether a destination is paused cannot be read from {self._topic}: {error} `jira-relay destinations pause` and"
-                " `resume` of this release replace the record."
             ) from error
         return {name: pause for name, pause in pauses.items() if pause is not None}
 
@@ -135,6 +126,17 @@ class ClaimStore:
 def _may_pass(cause: BaseException | None) -> bool:
     """Return whether a later write may succeed: Kafka did not answer, or not all of it runs."""
     return isinstance(cause, KAFKA_FAILURES) and (not isinstance(cause, KafkaError) or bool(cause.retriable))
+
+
+def decode_pause(record: Record) -> Pause | None:
+    """Return the pause in the latest record of a pause key; None: the destination runs. Raises RelayError if it cannot be read."""
+    try:
+        return _pause(InternalCodec("destination_state").decode(record.value or b""))
+    except _UNREADABLE as error:
+        raise UnreadablePauseError(
+            f"Whether a destination is paused cannot be read from {record.topic}: {error} `jira-relay destinations pause` and"
+            " `resume` of this release replace the record."
+        ) from error
 
 
 def _pause(record: dict[str, Any]) -> Pause | None:

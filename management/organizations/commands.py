@@ -6,16 +6,15 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from management.connection_test import try_connection, verify_connection
+from management.connection_test import DuplicateOrganizationError, try_connection, verify_connection
 from management.context import OperatorContext
 from management.organizations.changes import describe_differences, in_source_time, with_changes
 from management.organizations.credentials import carry_reference, has_reference, with_key
-from management.organizations.editor import edit_organization
+from management.organizations.editor import edit_organization, refuse_stale
 from management.organizations.results import ChangeResult
 from management.organizations.store import read_organizations, read_store, require_existing
 from management.organizations.validation import InputError, OrganizationChange, validate_name
 from producer.sources.clock_skew import ClockSkew
-from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
 from relay.url_policy import UrlError
@@ -87,13 +86,16 @@ async def modify(
     *,
     test: bool = True,
     dry_run: bool = False,
+    revision: int | None = None,
 ) -> ChangeResult:
     """Change the fields that `change` names. `dry_run`: change and test nothing.
 
-    Raises RelayError, such as StaleEditError; then nothing was changed.
+    `revision`: that of the organization which the operator has seen; None: any. Raises RelayError, such as StaleEditError;
+    then nothing was changed.
     """
     others = await read_organizations(context.connection)
     before = require_existing(others.get(name), name)
+    refuse_stale(name, before, revision)
     after, remarks, binding_remarks = await _modified(
         context, before, change, others, test=test and not dry_run
     )
@@ -145,9 +147,9 @@ async def _modified(
 
 
 async def set_state(
-    connection: Connection, name: str, state: str, *, author: str, now_ms: int
+    connection: Connection, name: str, state: str, *, author: str, now_ms: int, revision: int | None = None
 ) -> ChangeResult:
-    """Pause ("paused") or resume ("active") an organization. Its progress is kept. Raises RelayError."""
+    """Pause ("paused") or resume ("active") an organization. Its progress is kept. `revision` as for `modify`. Raises RelayError."""
     before = require_existing((await read_organizations(connection)).get(name), name)
     if before.state == state:
         return ChangeResult(name, "unchanged", (f"The organization is already {state}.",))
@@ -156,13 +158,24 @@ async def set_state(
         return replace(require_existing(current, name), state=state)
 
     await edit_organization(
-        connection, name, changed, action=_ACTION_BY_STATE[state], author=author, now_ms=now_ms
+        connection,
+        name,
+        changed,
+        action=_ACTION_BY_STATE[state],
+        author=author,
+        now_ms=now_ms,
+        revision=revision,
     )
     return ChangeResult(name, _ACTION_BY_STATE[state])
 
 
-async def delete(connection: Connection, name: str, *, author: str, now_ms: int) -> ChangeResult:
-    """Delete an organization, readable or not, with its misplaced records. Its events and progress stay. Raises RelayError."""
+async def delete(
+    connection: Connection, name: str, *, author: str, now_ms: int, revision: int | None = None
+) -> ChangeResult:
+    """Delete an organization, readable or not, with its misplaced records. Its events and progress stay.
+
+    `revision` as for `modify`. Raises RelayError.
+    """
     stored = await read_store(connection)
     misplaced = stored.misplaced.get(name, ())
     if name not in stored.unreadable and not misplaced:
@@ -174,6 +187,7 @@ async def delete(connection: Connection, name: str, *, author: str, now_ms: int)
         action="deleted",
         author=author,
         now_ms=now_ms,
+        revision=revision,
         allow_unreadable=True,
         misplaced=misplaced,
     )
@@ -214,20 +228,22 @@ def _require_allowed_host(context: OperatorContext, organization: Organization) 
 def _refuse_duplicate_url(organization: Organization, others: Mapping[str, Organization]) -> None:
     for other in others.values():
         if other.url == organization.url and other.name != organization.name:
-            raise RelayError(
+            raise DuplicateOrganizationError(
+                other.name,
                 f"{other.url} is already polled as {other.name}, and a second organization would duplicate its records."
-                f" Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)} …` instead."
+                f" Change {other.name} with `jira-relay organizations modify {shlex.quote(other.name)} …` instead.",
             )
 
 
-def _name_taken_error(name: str, *, same_url: bool) -> RelayError:
+def _name_taken_error(name: str, *, same_url: bool) -> DuplicateOrganizationError:
     """Return the refusal. Another name is not a remedy for a URL that is polled already."""
     modify_command = f"`jira-relay organizations modify {shlex.quote(name)} …`"
     if same_url:
-        return RelayError(
-            f"The organization {name} already exists, with this URL. Change it with {modify_command}."
+        return DuplicateOrganizationError(
+            name, f"The organization {name} already exists, with this URL. Change it with {modify_command}."
         )
-    return RelayError(
+    return DuplicateOrganizationError(
+        name,
         f"The organization {name} already exists, with another URL. If this is the same site, change it with {modify_command};"
-        " if it is another site, give that one another name (--name)."
+        " if it is another site, give that one another name (--name).",
     )

@@ -108,7 +108,7 @@ class _FencedEdit:
             await producer.end_hanging([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])
             before = self._decode(table.get(self.name.encode()))
-            _refuse_stale(self.name, before, self.revision)
+            refuse_stale(self.name, before, self.revision)
             after = _with_revision(before, self.change(before), self.now_ms)
             await producer.publish(self._records(topics, partition, before, after))
         finally:
@@ -160,7 +160,8 @@ def _unknown_outcome_error(name: str, error: PublishError) -> PublishError:
     )
 
 
-def _refuse_stale(name: str, before: Organization | None, revision: int | None) -> None:
+def refuse_stale(name: str, before: Organization | None, revision: int | None) -> None:
+    """Raise StaleEditError if the organization has another revision than this one; None: any will do."""
     if revision is not None and (before is None or before.revision != revision):
         raise StaleEditError(
             f"Another operator changed {name} in the meantime, so this change was not made. Check"

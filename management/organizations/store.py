@@ -1,7 +1,7 @@
 """The organizations topic, as it is: readable, unreadable and misplaced records."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -64,23 +64,31 @@ class StoredOrganizations:
 
 async def read_store(connection: Connection) -> StoredOrganizations:
     """Read the organizations topic, past batches that cannot be read. Raises RelayError when Kafka does not answer."""
-    found: dict[str, Organization] = {}
-    unreadable: dict[str, str] = {}
-    misplaced: dict[str, list[Record]] = {}
-    corrupt_batches: dict[str, str] = {}
-
-    def add_corrupt_batch(error: CorruptBatchError) -> None:
-        corrupt_batches[f"partition {error.tp.partition}, before offset {error.next_offset}"] = (
-            f"{error} Organizations of this batch are missing here, or shown as they were before it."
-        )
-
+    corrupt_batches: list[CorruptBatchError] = []
     with kafka_errors_as_relay_errors(connection):
         await connection.verify()
         topic = Topics(connection.kafka.topic_prefix).organizations
-        tables = await read_tables(connection, topic, on_corrupt=add_corrupt_batch)
-    for record in (record for table in tables.values() for record in table.values()):
+        tables = await read_tables(connection, topic, on_corrupt=corrupt_batches.append)
+    records = (record for table in tables.values() for record in table.values())
+    return build_store(records, len(tables), corrupt_batches)
+
+
+def build_store(
+    records: Iterable[Record], partitions: int, corrupt: Iterable[CorruptBatchError]
+) -> StoredOrganizations:
+    """Return the organizations of the latest records of the topic, which has `partitions` partitions. Pure."""
+    found: dict[str, Organization] = {}
+    unreadable: dict[str, str] = {}
+    misplaced: dict[str, list[Record]] = {}
+    corrupt_batches = {
+        f"partition {error.tp.partition}, before offset {error.next_offset}": (
+            f"{error} Organizations of this batch are missing here, or shown as they were before it."
+        )
+        for error in corrupt
+    }
+    for record in records:
         name = _record_name(record)
-        if not _is_in_place(record, len(tables)):
+        if not _is_in_place(record, partitions):
             misplaced.setdefault(name, []).append(record)
             continue
         try:

@@ -11,7 +11,7 @@ from relay.credentials.keyring import sealing_key_id
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
-from relay.status.model import Status
+from relay.status.model import HourCount, Status
 from relay.status.reader import read_statuses
 from relay.timestamps import DAY_MS
 
@@ -79,6 +79,11 @@ class OrganizationView:
         if self.status is None or self.state_word in {"paused", "starting"}:
             return None
         return self.status.at if self.state_word == "no owner" else self.status.since
+
+    @property
+    def counts(self) -> Sequence[HourCount]:
+        """The counts of the last hours that the producers reported; empty: none has reported."""
+        return () if self.status is None else self.status.counts
 
     @property
     def urgency(self) -> tuple[int, str]:

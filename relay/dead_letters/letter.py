@@ -81,6 +81,10 @@ class DeadLetter:
     def is_mark(self) -> bool:
         return "redriven" in self.headers
 
+    @property
+    def is_duplicate_mark(self) -> bool:
+        return self.is_mark and "duplicate-of" in self.headers
+
 
 def address_of(partition: int, offset: int) -> str:
     return f"{partition}/{offset}"
@@ -111,8 +115,37 @@ def mark_record(topic: str, letter: DeadLetter, key: bytes | None, replay: str, 
 
     Its value is empty, and not None: the topic is not compacted, and a mark deletes nothing.
     """
-    fields = {"redriven": letter.address, "at": str(at_ms), "replay": replay}
-    return ProducerRecord(topic, letter.partition, key or b"", b"", at_ms, relay_headers(fields))
+    return _mark(topic, letter.partition, key, at_ms, {"redriven": letter.address, "replay": replay})
+
+
+def duplicate_mark_record(
+    topic: str, letter: DeadLetter, duplicate: int, key: bytes | None, replay: str, at_ms: int
+) -> ProducerRecord:
+    """Return the record that marks the letter at the offset `duplicate` as the same refusal as `letter`, which the job redrove."""
+    fields = {
+        "redriven": address_of(letter.partition, duplicate),
+        "duplicate-of": letter.address,
+        "replay": replay,
+    }
+    return _mark(topic, letter.partition, key, at_ms, fields)
+
+
+def refused_by_live(letter: DeadLetter, live_topic: str) -> bool:
+    """Return whether the live flow refused the event, so that it is missing there.
+
+    Letters of a release without `relay.flow` are of the live flow if their event is on the live topic, and no replay refused it.
+    """
+    flow = letter.headers.get("flow")
+    if flow is not None:
+        return flow == "live"
+    return letter.headers.get("topic") == live_topic and "replay" not in letter.headers
+
+
+def _mark(
+    topic: str, partition: int, key: bytes | None, at_ms: int, fields: Mapping[str, str]
+) -> ProducerRecord:
+    headers = relay_headers({**fields, "at": str(at_ms)})
+    return ProducerRecord(topic, partition, key or b"", b"", at_ms, headers)
 
 
 def relay_headers(fields: Mapping[str, str]) -> list[Header]:

@@ -1,13 +1,14 @@
 """Read the dead-letter topic in bounded memory: all letters in their order, each with its state."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from relay.dead_letters.assembly import LetterAssembler, WholeLetter
 from relay.dead_letters.closings import Closings, LetterState
-from relay.dead_letters.letter import parse_letter
-from relay.kafka import TopicPartition
+from relay.dead_letters.duplicates import Duplicates, RepeatFinder
+from relay.dead_letters.letter import DeadLetter, parse_letter
+from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
@@ -25,51 +26,113 @@ FETCH_OPTIONS: dict[str, Any] = {"max_partition_fetch_bytes": 262_144, "fetch_ma
 OnCorrupt = Callable[[CorruptBatchError], None]
 
 
+class LetterReader(Protocol):
+    """Reads ranges of the topic, one after the other."""
+
+    async def bounds(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, LogBounds]: ...
+
+    def batches(
+        self,
+        starts: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        on_corrupt: OnCorrupt | None = None,
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Yield the records from `starts` to before `ends`, those of a partition in order. Raises an error of KAFKA_FAILURES."""
+
+
+class KafkaLetterReader:
+    """A `LetterReader` of a consumer without a group."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    async def partitions(self, topic: str) -> list[int]:
+        return await partitions_of(self._consumer, topic)
+
+    async def bounds(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, LogBounds]:
+        return await stable_bounds(self._consumer, partitions)
+
+    def batches(
+        self,
+        starts: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+        on_corrupt: OnCorrupt | None = None,
+    ) -> AsyncIterator[Sequence[Record]]:
+        return read_batches(self._consumer, starts, ends, on_corrupt=on_corrupt)
+
+
 class LetterLog:
     """The letters that were on the topic when it was opened.
 
-    It is read twice: the records that close a letter are behind it, so they are looked up first.
+    It is read several times: the records that close a letter are behind it, so they are looked up first.
     """
 
     def __init__(
         self,
-        consumer: Any,
+        reader: LetterReader,
         topic: str,
         bounds: Mapping[TopicPartition, LogBounds],
         on_corrupt: OnCorrupt | None = None,
+        replay: str | None = None,
     ) -> None:
-        """`on_corrupt`: takes batches that cannot be read, which are left out; None: reading raises CorruptBatchError."""
-        self.consumer = consumer
+        """`on_corrupt`: takes batches that cannot be read, which are left out; None: reading raises CorruptBatchError.
+
+        `replay`: the job whose closings are remembered apart, too.
+        """
+        self.reader = reader
         self.topic = topic
         self.bounds = bounds
         self._on_corrupt = on_corrupt
-        self._closings: Closings | None = None
+        self._replay = replay
+        self._index: tuple[Closings, RepeatFinder] | None = None
 
     async def closings(self) -> Closings:
         """Return which letters are closed, by the records up to the end."""
-        if self._closings is None:
-            found = Closings()
-            starts = {tp: each.log_start_offset for tp, each in self.bounds.items()}
-            ends = {tp: each.last_stable_offset for tp, each in self.bounds.items()}
-            async for records in read_batches(self.consumer, starts, ends, on_corrupt=self._on_corrupt):
-                for record in records:
-                    found.add(parse_letter(record))
-            self._closings = found
-        return self._closings
+        return (await self._read_index())[0]
 
     async def letters(self) -> AsyncIterator[tuple[WholeLetter, LetterState]]:
         """Yield every letter with its state: those of a partition in the order of their last parts, incomplete ones last."""
         closings = await self.closings()
-        starts = {tp: each.log_start_offset for tp, each in self.bounds.items()}
-        ends = {tp: each.last_stable_offset for tp, each in self.bounds.items()}
         assemblers = {tp.partition: LetterAssembler() for tp in self.bounds}
-        async for records in read_batches(self.consumer, starts, ends, on_corrupt=lambda _: None):
+        async for records in self.reader.batches(*self._range(), self._on_corrupt):
             for record in records:
                 for whole in assemblers[record.partition].add(record):
                     yield whole, closings.state(whole.letter)
         for assembler in assemblers.values():
             for whole in assembler.finish():
                 yield whole, closings.state(whole.letter)
+
+    async def duplicates(self, is_candidate: Callable[[DeadLetter], bool]) -> Duplicates:
+        """Return which letters are duplicates of others, among the whole ones that may be delivered."""
+        found, repeats = Duplicates(), (await self._read_index())[1]
+        if repeats.found:
+            async for whole, _ in self.letters():
+                letter = whole.letter
+                if whole.missing is None and repeats.is_repeated(letter) and is_candidate(letter):
+                    found.add(letter)
+        return found
+
+    async def _read_index(self) -> tuple[Closings, RepeatFinder]:
+        if self._index is None:
+            closings, repeats = Closings(self._replay), RepeatFinder()
+            async for records in self.reader.batches(*self._range(), self._on_corrupt):
+                for letter in map(parse_letter, records):
+                    closings.add(letter)
+                    repeats.add(letter)
+            self._index = closings, repeats
+        return self._index
+
+    def _range(self) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        starts = {tp: each.log_start_offset for tp, each in self.bounds.items()}
+        return starts, {tp: each.last_stable_offset for tp, each in self.bounds.items()}
+
+
+@asynccontextmanager
+async def open_letter_reader(connection: Connection) -> AsyncIterator[KafkaLetterReader]:
+    """Yield a reader. Raises an error of KAFKA_FAILURES if Kafka does not answer."""
+    await connection.verify()
+    async with standalone_consumer(connection, **FETCH_OPTIONS) as consumer:
+        yield KafkaLetterReader(consumer)
 
 
 @asynccontextmanager
@@ -78,10 +141,9 @@ async def open_letter_log(
 ) -> AsyncIterator[LetterLog]:
     """Open the topic up to its end now. `organization`: only its partition is read; None: all are."""
     topic = Topics(connection.kafka.topic_prefix).dead_letters
-    await connection.verify()
-    async with standalone_consumer(connection, **FETCH_OPTIONS) as consumer:
-        numbers = await partitions_of(consumer, topic)
+    async with open_letter_reader(connection) as reader:
+        numbers = await reader.partitions(topic)
         if organization is not None:
             numbers = [partition_of(organization, len(numbers))]
-        bounds = await stable_bounds(consumer, [TopicPartition(topic, number) for number in numbers])
-        yield LetterLog(consumer, topic, bounds, on_corrupt)
+        bounds = await reader.bounds([TopicPartition(topic, number) for number in numbers])
+        yield LetterLog(reader, topic, bounds, on_corrupt)

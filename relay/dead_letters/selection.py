@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from relay.dead_letters.closings import LetterState
-from relay.dead_letters.letter import DeadLetter
+from relay.dead_letters.letter import DeadLetter, refused_by_live
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,7 @@ class LetterSelection:
     """Conditions that a dead letter meets all of. None: any.
 
     `reason`: a part of the reason, in letters of any case. `from_ms` inclusive and `to_ms` exclusive: when it was written, in ms
-    UTC. `by_producer`: whether a producer wrote it.
+    UTC. `by_producer`: whether a producer wrote it. `refused_by_live_of`: the name of the live topic, for events that live refused.
     """
 
     destination: str | None = None
@@ -22,6 +22,7 @@ class LetterSelection:
     to_ms: int | None = None
     state: LetterState | None = None
     by_producer: bool | None = None
+    refused_by_live_of: str | None = None
 
     @property
     def only_organization(self) -> str | None:
@@ -33,6 +34,7 @@ class LetterSelection:
             self.state in {None, state}
             and self.destination in {None, letter.destination}
             and self.by_producer in {None, letter.destination is None}
+            and (self.refused_by_live_of is None or refused_by_live(letter, self.refused_by_live_of))
             and (not self.organizations or letter.organization in self.organizations)
             and (self.reason is None or self.reason.casefold() in letter.reason.casefold())
             and (self.from_ms is None or letter.at >= self.from_ms)

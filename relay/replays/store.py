@@ -107,7 +107,7 @@ class ReplayStore:
         try:
             records = await read_table(self._connection, self._topic)
         except NoTopicError as error:
-            raise ReplaysUnavailableError(no_topic_text(self._topic, error)) from error
+            raise ReplaysUnavailableError(no_topic_text(self._topic, str(error))) from error
         except CorruptBatchError as error:
             raise ReplaysUnavailableError(f"Replays wait: {error}") from error
         except KafkaError as error:
@@ -135,9 +135,9 @@ class ReplayStore:
             await writer.send(self._topic, key.encode(), value)
 
 
-def no_topic_text(topic: str, error: NoTopicError) -> str:
+def no_topic_text(topic: str, absence: str) -> str:
     """Return why replays wait without their topic: an installation of an earlier release has none."""
-    return f"Replays wait until {topic} can be read: {error}"
+    return f"Replays wait until {topic} can be read. {absence}"
 
 
 def _job_record(job: ReplayJob) -> dict[str, Any]:

@@ -65,19 +65,25 @@ async def read_statuses(connection: Connection, topic: str) -> dict[str, Status]
 
     A record of an older owner is ignored while the status of its successor is valid.
     """
-    codec = InternalCodec("status")
     statuses: dict[str, Status] = {}
-    table = await read_table(connection, topic, supersedes=_supersedes, on_corrupt=_warn_of_corrupt_batch)
+    table = await read_table(connection, topic, supersedes=supersedes, on_corrupt=_warn_of_corrupt_batch)
     for number, (key, record) in enumerate(table.items()):
         if number % 500 == 499:
             await asyncio.sleep(0)  # ten thousand records take a second: other tasks run in between
-        try:
-            statuses[key.decode()] = from_record(codec.decode(record.value or b""))
-        except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
-            log.warning(
-                "A status record could not be read and was skipped.", key=repr(key), reason=str(error)
-            )
+        if (status := decode_status(record)) is not None:
+            statuses[key.decode()] = status
     return statuses
+
+
+def decode_status(record: Record) -> Status | None:
+    """Return the status in a record of the status topic. None, with a warning: it cannot be read."""
+    key = record.key or b""
+    try:
+        key.decode()
+        return from_record(InternalCodec("status").decode(record.value or b""))
+    except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
+        log.warning("A status record could not be read and was skipped.", key=repr(key), reason=str(error))
+        return None
 
 
 async def read_status(connection: Connection, topic: str, key: str) -> Status | None:
@@ -86,7 +92,7 @@ async def read_status(connection: Connection, topic: str, key: str) -> Status | 
     Raises TopicReadError when there may be one that cannot be read: then nothing may be assumed.
     """
     corrupt_batches: list[CorruptBatchError] = []
-    table = await read_table(connection, topic, supersedes=_supersedes, on_corrupt=corrupt_batches.append)
+    table = await read_table(connection, topic, supersedes=supersedes, on_corrupt=corrupt_batches.append)
     record = table.get(key.encode())
     if record is None:
         if corrupt_batches:
@@ -112,7 +118,7 @@ async def remove_stale(status_writer: StatusWriter, connection: Connection, topi
             status_writer.tombstone(key)
 
 
-def _supersedes(record: Record, previous: Record) -> bool:
+def supersedes(record: Record, previous: Record) -> bool:
     """Return whether a later record replaces the one before: not if it is of an older owner while the other is valid."""
     return _header(record, EPOCH) >= _header(previous, EPOCH) or record.timestamp > _header(
         previous, VALID_UNTIL

@@ -37,12 +37,17 @@ async def serve(listen: str, health: Health, registry: CollectorRegistry) -> Asy
         except OSError as error:
             raise RelayError(
                 f"telemetry.listen (RELAY_TELEMETRY__LISTEN) cannot be {listen}: "
-                f"{_LISTEN_ERRORS.get(error.errno or 0, error.strerror)}. Set another address or port"
+                f"{listen_problem(error)}. Set another address or port"
                 f"{_SECOND_SERVICE if error.errno == errno.EADDRINUSE else ''}."
             ) from error
         yield f"http://{'[' + host + ']' if ':' in host else host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+def listen_problem(error: OSError) -> str:
+    """Return why an address is not available, as a clause without a full stop."""
+    return _LISTEN_ERRORS.get(error.errno or 0, error.strerror or str(error))
 
 
 def _application(health: Health, registry: CollectorRegistry) -> web.Application:

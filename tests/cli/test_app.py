@@ -214,7 +214,7 @@ async def test_ctrl_c_ends_without_a_traceback():
     port = silent.sockets[0].getsockname()[1]
     async with silent:
         process = await run_program("organizations", "list", RELAY_KAFKA__BOOTSTRAP=f"127.0.0.1:{port}")
-        await asyncio.wait_for(connected.wait(), 20)
+        await asyncio.wait_for(connected.wait(), 60)
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
     assert (process.returncode, out, err) == (130, b"", b"")
@@ -228,7 +228,7 @@ async def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback():
         env={**os.environ, "RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:1"},
         stderr=asyncio.subprocess.PIPE,
     )
-    while b"typing" not in await asyncio.wait_for(loading.stderr.readline(), 20):
+    while b"typing" not in await asyncio.wait_for(loading.stderr.readline(), 60):
         pass
     loading.send_signal(signal.SIGINT)
     _, err = await loading.communicate()

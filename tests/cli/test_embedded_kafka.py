@@ -92,7 +92,7 @@ async def test_a_stop_ends_the_download_of_kafka(tmp_path, monkeypatch):
         )
 
         async def stop_then():
-            await asyncio.wait_for(asked.wait(), 20)
+            await asyncio.wait_for(asked.wait(), 60)
             stop.set()
 
         async with asyncio.timeout(60), asyncio.TaskGroup() as group:

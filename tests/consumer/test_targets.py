@@ -18,6 +18,7 @@ from tests.support.pipeline_world import (
     wait_until,
 )
 from tests.support.running_consumer import RunningConsumer
+from tests.support.topics import topics_of
 
 TIMING = ConsumerTiming(target=TargetTiming(interval_seconds=0.3, handover_seconds=2.0, release_seconds=10.0))
 
@@ -100,7 +101,8 @@ async def test_an_installation_without_the_topic_goes_on_and_says_so(kafka, pref
         await admin.start()
         await admin.delete_topics([world.topics.destinations])
         await admin.close()
-        await asyncio.sleep(0.5)
+        while world.topics.destinations in await topics_of(world.connection):
+            await asyncio.sleep(0.05)
         await world.publish(some_events(30))
         async with world.consuming(timing=TIMING) as consumer:
             await world.wait_for_events()

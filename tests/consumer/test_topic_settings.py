@@ -116,6 +116,8 @@ async def test_no_dead_letter_is_written_to_a_topic_that_would_lose_it(kafka, pr
             assert await world.dead_letters() == []
             await alter_topic(world.connection, topic, cleanup_policy="delete", retention_ms=MONTH)
             await wait_until(consumer.ready)
+            written = "jira_relay_consumer_events_dead_lettered_total"
+            await wait_until(lambda: consumer.metric(written, reason="unreadable") == 1)
             ((value, _headers),) = await world.dead_letters()
 
     assert value == b"garbage"

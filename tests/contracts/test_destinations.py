@@ -152,13 +152,17 @@ def mentions(tree, kind):
 
 
 def test_generic_code_names_no_kind():
-    """A destination is one folder and one line: no other file of consumer, management or command line names a kind."""
+    """A destination is one folder and one line: no other file of consumer, management or command line names a kind.
+
+    The archive of a replay does: it is what one kind has written (the import contract lists its modules).
+    """
     catalogue = Path("consumer/destinations/catalogue.py")
     for room in ("consumer", "management", "cli"):
         for path in (ROOT / room).rglob("*.py"):
             part = path.relative_to(ROOT)
             in_a_kind = part.parts[:2] == ("consumer", "destinations") and len(part.parts) > 3
-            if in_a_kind or part == catalogue or part.name == "settings_page.py":
+            of_archives = part.match("consumer/replay/archive_*.py")
+            if in_a_kind or of_archives or part == catalogue or part.name == "settings_page.py":
                 continue
             tree = ast.parse(path.read_text("utf-8"))
             assert [line for kind in DESTINATIONS for line in mentions(tree, kind)] == [], part
@@ -188,7 +192,7 @@ def run_with_a_line(*arguments, **variables):
         env=environment | {"PYTHONPATH": str(ROOT)} | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

@@ -44,7 +44,7 @@ class Proxied:
         """The configuration with other settings."""
         return type(self.config).model_validate(plain(self.config) | changes)
 
-    async def send(self, config=None, number=1, seconds=5.0):
+    async def send(self, config=None, number=1, seconds=20.0):
         """Open the kind, and return the outcome of one body; the events of bodies differ."""
         async with self.kind.open("target", config or self.config, seconds) as flows:
             return await flows["live"].send(body_of(flows["live"], [event(number)]))

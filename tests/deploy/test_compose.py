@@ -26,7 +26,7 @@ def test_the_file_matches_the_schema_of_compose():
     """The file is valid by the schema of the compose specification."""
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", FILE]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -75,12 +75,12 @@ def test_secrets_are_files():
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_service_has_more_power_than_it_needs(name):
-    """A service has no capabilities, cannot gain any, publishes no port, and has a bounded log."""
+    """A service has no capabilities, cannot gain any, publishes no port but the console's on loopback, and has a bounded log."""
     service = SERVICES[name]
 
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "ports" not in service
+    assert service.get("ports") == (["127.0.0.1:8080:8080"] if name == "console" else None)
     assert service["logging"] == {"driver": "local"}
 
 

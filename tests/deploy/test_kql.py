@@ -57,7 +57,7 @@ def page_queries():
             yield from re.split(r"\n\s*(?=\w)", block.strip())
 
 
-@pytest.mark.timeout(300)  # the checker takes seconds to start, and a minute on a busy machine
+@pytest.mark.timeout(600)  # the checker takes seconds to start, and a minute on a busy machine
 def test_transforms_and_queries_are_valid():
     """Each transform names columns of its stream, with every choice that changes one; each query of a page names tables that exist.
 

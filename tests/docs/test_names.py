@@ -3,7 +3,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("relay", "producer", "consumer", "management", "cli")
+ROOMS = ("relay", "producer", "consumer", "management", "console", "cli")
 
 
 def modules():

@@ -51,7 +51,7 @@ def pages():
     if not (ROOT / ".git").exists():
         pytest.skip("this copy of the repository has no history to ask which files are its own")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=True).stdout
     return sorted(
         name for name in listed.split("\0") if name and name not in GENERATED and (ROOT / name).exists()
     )

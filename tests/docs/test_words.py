@@ -63,7 +63,7 @@ def test_the_command_succeeds_in_this_repository():
         [sys.executable, "-m", "tests.docs.words"],
         cwd=words.ROOT,
         capture_output=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 

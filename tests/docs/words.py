@@ -44,7 +44,7 @@ def held(name: str) -> bool:
 def all_findings(root: Path) -> list[str]:
     """Return the findings of every file of the repository, also of files that are not committed yet."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True).stdout
+    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=240, check=True).stdout
     names = sorted(name for name in listed.split("\0") if held(name) and (root / name).is_file())
     return [each for name in names for each in findings(name, (root / name).read_text("utf-8"))]
 

@@ -53,7 +53,7 @@ def start_command_line(tmp_path, monkeypatch):
         yield make
 
 
-async def wait_until(condition, seconds=60):
+async def wait_until(condition, seconds=120):
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.2)
@@ -66,7 +66,7 @@ def echo_of_secrets(site):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_no_secret_leaves(tmp_path, registry, start_command_line):
     """No output, page, topic, file or process list of the relay has a key, password or token, right or wrong."""
     port = ports.pick_free_port()

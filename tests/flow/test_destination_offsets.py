@@ -63,7 +63,7 @@ def stored(world):
     return Counter(world.azure.table(LIVE).uid_counts)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_a_rewound_destination_delivers_exactly_what_was_counted_again(kafka, prefix, monkeypatch):
     """The offsets of a running destination are not moved; events that come during the pause wait."""
     async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(timing=QUICK) as consumer:
@@ -102,7 +102,7 @@ async def test_a_rewound_destination_delivers_exactly_what_was_counted_again(kaf
         assert json.loads(changes[1]["before"])["events"] == len(again)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_a_skipped_destination_leaves_exactly_what_was_counted_out(kafka, prefix, monkeypatch):
     """Later events arrive as always."""
     async with pipeline_world(kafka, prefix, monkeypatch) as world, world.consuming(timing=QUICK):

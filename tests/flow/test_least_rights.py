@@ -73,7 +73,7 @@ class Programs:
         return out.decode()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_the_documented_rights_suffice(authorizing_kafka, tmp_path):
     """Topics are created, an organization is added, and its record becomes a row, each step by the user of its role."""
     async with JiraWorld(seed=1) as jira, AzureWorld() as azure:

@@ -31,7 +31,7 @@ async def test_a_death_at_each_step_of_a_round_costs_and_repeats_no_record(kafka
         await world.add_organization(site)
         try:
             programs.append(await ProducerProgram.start(world, tmp_path))
-            await wait_until(lambda: _polled(world), 60)
+            await wait_until(lambda: _polled(world))
             await programs[0].stop()
             for step in STEPS if ALL else ALWAYS:
                 if step == "while a range is halved":

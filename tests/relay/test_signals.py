@@ -58,7 +58,7 @@ async def test_signal_stops_cleanly(number):
     """SIGTERM and SIGINT let the services clean up, and the process ends with success."""
     process = await start_process("polite")
     process.send_signal(number)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
 
     assert (process.returncode, out) == (0, b"put away\n")
     assert json.loads(err)["signal"] == number.name
@@ -70,7 +70,7 @@ async def test_second_signal_stops_at_once():
     process.send_signal(signal.SIGTERM)
     assert await process.stdout.readline() == b"stopping\n"
     process.send_signal(signal.SIGINT)
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
 
     assert (process.returncode, out) == (1, b"cleaned up\n")
     assert b"told: A second signal stopped the process at once" in err

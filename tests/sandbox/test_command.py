@@ -21,7 +21,7 @@ def test_an_installation_without_the_sandbox_says_what_to_install(package):
         [sys.executable, "-c", WITHOUT.format(package=package)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
@@ -37,7 +37,7 @@ def test_an_unknown_destination_is_refused_with_those_there_are():
         [sys.executable, "-m", "cli", "sandbox", "--destinations", "sentinel, splank"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")

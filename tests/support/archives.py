@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from consumer.decoding.columns import decode
@@ -13,7 +14,7 @@ from consumer.destinations.object_store.store import Store
 from consumer.destinations.outcome import Sent
 from consumer.replay.archive_objects import ArchiveObjects
 from consumer.replay.archive_opening import open_archive
-from consumer.replay.archive_reader import Delivered, ObjectArchive
+from consumer.replay.archive_reader import ObjectArchive
 from consumer.replay.source import ArchivedRecords
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
@@ -59,17 +60,27 @@ def flows_over(store: Store, **settings: Any) -> Mapping[str, Any]:
 
 
 def archive_over(
-    store: Store, delivered: int | None = None, days: tuple[int, int] | None = None
+    store: Store,
+    delivered: int | None = None,
+    days: tuple[int, int] | None = None,
+    lost: Sequence[tuple[int, int]] = (),
 ) -> ObjectArchive:
     """Return the archive of a store, whose group has delivered every partition up to an offset; None: nobody knows how far."""
-    return ObjectArchive(ArchiveObjects(store, "lake", "memory://"), _known(delivered), days)
+    return ObjectArchive(ArchiveObjects(store, "lake", "memory://"), KnownDeliveries(delivered, lost), days)
 
 
-def _known(delivered: int | None) -> Delivered:
-    async def known(_partition: TopicPartition, _start: int) -> int | None:
-        return delivered
+@dataclass
+class KnownDeliveries:
+    """The same for every partition."""
 
-    return known
+    until: int | None
+    lost_ranges: Sequence[tuple[int, int]] = ()
+
+    async def delivered(self, _partition: TopicPartition, _start: int) -> int | None:
+        return self.until
+
+    async def lost(self, _partition: TopicPartition) -> Sequence[tuple[int, int]]:
+        return self.lost_ranges
 
 
 @asynccontextmanager
@@ -77,7 +88,7 @@ async def archive(
     config: ObjectStoreConfig, delivered: int | None = None, **options: Any
 ) -> AsyncIterator[ObjectArchive]:
     """Open an archive whose group has delivered every partition up to an offset; None: nobody knows how far."""
-    async with open_archive("lake", config, _known(delivered), **options) as opened:
+    async with open_archive("lake", config, KnownDeliveries(delivered), **options) as opened:
         yield opened
 
 

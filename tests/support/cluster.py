@@ -8,6 +8,7 @@ from consumer.decoding.columns import decode
 from consumer.destinations.contract import Body, Destination, Flow
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
 from consumer.destinations.elasticsearch.destination import open_elasticsearch
+from consumer.formats.replay_mark import mark_replayed
 from tests.support.messages import WRITER_SCHEMAS, event, message
 from tests.support.opensearch import OpenSearch
 
@@ -22,12 +23,16 @@ async def flows_to(
         yield flows
 
 
-def body_of(destination: Destination, *events: dict[str, Any], route: str | None = None) -> Body:
-    """Return one body of these events; without any, of one plain event."""
+def body_of(
+    destination: Destination, *events: dict[str, Any], route: str | None = None, replay: str | None = None
+) -> Body:
+    """Return one body of these events; without any, of one plain event. `replay`: the id of the job that sends them again."""
     frame = decode([message(each) for each in events or (event(1),)], dict(WRITER_SCHEMAS.items())).frame
+    if replay is not None:
+        frame = mark_replayed(frame, replay)
     rows = destination.encode(frame)
     size = destination.limits.format.size(rows)
-    return Body(destination.body(rows), len(rows), size, (), route)
+    return Body(destination.body(rows), len(rows), size, (), route, replay=replay)
 
 
 @asynccontextmanager

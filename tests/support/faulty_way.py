@@ -53,7 +53,7 @@ class FaultyWay:
 @asynccontextmanager
 async def faulty_way(upstream: str) -> AsyncIterator[FaultyWay]:
     """Yield a server in front of `upstream`, an URL without a path."""
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=240) as client:
         way = FaultyWay(upstream, client)
         await way.start()
         try:

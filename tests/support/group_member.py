@@ -71,7 +71,7 @@ async def running_member(
         assert not task.done()
     finally:
         task.cancel()
-        await asyncio.wait({task}, timeout=15)
+        await asyncio.wait({task}, timeout=240)
 
 
 async def write_organization(connection: Connection, prefix: str, value: bytes) -> None:

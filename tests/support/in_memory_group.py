@@ -185,7 +185,7 @@ async def kill(handler: AssignmentHandler, kafka: FakeGroup) -> None:
     kafka.rejects_commits = True
     assert handler._assignment is not None
     closing = asyncio.create_task(handler._assignment.close(finish_seconds=0, answer_seconds=0))
-    await asyncio.wait({closing}, timeout=5)
+    await asyncio.wait({closing}, timeout=30)
     assert closing.done()
     kafka.rejects_commits = False
 

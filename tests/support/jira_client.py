@@ -39,7 +39,7 @@ def open_client(
     site: SimulatedSite, token: str | None = None, user: str | None = None, base_url: str | None = None
 ) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        base_url=base_url or site.url, auth=(user or site.user, token or site.token), timeout=5
+        base_url=base_url or site.url, auth=(user or site.user, token or site.token), timeout=240
     )
 
 

@@ -46,7 +46,7 @@ def diagnostics(queries: Sequence[Query]) -> list[list[str]]:
         input=json.dumps(asked),
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=560,
         check=True,
     )
     found: list[list[str]] = json.loads(done.stdout)

@@ -27,7 +27,7 @@ class FakeMavenRepository:
         self._first = asyncio.Event()
 
     async def wait_for_request(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self._first.wait()
 
     def put(self, name: str, content: bytes) -> Artifact:

@@ -22,7 +22,7 @@ from embedded.file_lock import FileLock
 
 _LOCK_FILE = Path(__file__).with_name("opensearch.lock")
 _TEMPLATES = Path(__file__).parents[2] / "deploy/elasticsearch"
-_READY_SECONDS = 90
+_READY_SECONDS = 180
 _ATTEMPTS = 3
 
 # Without the module of analyzers: it needs locales that the Java of the extra `embedded` has not.
@@ -79,7 +79,7 @@ class OpenSearch:
         hits = (await self.call("POST", f"{index}/_search", body))["hits"]["hits"]
         return [{"_id": hit["_id"], "_index": hit["_index"], **hit["_source"]} for hit in hits]
 
-    async def wait_for_count(self, index: str, count: int, seconds: float = 60.0) -> None:
+    async def wait_for_count(self, index: str, count: int, seconds: float = 120.0) -> None:
         """Wait until an index, a stream or a pattern has so many documents."""
         async with asyncio.timeout(seconds):
             while True:
@@ -102,7 +102,7 @@ async def running_opensearch(directory: Path) -> AsyncIterator[OpenSearch]:
         )
     async with contextlib.AsyncExitStack() as stack:
         port = await _start(program, directory, stack)
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=60))
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=240))
         yield OpenSearch(f"http://127.0.0.1:{port}", client)
 
 

@@ -126,7 +126,7 @@ class PipelineWorld:
         )
 
     async def wait_for_events(
-        self, count: int | None = None, table: str = LIVE, seconds: float = 30.0
+        self, count: int | None = None, table: str = LIVE, seconds: float = 90.0
     ) -> None:
         """Wait until `count` different events have arrived, or all published ones for None."""
         wanted = len(self.published) if count is None else count
@@ -198,7 +198,7 @@ async def committed_and_ends(
 
 async def wait_for_status(world: PipelineWorld, condition: Callable[[Status], bool]) -> Status:
     """Wait until the status of the destination fulfils a condition; return it."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         while True:
             status = (await read_statuses(world.connection, world.topics.status)).get("destination/sentinel")
             if status is not None and condition(status):
@@ -229,7 +229,7 @@ def uids(azure: AzureWorld, table: str = LIVE) -> list[str]:
     return sorted(row["EventUid"] for row in azure.rows(table))
 
 
-async def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+async def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until a condition is true. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -44,7 +44,7 @@ class ProducerProgram:
     async def stop(self) -> None:
         """End it in good order."""
         self.process.send_signal(signal.SIGTERM)
-        assert await self.ended(30) == 0
+        assert await self.ended(60) == 0
 
     async def kill(self) -> None:
         if self.process.returncode is None:

@@ -90,7 +90,7 @@ class ProducerWorld:
             yield task
         finally:
             stop.set()
-            await asyncio.wait_for(task, 20)
+            await asyncio.wait_for(task, 60)
 
     async def read_events(self, topic: str | None = None, seconds: float = 60) -> list[dict[str, Any]]:
         """Read the topic to its end, again while a Kafka that has just started does not answer in time."""

@@ -52,7 +52,7 @@ def with_bad_header_name(batch: bytes) -> bytes:
 
 async def write_batch(connection: Connection, tp: TopicPartition, batch: bytes) -> int:
     """Send the bytes to Kafka as they are; return the error code of the answer."""
-    async with AIOKafkaProducer(**connection.options()) as producer, asyncio.timeout(10):
+    async with AIOKafkaProducer(**connection.options()) as producer, asyncio.timeout(60):
         client = producer.client
         await client._wait_on_metadata(tp.topic)
         node = client.cluster.leader_for_partition(tp)

@@ -94,6 +94,9 @@ class MemorySource:
     def letter_fields(self, record: Record) -> Mapping[str, str]:  # noqa: ARG002
         return {}
 
+    def ending_of(self, record: Record) -> None:  # noqa: ARG002
+        return None
+
     async def confirm(self, delivered: Sequence[Record], dead_lettered: Sequence[Record]) -> None:
         self.confirmed.append(([each.offset for each in delivered], [each.offset for each in dead_lettered]))
 

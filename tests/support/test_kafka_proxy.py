@@ -43,13 +43,13 @@ async def connected_proxy():
             writer.transport.abort()
 
 
-async def read_response(reader, size, seconds=5):
+async def read_response(reader, size, seconds=30):
     async with asyncio.timeout(seconds):
         return await reader.readexactly(size)
 
 
 async def wait_until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -29,10 +29,10 @@ def read_topic(bootstrap: str, topic: str) -> list[ReadRecord]:
     )
     found: list[ReadRecord] = []
     try:
-        for number in sorted(consumer.list_topics(topic, timeout=20).topics[topic].partitions):
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
+        for number in sorted(consumer.list_topics(topic, timeout=240).topics[topic].partitions):
+            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=240)
             consumer.assign([TopicPartition(topic, number, first)])
-            position, until = first, time.monotonic() + 30
+            position, until = first, time.monotonic() + 90
             while position < end:
                 assert time.monotonic() < until, "the broker returns no records"
                 for each in consumer.consume(1000, timeout=0.1):
@@ -53,4 +53,4 @@ def make_topics(bootstrap: str, *names: str, partitions: int = 1, **configs: str
     admin = AdminClient({"bootstrap.servers": bootstrap})
     made = admin.create_topics([NewTopic(each, partitions, 1, config=settings) for each in names])
     for each in made.values():
-        each.result(20)
+        each.result(60)

@@ -16,7 +16,7 @@ async def alter_topic(connection: Connection, topic: str, **configs: str) -> Non
     await admin.start()
     try:
         await admin.alter_configs([resource])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not names.items() <= (await _settings(admin, topic)).items():
                 await asyncio.sleep(0.05)
     finally:

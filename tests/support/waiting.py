@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+async def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until the condition holds."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

@@ -18,5 +18,4 @@ OBJECT_STORE = DestinationKind(
     classify_status,
     request_timeout_seconds=40.0,
     own_places=own_folders,
-    is_archive=True,
 )

@@ -41,7 +41,7 @@ async def test_a_route_in_trouble_holds_up_no_other(trouble):
         problem = one.handler._pipeline.flow.problem
         assert problem is not None
         assert "Events of bad wait since" in problem.reason
-        assert kafka.offsets[B].offset == 140
+        await wait_until(lambda: kafka.offsets[B].offset == 140)
         assert kafka.offsets[A].offset == 0
 
         target.answers.clear()

@@ -4,10 +4,24 @@ import shutil
 
 import pytest
 
+from consumer.destinations.http.config import HttpConfig
 from consumer.destinations.object_store.archive_listing import MAX_FOLDERS
+from consumer.replay.archive_losses import united
 from consumer.replay.archive_objects import ArchiveError, ArchiveUnavailableError
-from consumer.replay.archive_opening import require_archive
-from tests.support.archives import archive, lake, missing_of, offsets_of, read, read_to_error, some, write
+from consumer.replay.archive_opening import archives_for, require_archive
+from tests.support.archives import (
+    archive,
+    archive_over,
+    flows_over,
+    lake,
+    missing_of,
+    offsets_of,
+    read,
+    read_to_error,
+    some,
+    write,
+)
+from tests.support.metered_store import MeteredStore
 from tests.support.object_stores import NOON, opened
 
 DAY_MS = 86_400_000
@@ -179,3 +193,38 @@ async def test_a_location_with_thousands_of_folders_is_named(tmp_path):
 async def test_a_store_that_is_away_is_asked_again_later(tmp_path):
     with pytest.raises(ArchiveUnavailableError, match="cannot be read"):
         await read_all(tmp_path / "unmounted")
+
+
+@pytest.mark.parametrize(
+    ("lost", "missing"),
+    [
+        ([(12, 15)], []),
+        ([(18, 24)], [(20, 21)]),
+        ([(25, 55)], [(30, 31), (40, 41), (50, 51)]),
+        ([(55, 90)], []),
+        ([(0, 12), (20, 21)], [(20, 21)]),
+    ],
+)
+async def test_what_the_destination_has_lost_itself_is_missing_but_for_what_it_had(lost, missing):
+    """Kafka had deleted offsets that the archive then passed over: no object shows it, the record of the loss does."""
+    store = MeteredStore()
+    for start in (10, 20, 30, 40, 50):
+        await write(flows_over(store)["live"], some(range(start + (start > 10), start + 10)))
+    chunks = await read(archive_over(store, 60, lost=lost), 10, 60)
+    assert (offsets_of(chunks), missing_of(chunks)) == (ALL, missing)
+
+
+def test_ranges_are_united():
+    assert united([(5, 7), (1, 3), (3, 4), (6, 9), (9, 9)]) == [(1, 4), (5, 9)]
+
+
+def test_an_archive_is_offered_only_where_a_replay_accepts_it(tmp_path):
+    """The message about a lost range names one: not the destination itself, nor one that a start would refuse."""
+    url = f"file://{tmp_path}"
+    settings = {"whole": {}, "part": {"where": "category = 'x'"}, "ocsf": {"format": "ocsf"}, "hidden": {"hide": {"authorKey": "drop"}}}  # fmt: skip
+    destinations = {name: lake(url, **each) for name, each in settings.items()}
+    destinations["http"] = HttpConfig(kind="http", url="https://example.com/")
+    assert archives_for(destinations, "http") == ["whole"]
+    assert archives_for(destinations, "whole") == []
+    destinations["http"] = HttpConfig(kind="http", url="https://example.com/", where="category = 'x'")
+    assert archives_for(destinations, "http") == ["whole", "part"]

@@ -16,7 +16,8 @@ from relay.replays.job import ReplayRange
 from tests.support.kafka import connection_to
 from tests.support.raw_batches import delete_records
 
-QUICK = RangeReaderTiming(ReaderTiming(idle_seconds=0.5), max_records=7, end_wait_seconds=0.2)
+SMALL_PARTS = RangeReaderTiming(max_records=7)
+SHORT_WAITS = RangeReaderTiming(ReaderTiming(idle_seconds=2.0), max_records=7, end_wait_seconds=0.2)
 
 
 class Log:
@@ -38,8 +39,8 @@ class Log:
     def range(self, partition, start, end):
         return ReplayRange(self.topic, partition, start, end)
 
-    def reader(self, *ranges, archive=None):
-        return RangeReader(self.connection, ranges, archive, QUICK)
+    def reader(self, *ranges, archive=None, timing=SMALL_PARTS):
+        return RangeReader(self.connection, ranges, archive, timing)
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ async def test_a_log_that_lost_its_end_is_waited_for_and_then_named(log):
     """A new leader may learn its end late, so the first attempts fail; other partitions are read meanwhile."""
     await log.publish(0, 10)
     await log.publish(1, 10)
-    reader = log.reader(log.range(0, 0, 50), log.range(1, 0, 12))
+    reader = log.reader(log.range(0, 0, 50), log.range(1, 0, 12), timing=SHORT_WAITS)
     read = []
 
     async def read_on():
@@ -146,6 +147,6 @@ async def test_a_log_that_lost_its_end_is_waited_for_and_then_named(log):
         await read_on()
     assert read == [(number, offset) for number in (0, 1) for offset in without_markers(12)]
 
-    await asyncio.sleep(QUICK.end_wait_seconds)
+    await asyncio.sleep(SHORT_WAITS.end_wait_seconds)
     after = {TopicPartition(log.topic, number): 12 for number in (0, 1)}
     assert await read_all(reader, after) == ({0: []}, [(0, 12, 50)], {0: 50})

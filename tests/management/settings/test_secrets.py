@@ -34,6 +34,7 @@ def test_the_secret_settings_are_exactly_these():
         "kafka.oauth_client_secret",
         "schema_registry.password",
         "secrets.keys",
+        "console.token",
         "destinations.<name>.sasl_password",
         "destinations.<name>.oauth_client_secret",
         "destinations.<name>.hide_key",

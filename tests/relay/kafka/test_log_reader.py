@@ -156,7 +156,7 @@ async def test_a_closed_port_is_an_error_at_once():
     with pytest.raises(Exception, match=r"Unable to bootstrap|did not answer"):
         await read_table(nowhere, "x")
 
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 30
 
 
 async def test_a_batch_that_cannot_be_read_is_named_and_can_be_skipped(connection, prefix):

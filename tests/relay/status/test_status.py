@@ -157,7 +157,7 @@ async def test_an_unreadable_topic_is_read_once(connection):
     began = time.monotonic()
 
     assert [await cache.latest(f"producer/{number}") for number in range(100)] == [None] * 100
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 def test_a_new_owner_continues_the_status_of_the_former():

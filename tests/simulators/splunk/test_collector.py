@@ -114,13 +114,16 @@ async def test_an_acknowledgement_is_given_once_and_forgotten_at_a_restart(clien
 
 async def test_indexing_takes_its_time(client, collector):
     collector.tokens[TOKEN].acknowledges = True
-    collector.channels.delay_seconds = 0.2
+    collector.channels.delay_seconds = 30
     channel = {"X-Splunk-Request-Channel": str(uuid.uuid4())}
     await client.post(EVENT, content=b'{"event":"a"}', headers=channel)
     ask = {"url": "/services/collector/ack", "headers": channel, "json": {"acks": [0]}}
     assert (await client.post(**ask)).json() == {"acks": {"0": False}}
+    collector.channels.delay_seconds = 0.2
+    await client.post(EVENT, content=b'{"event":"b"}', headers=channel)
     await asyncio.sleep(0.25)
-    assert (await client.post(**ask)).json() == {"acks": {"0": True}}
+    ask["json"] = {"acks": [0, 1]}
+    assert (await client.post(**ask)).json() == {"acks": {"0": False, "1": True}}
 
 
 async def test_quirks_are_played(client, collector):

@@ -71,7 +71,7 @@ async def test_a_wrong_secret_pauses_and_the_right_one_goes_on(monkeypatch):
 
 
 async def test_an_authority_that_fails_is_waited_for(monkeypatch):
-    async with ingestion_world(monkeypatch, timeout_seconds=1.0) as (azure, send):
+    async with ingestion_world(monkeypatch, timeout_seconds=2.5) as (azure, send):
         outage = azure.fault(azure_faults.no_token(503), on="token", rate=1)
         assert isinstance(await send(1), Retry)
         outage.cancel()

@@ -287,7 +287,7 @@ async def test_the_simulated_cluster_answers_alike(opensearch):
     await opensearch.call("PUT", "_index_template/questions", template)
     async with (
         SimulatedCluster(opensearch=True) as cluster,
-        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+        httpx.AsyncClient(trust_env=False, timeout=240) as client,
     ):
         for name, (path, body) in QUESTIONS.items():
             answers = []

@@ -43,7 +43,7 @@ async def write(store, *bodies, chain=CHAIN, fates=lambda: "answered"):
                 break
 
     task = asyncio.create_task(run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not task.done():
             while store.requests:
                 store.requests.pop().arrive(fates())

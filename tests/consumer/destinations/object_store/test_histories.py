@@ -35,11 +35,15 @@ def logs(draw):
 
 async def settled(store, tasks):
     """Wait until every living owner waits for the store or has ended."""
-    async with asyncio.timeout(20):
+    turns = 0
+    async with asyncio.timeout(120):
         while sum(not task.done() for task in tasks) > sum(
             not request.answer.done() for request in store.requests
         ):
-            await asyncio.sleep(0)
+            turns += 1
+            await asyncio.sleep(
+                0 if turns < 20 else 0.0005
+            )  # Parquet is made in threads, which a busy loop holds up
 
 
 async def play(log, layout, data):

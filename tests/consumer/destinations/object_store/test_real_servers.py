@@ -14,10 +14,11 @@ import pytest
 from obstore.store import AzureStore, S3Store
 
 from consumer.destinations.outcome import Paused, Sent
+from embedded.ports import pick_free_port
 from tests.support.messages import event
 from tests.support.object_stores import body, body_of_events, opened, uids
 from tests.support.parquet_objects import rows_of, stored_uids
-from tests.support.real_servers import free_port, running
+from tests.support.real_servers import running
 
 # The account of every Azurite, from Microsoft's documentation.
 ACCOUNT = "devstoreaccount1"
@@ -28,7 +29,7 @@ INSTALL_VERSITYGW = "go install github.com/versity/versitygw/cmd/versitygw@v1.8.
 
 @asynccontextmanager
 async def azurite(directory):
-    port = free_port()
+    port = pick_free_port()
     arguments = ("--blobPort", str(port), "--location", str(directory), "--skipApiVersionCheck", "--silent")
     async with running("azurite-blob", INSTALL_AZURITE, port, *arguments):
         endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
@@ -58,7 +59,7 @@ async def create_container(endpoint):
 
 @asynccontextmanager
 async def versitygw(directory):
-    port, root = free_port(), directory / "root"
+    port, root = pick_free_port(), directory / "root"
     (root / "audit").mkdir(parents=True)
     key, secret = "AKIDEXAMPLE", "a-long-secret-key"
     variables = {"ROOT_ACCESS_KEY": key, "ROOT_SECRET_KEY": secret}

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent
+from embedded.ports import pick_free_port
 from simulators import faults
 from simulators.otlp.backend import OtlpBackend
 from tests.support.messages import event
 from tests.support.otlp import body_of, live_flow, twin
-from tests.support.real_servers import free_port, running
+from tests.support.real_servers import running
 
 INSTALL = (
     "go install go.opentelemetry.io/collector/cmd/builder@v0.165.0, then `builder --config"
@@ -36,7 +37,7 @@ service:
 @asynccontextmanager
 async def collector(directory, backend, passed_on="json", **settings):
     """The flow to a Collector without a queue, which passes events on to `backend` in an encoding of its own."""
-    port = free_port()
+    port = pick_free_port()
     config = directory / "collector.yaml"
     config.write_text(CONFIG.format(port=port, backend=backend.url("live"), encoding=passed_on))
     async with (

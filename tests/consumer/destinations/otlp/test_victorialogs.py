@@ -10,9 +10,10 @@ import pytest
 from consumer.destinations.otlp.config import OtlpConfig
 from consumer.destinations.otlp.destination import open_otlp
 from consumer.destinations.outcome import Sent
+from embedded.ports import pick_free_port
 from tests.support.messages import event
 from tests.support.otlp import body_of, twin
-from tests.support.real_servers import free_port, running
+from tests.support.real_servers import running
 
 INSTALL = "go install github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.2"
 EVENTS = 1_000
@@ -45,7 +46,7 @@ async def stored_rows(client, query, count):
 @pytest.mark.parametrize("compression", ["gzip", "none"])
 async def test_every_event_is_stored_with_its_attributes(compression, tmp_path):
     """A thousand events of three bodies: each once, with the time, the body and each attribute of the twin."""
-    port = free_port()
+    port = pick_free_port()
     arguments = (f"-storageDataPath={tmp_path}", f"-httpListenAddr=127.0.0.1:{port}")
     async with (
         running("victoria-logs", INSTALL, port, *arguments),

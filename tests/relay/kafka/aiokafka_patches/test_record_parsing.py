@@ -71,7 +71,7 @@ class FakeBroker:
     async def read(self, max_records=None):
         """Read to the end, or to a held batch; return the records' offsets and values, and what is known of that batch."""
         found, held = {GOOD: [], BAD: []}, None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self._at_end(GOOD) or not (held or self._at_end(BAD)):
                 try:
                     polled = await self.fetcher.fetched_records([], 0.01, max_records)

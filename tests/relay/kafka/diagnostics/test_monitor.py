@@ -66,7 +66,7 @@ async def reported_reasons(*reasons):
     connection = ScriptedConnection(*reasons)
     with capture_logs() as lines:
         task = asyncio.create_task(monitor(connection, MonitorTiming(check_interval_seconds=0)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await connection.over.wait()
         task.cancel()
         await asyncio.wait({task})

@@ -1,0 +1,201 @@
+"""`jira-relay replay start`."""
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from cli.context import CommandContext, current_operator
+from cli.output import JsonOption, print_error, print_json, print_wrapped
+from cli.replay_dry_run import count_events, print_dry_run
+from cli.replay_output import finish
+from cli.replay_progress import detached_text, follow_job
+from management.organizations.validation import InputError
+from management.replay.jobs import facts, submit
+from management.replay.lost import plan_lost, plan_refill
+from management.replay.request import ReplayRequest
+from management.replay.start import PlannedReplay, plan_replay
+from management.replay.texts import target_text, window_text
+from management.replay.view import ReplayView
+from management.times import parse_time
+from relay.replays.job import ReplayJob
+from relay.timestamps import now_ms
+
+
+def start(
+    context: typer.Context,
+    destination: Annotated[
+        str, typer.Option(metavar="NAME", help="Destination that gets the events again.", show_default=False)
+    ],
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="TIME", help="First moment of the window: 2026-11-25T08:00Z, 2026-11-25 (UTC)."
+        ),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End of the window, not included. Default: now.")
+    ] = None,
+    by: Annotated[
+        Literal["collected", "created"],
+        typer.Option(
+            help="The time that the window bounds: of collection by the relay, or Jira's `created`."
+        ),
+    ] = "collected",
+    organization: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this organization, also a deleted one. May be repeated."),
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORG/ID", help="Only this event. May be repeated; needs no window."),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SQL", help="Only events that fulfil this condition, as `where` of a destination."
+        ),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Object-store destination that has what Kafka has deleted."),
+    ] = None,
+    lost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENTRY",
+            help="A lost range, as `destinations lost` names it: from --archive, or else from the source again.",
+        ),
+    ] = None,
+    refill: Annotated[
+        bool,
+        typer.Option(
+            "--refill", help="Let the producers read the window, by `created`, from the source again."
+        ),
+    ] = False,
+    to_live: Annotated[
+        bool,
+        typer.Option("--to-live", help="Send the events where new events go: rules may raise alarms again."),
+    ] = False,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Events a second, at most. Default: as many as fit beside live events."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Count the events by organization and day, show three rows, and send nothing."
+        ),
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return at once; the replay runs by itself.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Start without asking.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Deliver the events of a window again to one destination: to its history, unless --to-live is given.
+
+    The job is written to Kafka, and a consumer of the destination does it beside live events. The command follows it; Ctrl-C leaves it running.
+    Exit code 0: it is done and no event was lost (with --detach: it is started).
+    """
+    state: CommandContext = context.obj
+    request = ReplayRequest(
+        destination,
+        by,
+        None if from_ is None else parse_time(from_),
+        None if to is None else parse_time(to),
+        tuple(organization or ()),
+        tuple(event or ()),
+        where,
+        archive,
+        to_live,
+        rate,
+    )
+    planned: PlannedReplay = state.run_quietly(_plan(state, request, lost, refill=refill))
+    job = planned.job(current_operator(), now_ms())
+    if not as_json:
+        _print_plan(planned)
+    if dry_run and planned.content == "refill":
+        raise InputError("What the source has is known once it is read, so a refill has no dry run.")
+    if dry_run:
+        print_dry_run(count_events(state, job, quiet=as_json), planned, as_json=as_json)
+        return
+    if not yes:
+        _require_terminal(as_json=as_json)
+        _ask(state, job)
+    failure: str | None = state.run_quietly(submit(state.connection(), job))
+    if failure is not None:
+        print_error(failure)
+    if detach:
+        _print_started(job, as_json=as_json)
+    else:
+        finish(_followed(state, job, as_json=as_json), as_json=as_json)
+    if failure is not None:
+        raise typer.Exit(1)
+
+
+async def _plan(
+    state: CommandContext, request: ReplayRequest, lost: str | None, *, refill: bool
+) -> PlannedReplay:
+    connection, destinations = state.connection(), state.settings.destinations
+    if lost is not None:
+        if (
+            request.from_ms is not None
+            or request.to_ms is not None
+            or request.organizations
+            or request.events
+        ):
+            raise InputError(
+                "A lost range has its window: give --lost without --from, --to, --organization and --event."
+            )
+        return await plan_lost(connection, destinations, request, lost, now_ms())
+    if refill:
+        return await plan_refill(connection, destinations, request, now_ms())
+    return await plan_replay(connection, destinations, request, now_ms())
+
+
+def _followed(state: CommandContext, job: ReplayJob, *, as_json: bool) -> ReplayView:
+    if not as_json:
+        print_wrapped(f"The replay {job.id} is started. Ctrl-C ends this command, and not the replay.")
+    return follow_job(state, job.id, quiet=as_json)
+
+
+def _print_started(job: ReplayJob, *, as_json: bool) -> None:
+    if as_json:
+        print_json(facts(job) | {"destination": job.destination, "state": "waiting"})
+    else:
+        print_wrapped(f"The replay {job.id} is started. {detached_text(job.id)}")
+
+
+def _print_plan(planned: PlannedReplay) -> None:
+    request, plan = planned.request, planned.plan
+    ranges = f"{len(plan.ranges)} partition{'s'[: len(plan.ranges) != 1]}"
+    window = window_text(request.by, request.from_ms, request.to_ms, len(request.events))
+    read = f" At most {plan.offsets:,} events of {ranges} are read." if planned.content == "events" else ""
+    print_wrapped(
+        f"{request.destination} gets the events again: {window}. They go {target_text(to_live=request.to_live)}.{read}"
+    )
+    for note in planned.notes:
+        print_wrapped(note)
+
+
+def _require_terminal(*, as_json: bool) -> None:
+    """With --json nobody is asked: the plan is not shown, and the answer must be one document."""
+    if as_json or sys.stdin is None or not sys.stdin.isatty():
+        raise InputError("The replay was not started: give --yes, since nobody can be asked here.")
+
+
+def _ask(state: CommandContext, job: ReplayJob) -> None:
+    """Ask whether to start. Rows that go where new events go are counted first, and the name of the destination is typed."""
+    if not job.to_live:
+        typer.confirm("Start the replay?", abort=True)
+        return
+    events = count_events(state, job).events
+    print_wrapped(
+        f"{events:,} events would go where new events go, and rules of {job.destination} may raise alarms for each of them again."
+    )
+    typed: str = typer.prompt(f"Type {job.destination} to send them", default="", show_default=False)
+    if typed.strip() != job.destination:
+        raise InputError("The replay was not started: the name of the destination was not typed.")

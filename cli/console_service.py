@@ -1,0 +1,150 @@
+"""The console of a process: its token, its address, and the objects that its pages use."""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from cli.context import current_operator
+from console.auth import Access
+from console.context import ConsoleContext
+from console.server import open_socket, own_origins, run_console
+from management.context import OperatorContext
+from management.live_view import LiveView
+from management.settings import Settings
+from producer.sources.catalogue import input_rules, open_connection_test
+from relay.credentials.keyring import load_keyring
+from relay.credentials.redaction import Redactor
+from relay.credentials.resolver import CredentialResolver
+from relay.errors import SettingsError
+from relay.kafka.connection import Connection
+from relay.lifecycle import Service
+from relay.telemetry.health import Health
+from relay.timestamps import now_ms
+
+NAME = "console"
+TOKEN_FILE = "console-token"  # noqa: S105 - the name of a file
+NO_SIGN_IN = (
+    "The console has no token, and no terminal to show a link on. Set console.token_file"
+    " (`openssl rand -base64 32 > FILE && chmod 600 FILE`)."
+)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleToken:
+    """The token of the login. `file`: where the console has written it; None: it is that of the settings, or of no use to others."""
+
+    text: str
+    file: Path | None = None
+
+
+def find_token(settings: Settings, directory: Path | None, *, on_terminal: bool) -> ConsoleToken:
+    """Return the token of the settings, else that of the embedded installation in `directory`, else a new one.
+
+    `directory` None: Kafka is not embedded. Raises SettingsError if nobody could sign in with it.
+    """
+    if settings.console.token is not None:
+        return ConsoleToken(settings.console.token.get_secret_value())
+    if directory is not None:
+        file = directory / TOKEN_FILE
+        return ConsoleToken(_token_in(file), file)
+    if not on_terminal:
+        raise SettingsError(NO_SIGN_IN)
+    return ConsoleToken(secrets.token_urlsafe(32))
+
+
+def _token_in(file: Path) -> str:
+    """Return the token in a file that only this user may read; make it if it is missing."""
+    try:
+        try:
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            token = file.read_text("utf-8").strip()
+            if not token:
+                raise SettingsError(f"The file {file} is empty. Delete it, and start again.") from None
+            return token
+        token = secrets.token_urlsafe(32)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(token)
+    except OSError as error:
+        raise SettingsError(
+            f"The token of the console cannot be kept in {file}: {error.strerror}. Make the directory writable, or set"
+            " console.token_file."
+        ) from error
+    return token
+
+
+def console_service(
+    settings: Settings,
+    connection: Connection,
+    redactor: Redactor,
+    health: Health,
+    token: ConsoleToken,
+    announce: Callable[[str], None] | None,
+) -> Service:
+    """Return the service. `announce`: shows a line on the terminal of the person who starts it; None: there is none.
+
+    Raises RelayError if the address is not available.
+    """
+    listener = open_socket(settings.console.listen)
+    redactor.add(token.text)
+
+    async def service(stop: asyncio.Event) -> None:
+        credentials = CredentialResolver(
+            load_keyring(settings.secrets), settings.secrets.directory, os.environ, redactor.add
+        )
+        async with open_connection_test(settings.producer) as connection_test:
+            operator = OperatorContext(
+                connection,
+                connection_test,
+                input_rules(),
+                settings.secrets,
+                credentials,
+                current_operator(),
+                now_ms,
+            )
+            origins = own_origins(settings.console, listener)
+            public = settings.console.public_url
+            context = ConsoleContext(
+                operator,
+                settings.destinations,
+                _key_ids(settings),
+                LiveView(connection, settings.destinations, now_ms),
+                Access(token.text),
+                origins,
+                (public or "").startswith("https://"),
+                version("jira-audit-relay"),
+            )
+            url = public or f"http://127.0.0.1:{listener.getsockname()[1]}"
+            fields = {"url": url} | ({"token_file": str(token.file)} if token.file else {})
+            log.info("The console is served.", **fields)
+            if announce is not None:
+                code = context.access.make_link_code(now_ms())
+                announce(f"Console: {url}/login?code={code}\n  The link signs in once, within ten minutes.")
+            health.report(NAME, ok=True)
+            await run_console(context, listener, stop)
+
+    return service
+
+
+def _key_ids(settings: Settings) -> list[str]:
+    try:
+        keyring = load_keyring(settings.secrets)
+    except SettingsError:
+        return []
+    return [] if keyring is None else keyring.ids
+
+
+def terminal_announcer() -> Callable[[str], None] | None:
+    """Return a function that shows a line on the terminal. None: standard output is no terminal."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return lambda text: print(text, flush=True)

@@ -1,0 +1,129 @@
+"""The login: one token, sessions as signed values, and a limit on attempts. Times are ms UTC, given by the caller."""
+
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+from itsdangerous import BadData, URLSafeSerializer
+
+from relay.timestamps import DAY_MS
+
+SESSION_MS = DAY_MS // 2
+LINK_MS = 600_000
+MAX_NAME_CHARS = 80
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in person. `who`: the name in the history of changes. `id`: random, binds forms to the session."""
+
+    who: str
+    id: str
+    expires: int
+
+
+class Access:
+    """Who may use the console: a person who knows the token, or who has a session that was signed with it.
+
+    Keys are derived from the token, so consoles with one token accept each other's sessions, and a new token ends them all.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = hashlib.sha256(token.encode()).digest()
+        key = hmac.digest(token.encode(), b"jira-audit-relay console", "sha256").hex()
+        options = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        self._sessions = URLSafeSerializer(key, salt="session", signer_kwargs=options)
+        self._messages = URLSafeSerializer(key, salt="message", signer_kwargs=options)
+        self._form_key = hmac.digest(key.encode(), b"form", "sha256")
+        self._link: tuple[str, int] | None = None
+
+    def accepts(self, token: str) -> bool:
+        """Return whether this is the token, in a time that says nothing about it."""
+        return hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._token)
+
+    def make_link_code(self, now_ms: int) -> str:
+        """Return a code that signs in once, within ten minutes, in place of the token."""
+        code = secrets.token_urlsafe(32)
+        self._link = code, now_ms + LINK_MS
+        return code
+
+    def use_link_code(self, code: str, now_ms: int) -> bool:
+        """Return whether the code signs in. It does so once."""
+        if self._link is None or not hmac.compare_digest(code.encode(), self._link[0].encode()):
+            return False
+        expires, self._link = self._link[1], None
+        return now_ms < expires
+
+    def sign_in(self, who: str, now_ms: int) -> str:
+        """Return the value of a cookie for a new session."""
+        session = {"who": who, "id": secrets.token_urlsafe(16), "expires": now_ms + SESSION_MS}
+        return str(self._sessions.dumps(session))
+
+    def session(self, cookie: str | None, now_ms: int) -> Session | None:
+        """Return the session of a cookie. None: there is none, it has ended, or this console did not sign it."""
+        try:
+            found = Session(**self._sessions.loads(cookie or ""))
+        except (BadData, TypeError):
+            return None
+        return found if now_ms < found.expires else None
+
+    def form_token(self, session: Session) -> str:
+        """Return the token that each form of this session carries, so that no other site can send one."""
+        return hmac.digest(self._form_key, session.id.encode(), "sha256").hex()
+
+    def accepts_form(self, session: Session, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), self.form_token(session).encode())
+
+    def sign_messages(self, messages: list[str]) -> str:
+        """Return the value of a cookie that carries sentences to the next page."""
+        return str(self._messages.dumps(messages))
+
+    def messages(self, cookie: str | None) -> list[str]:
+        """Return the sentences of a cookie; none if this console did not sign it."""
+        try:
+            return [str(each) for each in self._messages.loads(cookie or "")]
+        except (BadData, TypeError):
+            return []
+
+
+def clean_name(text: str) -> str | None:
+    """Return a person's name on one line, without white space around it. None: it is empty, too long, or has control characters."""
+    name = " ".join(text.split())
+    return name if name and name.isprintable() and len(name) <= MAX_NAME_CHARS else None
+
+
+@dataclass(slots=True)
+class LoginThrottle:
+    """Limits failed attempts: per address and in all, in a sliding minute. Behind a proxy all have one address."""
+
+    per_address: int = 5
+    in_all: int = 50
+    addresses_kept: int = 1000
+    _failures: deque[int] = field(default_factory=deque)
+    _by_address: OrderedDict[str, deque[int]] = field(default_factory=OrderedDict)
+
+    def wait_seconds(self, address: str, now_ms: int) -> int:
+        """Return the seconds until this address may try again; 0: now."""
+        return max(
+            _wait(self._failures, self.in_all, now_ms),
+            _wait(self._by_address.get(address, deque()), self.per_address, now_ms),
+        )
+
+    def failed(self, address: str, now_ms: int) -> None:
+        """Record a wrong token."""
+        self._failures.append(now_ms)
+        self._by_address.setdefault(address, deque()).append(now_ms)
+        self._by_address.move_to_end(address)
+        while len(self._by_address) > self.addresses_kept:
+            self._by_address.popitem(last=False)
+
+
+def _wait(failures: deque[int], limit: int, now_ms: int) -> int:
+    while failures and failures[0] <= now_ms - _MINUTE_MS:
+        failures.popleft()
+    if len(failures) < limit:
+        return 0
+    return max(1, -(-(failures[-limit] + _MINUTE_MS - now_ms) // 1000))

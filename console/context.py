@@ -1,0 +1,57 @@
+"""The objects that every page and every call of the API share."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from console.auth import Access, LoginThrottle
+from consumer.destinations.contract import DestinationConfig
+from management.context import OperatorContext
+from management.destination_view import DestinationView
+from management.destinations import view_destinations
+from management.live_view import LiveView
+from management.organizations.view import OrganizationView, build_views
+from relay.kafka.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleContext:
+    """`operator`: its author is replaced by the person of each request. `key_ids`: those of the keys in `secrets`, the sealing key first.
+
+    `origins`: the origins of its own pages, such as `http://127.0.0.1:8080`. `secure`: browsers reach it by https.
+    """
+
+    operator: OperatorContext
+    destinations: Mapping[str, DestinationConfig]
+    key_ids: Sequence[str]
+    view: LiveView
+    access: Access
+    origins: frozenset[str]
+    secure: bool
+    version: str
+    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+
+    @property
+    def connection(self) -> Connection:
+        return self.operator.connection
+
+    @property
+    def now_ms(self) -> Callable[[], int]:
+        return self.operator.now_ms
+
+    def operator_for(self, who: str) -> OperatorContext:
+        """Return the operator context of a person, whose name the history of changes gets."""
+        return replace(self.operator, author=who)
+
+    def organizations(self) -> list[OrganizationView]:
+        """Return the organizations as the last snapshot has them, sorted by name."""
+        snapshot = self.view.snapshot
+        return build_views(
+            snapshot.organizations.organizations, snapshot.statuses, self.now_ms(), self.key_ids
+        )
+
+    def destination_views(self) -> list[DestinationView]:
+        """Return the destinations of the settings as the last snapshot has them, sorted by name."""
+        snapshot = self.view.snapshot
+        return view_destinations(
+            self.destinations, snapshot.statuses, snapshot.pauses, snapshot.lost_ranges, self.now_ms()
+        )

@@ -1,0 +1,25 @@
+"""The pages: each module has its handlers and returns its routes; `PAGES` lists them all."""
+
+from collections.abc import Callable, Sequence
+
+from starlette.routing import BaseRoute
+
+from console.context import ConsoleContext
+from console.pages import (
+    destinations,
+    login,
+    organization_changes,
+    organization_detail,
+    organization_table,
+    overview,
+)
+from console.rendering import Pages
+
+PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
+    login.routes,
+    overview.routes,
+    organization_table.routes,
+    organization_detail.routes,
+    organization_changes.routes,
+    destinations.routes,
+)

@@ -1,0 +1,63 @@
+"""The page of one organization."""
+
+import asyncio
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from console.context import ConsoleContext
+from console.pages.organization_rows import OrganizationRow
+from console.rendering import Pages
+from management.organizations.backfill import read_backfill
+from management.organizations.view import OrganizationView
+from relay.errors import RelayError, describe
+
+BACKFILL_SECONDS = 5.0
+
+
+def find_view(context: ConsoleContext, name: str) -> OrganizationView | None:
+    """Return the organization of this name, as the last snapshot has it."""
+    return next((view for view in context.organizations() if view.organization.name == name), None)
+
+
+def unknown(context: ConsoleContext, pages: Pages, request: Request, name: str) -> Response:
+    """Return the page for a name that no readable organization has."""
+    stored = context.view.snapshot.organizations
+    return pages.render(
+        request,
+        "organization_unknown.html",
+        HTTPStatus.NOT_FOUND,
+        name=name,
+        problem=dict(stored.problems).get(name),
+    )
+
+
+def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
+    async def show(request: Request) -> Response:
+        name = request.query_params.get("name", "")
+        view = find_view(context, name)
+        if view is None:
+            return unknown(context, pages, request, name)
+        # The part of the page that is live is asked for every few seconds, and has no need of the checkpoint.
+        is_live_part = "hx-request" in request.headers
+        return pages.render(
+            request,
+            "organization.html",
+            row=OrganizationRow(view),
+            view=view,
+            organization=view.organization,
+            backfill="" if is_live_part else await _backfill(context, view),
+        )
+
+    return [Route("/organization", show, methods=["GET"])]
+
+
+async def _backfill(context: ConsoleContext, view: OrganizationView) -> str:
+    """Return how far the backfill has come, in words."""
+    try:
+        async with asyncio.timeout(BACKFILL_SECONDS):
+            return (await read_backfill(context.connection, view.organization)).describe()
+    except (RelayError, TimeoutError) as error:
+        return f"not known now: {describe(error)}"

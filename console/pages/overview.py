@@ -1,0 +1,40 @@
+"""The first page: is all well, and if not, what is wrong, since when, and what to do."""
+
+from collections import Counter
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from console.context import ConsoleContext
+from console.rendering import Pages
+from management.organizations.view import STATES
+from management.overview import find_causes, last_day
+
+MEMBERS_SHOWN = 8
+
+
+def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
+    async def show(request: Request) -> Response:
+        organizations, destinations = context.organizations(), context.destination_views()
+        words = Counter(view.state_word for view in organizations)
+        hours = [last_day(view.counts, view.now_ms) for view in organizations]
+        return pages.render(
+            request,
+            "overview.html",
+            causes=find_causes(organizations, destinations),
+            problems=[text for _, text in context.view.snapshot.organizations.problems]
+            + list(context.view.snapshot.problems),
+            members_shown=MEMBERS_SHOWN,
+            organization_count=len(organizations),
+            states=sorted(words.items(), key=lambda each: (_place(each[0]), each[0])),
+            destinations=destinations,
+            events=sum(each.events for counts in hours for each in counts),
+            events_have_arrived=any(view.status and view.status.last_event for view in organizations),
+        )
+
+    return [Route("/", show, methods=["GET"])]
+
+
+def _place(word: str) -> int:
+    return STATES.index(word) if word in STATES else len(STATES)

@@ -1,0 +1,174 @@
+"""What protects every request: the host it names, where it comes from, its size, its login; and the headers of every answer."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from console.auth import Session
+from console.context import ConsoleContext
+
+API_PREFIX = "/api/"
+MAX_BODY_BYTES = 256 * 1024
+_OPEN_PATHS = ("/login", "/static/")
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+log = structlog.get_logger(__name__)
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self';"
+        " manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # Not no-referrer: browsers would then send `Origin: null` with the console's own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+}
+
+
+def session_cookie(context: ConsoleContext) -> str:
+    """Return the name of the session's cookie. Cookies do not know ports, so two consoles on one machine differ by name."""
+    if context.secure:
+        return "__Host-jira-relay"
+    ports = sorted(str(urlsplit(origin).port or 80) for origin in context.origins)
+    return f"jira-relay-{ports[0]}"
+
+
+class Guard:
+    """Middleware that refuses what no handler may see, and puts the session into `scope["session"]`.
+
+    1. The host must be one of the console's own: another site's name that resolves to this machine is refused.
+    2. A request that changes something must come from a page of the console, as Origin and Sec-Fetch-Site say.
+    3. A body has at most 256 KB.
+    4. Every path but the login and static files needs a session, or for the API a token as bearer.
+    """
+
+    def __init__(self, app: ASGIApp, context: ConsoleContext) -> None:
+        self._app = app
+        self._context = context
+        self._hosts = {urlsplit(origin).netloc for origin in context.origins}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(Request(scope))
+        app = self._app if refusal is None else refusal
+        await app(scope, _bounded(receive), self._with_headers(scope, send))
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        if host not in self._hosts:
+            return PlainTextResponse(
+                f"The console does not answer for the host {host[:100]!r}. Set console.public_url to the URL that browsers use.\n",
+                HTTPStatus.MISDIRECTED_REQUEST,
+            )
+        if request.method not in _SAFE_METHODS and not self._is_own(request.headers):
+            return PlainTextResponse(
+                "The request comes from another site and was refused.\n", HTTPStatus.FORBIDDEN
+            )
+        if _is_too_large(request.headers):
+            return PlainTextResponse("The request is too large.\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        return self._login_refusal(request)
+
+    def _is_own(self, headers: Mapping[str, str]) -> bool:
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        return (origin is None or origin in self._context.origins) and site in {None, "same-origin", "none"}
+
+    def _login_refusal(self, request: Request) -> Response | None:
+        path = request.url.path
+        if any(path == each or (each.endswith("/") and path.startswith(each)) for each in _OPEN_PATHS):
+            return None
+        context = self._context
+        session = context.access.session(request.cookies.get(session_cookie(context)), context.now_ms())
+        is_api = path.startswith(API_PREFIX)
+        if is_api and "authorization" in request.headers:
+            return self._bearer_refusal(request)
+        if session is not None:
+            request.scope["session"] = session
+            return None
+        if is_api:
+            return _unauthorized("The request has no login: send the token as `Authorization: Bearer TOKEN`.")
+        if "hx-request" in request.headers:
+            return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})
+        return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+
+    def _bearer_refusal(self, request: Request) -> Response | None:
+        context, now, address = self._context, self._context.now_ms(), client_address(request)
+        if wait := context.throttle.wait_seconds(address, now):
+            return _problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"Too many wrong tokens; try again in {wait} s.",
+                {"Retry-After": str(wait)},
+            )
+        scheme, _, token = request.headers["authorization"].partition(" ")
+        if scheme.lower() != "bearer" or not context.access.accepts(token.strip()):
+            context.throttle.failed(address, now)
+            log.warning("A request with a wrong token was refused.", address=address)
+            return _unauthorized("The token is wrong. It is that of console.token.")
+        request.scope["session"] = Session("API token (console)", "", 0)
+        return None
+
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if self._context.secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+            await send(message)
+
+        del scope
+        return send_with_headers
+
+
+class BodyTooLargeError(Exception):
+    """The body is larger than it says, or does not say how large it is."""
+
+
+def _bounded(receive: Receive) -> Receive:
+    received = 0
+
+    async def bounded_receive() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise BodyTooLargeError
+        return message
+
+    return bounded_receive
+
+
+def _is_too_large(headers: Headers) -> bool:
+    length = headers.get("content-length", "0")
+    return not length.isdigit() or int(length) > MAX_BODY_BYTES
+
+
+def client_address(request: Request) -> str:
+    """Return the address of the peer. Headers of proxies are not believed."""
+    return "unknown" if request.client is None else request.client.host
+
+
+def _unauthorized(detail: str) -> Response:
+    return _problem(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
+
+
+def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str]) -> Response:
+    return JSONResponse(
+        {"title": status.phrase, "status": status.value, "detail": detail},
+        status,
+        headers,
+        media_type="application/problem+json",
+    )

@@ -1,0 +1,165 @@
+"""The organizations and destinations of an installation as Kafka has them now, kept current for readers that ask often."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from consumer.losses.lost_range import key_prefix
+from consumer.targets.store import decode_pause, pause_key
+from consumer.targets.target import Pause
+from management.organizations.store import StoredOrganizations, build_store, kafka_errors_as_relay_errors
+from relay.aio import run_unless_stopped
+from relay.errors import RelayError
+from relay.kafka import Record
+from relay.kafka.connection import Connection
+from relay.kafka.followed_tables import FollowedTables, always_supersedes, records_of
+from relay.kafka.topics import Topics
+from relay.status.model import Status
+from relay.status.reader import decode_status, supersedes
+from relay.telemetry.condition_log import ConditionLog
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewTiming:
+    """How often the topics are looked at, and the bound of one look, in seconds."""
+
+    look_seconds: float = 2.0
+    read_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The content of the topics of organizations, statuses and pauses at one instant. Instants are ms UTC."""
+
+    organizations: StoredOrganizations = field(default_factory=lambda: StoredOrganizations({}, {}, {}))
+    statuses: Mapping[str, Status] = field(default_factory=dict)
+    pauses: Mapping[str, Pause] = field(default_factory=dict)
+    lost_ranges: Mapping[str, int] = field(default_factory=dict)
+    """How many lost ranges each destination has, by its name."""
+    problems: tuple[str, ...] = ()
+    """A sentence for each pause that cannot be read."""
+    as_of: int | None = None
+    """When the topics were last read to their ends. None: never yet."""
+    failure: str | None = None
+    """Why the topics cannot be read now. None: they can."""
+    failing_since: int | None = None
+
+
+class LiveView:
+    """Follows the topics, and has the last snapshot for every reader. It keeps nothing that is not on the topics."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        destinations: Iterable[str],
+        now_ms: Callable[[], int],
+        timing: ViewTiming | None = None,
+    ) -> None:
+        """`destinations`: the names in the settings, whose pauses are read."""
+        topics = Topics(connection.kafka.topic_prefix)
+        self._connection = connection
+        self._topics = topics
+        self._destinations = sorted(destinations)
+        self._now_ms = now_ms
+        self._timing = timing or ViewTiming()
+        self._tables = FollowedTables(
+            connection,
+            {
+                topics.organizations: always_supersedes,
+                topics.status: supersedes,
+                topics.destinations: always_supersedes,
+            },
+        )
+        self._decoded: dict[bytes, tuple[int, Status | None]] = {}
+        self._lock = asyncio.Lock()
+        self._conditions = ConditionLog(log)
+        self.snapshot = Snapshot()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep the snapshot current until `stop` is set."""
+        try:
+            await run_unless_stopped(stop, self._follow())
+        finally:
+            await self._tables.close()
+
+    async def _follow(self) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(self._timing.look_seconds)
+
+    async def refresh(self) -> None:
+        """Look at the topics now. A failure leaves the former content, and its reason in the snapshot."""
+        async with self._lock:
+            began = self._now_ms()
+            try:
+                with kafka_errors_as_relay_errors(self._connection):
+                    async with asyncio.timeout(self._timing.read_seconds):
+                        changed = await self._tables.refresh()
+            except RelayError as error:
+                since = self.snapshot.failing_since or began
+                self.snapshot = replace(self.snapshot, failure=str(error), failing_since=since)
+                self._conditions.failed(
+                    "view", str(error), "The topics could not be read.", {"reason": str(error)}
+                )
+                return
+            self._conditions.ended("view", "The topics can be read again; they could not be")
+            self.snapshot = replace(
+                await self._updated(changed), as_of=began, failure=None, failing_since=None
+            )
+
+    async def _updated(self, changed: set[str]) -> Snapshot:
+        snapshot = self.snapshot
+        if self._topics.organizations in changed:
+            snapshot = replace(snapshot, organizations=self._organizations())
+        if self._topics.status in changed:
+            snapshot = replace(snapshot, statuses=await self._statuses())
+        if self._topics.destinations in changed:
+            pauses, problems = self._pauses()
+            snapshot = replace(snapshot, pauses=pauses, problems=problems, lost_ranges=self._lost_ranges())
+        return snapshot
+
+    def _organizations(self) -> StoredOrganizations:
+        table = self._tables.table(self._topics.organizations)
+        return build_store(records_of(table), len(table.partitions), table.corrupt_batches)
+
+    async def _statuses(self) -> dict[str, Status]:
+        """Return the statuses by key. Only records that are new since the last look are decoded."""
+        decoded: dict[bytes, tuple[int, Status | None]] = {}
+        for number, record in enumerate(records_of(self._tables.table(self._topics.status))):
+            if number % 500 == 499:
+                await asyncio.sleep(0)  # ten thousand records take a second: other tasks run in between
+            key = record.key or b""
+            known = self._decoded.get(key)
+            decoded[key] = (
+                known if known and known[0] == record.offset else (record.offset, decode_status(record))
+            )
+        self._decoded = decoded
+        return {key.decode(): status for key, (_, status) in decoded.items() if status is not None}
+
+    def _lost_ranges(self) -> dict[str, int]:
+        keys = [record.key or b"" for record in records_of(self._tables.table(self._topics.destinations))]
+        return {
+            name: sum(key.startswith(key_prefix(name).encode()) for key in keys)
+            for name in self._destinations
+        }
+
+    def _pauses(self) -> tuple[dict[str, Pause], tuple[str, ...]]:
+        records: dict[bytes | None, Record] = {
+            record.key: record for record in records_of(self._tables.table(self._topics.destinations))
+        }
+        pauses: dict[str, Pause] = {}
+        problems = []
+        for name in self._destinations:
+            record = records.get(pause_key(name).encode())
+            try:
+                pause = None if record is None else decode_pause(record)
+            except RelayError as error:
+                problems.append(f"{name}: {error}")
+                continue
+            if pause is not None:
+                pauses[name] = pause
+        return pauses, tuple(problems)

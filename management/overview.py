@@ -1,0 +1,155 @@
+"""Everything that needs an operator, grouped by cause, the worst first. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from management.destination_view import DestinationView
+from management.organizations.causes import shared_reason
+from management.organizations.view import OrganizationView
+from relay.status.model import HOUR_MS, HourCount
+from relay.timestamps import DAY_MS
+
+SILENT_MS = 7 * DAY_MS
+"""Without an event for so long, an organization is named: it may be unused, or its log may be empty for a reason."""
+BEHIND_MS = HOUR_MS
+"""An active organization whose events are complete only up to an earlier time is named."""
+NEW_MS = 60_000
+_TROUBLE = {"failing", "waiting", "no owner"}
+
+
+class Severity(IntEnum):
+    """How much an operator is needed. Lower is worse."""
+
+    FAILING = 0
+    WAITING = 1
+    NOTICE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """An organization or a destination that shares a cause. `since`: ms UTC; None: unknown."""
+
+    name: str
+    since: int | None
+    detail: str = ""
+    """What is known of this member alone, such as a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause and all that it affects. `reason`: with placeholders for what differs among the members; it names the remedy."""
+
+    severity: Severity
+    subject: str
+    """`organization` or `destination`."""
+    state: str
+    reason: str
+    members: tuple[Affected, ...]
+
+    @property
+    def since(self) -> int | None:
+        """The instant at which the first member was affected; None: unknown."""
+        return min((each.since for each in self.members if each.since is not None), default=None)
+
+
+def find_causes(
+    organizations: Sequence[OrganizationView], destinations: Sequence[DestinationView]
+) -> list[Cause]:
+    """Return the causes, the worst first, then those with the most members."""
+    members: dict[tuple[Severity, str, str, str], list[Affected]] = defaultdict(list)
+    for severity, subject, state, reason, member in (
+        *_organization_findings(organizations),
+        *_destination_findings(destinations),
+    ):
+        members[severity, subject, state, reason].append(member)
+    causes = [Cause(*key, tuple(sorted(found, key=lambda each: each.name))) for key, found in members.items()]
+    return sorted(causes, key=lambda cause: (cause.severity, -len(cause.members), cause.state, cause.reason))
+
+
+_Finding = tuple[Severity, str, str, str, Affected]
+
+
+def _organization_findings(views: Iterable[OrganizationView]) -> Iterator[_Finding]:
+    for view in views:
+        name, now = view.organization.name, view.now_ms
+        word = view.state_word
+        if word in _TROUBLE and not _is_new(view):
+            severity = Severity.WAITING if word == "waiting" else Severity.FAILING
+            reason = shared_reason(view.reason, name, view.organization.url, view.organization.user)
+            yield severity, "organization", word, reason, Affected(name, view.since)
+        elif word != "paused":
+            yield from _quiet_findings(view)
+        if view.expires_within_days is not None and word != "paused":
+            expired = view.expires_within_days == 0
+            state = "key expired" if expired else "key expires soon"
+            reason = (
+                f"The API key {'has expired' if expired else 'expires within 30 days'}. Make a new one at Atlassian, and set it here"
+                " with its new day of expiry."
+            )
+            severity = Severity.FAILING if expired else Severity.NOTICE
+            yield (
+                severity,
+                "organization",
+                state,
+                reason,
+                Affected(name, view.organization.credential_expires),
+            )
+        if dead_letters := sum(each.dead_letters for each in last_day(view.counts, now)):
+            yield _dead_letter_finding("organization", name, dead_letters)
+
+
+def _is_new(view: OrganizationView) -> bool:
+    """Return whether the organization was added so recently that no producer need have reported on it."""
+    return view.status is None and view.now_ms - view.organization.added < NEW_MS
+
+
+def _quiet_findings(view: OrganizationView) -> Iterator[_Finding]:
+    status, name = view.status, view.organization.name
+    if status is None:
+        return
+    if status.complete_up_to is not None and view.now_ms - status.complete_up_to > BEHIND_MS:
+        reason = "It is polled, but its events are complete only up to more than an hour ago. Its page has the reason."
+        yield Severity.WAITING, "organization", "behind", reason, Affected(name, status.complete_up_to)
+    quiet_since = status.last_event if status.last_event is not None else view.organization.added
+    if view.now_ms - quiet_since > SILENT_MS:
+        reason = "No event for seven days. It is asked, and answers; if people work there, look at its audit log in Jira."
+        yield Severity.NOTICE, "organization", "silent", reason, Affected(name, quiet_since)
+
+
+def _destination_findings(views: Iterable[DestinationView]) -> Iterator[_Finding]:
+    for view in views:
+        member = Affected(view.name, view.since)
+        if view.lost_ranges:
+            reason = "Kafka deleted events that it had not accepted. `jira-relay destinations lost` shows them, and how to repair that."
+            lost = Affected(view.name, None, f"{view.lost_ranges:,}")
+            yield Severity.FAILING, "destination", "lost ranges", reason, lost
+        match view.state:
+            case "active":
+                if view.reason and not view.lost_ranges:
+                    yield Severity.NOTICE, "destination", "notice", view.reason, member
+            case "paused" | "starting" as state:
+                yield Severity.NOTICE, "destination", state, view.reason, member
+            case "waiting":
+                yield Severity.WAITING, "destination", "waiting", view.reason, member
+            case state:
+                yield Severity.FAILING, "destination", state, view.reason, member
+        counts = () if view.status is None else view.status.counts
+        if dead_letters := sum(each.dead_letters for each in last_day(counts, view.now_ms)):
+            yield _dead_letter_finding("destination", view.name, dead_letters)
+
+
+def _dead_letter_finding(subject: str, name: str, count: int) -> _Finding:
+    reason = (
+        "Dead letters in the last 24 hours. `jira-relay dead-letters list` shows them with their reasons."
+    )
+    return Severity.NOTICE, subject, "dead letters", reason, Affected(name, None, f"{count:,}")
+
+
+def last_day(counts: Iterable[HourCount], now_ms: int) -> list[HourCount]:
+    """Return the counts of the last 24 hours, one for each hour, oldest first; an hour without a record has zeros."""
+    by_hour = {each.hour: each for each in counts}
+    newest = now_ms - now_ms % HOUR_MS
+    hours = range(newest - 23 * HOUR_MS, newest + 1, HOUR_MS)
+    return [by_hour.get(hour, HourCount(hour, 0, 0, 0)) for hour in hours]

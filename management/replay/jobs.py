@@ -1,0 +1,152 @@
+"""The replays on their topic: submit one, list all, and change what is wished of one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from management.destination_changes import Change, record_change
+from management.formatting import iso_milliseconds
+from management.organizations.store import kafka_errors_as_relay_errors
+from management.organizations.validation import InputError
+from management.replay.view import ReplayView
+from relay.errors import RelayError
+from relay.kafka.connection import Connection
+from relay.kafka.producer import TopicWriteError
+from relay.kafka.topics import Topics
+from relay.replays.job import KnownReplay, ReplayJob, Wish
+from relay.replays.store import ReplayStore, ReplayTable
+
+_WORDS: Mapping[Wish, str] = {"running": "resumed", "paused": "paused", "cancelled": "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class WishResult:
+    """The replay before and after a wish, and whether the wish was written. `failure`: what failed after that; None: nothing."""
+
+    before: ReplayView
+    view: ReplayView
+    changed: bool
+    failure: str | None = None
+
+
+async def submit(connection: Connection, job: ReplayJob) -> str | None:
+    """Write a new job, and its entry in the history of changes. Return what failed after the job was written; None: nothing.
+
+    Raises RelayError if the job may be on the topic or not.
+    """
+    with kafka_errors_as_relay_errors(connection):
+        await connection.verify()
+        try:
+            await _store(connection).write_job(job)
+        except TopicWriteError as error:
+            raise RelayError(
+                f"It is not known whether the replay {job.id} was started: {error} Look with `jira-relay replay show {job.id}`; if there"
+                " is none, run the command again."
+            ) from error
+        change = Change(
+            job.destination, job.requested_by, job.requested_at, "replay started", None, facts(job)
+        )
+        return await _record(connection, change, f"The replay {job.id} is started")
+
+
+async def read_replays(connection: Connection, now_ms: int) -> list[ReplayView]:
+    """Return all replays, newest first. Raises RelayError."""
+    table = await _read(connection)
+    return [ReplayView(each, now_ms) for _, each in sorted(table.jobs.items(), reverse=True)]
+
+
+async def read_replay(connection: Connection, replay_id: str, now_ms: int) -> ReplayView:
+    """Return one replay. Raises InputError if there is none, or RelayError."""
+    return ReplayView(require_replay(await _read(connection), replay_id), now_ms)
+
+
+async def set_wish(connection: Connection, replay_id: str, wish: Wish, who: str, now_ms: int) -> WishResult:
+    """Pause, resume or cancel a replay. Write nothing if that is wished already.
+
+    Raises InputError for a replay that does not exist, has ended or is cancelled, or RelayError.
+    """
+    found = require_replay(await _read(connection), replay_id)
+    view = ReplayView(found, now_ms)
+    if found.job.wished == wish and not found.ended:
+        return WishResult(view, view, changed=False)
+    _require_open(view, wish)
+    job = replace(found.job, wished=wish, wished_at=now_ms, wished_by=who)
+    with kafka_errors_as_relay_errors(connection):
+        try:
+            await _store(connection).write_job(job)
+        except TopicWriteError as error:
+            raise RelayError(
+                f"It is not known whether the replay {replay_id} is {_WORDS[wish]}: {error} Run the command again."
+            ) from error
+        written = require_replay(await _read(connection), replay_id)
+        if written.job.wished != wish:
+            raise RelayError(
+                f"{written.job.wished_by} wished the replay {replay_id} {written.job.wished} at the same moment, and that counts."
+            )
+        change = Change(
+            job.destination,
+            who,
+            now_ms,
+            f"replay {_WORDS[wish]}",
+            {"id": replay_id, "wished": found.job.wished},
+            {"id": replay_id, "wished": wish},
+        )
+        failure = await _record(connection, change, f"The replay {replay_id} is {_WORDS[wish]}")
+    return WishResult(view, ReplayView(written, now_ms), changed=True, failure=failure)
+
+
+def facts(job: ReplayJob) -> dict[str, object]:
+    """Return a job as the history of changes and `--json` have it, without its ranges."""
+    return {
+        "id": job.id,
+        "content": job.content,
+        "by": job.by,
+        "from": iso_milliseconds(job.from_ms),
+        "to": iso_milliseconds(job.to_ms),
+        "organizations": list(job.organizations),
+        "events": list(job.events),
+        "where": job.where,
+        "reason": job.reason,
+        "archive": job.archive,
+        "to_live": job.to_live,
+        "rate": job.rate,
+    }
+
+
+def _store(connection: Connection) -> ReplayStore:
+    return ReplayStore(connection, Topics(connection.kafka.topic_prefix).replays)
+
+
+async def _read(connection: Connection) -> ReplayTable:
+    with kafka_errors_as_relay_errors(connection):
+        await connection.verify()
+        return await _store(connection).read()
+
+
+def require_replay(table: ReplayTable, replay_id: str) -> KnownReplay:
+    """Return a replay. Raises InputError if there is none, and RelayError if its record cannot be read."""
+    if replay_id in table.jobs:
+        return table.jobs[replay_id]
+    unreadable = [text for key, text in table.unreadable.items() if key.partition(".")[0] == replay_id]
+    if unreadable:
+        raise RelayError(f"{unreadable[0]} A release that wrote it can show it.")
+    raise InputError(f"There is no replay {replay_id}; `jira-relay replay list` shows all.")
+
+
+def _require_open(view: ReplayView, wish: Wish) -> None:
+    job = view.job
+    if view.ended:
+        raise InputError(
+            f"The replay {job.id} has ended ({view.state}), so it cannot be {_WORDS[wish]}. Start another one instead."
+        )
+    if job.wished == "cancelled":
+        raise InputError(
+            f"{job.wished_by} has cancelled the replay {job.id}, so it cannot be {_WORDS[wish]}. Start another one instead."
+        )
+
+
+async def _record(connection: Connection, change: Change, done: str) -> str | None:
+    try:
+        await record_change(connection, change)
+    except TopicWriteError as error:
+        return f"{done}, but the history of changes does not show it: {error}"
+    return None

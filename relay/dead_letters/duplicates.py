@@ -1,0 +1,75 @@
+"""Letters of one refusal that are on the topic more than once.
+
+A write that Kafka did not confirm is repeated, and a consumer that dies before it commits delivers the event again. Both letters
+are whole; a redrive must deliver one of them.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from pyroaring import BitMap64
+
+from relay.dead_letters.letter import DeadLetter
+
+_Refusal = tuple[Hashable, int]
+"""What the letters of one refusal have in common; the number is an offset, and takes few bytes in a bitmap."""
+
+
+class RepeatFinder:
+    """Finds the refusals that have several letters, in a few bytes for each letter."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Hashable, BitMap64] = {}
+        self._repeated: set[_Refusal] = set()
+
+    @property
+    def found(self) -> bool:
+        return bool(self._repeated)
+
+    def add(self, letter: DeadLetter) -> None:
+        """Take a record of the topic; only the first part of a letter counts."""
+        refusal = _refusal(letter)
+        if refusal is None or letter.is_mark or letter.part[0] > 1:
+            return
+        seen = self._seen.setdefault(refusal[0], BitMap64())
+        if refusal[1] in seen:
+            self._repeated.add(refusal)
+        seen.add(refusal[1])
+
+    def is_repeated(self, letter: DeadLetter) -> bool:
+        return _refusal(letter) in self._repeated
+
+
+@dataclass(slots=True)
+class Duplicates:
+    """The letters to deliver in the place of others, by partition and offset, and those others."""
+
+    of: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    """The offsets of the duplicates of each delivered letter."""
+    _offsets: dict[int, BitMap64] = field(default_factory=dict)
+    _first: dict[_Refusal, DeadLetter] = field(default_factory=dict)
+
+    def add(self, letter: DeadLetter) -> None:
+        """Take a whole letter of a repeated refusal, in the order of the topic: the first one is to be delivered."""
+        refusal = _refusal(letter)
+        if refusal is None:
+            return
+        first = self._first.setdefault(refusal, letter)
+        if first is not letter:
+            self.of.setdefault((first.partition, first.offset), []).append(letter.offset)
+            self._offsets.setdefault(letter.partition, BitMap64()).add(letter.offset)
+
+    def contains(self, letter: DeadLetter) -> bool:
+        """Return whether another letter is delivered in the place of this one."""
+        return letter.offset in self._offsets.get(letter.partition, ())
+
+
+def _refusal(letter: DeadLetter) -> _Refusal | None:
+    """Return the refusal of a letter. None: it is a producer's, which writes each once."""
+    if letter.forebear is not None:
+        return (letter.partition, "successor"), letter.forebear
+    if letter.original is None:
+        return None
+    topic, partition, offset = letter.original
+    flow, replay = letter.headers.get("flow"), letter.headers.get("replay")
+    return (letter.partition, letter.destination, topic, partition, flow, replay), offset

@@ -1,0 +1,134 @@
+"""Everything that needs an operator, grouped by cause."""
+
+from consumer.targets.target import Pause
+from management.destination_view import DestinationView
+from management.overview import BEHIND_MS, SILENT_MS, Severity, find_causes, last_day
+from relay.status.model import HOUR_MS, HourCount
+from relay.timestamps import DAY_MS
+from tests.support.views import NOW, organization, status, view
+
+REASON = "HOST refuses user and API key (401); check both."
+
+
+def well(name, **fields):
+    """Return an organization that needs nobody."""
+    seen = view(name, **fields)
+    fresh = status(last_event=NOW - 1, complete_up_to=NOW - 1)
+    return type(seen)(seen.organization, fresh, NOW)
+
+
+def destination(state, reason=None, pause=None, **fields):
+    return DestinationView("soc", "http", status(state, reason=reason, **fields), pause, NOW)
+
+
+def found(organizations=(), destinations=()):
+    return [
+        (cause.severity, cause.state, [each.name for each in cause.members])
+        for cause in find_causes(organizations, destinations)
+    ]
+
+
+def test_all_well_is_no_cause():
+    """An active organization with fresh events and an active destination need nobody, and neither does a paused organization."""
+    paused = view("paused", "failing", REASON, state="paused")
+
+    assert found([well("acme"), paused], [destination("active")]) == []
+
+
+def test_one_reason_is_one_cause_however_many_have_it():
+    """Reasons that differ in host alone are one line, with all members by name."""
+    views = [view(f"site-{number:02}", "failing", REASON) for number in range(58)]
+    (cause,) = find_causes(views, ())
+
+    assert (cause.severity, cause.state, len(cause.members)) == (Severity.FAILING, "failing", 58)
+    assert cause.members[0].name == "site-00.atlassian.net"
+    assert cause.reason == REASON
+    assert cause.since == NOW - 180_000
+
+
+def test_the_worst_comes_first_and_then_the_most_frequent():
+    """Failing, then waiting, then notices; within one of them the cause with more members."""
+    views = [
+        view("slow", "waiting", "rate limit"),
+        view("a", "failing", "one"),
+        view("b", "failing", "two"),
+        view("c", "failing", "two"),
+        well("key", credential_expires=NOW + 5 * DAY_MS),
+        well("old", credential_expires=NOW - 1),
+    ]
+
+    assert [(severity.name, state, len(names)) for severity, state, names in found(views)] == [
+        ("FAILING", "failing", 2),
+        ("FAILING", "failing", 1),
+        ("FAILING", "key expired", 1),
+        ("WAITING", "waiting", 1),
+        ("NOTICE", "key expires soon", 1),
+    ]
+
+
+def test_an_organization_without_owner_needs_somebody_after_a_minute():
+    """A producer that died is a failure at once; an organization that was just added has a minute."""
+    dead = view("dead", valid_ms=-1)
+    new = type(dead)(organization("new", added=NOW - 59_999), None, NOW)
+    forgotten = type(dead)(organization("forgotten", added=NOW - 60_000), None, NOW)
+
+    assert found([dead, new, forgotten]) == [
+        (Severity.FAILING, "no owner", ["forgotten"]),
+        (Severity.FAILING, "no owner", ["dead.atlassian.net"]),
+    ]
+
+
+def test_silence_and_events_that_are_behind_are_named():
+    """No event for a week, and completeness more than an hour old, are causes of active organizations."""
+    base = view("x")
+    quiet = type(base)(organization("quiet"), status(last_event=NOW - SILENT_MS - 1, complete_up_to=NOW), NOW)
+    behind = type(base)(
+        organization("behind"), status(last_event=NOW, complete_up_to=NOW - BEHIND_MS - 1), NOW
+    )
+
+    assert found([quiet, behind]) == [
+        (Severity.WAITING, "behind", ["behind"]),
+        (Severity.NOTICE, "silent", ["quiet"]),
+    ]
+
+
+def test_each_state_of_a_destination_has_its_severity():
+    """A pause and a start are notices; a state that this release does not know is a failure."""
+    cases = [
+        (destination("active", "one partition is held"), Severity.NOTICE, "notice"),
+        (destination("active", pause=Pause(NOW, "anna")), Severity.NOTICE, "paused"),
+        (destination("starting"), Severity.NOTICE, "starting"),
+        (destination("waiting", "busy"), Severity.WAITING, "waiting"),
+        (destination("paused", "refused"), Severity.NOTICE, "paused"),
+        (destination("active", valid_until=NOW - 1), Severity.FAILING, "no consumer"),
+        (destination("burning"), Severity.FAILING, "burning"),
+    ]
+    for seen, severity, state in cases:
+        assert found(destinations=[seen]) == [(severity, state, ["soc"])]
+
+
+def test_lost_ranges_are_a_failure_of_their_own():
+    """A destination that is active again does not hide that events are lost."""
+    lost = DestinationView("soc", "http", status(), None, NOW, lost_ranges=2)
+
+    assert found(destinations=[lost]) == [(Severity.FAILING, "lost ranges", ["soc"])]
+
+
+def test_dead_letters_of_the_last_day_are_counted_for_each():
+    """Older dead letters are no cause any more."""
+    counts = (
+        HourCount(NOW - NOW % HOUR_MS, 5, 0, 2),
+        HourCount(NOW - NOW % HOUR_MS - 24 * HOUR_MS, 5, 0, 7),
+    )
+    (cause,) = find_causes((), [destination("active", counts=counts)])
+
+    assert (cause.state, cause.members[0].detail) == ("dead letters", "2")
+
+
+def test_the_last_day_has_twenty_four_hours_and_no_gap():
+    """Hours without a record have zeros; the newest is the last."""
+    newest = NOW - NOW % HOUR_MS
+    hours = last_day([HourCount(newest, 3, 1, 0), HourCount(newest - 30 * HOUR_MS, 9, 9, 9)], NOW)
+
+    assert [each.hour for each in hours] == [newest - ago * HOUR_MS for ago in range(23, -1, -1)]
+    assert sum(each.events for each in hours) == 3
