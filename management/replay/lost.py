@@ -130,10 +130,8 @@ async def _backfill_ends(connection: Connection, organizations: Sequence[str]) -
 
 def _notes(organizations: Sequence[Organization]) -> Sequence[str]:
     names = ", ".join(each.name for each in organizations)
-    notes = [
-        f"The producers read every record of the window from the source, for {names}. Events that the destination has already are"
-        " sent once more: EventUid identifies them."
-    ]
+    repeats = "Events that the destination has already are sent once more: EventUid identifies them."
+    notes = [f"The producers read every record of the window from the source, for {names}. {repeats}"]
     paused = [each.name for each in organizations if each.paused]
     if paused:
         notes.append(
