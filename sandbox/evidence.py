@@ -13,6 +13,7 @@ from relay.kafka.log_reader import partitions_of, read_to_end, stable_bounds, st
 from relay.kafka.topics import Topics
 from sandbox.destinations.contract import DestinationPeer
 from sandbox.expected import JsonObject
+from sandbox.replay_verdict import PlayedReplay, ReplayEvidence
 from sandbox.verdict import DestinationEvidence, Evidence, PublishedEvent
 
 
@@ -21,38 +22,54 @@ async def collect_evidence(
     connection: Connection,
     destinations: Mapping[str, DestinationPeer],
     known_remarks: Iterable[str] = (),
+    replays: Mapping[str, PlayedReplay] | None = None,
 ) -> Evidence:
     """Read every topic from its beginning, and every row at the destinations; `known_remarks` come first.
 
-    Raises RelayError when Kafka cannot be read.
+    `replays`: those that were played, by destination; rows that came since are evidence of them. Raises RelayError when Kafka
+    cannot be read.
     """
     topics = Topics(connection.kafka.topic_prefix)
     remarks = Counter(known_remarks)
+    events = await read_events(connection, remarks)
+    for record in await _read_all(connection, (topics.dead_letters,)):
+        if not parse_letter(record).is_mark:
+            remarks[_describe_dead_letter(record)] += 1
+    for peer in destinations.values():
+        remarks.update(peer.losses())
+    texts = (f"{text} ({count} times)" if count > 1 else text for text, count in remarks.items())
+    played = replays or {}
+    found = {name: _found_at(peer, played.get(name)) for name, peer in destinations.items()}
+    return Evidence(truth, events, found, tuple(texts))
+
+
+async def read_events(connection: Connection, remarks: Counter[str] | None = None) -> list[PublishedEvent]:
+    """Return every event of both topics. `remarks` gets a sentence for each other message. Raises RelayError."""
+    topics = Topics(connection.kafka.topic_prefix)
     codec = InternalCodec("audit_event")
     events = []
-    for record in await _read_all(connection, (topics.events, topics.backfill, topics.dead_letters)):
-        if record.topic == topics.dead_letters:
-            if not parse_letter(record).is_mark:
-                remarks[_describe_dead_letter(record)] += 1
-            continue
+    for record in await _read_all(connection, (topics.events, topics.backfill)):
         try:
             event = codec.decode(record.value or b"")
             events.append(
                 PublishedEvent((record.key or b"").decode(), event, record.topic == topics.backfill)
             )
         except (NotAvro, UnknownSchema, BadBody, UnicodeDecodeError) as error:
-            remarks[f"A message on {record.topic} is not an event of the relay: {error}."] += 1
-    for peer in destinations.values():
-        remarks.update(peer.losses())
-    texts = (f"{text} ({count} times)" if count > 1 else text for text, count in remarks.items())
-    found = {
-        name: DestinationEvidence(
-            [*peer.rows(history=False), *peer.rows(history=True)],
-            peer.compare,
-        )
-        for name, peer in destinations.items()
-    }
-    return Evidence(truth, events, found, tuple(texts))
+            if remarks is not None:
+                remarks[f"A message on {record.topic} is not an event of the relay: {error}."] += 1
+    return events
+
+
+def _found_at(peer: DestinationPeer, replay: PlayedReplay | None) -> DestinationEvidence:
+    live, history = peer.rows(history=False), peer.rows(history=True)
+    if replay is None:
+        return DestinationEvidence([*live, *history], peer.compare)
+    before = replay.before
+    return DestinationEvidence(
+        [*live[: before.live], *history[: before.history]],
+        peer.compare,
+        ReplayEvidence(replay, live[before.live :], history[before.history :], peer.keeps_one_copy),
+    )
 
 
 def write_rows(destinations: Mapping[str, DestinationPeer], directory: Path) -> None:

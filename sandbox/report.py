@@ -9,9 +9,10 @@ MAX_LISTED = 20
 
 
 def render_report(verdict: Verdict) -> list[str]:
-    """Return the lines of a verdict: the organizations, the remarks, and PASSED or FAILED as the last one."""
+    """Return the lines of a verdict: the organizations, the replays, the remarks, and PASSED or FAILED as the last one."""
     lines = [line for judged in verdict.organizations for line in _organization_lines(judged)]
-    return [*lines, *verdict.remarks, _summary_line(verdict)]
+    replays = [each.line() for each in verdict.replays]
+    return [*lines, *replays, *verdict.remarks, _summary_line(verdict)]
 
 
 def _summary_line(verdict: Verdict) -> str:
@@ -40,6 +41,7 @@ def _count_discrepancies(verdict: Verdict) -> Counter[str]:
         for what, ids in _listed_discrepancies(judged):
             discrepancies[what] += len(ids)
         discrepancies["with changed values"] += len({wrong.id for wrong in judged.mismatches})
+    discrepancies["replays that are not exact"] = sum(not each.passed for each in verdict.replays)
     return discrepancies
 
 

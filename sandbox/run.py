@@ -1,7 +1,7 @@
 """One sandbox from start to verdict: build the world, run the scenario, judge the result."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from relay.aio import run_unless_stopped
 from relay.errors import RelayError
 from relay.lifecycle import Service, stop_on_signals
 from sandbox import evidence, report
+from sandbox.replay import play_replays
+from sandbox.replay_verdict import PlayedReplay
 from sandbox.scenario import Scenario
 from sandbox.screen import Screen
 from sandbox.verdict import judge
@@ -57,8 +59,8 @@ async def run(options: SandboxOptions) -> bool:
                 scenario = Scenario(world, options.records, options.duration, screen)
                 scenario.print_introduction(options.program)
                 with _errors_naming_the_logs(directory, keep=options.keep):
-                    await _run_scenario(world, scenario, stop)
-                    passed = await _judge(world, scenario.as_of_ms, screen, keep=options.keep)
+                    replays = await _run_scenario(world, scenario, screen, stop)
+                    passed = await _judge(world, scenario.as_of_ms, replays, screen, keep=options.keep)
         if options.keep:
             screen.print_line(f"Logs and rows are kept in {directory}")
         return passed
@@ -92,12 +94,19 @@ class DownloadProgress:
             self._announce(f"Downloading Kafka, once: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
 
-async def _run_scenario(world: SandboxWorld, scenario: Scenario, stop: asyncio.Event) -> None:
-    """Run the scenario to its end. Raises RelayError when Kafka, a service or the observer ends before it."""
+async def _run_scenario(
+    world: SandboxWorld, scenario: Scenario, screen: Screen, stop: asyncio.Event
+) -> dict[str, PlayedReplay]:
+    """Run the scenario to its end, and then a replay. Return the replay to each destination.
+
+    Raises RelayError when Kafka, a service or the observer ends before it.
+    """
     finished = asyncio.Event()
+    replays: dict[str, PlayedReplay] = {}
 
     async def run_scenario() -> None:
         await scenario.run(stop)
+        replays.update(await play_replays(world, screen.announce))
         finished.set()
 
     async def watch_kafka() -> None:
@@ -112,6 +121,7 @@ async def _run_scenario(world: SandboxWorld, scenario: Scenario, stop: asyncio.E
         "sandbox": _as_service(run_scenario),
     }
     await lifecycle.run_services(services, finished, stopping_seconds=5)
+    return replays
 
 
 def _as_service(work: Callable[[], Coroutine[Any, Any, None]]) -> Service:
@@ -121,13 +131,19 @@ def _as_service(work: Callable[[], Coroutine[Any, Any, None]]) -> Service:
     return service
 
 
-async def _judge(world: SandboxWorld, as_of_ms: int, screen: Screen, *, keep: bool) -> bool:
+async def _judge(
+    world: SandboxWorld, as_of_ms: int, replays: Mapping[str, PlayedReplay], screen: Screen, *, keep: bool
+) -> bool:
     screen.announce(
         "Comparing the records in Jira with the events in Kafka and the rows at the destinations."
     )
     stop_problems = await asyncio.gather(world.producer.stop(), world.consumer.stop())
     found = await evidence.collect_evidence(
-        world.jira.truth(), world.connection, world.destinations, [fault for fault in stop_problems if fault]
+        world.jira.truth(),
+        world.connection,
+        world.destinations,
+        [fault for fault in stop_problems if fault],
+        replays,
     )
     if keep:
         await asyncio.to_thread(evidence.write_rows, world.destinations, world.directory)

@@ -1,13 +1,14 @@
 """The verdict: whether each record of Jira is in Kafka exactly once and at each destination, with every field as expected."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox import expected
 from sandbox.destinations.contract import Comparison, DeliveredRow
 from sandbox.expected import JsonObject
+from sandbox.replay_verdict import ReplayEvidence, ReplayVerdict, judge_replay
 
 Compare = Callable[[Mapping[str, Any], JsonObject], Comparison]
 """Compare a row with its event, as `DestinationPeer.compare` does."""
@@ -28,6 +29,8 @@ class DestinationEvidence:
 
     rows: Sequence[DeliveredRow]
     compare: Compare
+    replay: ReplayEvidence | None = None
+    """A replay, with rows of its own; None: there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +95,12 @@ class Verdict:
     destinations: tuple[str, ...]
     """The names of the destinations."""
     remarks: tuple[str, ...] = ()
+    replays: tuple[ReplayVerdict, ...] = ()
 
     @property
     def passed(self) -> bool:
-        return all(judged.passed for judged in self.organizations)
+        judged = [each.passed for each in self.organizations] + [each.passed for each in self.replays]
+        return all(judged)
 
 
 RowsByDestination = Mapping[str, Sequence[DeliveredRow]]
@@ -122,7 +127,24 @@ def judge(evidence: Evidence, as_of_ms: int) -> Verdict:
         ),
         tuple(evidence.destinations),
         evidence.remarks,
+        tuple(_judge_replays(evidence)),
     )
+
+
+def _judge_replays(evidence: Evidence) -> Iterator[ReplayVerdict]:
+    truth = {
+        (name, record["id"]): expected.expected_event(record, name)
+        for name, records in evidence.truth.items()
+        for record in records
+    }
+    events = {
+        key: {**truth[key], "collected": one.event["collected"]}
+        for one in evidence.events
+        if (key := (one.organization, one.event["id"])) in truth
+    }
+    for name, found in evidence.destinations.items():
+        if found.replay is not None:
+            yield judge_replay(name, found.replay, events, found.rows, found.compare)
 
 
 def _group_by_record(found: Iterable[tuple[str, int, Any]]) -> dict[str, dict[int, list[Any]]]:

@@ -11,7 +11,7 @@ from cli.replay_output import finish, replay_document
 from cli.replay_progress import follow_job
 from cli.table import TableRow, WideOption, print_rows, print_table
 from management.formatting import age, iso_seconds
-from management.replay.jobs import WishResult, read_replay, read_replays, set_wish
+from management.replay.jobs import Replays, WishResult, read_replay, read_replays, set_wish
 from management.replay.texts import counts_text, duration_text, events_text, target_text
 from management.replay.view import ReplayView
 from relay.replays.job import Wish
@@ -39,7 +39,10 @@ def replay() -> None:
 def list_replays(context: typer.Context, wide: WideOption = False, as_json: JsonOption = False) -> None:
     """List the replays, newest first: state and since when, how far each is, destination and window."""
     state: CommandContext = context.obj
-    views: list[ReplayView] = state.run_quietly(read_replays(state.connection(), now_ms()))
+    replays: Replays = state.run_quietly(read_replays(state.connection(), now_ms()))
+    views = replays.views
+    for problem in replays.problems:
+        print_error(problem)
     if as_json:
         print_json([replay_document(view) for view in views])
         return

@@ -1,6 +1,6 @@
 """The replays on their topic: submit one, list all, and change what is wished of one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from management.destination_changes import Change, record_change
@@ -28,6 +28,14 @@ class WishResult:
     failure: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """All replays, newest first. `problems`: a sentence for each record that cannot be read, which hides its replay."""
+
+    views: Sequence[ReplayView]
+    problems: Sequence[str]
+
+
 async def submit(connection: Connection, job: ReplayJob) -> str | None:
     """Write a new job, and its entry in the history of changes. Return what failed after the job was written; None: nothing.
 
@@ -48,10 +56,11 @@ async def submit(connection: Connection, job: ReplayJob) -> str | None:
         return await _record(connection, change, f"The replay {job.id} is started")
 
 
-async def read_replays(connection: Connection, now_ms: int) -> list[ReplayView]:
-    """Return all replays, newest first. Raises RelayError."""
+async def read_replays(connection: Connection, now_ms: int) -> Replays:
+    """Return all replays. Raises RelayError."""
     table = await _read(connection)
-    return [ReplayView(each, now_ms) for _, each in sorted(table.jobs.items(), reverse=True)]
+    views = [ReplayView(each, now_ms) for _, each in sorted(table.jobs.items(), reverse=True)]
+    return Replays(views, [text for _, text in sorted(table.unreadable.items())])
 
 
 async def read_replay(connection: Connection, replay_id: str, now_ms: int) -> ReplayView:

@@ -12,6 +12,7 @@ from management.destinations import read_destinations
 from management.organizations.store import kafka_errors_as_relay_errors, read_organizations
 from management.organizations.validation import InputError
 from management.replay.archive import conditions, fit_archives, opened_archive
+from management.replay.archive_skips import skips_note
 from management.replay.jobs import read_replays
 from management.replay.notes import deleted_note, notes_on
 from management.replay.plan import ReplayPlan, plan_ranges
@@ -82,10 +83,11 @@ async def plan_replay(
     view = await _view(connection, request.destination, destinations, now_ms)
     others = [
         each.job.id
-        for each in await read_replays(connection, now_ms)
+        for each in (await read_replays(connection, now_ms)).views
         if each.job.destination == request.destination and not each.ended
     ]
-    notes = [*notes_on(request, view, others, now_ms), *([deleted] if deleted else [])]
+    skips = None if request.archive is None else await skips_note(connection, request.archive, plan.ranges)
+    notes = [*notes_on(request, view, others, now_ms), *filter(None, (deleted, skips))]
     return PlannedReplay(request, plan, notes)
 
 

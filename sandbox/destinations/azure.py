@@ -43,6 +43,8 @@ class RuleTables:
 class RulePeer:
     """A DestinationPeer before a simulated Azure."""
 
+    keeps_one_copy = False
+
     def __init__(self, azure: AzureWorld, tables: RuleTables) -> None:
         self._azure = azure
         self._tables = tables

@@ -58,6 +58,10 @@ class DestinationPeer(Protocol):
     def members(self) -> Mapping[str, Sequence[str]]:
         """The members of a row that a member of a Jira record fills; without an entry, the one of the same name."""
 
+    @property
+    def keeps_one_copy(self) -> bool:
+        """Whether an event that its place has already is not stored there again."""
+
     def place(self, *, history: bool) -> str:
         """Return where rows of this flow are, as an operator names it: a table, an index, a path."""
 

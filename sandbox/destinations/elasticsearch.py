@@ -68,6 +68,7 @@ def compare_row(row: Mapping[str, Any], event: JsonObject) -> Comparison:
 class ElasticsearchPeer:
     """A DestinationPeer before a simulated cluster."""
 
+    keeps_one_copy = True
     members: Mapping[str, Sequence[str]] = {
         "id": ("event.id", "jira.audit.uid", "_id"),
         "created": ("@timestamp",),

@@ -26,6 +26,7 @@ def compare_row(row: Mapping[str, Any], event: JsonObject) -> Comparison:
 class HttpPeer:
     """A DestinationPeer before a simulated receiver."""
 
+    keeps_one_copy = False
     members: Mapping[str, Sequence[str]] = {"id": ("id", "uid")}
 
     def __init__(self, receiver: HttpReceiver, headers_file: Path) -> None:

@@ -41,6 +41,7 @@ class RefusedWrites:
 class KafkaPeer:
     """A DestinationPeer before a simulated broker."""
 
+    keeps_one_copy = False
     members: Mapping[str, Sequence[str]] = {"id": ("id", "uid")}
 
     def __init__(self, broker: SimulatedKafka) -> None:

@@ -1,7 +1,7 @@
 """A directory of Parquet objects."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class DirectoryAway:
 class ObjectStorePeer:
     """A DestinationPeer before a directory."""
 
+    keeps_one_copy = False
     members: Mapping[str, Sequence[str]] = {"id": ("id", "uid")}
 
     def __init__(self, directory: Path) -> None:
@@ -66,13 +67,21 @@ class ObjectStorePeer:
 
     def rows(self, *, history: bool, start: int = 0) -> Sequence[DeliveredRow]:
         stored = self._stored[history]
-        for path in sorted((self._directory / self.place(history=history)).rglob("*.parquet")):
+        for path in sorted(self._paths(history=history)):
             if path not in self._seen:
                 self._seen.add(path)
                 stored += [
                     DeliveredRow(row["organization"], row["id"], row, history) for row in _read_rows(path)
                 ]
         return stored[start:]
+
+    def _paths(self, *, history: bool) -> Iterator[Path]:
+        """Yield the objects of a flow; those of replays count as history, and have folders of their own."""
+        folders = [self._directory / self.place(history=history)]
+        if history:
+            folders += self._directory.glob("replay=*")
+        for folder in folders:
+            yield from folder.rglob("*.parquet")
 
     def compare(self, row: Mapping[str, Any], event: JsonObject) -> Comparison:
         return compare_row(row, event)

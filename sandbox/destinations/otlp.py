@@ -60,6 +60,7 @@ def compare_row(row: Mapping[str, Any], event: JsonObject) -> Comparison:
 class OtlpPeer:
     """A DestinationPeer before a simulated backend."""
 
+    keeps_one_copy = False
     members: Mapping[str, Sequence[str]] = {
         "id": ("jira.audit.id", "log.record.uid"),
         "created": ("timeUnixNano",),

@@ -26,6 +26,7 @@ def compare_row(row: Mapping[str, Any], event: JsonObject) -> Comparison:
 class SplunkPeer:
     """A DestinationPeer before a simulated collector."""
 
+    keeps_one_copy = False
     members: Mapping[str, Sequence[str]] = {"id": ("id", "uid")}
 
     def __init__(self, collector: HecCollector, token_file: Path) -> None:

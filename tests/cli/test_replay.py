@@ -6,6 +6,7 @@ import json
 import pytest
 
 from relay.avro.codec import InternalCodec
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 from relay.replays.job import ReplayPlace, ReplayRange
 from relay.timestamps import now_ms
@@ -55,6 +56,18 @@ async def test_replays_are_listed_newest_first_with_their_states_in_words(comman
     assert "sentinel (live)" in shown[1]
     assert "unattended" in shown[2]
     assert "host-1 did last" in shown[2]
+
+
+async def test_a_record_that_cannot_be_read_hides_its_own_replay_and_is_named(
+    command_line, owner, connection, prefix
+):
+    job = await started(owner)
+    async with RecordWriter(connection) as writer:
+        await writer.send(Topics(prefix).replays, b"20261130-071502-0002", b"of a later release")
+    listed = await command_line("replay", "list", "--json")
+    assert [each["id"] for each in listed.json] == [job.id]
+    assert "20261130-071502-0002 of a replay cannot be read" in listed.err
+    assert "cannot be read" in (await command_line("replay", "cancel", "20261130-071502-0002", code=1)).err
 
 
 async def test_a_replay_is_shown_with_its_places(command_line, owner):
