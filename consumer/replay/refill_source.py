@@ -12,7 +12,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import log_bounds, standalone_consumer
 from relay.replays.job import ReplayJob
-from relay.replays.refill import RefillProgress, replay_of
+from relay.replays.refill import RefillProgress
 from relay.timestamps import now_ms, to_iso_seconds
 
 SILENT_MS = 300_000
@@ -51,12 +51,10 @@ class RefillSource:
         reports = _decoded(await self._read_reports())
         ends = await self._ends()
         ranges = [replace(each, end=max(each.start, ends[each.tp])) for each in self._job.ranges]
-        async with aclosing(
-            RangeReader(self._connection, ranges, timing=self._timing).chunks(starts)
-        ) as found:  # type: ignore[type-var]
+        reader = RangeReader(self._connection, ranges, timing=self._timing, replay_id=self._job.id)
+        async with aclosing(reader.chunks(starts)) as found:  # type: ignore[type-var]
             async for chunk in found:
-                wanted = [each for each in chunk.records if replay_of(each.headers) == self._job.id]
-                yield replace(chunk, records=wanted)
+                yield chunk
         if (text := waiting_text(self._job, reports, self._clock_ms())) is not None:
             raise SourceWaitsError(text)
         if max((each.end or 0 for each in reports.values()), default=0) > max(ends.values(), default=0):
