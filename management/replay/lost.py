@@ -1,15 +1,16 @@
 """Replays of lost events: a range that retention overtook, from an archive or from the source again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from consumer.destinations.catalogue import DESTINATIONS
-from consumer.destinations.contract import DestinationConfig, Kinds
+from consumer.destinations.contract import Kinds
 from consumer.losses.lost_range import SOURCE_DAYS, LostRange
 from management.formatting import iso_seconds
 from management.lost_ranges import find_lost_range, read_lost_ranges
 from management.organizations.store import kafka_errors_as_relay_errors, read_organizations
 from management.organizations.validation import InputError
+from management.replay.archive import Destinations
 from management.replay.plan import ReplayPlan, wanted_partitions
 from management.replay.request import ReplayRequest, check_request
 from management.replay.start import PlannedReplay
@@ -23,8 +24,6 @@ from relay.timestamps import DAY_MS
 
 OVERLAP_MS = 900_000
 """How long before its collection an event may have been created, unless it is late: the overlap of live polling, at most."""
-
-Destinations = Mapping[str, DestinationConfig]
 
 
 async def plan_lost(
