@@ -11,11 +11,14 @@ from management.dead_letter_list import LetterListing, ListedLetter
 from management.dead_letter_summary import ReasonGroup
 from management.dead_letters import DeadLetterContent
 from management.formatting import age, iso_milliseconds, iso_seconds
+from relay.dead_letters.closings import LetterState
+
+_STATES: tuple[LetterState, ...] = ("open", "redriven", "failed again", "duplicate")
 
 TITLES = ("Where", "Written", "By", "Organization", "State")
 _WIDE_TITLES = ("Where", "At", "Organization", "Written by", "State", "Reason")
 _GROUP_TITLES = ("By", "Letters", "Open", "First", "Last")
-_WIDE_GROUP_TITLES = ("Written by", "Letters", "Open", "Redriven", "Failed again", "First", "Last", "Reason")
+_WIDE_GROUP_TITLES = ("Written by", "Letters", *map(str.capitalize, _STATES), "First", "Last", "Reason")
 
 _MAX_GROUPS = 20
 _BYTES_PER_LINE = 32
@@ -54,9 +57,7 @@ def group_document(group: ReasonGroup) -> dict[str, Any]:
         "written_by": group.written_by,
         "reason": group.reason,
         "letters": group.count,
-        "open": group.states["open"],
-        "redriven": group.states["redriven"],
-        "failed_again": group.states["failed again"],
+        **{state.replace(" ", "_"): group.states[state] for state in _STATES},
         "first_at": iso_milliseconds(group.first_at),
         "last_at": iso_milliseconds(group.last_at),
     }
@@ -131,7 +132,7 @@ def _group_cells(group: ReasonGroup, now: int) -> tuple[str, ...]:
 
 
 def _wide_group_row(group: ReasonGroup) -> tuple[str, ...]:
-    states = (group.states[each] for each in ("open", "redriven", "failed again"))
+    states = (group.states[each] for each in _STATES)
     times = (iso_seconds(group.first_at), iso_seconds(group.last_at))
     return (group.written_by, str(group.count), *map(str, states), *times, group.reason)
 

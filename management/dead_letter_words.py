@@ -73,8 +73,8 @@ def _remedy(found: DeadLetterContent, destinations: Collection[str]) -> str:
     letter = found.dead_letter
     if letter.destination is None:
         return (
-            "A release that can read such records publishes it: upgrade the producers, then run"
-            " `jira-relay dead-letters redrive --producer`."
+            "The record stays here as it is: `--raw` prints it. The reason names what the producer could not read; upgrade the producers"
+            " to a release that reads such records."
         )
     if (found.remark or "").startswith(SCHEMA_UNKNOWN):
         return (

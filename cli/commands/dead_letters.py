@@ -5,6 +5,15 @@ from typing import Annotated
 
 import typer
 
+from cli.commands.dead_letter_options import (
+    DestinationOption,
+    FromOption,
+    OrganizationOption,
+    ReasonOption,
+    ToOption,
+    letter_selection,
+)
+from cli.commands.dead_letter_redrive import redrive
 from cli.context import CommandContext
 from cli.dead_letter_output import (
     content_document,
@@ -22,37 +31,17 @@ from management.dead_letter_export import export_letters
 from management.dead_letter_list import LetterListing, list_letters
 from management.dead_letter_words import describe_letter
 from management.dead_letters import DeadLetterContent, parse_address, read_dead_letter, read_story
-from management.organizations.validation import InputError, validate_name
-from management.times import parse_time
+from management.organizations.validation import InputError
 from relay.dead_letters.closings import LetterState
 from relay.dead_letters.selection import LetterSelection
 from relay.timestamps import now_ms
 
 app = typer.Typer(
-    help="Show and export the records that could not be read or delivered, with the reason.",
+    help="Show, export and redrive the records that could not be read or delivered.",
     no_args_is_help=True,
 )
+app.command()(redrive)
 
-DestinationOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Only the dead letters of events that this destination refused."),
-]
-ReasonOption = Annotated[
-    str | None,
-    typer.Option(metavar="TEXT", help="Only those whose reason contains this text, in letters of any case."),
-]
-OrganizationOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="Only those of this organization. May be repeated.")
-]
-FromOption = Annotated[
-    str | None,
-    typer.Option(
-        "--from",
-        metavar="TIME",
-        help="Only those written at this time or later: 2026-11-25T08:00Z, 2026-11-25 (UTC).",
-    ),
-]
-ToOption = Annotated[str | None, typer.Option(metavar="TIME", help="Only those written before this time.")]
 OpenOption = Annotated[bool, typer.Option("--open", help="Only those that were not redriven.")]
 RedrivenOption = Annotated[
     bool, typer.Option("--redriven", help="Only those that were redriven and accepted.")
@@ -168,23 +157,6 @@ def export(
             print(json.dumps(document))
 
     state.run_quietly(write_lines())
-
-
-def letter_selection(
-    destination: str | None,
-    reason: str | None,
-    organization: list[str] | None,
-    from_: str | None,
-    to: str | None,
-    state: LetterState | None,
-) -> LetterSelection:
-    """Return what the options mean. Raises InputError."""
-    from_ms = None if from_ is None else parse_time(from_)
-    to_ms = None if to is None else parse_time(to)
-    if from_ms is not None and to_ms is not None and from_ms >= to_ms:
-        raise InputError("--from must be before --to.")
-    names = frozenset(map(validate_name, organization or ()))
-    return LetterSelection(destination, reason, names, from_ms, to_ms, state)
 
 
 def _state(*, only_open: bool, only_redriven: bool) -> LetterState | None:

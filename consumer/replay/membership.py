@@ -75,7 +75,8 @@ def build_replays(
     metrics: ConsumerMetrics,
 ) -> ReplayMembership:
     """Return the membership for one destination. `archives`: destinations whose objects may be read; `writer`: for progress alone."""
-    opener = JobOpener(parts, SourceOpener(connection, archives, parts.config.where), timing)
+    sources = SourceOpener(*(connection, topics, archives, parts.config.where, parts.writer, parts.schemas))
+    opener = JobOpener(parts, sources, timing)
     store = ReplayStore(connection, topics.replays, writer)
 
     def report(states: Mapping[str, State] | None) -> None:

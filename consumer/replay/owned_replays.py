@@ -112,8 +112,9 @@ class OwnedReplays:
         """Follow wishes and targets once, and start jobs while there is room."""
         await self._overwrite_late_records()
         mine = {each.job.id: each for each in self._mine()}
-        for replay_id in [each for each in self._tasks if each not in mine and each not in self._latest]:
-            self._end(replay_id, "waiting", "Its record cannot be read.")
+        for replay_id in [each for each in self._tasks if each not in mine]:
+            if (latest := self._latest.get(replay_id)) is None or not latest.ended:
+                self._end(replay_id, "waiting", "Its record cannot be read: a later release has changed it.")
         for known in mine.values():
             if self._closing:
                 return

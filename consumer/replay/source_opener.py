@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
+from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.destinations.contract import DestinationConfig
 from consumer.replay.archive_opening import delivered_by, open_archive
 from consumer.replay.range_reader import RangeReader
+from consumer.replay.redrive import RedriveSource
 from consumer.replay.refill_source import RefillSource
 from consumer.replay.source import ArchiveReader, ReplaySource
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 from relay.replays.job import ReplayJob
 from relay.replays.store import ReplayStore
@@ -27,33 +30,47 @@ class SourceOpener:
     """Opens the source of a job."""
 
     def __init__(
-        self, connection: Connection, archives: Mapping[str, DestinationConfig], where: str | None
+        self,
+        connection: Connection,
+        topics: Topics,
+        archives: Mapping[str, DestinationConfig],
+        where: str | None,
+        writer: RecordWriter,
+        schemas: SchemaLookup,
     ) -> None:
-        """`archives`: destinations whose objects may be read. `where`: the filter of the destination that gets the events."""
+        """`archives`: destinations whose objects may be read. `where`: the filter of the destination that gets the events.
+
+        `writer`: for the marks of dead letters that were delivered.
+        """
         self._connection = connection
+        self._topics = topics
         self._archives = archives
         self._where = where
+        self._writer = writer
+        self._schemas = schemas
 
     @asynccontextmanager
     async def open(self, job: ReplayJob) -> AsyncIterator[ReplaySource]:
         """Open the source of a job. Raises NotRunnableHereError, or a RelayError for a later attempt."""
-        if job.content == "refill":
-            yield RefillSource(self._connection, job, partial(self._reports, job.id))
-            return
-        if job.content != "events":
-            raise NotRunnableHereError(
-                f"This release of the consumer cannot run a replay with the content {job.content}. Upgrade it, or cancel the replay."
-            )
-        if job.archive is None:
-            yield RangeReader(self._connection, job.ranges)
-            return
-        async with self._open_archive(job, job.archive) as archive:
-            yield RangeReader(self._connection, job.ranges, archive)
+        match job:
+            case ReplayJob(content="events", archive=None):
+                yield RangeReader(self._connection, job.ranges)
+            case ReplayJob(content="events", archive=str(name)):
+                async with self._open_archive(job, name) as archive:
+                    yield RangeReader(self._connection, job.ranges, archive)
+            case ReplayJob(content="refill"):
+                yield RefillSource(self._connection, job, partial(self._reports, job.id))
+            case ReplayJob(content="dead-letters"):
+                yield RedriveSource(self._connection, job, self._topics, self._writer, self._schemas)
+            case _:
+                raise NotRunnableHereError(
+                    f"This release of the consumer cannot run a replay with the content {job.content}. Upgrade it, or cancel the"
+                    " replay."
+                )
 
     async def _reports(self, replay_id: str) -> Mapping[str, bytes]:
         """Return the reports of the producers on a refill, by organization."""
-        topics = Topics(self._connection.kafka.topic_prefix)
-        found = (await ReplayStore(self._connection, topics.replays).read()).jobs.get(replay_id)
+        found = (await ReplayStore(self._connection, self._topics.replays).read()).jobs.get(replay_id)
         return {} if found is None else found.producers
 
     @asynccontextmanager

@@ -59,7 +59,7 @@ async def test_a_rejected_event_of_its_own_request_is_the_only_dead_letter(monke
         await assign(one, kafka)
         dead_letters = one._pipeline.flow.dead_letters
         await feed_until(one, kafka, lambda: dead_letters.put_records)
-        await wait_until(lambda: kafka.committed_offset == kafka.next_offset, 60)
+        await wait_until(lambda: kafka.committed_offset == kafka.next_offset, 200)
         await one.closed()
         assert [offset for offset, *_ in dead_letters.put_records] == [7]
         assert sorted(peer.stored()) == sorted(uids(set(range(kafka.next_offset)) - {7}))

@@ -7,7 +7,7 @@ import pytest
 
 from consumer.destinations.kafka import KAFKA
 from consumer.destinations.kafka.config import TopicConfig
-from tests.contracts import destination_delivery, destination_requests
+from tests.contracts import destination_delivery, destination_replay, destination_requests
 from tests.contracts.destination_case import opened
 from tests.contracts.peer import ROUTED_ORGANIZATION, Absent, Peer
 from tests.support.topic_reader import make_topics, read_topic
@@ -19,6 +19,7 @@ CLAIMS = [
     destination_delivery.each_organization_goes_by_its_own_route,
     destination_delivery.the_counters_add_up,
     destination_requests.history_never_reaches_the_live_flow,
+    destination_replay.a_replay_never_reaches_the_live_flow,
     destination_requests.a_full_body_is_stored_whole,
     destination_requests.requests_at_a_time_keep_their_rows,
     destination_requests.a_truncated_event_keeps_its_identity,

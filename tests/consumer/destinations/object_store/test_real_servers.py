@@ -15,6 +15,8 @@ from obstore.store import AzureStore, S3Store
 
 from consumer.destinations.outcome import Paused, Sent
 from embedded.ports import pick_free_port
+from relay.kafka import TopicPartition
+from tests.support.archives import archive, lake, missing_of, offsets_of, read
 from tests.support.messages import event
 from tests.support.object_stores import body, body_of_events, opened, uids
 from tests.support.parquet_objects import rows_of, stored_uids
@@ -115,6 +117,9 @@ async def test_each_event_is_once_in_a_store_that_others_wrote(server, tmp_path)
                 assert await second["live"].send(body(second["live"], part)) == Sent()
             assert await first["live"].send(body(first["live"], range(20, 45))) == Sent()
             assert await first["history"].send(body(first["history"], range(10, 20))) == Sent()
+        async with archive(lake(location, **options)) as reader:
+            chunks = await read(reader, 12, 45, TopicPartition("events", 0))
+            assert (offsets_of(chunks), missing_of(chunks)) == (list(range(12, 45)), [])
         await one_large_object_is_read_in_parts(location, options)
         objects = await stored(client)
         assert stored_uids(objects, "jira/live/") == uids(range(10, 45))

@@ -1,0 +1,193 @@
+"""`jira-relay dead-letters redrive`."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from cli.commands.dead_letter_options import (
+    DestinationOption,
+    FromOption,
+    OrganizationOption,
+    ReasonOption,
+    ToOption,
+    letter_selection,
+)
+from cli.context import CommandContext, current_operator
+from cli.dead_letter_output import group_document, print_groups
+from cli.output import JsonOption, print_error, print_json, print_wrapped, terminal_width
+from cli.replay_output import replay_document
+from cli.replay_progress import detached_text, follow_job
+from cli.table import print_rows
+from management.dead_letter_redrive import (
+    PlannedRedrive,
+    RedrivePlan,
+    RedriveRequest,
+    plan_redrive,
+    require_no_other,
+)
+from management.organizations.validation import InputError
+from management.replay.jobs import facts, submit
+from management.replay.texts import result_text, target_text
+from relay.timestamps import now_ms
+
+_MAX_ORGANIZATIONS = 10
+
+
+def redrive(
+    context: typer.Context,
+    destination: DestinationOption = None,
+    reason: ReasonOption = None,
+    organization: OrganizationOption = None,
+    from_: FromOption = None,
+    to: ToOption = None,
+    to_live: Annotated[
+        bool,
+        typer.Option(
+            "--to-live",
+            help="Send the events that live refused where new events go: rules may raise alarms on them.",
+        ),
+    ] = False,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Events a second, at most. Default: as many as fit beside live events."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Count the letters by reason and organization, and send nothing."),
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return at once; the redrive runs by itself.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Start without asking.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Deliver the events of open dead letters again to the destinations that refused them, after the cause is mended.
+
+    They go to history, unless --to-live is given. There is one replay for each destination; the command follows it, and Ctrl-C
+    leaves it running. Letters that are accepted are marked; one that is refused again becomes a new letter.
+    Exit code 0: every replay is done, and no letter was refused again (with --detach: all are started).
+    """
+    state: CommandContext = context.obj
+    selection = letter_selection(destination, reason, organization, from_, to, None)
+    request = RedriveRequest(selection, to_live, rate)
+    settings = state.settings
+    plan: RedrivePlan = state.run_quietly(
+        plan_redrive(
+            state.connection(),
+            settings.destinations,
+            settings.schema_registry,
+            request,
+            current_operator(),
+            now_ms(),
+        )
+    )
+    if not as_json:
+        _print_plan(plan, to_live=to_live)
+    if dry_run or not plan.jobs:
+        if as_json:
+            print_json(_plan_document(plan, started=False))
+        return
+    state.run_quietly(require_no_other(state.connection(), plan.jobs, now_ms()))
+    if not yes:
+        _ask(plan, to_live=to_live, as_json=as_json)
+    _start(state, plan, detach=detach, as_json=as_json)
+
+
+def _start(state: CommandContext, plan: RedrivePlan, *, detach: bool, as_json: bool) -> None:
+    failures = []
+    for each in plan.jobs:
+        failure: str | None = state.run_quietly(submit(state.connection(), each.job))
+        if failure is not None:
+            failures.append(failure)
+        if not as_json:
+            advice = detached_text(each.job.id) if detach else "Ctrl-C ends this command, and not the replay."
+            print_wrapped(f"The replay {each.job.id} of {each.job.destination} is started. {advice}")
+    for failure in failures:
+        print_error(failure)
+    if detach:
+        if as_json:
+            print_json(_plan_document(plan, started=True))
+    elif not _follow_all(state, plan.jobs, as_json=as_json):
+        failures.append("")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _follow_all(state: CommandContext, jobs: Sequence[PlannedRedrive], *, as_json: bool) -> bool:
+    """Follow the replays, one after the other. Return whether all are done and no letter was refused again."""
+    views = []
+    for each in jobs:
+        view = follow_job(state, each.job.id, quiet=as_json)
+        views.append(view)
+        if not as_json:
+            print_wrapped(result_text(view))
+            for skip in view.progress.skips if view.progress else ():
+                print_wrapped(f"{skip.count:,} letters stay open: {skip.reason}")
+    if as_json:
+        print_json([replay_document(view) for view in views])
+    return all(
+        view.complete and view.progress is not None and not view.progress.dead_lettered for view in views
+    )
+
+
+def _ask(plan: RedrivePlan, *, to_live: bool, as_json: bool) -> None:
+    """With --json nobody is asked: the plan is not shown, and the answer must be one document."""
+    if as_json or sys.stdin is None or not sys.stdin.isatty():
+        raise InputError("The redrive was not started: give --yes, since nobody can be asked here.")
+    if not to_live:
+        typer.confirm("Start the redrive?", abort=True)
+        return
+    names = ", ".join(each.job.destination for each in plan.jobs)
+    typed = typer.prompt(f"Type {names} to send them where new events go", default="", show_default=False)
+    if typed.strip() != names:
+        raise InputError("The redrive was not started: the name of the destination was not typed.")
+
+
+def _print_plan(plan: RedrivePlan, *, to_live: bool) -> None:
+    for each in plan.jobs:
+        letters = each.letters
+        print_wrapped(
+            f"{each.job.destination} gets {letters.events:,} events of dead letters again. They go {target_text(to_live=to_live)}."
+        )
+        print_groups(letters.summary.groups(), now_ms(), terminal_width())
+        most = letters.by_organization.most_common(_MAX_ORGANIZATIONS)
+        print_rows(("organization", "events"), [(name, f"{count:,}") for name, count in most])
+        if len(letters.by_organization) > len(most):
+            print(f"and {len(letters.by_organization) - len(most)} more organizations")
+        for text in (*_skipped_texts(letters.skipped), *each.notes):
+            print_wrapped(text)
+        print()
+    for text in _skipped_texts(plan.left):
+        print_wrapped(text)
+    if not plan.jobs:
+        print_wrapped("There is no dead letter that can be redriven.")
+
+
+def _skipped_texts(skipped: Any) -> list[str]:
+    return [
+        f"{count:,} letter{'s stay' if count != 1 else ' stays'} open: {why}"
+        for why, count in skipped.most_common()
+    ]
+
+
+def _plan_document(plan: RedrivePlan, *, started: bool) -> dict[str, Any]:
+    return {
+        "started": started,
+        "replays": [
+            facts(each.job)
+            | {
+                "destination": each.job.destination,
+                "letters": each.letters.events,
+                "by_organization": dict(each.letters.by_organization),
+                "by_reason": list(map(group_document, each.letters.summary.groups())),
+                "skipped": dict(each.letters.skipped),
+                "notes": list(each.notes),
+            }
+            for each in plan.jobs
+        ],
+        "left_open": dict(plan.left),
+    }
