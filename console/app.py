@@ -10,10 +10,12 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from console.api import API
+from console.api.answers import problem
 from console.context import ConsoleContext
 from console.pages import PAGES
 from console.rendering import Pages
-from console.security import BodyTooLargeError, Guard
+from console.security import API_PREFIX, BodyTooLargeError, Guard
 
 
 def create_app(context: ConsoleContext) -> ASGIApp:
@@ -22,6 +24,10 @@ def create_app(context: ConsoleContext) -> ASGIApp:
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR
+        if request.url.path.startswith(API_PREFIX):
+            return problem(
+                HTTPStatus(status), f"The API has no such call: {request.method} {request.url.path[:300]}."
+            )
         if status == HTTPStatus.NOT_FOUND and "session" in request.scope:
             return pages.render(request, "not_found.html", HTTPStatus.NOT_FOUND)
         return PlainTextResponse(f"{HTTPStatus(status).phrase}.\n", status)
@@ -32,6 +38,7 @@ def create_app(context: ConsoleContext) -> ASGIApp:
     routes: list[BaseRoute] = [
         Mount("/static", StaticFiles(packages=[("console", "static")])),
         *(route for page in PAGES for route in page(context, pages)),
+        *(route for subject in API for route in subject(context)),
     ]
     application = Starlette(
         routes=routes,

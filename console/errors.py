@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from management.connection_test import ConnectionFailedError, DuplicateOrganizationError
+from management.destinations import UnknownDestinationError
 from management.organizations.editor import StaleEditError
 from management.organizations.store import UnknownOrganizationError
 from management.organizations.validation import InputError
@@ -10,6 +11,7 @@ from relay.errors import RelayError
 
 _STATUSES: tuple[tuple[type[RelayError], HTTPStatus], ...] = (
     (UnknownOrganizationError, HTTPStatus.NOT_FOUND),
+    (UnknownDestinationError, HTTPStatus.NOT_FOUND),
     (DuplicateOrganizationError, HTTPStatus.CONFLICT),
     (StaleEditError, HTTPStatus.CONFLICT),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),

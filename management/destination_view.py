@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from consumer.targets.target import Pause
+from management.formatting import iso_milliseconds
 from relay.status.model import Status
 
 
@@ -22,6 +23,18 @@ class DestinationView:
     def _report(self) -> Status | None:
         """The status of a consumer that runs; None: no consumer reports now."""
         return None if self.status is None or self.now_ms > self.status.valid_until else self.status
+
+    def document(self) -> dict[str, object]:
+        """Return the JSON document: instants in ISO 8601."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "state": self.state,
+            "reason": self.reason or None,
+            "since": iso_milliseconds(self.since),
+            "lag": self.lag,
+            "lost_ranges": self.lost_ranges,
+        }
 
     @property
     def state(self) -> str:

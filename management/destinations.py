@@ -37,11 +37,15 @@ class Confirmation:
     before: Target | None
 
 
+class UnknownDestinationError(InputError):
+    """The settings have no destination of this name."""
+
+
 def require_known(destinations: Mapping[str, DestinationConfig], name: str) -> None:
-    """Raise InputError if the settings have no destination of this name."""
+    """Raise UnknownDestinationError if the settings have no destination of this name."""
     if name not in destinations:
         known = ", ".join(sorted(destinations)) or "none"
-        raise InputError(f"The settings have no destination {name}; they have: {known}.")
+        raise UnknownDestinationError(f"The settings have no destination {name}; they have: {known}.")
 
 
 async def confirm_target(

@@ -129,8 +129,10 @@ def _destination_findings(views: Iterable[DestinationView]) -> Iterator[_Finding
             case "active":
                 if view.reason and not view.lost_ranges:
                     yield Severity.NOTICE, "destination", "notice", view.reason, member
-            case "paused" | "starting" as state:
-                yield Severity.NOTICE, "destination", state, view.reason, member
+            case "starting":
+                yield Severity.NOTICE, "destination", "starting", view.reason, member
+            case "paused" if view.pause is not None:
+                yield Severity.NOTICE, "destination", "paused", view.reason, member
             case "waiting":
                 yield Severity.WAITING, "destination", "waiting", view.reason, member
             case state:

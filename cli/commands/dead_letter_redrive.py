@@ -1,6 +1,7 @@
 """`jira-relay dead-letters redrive`."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -125,8 +126,9 @@ def _follow_all(state: CommandContext, jobs: Sequence[PlannedRedrive], *, as_jso
         views.append(view)
         if not as_json:
             print_wrapped(result_text(view))
-            for skip in view.progress.skips if view.progress else ():
-                print_wrapped(f"{skip.count:,} letters stay open: {skip.reason}")
+            skips = view.progress.skips if view.progress else ()
+            for text in _skipped_texts(Counter({each.reason: each.count for each in skips})):
+                print_wrapped(text)
     if as_json:
         print_json([replay_document(view) for view in views])
     return all(
@@ -167,7 +169,7 @@ def _print_plan(plan: RedrivePlan, *, to_live: bool) -> None:
         print_wrapped("There is no dead letter that can be redriven.")
 
 
-def _skipped_texts(skipped: Any) -> list[str]:
+def _skipped_texts(skipped: Counter[str]) -> list[str]:
     return [
         f"{count:,} letter{'s stay' if count != 1 else ' stays'} open: {why}"
         for why, count in skipped.most_common()

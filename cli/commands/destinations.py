@@ -18,7 +18,7 @@ from management.destinations import (
     read_destinations,
     set_paused,
 )
-from management.formatting import age, iso_milliseconds, iso_seconds
+from management.formatting import age, iso_seconds
 from relay.timestamps import now_ms
 
 app = typer.Typer(help="Show, pause and resume destinations, and move their offsets.", no_args_is_help=True)
@@ -43,7 +43,7 @@ def list_destinations(context: typer.Context, wide: WideOption = False, as_json:
     work = read_destinations(state.connection(), state.settings.destinations, now_ms())
     views: list[DestinationView] = state.run_quietly(work)
     if as_json:
-        print_json([_document(view) for view in views])
+        print_json([view.document() for view in views])
         return
     if not views:
         print("The settings have no destination; write a table [destinations.NAME].")
@@ -98,18 +98,6 @@ def _row(view: DestinationView) -> TableRow:
 def _wide_row(view: DestinationView) -> tuple[str, ...]:
     since = "" if view.since is None else iso_seconds(view.since)
     return (view.name, view.kind, view.state, since, "" if view.lag is None else str(view.lag), view.reason)
-
-
-def _document(view: DestinationView) -> dict[str, object]:
-    return {
-        "name": view.name,
-        "kind": view.kind,
-        "state": view.state,
-        "reason": view.reason or None,
-        "since": iso_milliseconds(view.since),
-        "lag": view.lag,
-        "lost_ranges": view.lost_ranges,
-    }
 
 
 @app.command()

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from management.context import OperatorContext
 from management.organizations.changes import with_changes
 from management.organizations.commands import add, delete, modify
-from management.organizations.credentials import has_key
+from management.organizations.put import without_stored_key
 from management.organizations.results import ChangeFailure, ChangeResult
 from management.organizations.store import UnknownOrganizationError, read_organizations
 from management.organizations.validation import (
@@ -128,11 +128,8 @@ async def _apply_each(
     current = await read_organizations(context.connection)
     for entry in entries:
         before, change = current.get(entry.name), entry.change
-        if before is not None and change.key is not None and has_key(context, before, change.key):
-            # The key is the stored one. Leave it out, so that an unchanged file changes nothing; but for another URL or user
-            # it must be sealed again.
-            identity_changed = (change.url, change.user) != (before.url, before.user)
-            change = change if identity_changed else replace(change, key=None)
+        if before is not None:
+            change = without_stored_key(context, before, change)
         if before is not None and change.key is None and with_changes(before, change) == before:
             yield ChangeResult(entry.name, "unchanged")
             continue

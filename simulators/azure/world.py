@@ -178,7 +178,7 @@ class AzureWorld:
         """Return the number of rows for each event that a table accepted more than once, by its uid."""
         return self.table(table).duplicates()
 
-    async def wait_until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    async def wait_until(self, condition: Callable[[], bool], seconds: float = 90.0) -> None:
         """Wait for a condition, which is checked after each ingestion call. Raises TimeoutError after `seconds`."""
         async with asyncio.timeout(seconds):
             while not condition():

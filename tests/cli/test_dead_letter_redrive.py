@@ -7,8 +7,10 @@ from consumer.replay.letter_records import NO_EVENT
 from relay.avro.codec import InternalCodec
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
+from relay.replays.job import ReplaySkip
 from relay.replays.store import ReplayStore
 from tests.support.messages import Message, event, message
+from tests.support.replay_owner import PlayedOwner, places_at_end
 
 CODEC = InternalCodec("audit_event")
 RULE = {"ENDPOINT": "https://a.westeurope-1.ingest.monitor.azure.com", "RULE_ID": "dcr-" + 32 * "0"}
@@ -118,3 +120,21 @@ async def test_letters_that_are_not_redriven_are_named(command_line, connection)
     nothing = await command_line(*redrive, "--reason", "no such reason", "--yes")
     assert nothing.out == "There is no dead letter that can be redriven.\n"
     assert await jobs_on(connection) == []
+
+
+@pytest.mark.usefixtures("letters")
+async def test_the_command_follows_the_redrive_to_its_end(command_line, connection):
+    """It prints the counts and the letters that stay open; exit code 1 says that a letter was refused again."""
+    async with PlayedOwner(connection) as owner:
+        command = owner.follow(
+            command_line("dead-letters", "redrive", "--organization", "acme", "--yes", code=1)
+        )
+        job = await owner.wait_for_job()
+        skips = (ReplaySkip(NO_EVENT, 1),)
+        ended = {"sent": 3, "skipped": 1, "dead_lettered": 1, "skips": skips, "places": places_at_end(job)}
+        await owner.report(job, "done", **ended)
+        found = await command
+
+    assert f"The replay {job.id} of sentinel is started." in found.out
+    assert "3 sent, 1 skipped, 1 dead letter" in found.out
+    assert found.out.endswith(f"1 letter stays open: {NO_EVENT}\n")

@@ -202,5 +202,5 @@ async def test_a_slow_destination_bounds_what_is_read(kafka, prefix, monkeypatch
             assert consumer.metric("jira_relay_consumer_events_accepted_total") == 0
             hanging.cancel()
             world.azure.clear_faults()
-            await world.wait_for_events(seconds=60)
+            await world.wait_for_events()
         assert set(uids(world.azure)) == set(map(uid, world.published))

@@ -162,7 +162,7 @@ async def _come_and_go(world):
         async with world.consuming() as second:
             await wait_until(second.ready)
             await world.publish(some_events(100, first=10_000 + first))
-    await world.wait_for_events(seconds=60)
+    await world.wait_for_events()
     assert set(uids(world.azure)) == set(map(uid, world.published))
 
 
@@ -266,7 +266,7 @@ async def test_a_kafka_that_is_killed_and_comes_back_costs_nothing(tmp_path, pre
             await kafka.start()
             await world.close()
             await world.publish(some_events(200, first=1000))
-            await world.wait_for_events(seconds=60)
+            await world.wait_for_events()
             await wait_until(consumer.ready)
         assert uids(world.azure) == sorted(map(uid, world.published))
         assert await world.dead_letters() == []

@@ -100,7 +100,7 @@ async def test_a_log_that_loses_its_end_and_outgrows_a_reader_is_read_again(
             await kafka.start()
             await world.publish(some_events(60, organizations=1, first=1000), size=3)
             fetches.set()
-            await world.wait_for_events(seconds=60)
+            await world.wait_for_events()
         assert set(uids(world.azure)) == set(map(uid, world.published))
 
 

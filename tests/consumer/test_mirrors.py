@@ -67,7 +67,7 @@ async def deliver_new_events(mirror, count=40):
     started = now_ms()
     async with mirror.consuming(timing=TIMING) as consumer:
         new = set(map(uid, mirror.published))
-        await mirror.azure.wait_until(lambda: new <= set(uids(mirror.azure)), 30)
+        await mirror.azure.wait_until(lambda: new <= set(uids(mirror.azure)), 120)
         await wait_until(consumer.ready)
         return await wait_for_status(
             mirror, lambda status: status.at > started and (status.state, status.lag) == ("active", 0)

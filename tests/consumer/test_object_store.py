@@ -41,7 +41,7 @@ async def test_each_event_is_in_exactly_one_object_after_kills(kafka, prefix, mo
             try:
                 first = len(world.published)
                 await world.publish(some_events(300, first=first))
-                await wait_until(lambda before=before: len(stored(tmp_path)) > before, 60)
+                await wait_until(lambda before=before: len(stored(tmp_path)) > before)
                 await world.publish(some_events(300, first=first + 300))
                 await asyncio.sleep(0.7)  # within a window
             finally:
@@ -52,8 +52,7 @@ async def test_each_event_is_in_exactly_one_object_after_kills(kafka, prefix, mo
                 lambda: (
                     len(stored(tmp_path)) + len(stored(tmp_path, "organization=org1/live"))
                     >= len(world.published)
-                ),
-                60,
+                )
             )
             await wait_until(
                 lambda: (

@@ -101,7 +101,7 @@ async def test_each_event_is_one_document_after_faults_and_a_kill(opensearch, ka
         await world.publish(events[:300])
         process = await world.start_process()
         try:
-            await wait_until(lambda: script.requests >= 4, 60)
+            await wait_until(lambda: script.requests >= 4)
         finally:
             process.kill()
             await process.wait()

@@ -4,9 +4,13 @@ import asyncio
 from dataclasses import replace
 
 from consumer.timing import BackoffCurve, ConsumerTiming, ReplayTiming, SenderTiming
+from management.dead_letter_redrive import RedriveRequest, plan_redrive
+from management.replay.jobs import submit
 from relay.dead_letters.closings import Closings
 from relay.dead_letters.letter import parse_letter
+from relay.dead_letters.selection import LetterSelection
 from relay.replays.job import ReplayRange
+from relay.timestamps import now_ms
 from simulators.azure.world import HISTORY
 from tests.support.pipeline_world import some_events, uid
 from tests.support.replay_world import replay_world
@@ -52,17 +56,40 @@ async def refuse(world, refused):
 
 
 async def test_mended_letters_are_redriven_but_one_that_fails_again(kafka, prefix, monkeypatch):
-    """History has each of them once, live none; marks, successors and counts agree with Kafka and the table."""
+    """History has each of them once, live none; plan, marks, successors and counts agree with Kafka and the table."""
     async with replay_world(kafka, prefix, monkeypatch) as replays:
         world = replays.world
         refused = some_events(12, first=500)
+        await world.publish(some_events(5, first=900))
         async with world.consuming(timing=TIMING):
-            ranges = await refuse(world, refused)
+            await refuse(world, refused)
             bad = uid(refused[7])
             world.azure.poison(lambda row: row["EventUid"] == bad)
-            replay_id = await replays.start(content="dead-letters", ranges=ranges)
+            settings, names = world.settings(), frozenset(each["organization"] for each in refused)
+            request = RedriveRequest(LetterSelection(organizations=names))
+            plan = await plan_redrive(
+                world.connection,
+                settings.destinations,
+                settings.schema_registry,
+                request,
+                "ann@host",
+                now_ms(),
+            )
+            (planned,) = plan.jobs
+            assert await submit(world.connection, planned.job) is None
+            replay_id = planned.job.id
             done = await replays.done(replay_id)
+            again = await plan_redrive(
+                world.connection,
+                settings.destinations,
+                settings.schema_registry,
+                request,
+                "ann@host",
+                now_ms(),
+            )
 
+        assert (planned.letters.events, planned.notes, plan.left) == (12, [], {})
+        assert [each.letters.events for each in again.jobs] == [1]
         rows = [row["EventUid"] for row in replays.replayed(replay_id)]
         assert sorted(rows) == sorted(uid(each) for each in refused if uid(each) != bad)
         assert (done.state, done.sent, done.skipped, done.dead_lettered, done.lost) == ("done", 11, 0, 1, 0)
@@ -89,6 +116,7 @@ async def test_a_redrive_survives_the_death_of_its_owner(kafka, prefix, monkeypa
     async with replay_world(kafka, prefix, monkeypatch) as replays:
         world = replays.world
         refused = some_events(40, first=500)
+        await world.publish(some_events(5, first=900))
         async with world.consuming(timing=TIMING):
             ranges = await refuse(world, refused)
         process = await world.start_process()

@@ -90,7 +90,7 @@ async def test_a_group_whose_offsets_kafka_has_forgotten_resumes_from_its_last_b
             ends = sum((await committed_and_ends(world))[1].values())
             await wait_for_status(world, lambda status: sum(each.offset for each in status.offsets) == ends)
         admin = AdminClient({"bootstrap.servers": world.connection.bootstrap})
-        for deleted in admin.delete_consumer_groups([f"{prefix}.sentinel"], request_timeout=10).values():
+        for deleted in admin.delete_consumer_groups([f"{prefix}.sentinel"], request_timeout=60).values():
             await asyncio.wrap_future(deleted)
         found, _ = await committed_and_ends(world)
         assert set(found.values()) == {None}
@@ -184,7 +184,7 @@ async def test_a_running_consumer_that_retention_overtakes_names_what_it_missed(
         hanging.cancel()
         world.azure.clear_faults()
         last = uid(world.published[-1])
-        await world.azure.wait_until(lambda: last in world.azure.table(LIVE).uid_counts, 60)
+        await world.azure.wait_until(lambda: last in world.azure.table(LIVE).uid_counts)
         status = await wait_for_status(world, lambda status: "collected before" in (status.reason or ""))
 
         assert world.azure.duplicates() == {}

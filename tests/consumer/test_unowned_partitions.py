@@ -64,8 +64,8 @@ async def test_a_topic_that_was_made_anew_is_read_again_and_never_called_ready_m
         await wait_until(lambda: lag(consumer) is None)
         await create_missing_topics(world.connection)
         await world.publish(some_events(30, first=100))
-        await wait_until(consumer.ready, 60)
-        await world.wait_for_events(seconds=60)
+        await wait_until(consumer.ready)
+        await world.wait_for_events()
         assert uids(world.azure) == sorted(map(uid, world.published))
 
 
@@ -77,7 +77,7 @@ async def test_partitions_that_were_added_are_named_until_they_are_read(kafka, p
         new = {world.topics.events: NewPartitions(total_count=count)}
         await with_admin(world, lambda admin: admin.create_partitions(new))
         await world.publish(some_events(40, organizations=20), partitions=count)
-        await world.wait_for_events(seconds=60)
+        await world.wait_for_events()
         await wait_until(consumer.ready)
         status = await wait_for_status(world, lambda status: len(status.offsets) == SHARDS + count)
         assert status.state == "active"
@@ -122,7 +122,7 @@ async def test_a_kill_between_the_steps_of_an_added_partition_skips_nothing(kafk
             await process.wait()
             process = await world.start_process()
         try:
-            await world.wait_for_events(seconds=90)
+            await world.wait_for_events()
         finally:
             process.kill()
             await process.wait()

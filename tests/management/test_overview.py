@@ -93,13 +93,13 @@ def test_silence_and_events_that_are_behind_are_named():
 
 
 def test_each_state_of_a_destination_has_its_severity():
-    """A pause and a start are notices; a state that this release does not know is a failure."""
+    """A pause by an operator and a start are notices; a pause for a fault and an unknown state are failures."""
     cases = [
         (destination("active", "one partition is held"), Severity.NOTICE, "notice"),
         (destination("active", pause=Pause(NOW, "anna")), Severity.NOTICE, "paused"),
         (destination("starting"), Severity.NOTICE, "starting"),
         (destination("waiting", "busy"), Severity.WAITING, "waiting"),
-        (destination("paused", "refused"), Severity.NOTICE, "paused"),
+        (destination("paused", "refused"), Severity.FAILING, "paused"),
         (destination("active", valid_until=NOW - 1), Severity.FAILING, "no consumer"),
         (destination("burning"), Severity.FAILING, "burning"),
     ]

@@ -48,7 +48,7 @@ async def test_each_broken_topic_closes_the_shards_until_it_is_mended(kafka, pre
 
             for name, broken, mended in BREAKS:
                 site.add_record()
-                await wait_until(arrived, 60)
+                await wait_until(arrived)
                 topic = getattr(world.topics, name)
                 await alter_topic(world.connection, topic, **broken)
                 setting = next(each for each in reversed(broken)).replace("_", ".")
@@ -56,7 +56,7 @@ async def test_each_broken_topic_closes_the_shards_until_it_is_mended(kafka, pre
                 async def closed(named=f"{topic}: {setting} is "):
                     return named in " ".join(health.problems()) and named in await reason()
 
-                await wait_until(closed, 60)
+                await wait_until(closed)
                 site.add_records(2)
                 await alter_topic(world.connection, topic, **mended)
-                await wait_until(arrived, 60)
+                await wait_until(arrived)

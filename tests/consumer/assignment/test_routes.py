@@ -35,9 +35,9 @@ async def test_a_route_in_trouble_holds_up_no_other(trouble):
     kafka, target = TwoPartitions(ORGANIZATIONS, 100), destination(request_timeout_seconds=0.05)
     target.answers["x"] = TROUBLES[trouble]
     async with ReadingProcess(target, kafka) as one:
-        await wait_until(lambda: sorted(target.accepted) == sorted(kafka.ids("good", "other", "plain")), 60)
+        await wait_until(lambda: sorted(target.accepted) == sorted(kafka.ids("good", "other", "plain")))
         kafka.append(40)
-        await wait_until(lambda: sorted(target.accepted) == sorted(kafka.ids("good", "other", "plain")), 60)
+        await wait_until(lambda: sorted(target.accepted) == sorted(kafka.ids("good", "other", "plain")))
         problem = one.handler._pipeline.flow.problem
         assert problem is not None
         assert "Events of bad wait since" in problem.reason
@@ -45,7 +45,7 @@ async def test_a_route_in_trouble_holds_up_no_other(trouble):
         assert kafka.offsets[A].offset == 0
 
         target.answers.clear()
-        await wait_until(lambda: kafka.is_committed, 60)
+        await wait_until(lambda: kafka.is_committed)
         await wait_until(lambda: one.handler._pipeline.flow.problem is None)
     assert set(target.accepted) == set(kafka.ids())
     assert one.handler._pipeline.flow.dead_letters.put_records == []
@@ -60,7 +60,7 @@ async def test_a_partition_is_held_when_its_offset_can_hold_no_more_and_no_other
     target = destination(max_uncommitted=400)
     target.answers["x"] = TROUBLES["refused"]
     async with ReadingProcess(target, kafka) as one:
-        await wait_until(lambda: set(kafka.ids("other", "plain")) <= set(target.accepted), 60)
+        await wait_until(lambda: set(kafka.ids("other", "plain")) <= set(target.accepted))
         await wait_until(lambda: bool(one.state.held_partitions))
         await wait_until(lambda: "Events of good wait behind them." in one.state.held_partitions[0])
         (text,) = one.state.held_partitions
@@ -76,7 +76,7 @@ async def test_a_partition_is_held_when_its_offset_can_hold_no_more_and_no_other
 
     target.answers.clear()
     async with ReadingProcess(target, kafka) as another:
-        await wait_until(lambda: kafka.is_committed, 60)
+        await wait_until(lambda: kafka.is_committed)
         await wait_until(lambda: not another.state.held_partitions)
     assert set(target.accepted) == set(kafka.ids())
     assert before <= len(set(target.accepted))
@@ -100,7 +100,7 @@ async def test_routes_in_trouble_hold_a_bounded_number_of_events():
                 await asyncio.sleep(0.01)
         assert 0 < most < 200_000
         target.answers.clear()
-        await wait_until(lambda: kafka.is_committed, 60)
+        await wait_until(lambda: kafka.is_committed)
     assert sorted(target.accepted) == sorted(kafka.ids())
 
 
@@ -117,9 +117,9 @@ async def test_a_slow_route_takes_no_more_than_its_share_of_the_slots():
 
     target.send = slow_send
     async with ReadingProcess(target, kafka):
-        await wait_until(lambda: set(kafka.ids("other", "plain", "good")) <= set(target.accepted), 60)
+        await wait_until(lambda: set(kafka.ids("other", "plain", "good")) <= set(target.accepted))
         gate.set()
-        await wait_until(lambda: kafka.is_committed, 60)
+        await wait_until(lambda: kafka.is_committed)
     assert target.most_open <= 3
     assert sorted(target.accepted) == sorted(kafka.ids())
 
@@ -133,7 +133,7 @@ async def test_a_rejected_event_gets_its_evidence_through_a_held_partition():
     bad = {3}
     target.answers["y"] = lambda rows: Reject("no such field", 400) if bad & set(rows) else Sent()
     async with ReadingProcess(target, kafka) as one:
-        await wait_until(lambda: kafka.is_committed, 60)
+        await wait_until(lambda: kafka.is_committed)
     dead = [offset for offset, *_ in one.handler._pipeline.flow.dead_letters.put_records]
     assert dead == [3]
     assert sorted([*target.accepted, *dead]) == sorted(kafka.ids())

@@ -1,0 +1,74 @@
+"""Requests and answers of the API: JSON documents, revisions as entity tags, and problems (RFC 9457)."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from console.errors import status_of
+from management.live_view import Snapshot
+from management.organizations.validation import InputError
+from relay.errors import RelayError
+
+PREFIX = "/api/v1"
+_ENTITY_TAG = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def answering(handler: Handler) -> Handler:
+    """Return the handler with each RelayError as a problem document."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except RelayError as error:
+            return problem(status_of(error), str(error))
+
+    return answer
+
+
+def problem(status: HTTPStatus, detail: str) -> Response:
+    """Return a problem document."""
+    document = {"title": status.phrase, "status": status.value, "detail": detail}
+    return JSONResponse(document, status, media_type="application/problem+json")
+
+
+def document(value: Any, revision: int | None = None, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a JSON document. `revision`: of the organization in it, as its entity tag."""
+    headers = {} if revision is None else {"ETag": f'"{revision}"'}
+    return JSONResponse(value, status, headers)
+
+
+def require_known(snapshot: Snapshot) -> None:
+    """Raise RelayError if the topics have never been read: an empty list would say that there is nothing."""
+    if snapshot.as_of is None:
+        raise RelayError(snapshot.failure or "The topics have not been read yet. Try again in a moment.")
+
+
+async def read_fields(request: Request) -> Mapping[str, Any]:
+    """Return the object in the body. Raises InputError."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise InputError("The body must be JSON, with Content-Type: application/json.")
+    try:
+        found = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise InputError("The body is not valid JSON.") from None
+    if not isinstance(found, dict):
+        raise InputError("The body must be a JSON object.")
+    return found
+
+
+def revision_of(request: Request) -> int | None:
+    """Return the revision in If-Match. None: the request names none. Raises InputError."""
+    text = request.headers.get("if-match", "").strip()
+    if text in {"", "*"}:
+        return None
+    match = _ENTITY_TAG.fullmatch(text)
+    if match is None:
+        raise InputError('If-Match must be the ETag of the organization, such as "3".')
+    return int(match[1])

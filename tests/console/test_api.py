@@ -1,0 +1,110 @@
+"""The API without a Kafka: its login, its refusals, and what it shows of a snapshot."""
+
+import pytest
+
+from consumer.targets.target import Pause
+from management.settings import load
+from tests.support.console import TOKEN, open_console
+from tests.support.settings import SENTINEL
+from tests.support.views import NOW, organization, status
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+async def test_the_api_needs_the_token_or_a_session(console):
+    """Without a login there is a problem document; a session of the pages serves too."""
+    console.show()
+    refused = await console.client.get("/api/v1/organizations")
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert refused.headers["content-type"] == "application/problem+json"
+    for wrong in ("Bearer wrong", f"Basic {TOKEN}", "Bearer", TOKEN):
+        response = await console.client.get("/api/v1/organizations", headers={"Authorization": wrong})
+        assert response.status_code == 401
+    assert (await console.client.get("/api/v1/organizations", headers=BEARER)).json() == []
+    await console.sign_in()
+    assert (await console.client.get("/api/v1/organizations")).json() == []
+
+
+async def test_wrong_tokens_are_slowed_down(console):
+    """The sixth attempt in a minute is refused, also with the right token."""
+    for _ in range(5):
+        await console.client.get("/api/v1/overview", headers={"Authorization": "Bearer wrong"})
+    response = await console.client.get("/api/v1/overview", headers=BEARER)
+    assert (response.status_code, response.headers["retry-after"]) == (429, "60")
+
+
+async def test_the_bearer_token_signs_nobody_in_to_pages(console):
+    """A token in a header opens the API alone."""
+    console.show()
+    assert (await console.client.get("/", headers=BEARER)).headers["location"] == "/login"
+
+
+async def test_nothing_read_yet_is_not_an_empty_list(console):
+    """Before the topics have been read, a list would say that there is nothing: it is refused, with the cause."""
+    for path in ("organizations", "organizations/acme", "destinations", "overview"):
+        response = await console.client.get(f"/api/v1/{path}", headers=BEARER)
+        assert response.status_code == 503
+    await console.context.view.refresh()
+    response = await console.client.get("/api/v1/organizations", headers=BEARER)
+    assert "127.0.0.1:1" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        (b"{", "application/json", "not valid JSON"),
+        (b"[" * 100_000, "application/json", "not valid JSON"),
+        (b"[]", "application/json", "must be a JSON object"),
+        (b"{}", "text/plain", "must be JSON"),
+        (b'{"test": 1}', "application/json", "test must be"),
+        (b'{"url": 5}', "application/json", "url must be a text"),
+        (b'{"interval_seconds": true}', "application/json", "whole number"),
+        (b'{"api_key": "a", "api_key_ref": "file:a"}', "application/json", "keep one of them"),
+        (b'{"key_expires": "soon"}', "application/json", "2026-12-31"),
+    ],
+)
+async def test_a_body_that_cannot_be_meant_is_refused(console, body, content_type, reason):
+    """Each refusal is a problem with a sentence, before Kafka is asked."""
+    console.show()
+    headers = BEARER | {"Content-Type": content_type}
+    response = await console.client.put("/api/v1/organizations/acme", content=body, headers=headers)
+
+    assert response.status_code == 422
+    assert reason in response.json()["detail"]
+
+
+async def test_an_unknown_call_is_a_problem(console):
+    """A path or method that the API does not have is answered as JSON."""
+    for method, path in (("GET", "/api/v1/nothing"), ("PATCH", "/api/v1/organizations/acme")):
+        response = await console.client.request(method, path, headers=BEARER)
+        assert response.status_code in {404, 405}
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_causes_and_destinations_are_those_of_the_pages():
+    """The overview has the causes; a destination has its state and who paused it."""
+    destinations = load(environ=SENTINEL).destinations
+    async with open_console(destinations=destinations) as console:
+        console.show(
+            [organization("acme")],
+            {"acme": status("failing", reason="acme: the key is wrong"), "destination/sentinel": status()},
+            {"sentinel": Pause(NOW, "anna")},
+        )
+        causes = (await console.client.get("/api/v1/overview", headers=BEARER)).json()["causes"]
+        assert [(each["severity"], each["state"], each["reason"]) for each in causes] == [
+            ("failing", "failing", "the key is wrong"),
+            (
+                "notice",
+                "paused",
+                "paused by anna; a consumer still reports active: it follows within a minute, or its release knows no pause",
+            ),
+        ]
+        shown = (await console.client.get("/api/v1/destinations/sentinel", headers=BEARER)).json()
+        assert (shown["name"], shown["kind"], shown["state"]) == ("sentinel", "sentinel", "paused")
+        unknown = await console.client.get("/api/v1/destinations/other", headers=BEARER)
+        assert unknown.status_code == 404
+        await console.sign_in()
+        page = await console.page("/destinations")
+        assert "paused by anna" in page
+        assert "Resume" in page
+        assert "No such destination" in await console.page("/destination?name=other", 404)
