@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bounds import SHARDS, UID, IngestionStub, consumer_environment, publish_events, service
 from columns import SCHEMA, event
 from isal import igzip
+from organizations import cpu_seconds
 
 from embedded import EmbeddedKafka
 from relay.avro.codec import Encoder, fingerprint
@@ -149,7 +150,10 @@ async def main(count: int, seconds: float) -> None:
             published = await publish_events(connection, count)
             variables = consumer_environment(port, port) | {"RELAY_CONSUMER__START": "latest"}
             store = ReplayStore(connection, Topics(connection.kafka.topic_prefix).replays)
-            async with service("consume", kafka.bootstrap, variables), publisher_of(connection) as publisher:
+            async with (
+                service("consume", kafka.bootstrap, variables) as pid,
+                publisher_of(connection) as publisher,
+            ):
                 live, over = LiveEvents(connection, publisher), asyncio.Event()
                 while not stub.arrived:  # the consumer joins its groups, and begins with what comes then
                     await live.publish()
@@ -157,15 +161,16 @@ async def main(count: int, seconds: float) -> None:
                 asyncio.get_running_loop().call_later(seconds, over.set)
                 print_latencies("without a replay", await latencies(live, stub, over))
                 over.clear()
-                began = time.perf_counter()
+                began, cpu = time.perf_counter(), cpu_seconds(pid)
                 replay_id = await start_replay(connection, store)
                 with_replay, done = await asyncio.gather(
                     latencies(live, stub, over), wait_for_end(store, replay_id, over)
                 )
-                rate = done.sent / (time.perf_counter() - began)
+                rate, used = done.sent / (time.perf_counter() - began), cpu_seconds(pid) - cpu
                 print_latencies("with a replay", with_replay)
                 print(
-                    f"replay: {done.state}, {done.sent} of {published} events and more, {rate:.0f} a second"
+                    f"replay: {done.state}, {done.sent} of {published} events and more, {rate:.0f} a second,"
+                    f" {used / done.sent * 1e6:.1f} µs CPU an event, live ones included"
                 )
 
 

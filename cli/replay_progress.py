@@ -17,6 +17,7 @@ from management.replay.follow import FollowTiming, follow
 from management.replay.speed import Speed
 from management.replay.texts import counts_text, duration_text
 from management.replay.view import ReplayView
+from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.timestamps import now_ms
 
@@ -41,6 +42,8 @@ def follow_job(
             _follow(state.connection(), replay_id, quiet=quiet, timing=timing)
         )
     except (KeyboardInterrupt, asyncio.CancelledError):
+        if quiet:
+            raise RelayError(detached_text(replay_id)) from None
         print_wrapped(f"\n{detached_text(replay_id)}")
         raise typer.Exit(1) from None
     return view

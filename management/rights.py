@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
-from consumer.destinations.contract import Flow
 from consumer.group_names import PipelineFlow, group_name, replays_group
 from relay.kafka.diagnostics.rights import GrantedRights, all_of
 from relay.kafka.topics import Topics
@@ -84,9 +83,12 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
 def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]:
     read = (
         *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
-        *(topics.destinations, topics.replays, topics.events, topics.backfill),
+        *(topics.destinations, topics.replays, topics.events, topics.backfill, topics.changes),
     )
-    groups = (group_name(topics.prefix, name, flow) for name in destinations for flow in get_args(Flow))
+    # The group of older events says up to where an archive is complete, and the changes what was skipped for it.
+    groups = (
+        group_name(topics.prefix, name, flow) for name in destinations for flow in get_args(PipelineFlow)
+    )
     return [
         *_on_topics(read, "Read"),
         *_on_topics((topics.organizations, topics.changes, topics.destinations, topics.replays), "Write"),

@@ -79,15 +79,15 @@ document.addEventListener("change", (event) => {
 });
 
 function start() {
+  watchRenewal(); // first: the ages need the skew of the clocks
   showTimes();
-  watchRenewal();
   new MutationObserver(() => {
-    showTimes();
     watchRenewal();
+    showTimes();
   }).observe(document.getElementById("main"), { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-rendered"] });
   setInterval(() => {
-    showTimes();
     watchRenewal();
+    showTimes();
   }, 1000);
 }
 

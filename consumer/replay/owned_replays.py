@@ -95,7 +95,7 @@ class OwnedReplays:
         self._closing = True
         self._report(None)
         for replay_id in list(self._tasks):
-            self._end(replay_id, "waiting", HANDED_OVER)
+            self._end(replay_id, "waiting", self._reason_to_leave(replay_id) or HANDED_OVER)
         if self._tasks:
             await asyncio.wait(set(self._tasks.values()), timeout=seconds)
         await cancel_all(self._tasks.values(), attempts=1, seconds=self._timing.write_seconds)
@@ -125,9 +125,8 @@ class OwnedReplays:
         if job.wished != "running":
             await self._follow_wish(known)
         elif job.id in self._tasks:
-            guard = self._opener.guard(job)
-            if guard is not None and guard.reason_to_leave is not None:
-                self._end(job.id, "waiting", guard.reason_to_leave)
+            if (reason := self._reason_to_leave(job.id)) is not None:
+                self._end(job.id, "waiting", reason)
         elif job.unknown_word is not None:
             word = f"It asks for {job.unknown_word}, which this release does not know."
             await self._note(known, "waiting", f"{word} Upgrade the consumers, or cancel the replay.")
@@ -146,6 +145,12 @@ class OwnedReplays:
             self._end(known.job.id, state, None)
         elif known.progress is None or known.progress.state != state:
             await self._note(known, state, None)
+
+    def _reason_to_leave(self, replay_id: str) -> str | None:
+        """Return why no process with these settings may send now; None: it may, or that is not known."""
+        known = self._table.jobs.get(replay_id)
+        guard = None if known is None else self._opener.guard(known.job)
+        return None if guard is None else guard.reason_to_leave
 
     def _end(self, replay_id: str, state: State, reason: str | None) -> None:
         """End the run of a job; a job that has no run yet ends at once."""

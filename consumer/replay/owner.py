@@ -119,7 +119,7 @@ class ReplayOwner:
                 consumer.seek(partition, log_starts[partition])
 
     async def closed(self) -> None:
-        await self._close(0)
+        await self._close(ANSWER_SECONDS)
 
     async def stop(self, seconds: float) -> None:
         """Own nothing more; wait for answers within `seconds`."""

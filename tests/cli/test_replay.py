@@ -2,9 +2,15 @@
 
 import asyncio
 import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
 
 import pytest
 
+import cli
 from relay.avro.codec import InternalCodec
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
@@ -159,3 +165,26 @@ async def test_following_ends_with_the_replay(command_line, owner, state, fields
     assert words in ended.output
     document = (await command_line("replay", "follow", job.id, "--json", code=code)).json
     assert document["state"] == state
+
+
+@pytest.mark.usefixtures("command_line")
+async def test_ctrl_c_leaves_the_replay_running(owner):
+    """The program ends with the commands that follow and end the replay, and without a traceback."""
+    job = await started(owner)
+    await owner.report(job, "running")
+    program = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli", "replay", "follow", job.id),
+        stdout=PIPE,
+        stderr=PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])},
+    )
+    first = await asyncio.wait_for(program.stdout.readline(), 60)
+    assert first.startswith(b"0 %")
+    program.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(program.communicate(), 60)
+    assert program.returncode == 1
+    assert f"replay follow {job.id}".encode() in out
+    assert f"replay cancel {job.id}".encode() in out
+    assert err == b""
+    (found,) = await owner.jobs()
+    assert (found.job.wished, found.progress.state) == ("running", "running")

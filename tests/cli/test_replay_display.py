@@ -14,6 +14,7 @@ from management.organizations.validation import InputError
 from management.replay.dry_run import DryRun
 from management.replay.speed import Speed
 from management.replay.view import ReplayView
+from relay.errors import RelayError
 from relay.replays.job import KnownReplay, ReplayPlace, ReplayProgress, ReplayRange
 from tests.support.replays import replay_job
 from tests.support.views import NOW
@@ -107,6 +108,8 @@ def test_ctrl_c_ends_the_command_and_says_how_to_go_on(capsys):
     with pytest.raises(typer.Exit) as ended:
         follow_job(State(), JOB.id)
     assert ended.value.exit_code == 1
+    with pytest.raises(RelayError, match="goes on without this command"):
+        follow_job(State(), JOB.id, quiet=True)  # the error is the one document of --json
     out = " ".join(capsys.readouterr().out.split())
     assert f"replay follow {JOB.id}" in out
     assert f"replay cancel {JOB.id}" in out

@@ -1,8 +1,11 @@
 """Replays on a real Kafka, by consumers that deliver live events too: exactly the window, and live delivery untouched."""
 
 import asyncio
+from dataclasses import replace
 
-from consumer.timing import ConsumerTiming, ReplayTiming
+from consumer.targets.store import ClaimStore
+from consumer.targets.target import Pause
+from consumer.timing import ConsumerTiming, ReplayTiming, TargetTiming
 from simulators.azure.world import HISTORY, LIVE
 from simulators.faults import respond_with
 from tests.support.pipeline_world import committed_and_ends, some_events, uid, uids, wait_for_status
@@ -131,3 +134,25 @@ async def test_a_condition_that_is_wrong_fails_the_replay(kafka, prefix, monkeyp
         assert failed.state == "failed"
         assert "unknown column categry: did you mean category?" in failed.reason
         assert replays.replayed(replay_id) == []
+
+
+async def test_a_destination_that_an_operator_pauses_replays_nothing_until_it_is_resumed(
+    kafka, prefix, monkeypatch
+):
+    """The replay says who paused the destination, and goes on from its place."""
+    async with replay_world(kafka, prefix, monkeypatch) as replays:
+        world = replays.world
+        await world.publish(some_events(60))
+        timing = replace(QUICK, target=TargetTiming(interval_seconds=0.2))
+        claims = ClaimStore(world.connection, world.topics.destinations)
+        async with world.consuming(timing=timing):
+            await world.wait_for_events()
+            replay_id = await replays.start(rate=20)
+            await replays.wait_for(replay_id, lambda progress: progress.sent > 0)
+            await claims.write_state("sentinel", "paused", Pause(1, "ann@host"))
+            waiting = await replays.wait_for(replay_id, lambda progress: progress.state == "waiting")
+            assert "ann@host paused the destination" in waiting.reason
+            assert waiting.sent == len(replays.replayed(replay_id)) < 60
+            await claims.write_state("sentinel", "running", Pause(1, "ann@host"))
+            done = await replays.done(replay_id)
+        assert (done.state, done.sent, len(replays.replayed(replay_id))) == ("done", 60, 60)

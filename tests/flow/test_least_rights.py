@@ -110,6 +110,11 @@ async def test_the_documented_rights_suffice(authorizing_kafka, tmp_path):
             assert found["destination sentinel"]["message"].startswith("active since 2")
             await programs.run(Role.OPERATOR, "organizations", "show", "acme")
             await programs.run(Role.OPERATOR, "dead-letters", "list")
+            replay = ("replay", "start", "--destination", "sentinel", "--from", "2020-01-01", "--json")
+            counted = json.loads(await programs.run(Role.OPERATOR, *replay, "--dry-run"))
+            done = json.loads(await programs.run(Role.OPERATOR, *replay, "--yes"))
+            assert done["state"] == "done"
+            assert done["sent"] >= counted["events"] > 0
         finally:
             for service in services:
                 service.terminate()
