@@ -253,13 +253,6 @@ class OffsetTracker:
             return 0
         return sum(state.run_lengths()[max_ranges:])
 
-    def range_count(self) -> int:
-        """Return how many ranges are delivered behind an undelivered record, in all partitions."""
-        return sum(
-            len(state.delivered_runs) + len(state.start.delivered_ahead)
-            for state in self._partitions.values()
-        )
-
     def delivered_counts(self) -> DeliveredCounts:
         states = self._partitions.values()
         return DeliveredCounts(self.contiguous_count(), [state.run_lengths() for state in states])

@@ -73,8 +73,8 @@ class PlaceKeeper:
 
     @property
     def range_count(self) -> int:
-        """How many ranges the places hold beside their offsets."""
-        return self._tracker.range_count()
+        """How many ranges are delivered behind an undelivered record: the places hold each of them."""
+        return sum(map(len, self._tracker.delivered_counts().runs))
 
     def lost_count(self, partition: TopicPartition, start: int, stop: int) -> int:
         """Return how many of the offsets [start, stop), which nobody has any more, were not done before."""
