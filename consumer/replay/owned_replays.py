@@ -12,7 +12,7 @@ import structlog
 
 from consumer.delivery.defects import defect_text, describe_defect
 from consumer.replay.job_opener import JobRefusedError
-from consumer.replay.place_keeper import ProgressLog
+from consumer.replay.place_keeper import ProgressLog, lost_text
 from consumer.replay.runner import ReplayRun
 from consumer.replay.selection import ReplayConditionError
 from consumer.targets.guard import TargetGuard
@@ -232,6 +232,7 @@ class OwnedReplays:
         now = self._log.now_ms()
         before = known.progress or ReplayProgress(known.job.id, state, now, now, self._log.owner, now)
         age_seconds = (now - before.at) / 1000
+        reason = " ".join(filter(None, (reason, lost_text(before)))) or None
         same = known.progress is not None and (before.state, before.reason) == (state, reason)
         if same and before.owner == self._log.owner and 0 <= age_seconds < self._timing.heartbeat_seconds:
             return
