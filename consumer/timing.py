@@ -149,6 +149,9 @@ class ReplayTiming:
 
     most_running: int = 4
     """Jobs that run at once; the others wait for their turn."""
+    most_ranges: int = 10_000
+    """Ranges that may be delivered out of order before rows that wait for a full body are sent: a record of progress has each of
+    them, with some 30 bytes, and Kafka refuses one above 1 MB."""
     record_seconds: float = 2.0
     """At most so often the progress of a job that moves is written."""
     heartbeat_seconds: float = 15.0

@@ -12,6 +12,7 @@ from consumer.decoding.columns import decode
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.destinations.contract import DestinationConfig
 from consumer.metrics import ConsumerMetrics
+from consumer.replay.letter_records import NO_EVENT
 from consumer.replay.redrive import RedriveSource
 from consumer.replay.selection import Selection, compile_selection
 from consumer.replay.source import Chunk
@@ -104,7 +105,7 @@ async def collect_letters(
                     found.add(log.topic, whole)
                 else:
                     plan.left[why] += 1
-                if deleted and name in destinations:
+                if deleted and letter.organization and name in destinations:
                     plan.by_destination.setdefault(name, DestinationLetters(name)).left_deleted = True
     plan.by_destination = {name: each for name, each in plan.by_destination.items() if each.ranges()}
     return plan
@@ -112,6 +113,8 @@ async def collect_letters(
 
 def _why_left(whole: WholeLetter, known: bool, *, deleted: bool) -> str | None:
     letter: DeadLetter = whole.letter
+    if not letter.organization:
+        return NO_EVENT  # an event has the name of its organization as its key
     if not known:
         return (
             f"The settings have no destination {letter.destination}. Configure it under this name again, or keep its events with"
@@ -119,7 +122,7 @@ def _why_left(whole: WholeLetter, known: bool, *, deleted: bool) -> str | None:
         )
     if whole.missing is not None:
         return f"The letter is incomplete: {whole.missing}"
-    if deleted and letter.organization is not None:
+    if deleted:
         return f"The organization {letter.organization} was deleted. Give --organization {letter.organization} to redrive its letters."
     return None
 

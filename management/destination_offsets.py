@@ -23,6 +23,7 @@ from relay.kafka.producer import TopicWriteError
 from relay.kafka.record_search import last_record_before
 from relay.kafka.time_index import offsets_at
 from relay.kafka.topics import Topics
+from relay.replays.refill import replay_of
 
 _GROUPS: Sequence[PipelineFlow] = ("live", "history", "older")
 
@@ -208,6 +209,8 @@ async def _count(connection: Connection, offsets: GroupOffsets, moves: Sequence[
     }
 
     def count(record: Record) -> None:
+        if replay_of(record.headers) is not None:
+            return  # of one replay alone: the flow passes over it
         if moves_by_partition[TopicPartition(record.topic, record.partition)].changes(record.offset):
             counts.add(record)
 

@@ -1,5 +1,6 @@
 """A poller for each organization of this process's shards, with its status."""
 
+import asyncio
 from collections.abc import Callable
 
 from producer.config import ProducerConfig
@@ -8,6 +9,7 @@ from producer.polling.context import PollingContext
 from producer.polling.poller import Poller
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
+from producer.replays.jobs import RefillJobs
 from producer.sources.contract import SourceFactory
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.organizations import Organization
@@ -26,7 +28,9 @@ class PollerFactory:
         status_writer: StatusWriter,
         status_cache: StatusCache,
         metrics: ProducerMetrics,
+        refills: RefillJobs,
     ) -> None:
+        self._refills = refills
         self._settings = settings
         self._config = PollingConfig(
             settle_ms=int(settings.settle_seconds * 1000),
@@ -47,10 +51,17 @@ class PollerFactory:
             organization, lambda: publisher.outcomes.problem(organization.name, now_ms())
         )
         if organization.paused:
-            await reporter.heartbeat()
+            await asyncio.gather(reporter.heartbeat(), self._refills.report_paused(organization.name))
         source = self._sources.source_for(organization)
         context = PollingContext(
-            organization, publisher, source, reporter, self._metrics, self._config, now_ms
+            organization,
+            publisher,
+            source,
+            reporter,
+            self._metrics,
+            self._config,
+            now_ms,
+            refills=self._refills,
         )
         await Poller(context, interval).run()
 

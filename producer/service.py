@@ -15,6 +15,8 @@ from producer.publishing.schema_watch import watch_event_schema
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.recovery.loader import ShardLoader
+from producer.replays.feed import follow_replays, report_sender
+from producer.replays.jobs import RefillJobs
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.hanging_transactions import watch_hanging_transactions
 from producer.sharding.shard import Shard
@@ -108,6 +110,7 @@ class _Parts:
     member: Member
     assignment: ShardAssignment
     status_writer: StatusWriter
+    refills: RefillJobs
 
 
 def _build_parts(
@@ -121,8 +124,9 @@ def _build_parts(
     """Wire membership, shards and pollers. A status waits while the membership is in doubt."""
     topics = loader.topics
     status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
+    refills = RefillJobs(report_sender(writer, topics.replays))
     pollers = PollerFactory(
-        config, sources, status_writer, StatusCache(connection, topics.status), loader.metrics
+        config, sources, status_writer, StatusCache(connection, topics.status), loader.metrics, refills
     )
 
     def open_shard(number: int) -> Shard:
@@ -137,7 +141,7 @@ def _build_parts(
 
     assignment = ShardAssignment(count, open_shard, fencing=connection.profile.transactions)
     member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
-    return _Parts(member, assignment, status_writer)
+    return _Parts(member, assignment, status_writer, refills)
 
 
 def _start_tasks(
@@ -157,6 +161,7 @@ def _start_tasks(
         "watch of topic settings": limits.watch(),
         "watch of the schema of events": watch_event_schema(store, health),
         "status writer": status_writer.run(),
+        "feed of replays": follow_replays(connection, topics.replays, parts.refills),
         "heartbeat": _heartbeat(parts, limits, health, timing),
         "removal of stale status": _remove_stale_status(status_writer, connection, topics, timing),
     }

@@ -19,6 +19,7 @@ _PURPOSE_NAMES = {
     Purpose.BACKFILL: "History",
     Purpose.GAP_CHECK: "The search for a gap after the outage",
     Purpose.UNREAD_RANGES: "Ranges that could not be read",
+    Purpose.REFILL: "The refill of lost events",
 }
 
 

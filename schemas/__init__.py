@@ -23,6 +23,7 @@ SUBJECTS = (
     "destination_loss",
     "replay",
     "replay_progress",
+    "refill_progress",
 )
 
 

@@ -12,6 +12,7 @@ from cli.replay_output import finish
 from cli.replay_progress import detached_text, follow_job
 from management.organizations.validation import InputError
 from management.replay.jobs import facts, submit
+from management.replay.lost import plan_lost, plan_refill
 from management.replay.request import ReplayRequest
 from management.replay.start import PlannedReplay, plan_replay
 from management.replay.texts import target_text, window_text
@@ -59,6 +60,19 @@ def start(
         str | None,
         typer.Option(metavar="NAME", help="Object-store destination that has what Kafka has deleted."),
     ] = None,
+    lost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENTRY",
+            help="A lost range, as `destinations lost` names it: from --archive, or else from the source again.",
+        ),
+    ] = None,
+    refill: Annotated[
+        bool,
+        typer.Option(
+            "--refill", help="Let the producers read the window, by `created`, from the source again."
+        ),
+    ] = False,
     to_live: Annotated[
         bool,
         typer.Option("--to-live", help="Send the events where new events go: rules may raise alarms again."),
@@ -99,12 +113,12 @@ def start(
         to_live,
         rate,
     )
-    planned: PlannedReplay = state.run_quietly(
-        plan_replay(state.connection(), state.settings.destinations, request, now_ms())
-    )
+    planned: PlannedReplay = state.run_quietly(_plan(state, request, lost, refill=refill))
     job = planned.job(current_operator(), now_ms())
     if not as_json:
         _print_plan(planned)
+    if dry_run and planned.content == "refill":
+        raise InputError("What the source has is known once it is read, so a refill has no dry run.")
     if dry_run:
         print_dry_run(count_events(state, job, quiet=as_json), planned, as_json=as_json)
         return
@@ -120,6 +134,26 @@ def start(
         finish(_followed(state, job, as_json=as_json), as_json=as_json)
     if failure is not None:
         raise typer.Exit(1)
+
+
+async def _plan(
+    state: CommandContext, request: ReplayRequest, lost: str | None, *, refill: bool
+) -> PlannedReplay:
+    connection, destinations = state.connection(), state.settings.destinations
+    if lost is not None:
+        if (
+            request.from_ms is not None
+            or request.to_ms is not None
+            or request.organizations
+            or request.events
+        ):
+            raise InputError(
+                "A lost range has its window: give --lost without --from, --to, --organization and --event."
+            )
+        return await plan_lost(connection, destinations, request, lost, now_ms())
+    if refill:
+        return await plan_refill(connection, destinations, request, now_ms())
+    return await plan_replay(connection, destinations, request, now_ms())
 
 
 def _followed(state: CommandContext, job: ReplayJob, *, as_json: bool) -> ReplayView:
@@ -139,9 +173,9 @@ def _print_plan(planned: PlannedReplay) -> None:
     request, plan = planned.request, planned.plan
     ranges = f"{len(plan.ranges)} partition{'s'[: len(plan.ranges) != 1]}"
     window = window_text(request.by, request.from_ms, request.to_ms, len(request.events))
+    read = f" At most {plan.offsets:,} events of {ranges} are read." if planned.content == "events" else ""
     print_wrapped(
-        f"{request.destination} gets the events again: {window}. They go {target_text(to_live=request.to_live)}. At most {plan.offsets:,} events of"
-        f" {ranges} are read."
+        f"{request.destination} gets the events again: {window}. They go {target_text(to_live=request.to_live)}.{read}"
     )
     for note in planned.notes:
         print_wrapped(note)

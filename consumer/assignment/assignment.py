@@ -10,6 +10,7 @@ from consumer.assignment.pipeline import Pipeline
 from consumer.assignment.pump import Pump
 from consumer.assignment.reading_pauses import ReadingPauses
 from consumer.assignment.record_buffer import RecordBuffer
+from consumer.assignment.refilled import skip_refilled
 from consumer.assignment.route_holds import route_holds
 from consumer.assignment.schema_hold import SchemaHold
 from consumer.assignment.unreadable_positions import UnreadablePositions, split_offset
@@ -170,7 +171,8 @@ class Assignment:
             records = self._before_split_offset(partition, read)
             if not records:
                 continue
-            for sequence, undelivered in self._tracker.track(partition, records):
+            tracked = self._tracker.track(partition, records)
+            for sequence, undelivered in skip_refilled(tracked, self._tracker, self._pipeline.flow):
                 self._buffer.add(undelivered, sequence, time.monotonic())
                 self._pipeline.flow.metrics.events_read(len(undelivered))
             self._losses.record_arrived(partition, records[0].timestamp)

@@ -12,7 +12,7 @@ import structlog
 
 from consumer.delivery.defects import defect_text, describe_defect
 from consumer.replay.job_opener import JobRefusedError
-from consumer.replay.place_keeper import ProgressLog
+from consumer.replay.place_keeper import ProgressLog, lost_text
 from consumer.replay.runner import ReplayRun
 from consumer.replay.selection import ReplayConditionError
 from consumer.targets.guard import TargetGuard
@@ -130,6 +130,12 @@ class OwnedReplays:
         elif job.unknown_word is not None:
             word = f"It asks for {job.unknown_word}, which this release does not know."
             await self._note(known, "waiting", f"{word} Upgrade the consumers, or cancel the replay.")
+        elif (other := self._running_redrive()) is not None and job.content == "dead-letters":
+            await self._note(
+                known,
+                "waiting",
+                f"The replay {other} redrives dead letters of the destination; this one waits for its end.",
+            )
         elif len(self._tasks) >= self._timing.most_running:
             await self._note(
                 known, "waiting", f"{len(self._tasks)} replays of the destination run; it waits for its turn."
@@ -138,6 +144,11 @@ class OwnedReplays:
             task = asyncio.create_task(self._run_job(job.id), name=f"owner of replay {job.id}")
             self._tasks[job.id] = task
             task.add_done_callback(lambda ended: self._ended(job.id, ended))
+
+    def _running_redrive(self) -> str | None:
+        """Return the redrive that runs. A second one reads which letters are closed after its end, so none is delivered twice."""
+        running = (each.job for each in self._mine() if each.job.id in self._tasks)
+        return next((each.id for each in running if each.content == "dead-letters"), None)
 
     async def _follow_wish(self, known: KnownReplay) -> None:
         state: State = "cancelled" if known.job.wished == "cancelled" else "paused"
@@ -221,6 +232,7 @@ class OwnedReplays:
         now = self._log.now_ms()
         before = known.progress or ReplayProgress(known.job.id, state, now, now, self._log.owner, now)
         age_seconds = (now - before.at) / 1000
+        reason = " ".join(filter(None, (reason, lost_text(before)))) or None
         same = known.progress is not None and (before.state, before.reason) == (state, reason)
         if same and before.owner == self._log.owner and 0 <= age_seconds < self._timing.heartbeat_seconds:
             return

@@ -52,7 +52,7 @@ class PlaceKeeper:
         """What the source has not confirmed."""
         self._covered_count = self._tally.ended_count
         self._writing = asyncio.Lock()
-        self._lost_text = _former_lost_text(self.progress)
+        self._lost_text = lost_text(self.progress)
         self.positions: dict[TopicPartition, int] = {}
         """Where reading goes on."""
         places = {each.tp: each for each in self.progress.places}
@@ -72,9 +72,13 @@ class PlaceKeeper:
         return self._tally.ended_count - self._covered_count
 
     @property
-    def lost_text(self) -> str | None:
-        """The sentence about lost offsets; None: none is lost."""
-        return self._lost_text
+    def range_count(self) -> int:
+        """How many ranges are delivered behind an undelivered record: the places hold each of them."""
+        return sum(map(len, self._tracker.delivered_counts().runs))
+
+    def lost_count(self, partition: TopicPartition, start: int, stop: int) -> int:
+        """Return how many of the offsets [start, stop), which nobody has any more, were not done before."""
+        return self._tracker.skip(partition, start, stop)
 
     def mark(self) -> tuple[int, ...]:
         """Return a value that changes whenever a place does."""
@@ -83,8 +87,10 @@ class PlaceKeeper:
     def track(self, chunk: Chunk) -> Sequence[tuple[TrackedRecords, Mapping[int, str]]]:
         """Take over a chunk that was read. Return its records that are not delivered, with those of them that are left out."""
         for start, stop in chunk.lost:
-            self._tally.lost(chunk.partition, start, stop)
-            self._note_lost(chunk.partition, start, stop)
+            count = self.lost_count(chunk.partition, start, stop)
+            self._tally.lost(chunk.partition, stop, count)
+            if count:
+                self._note_lost(chunk.partition, start, stop)
         at = {record.offset: index for index, record in enumerate(chunk.records)} if chunk.left_out else {}
         pieces = []
         for sequence, records in self._tracker.track(chunk.partition, chunk.records):
@@ -165,7 +171,7 @@ def _with_places(
     )
 
 
-def _former_lost_text(progress: ReplayProgress) -> str | None:
-    """Return the sentence of the former owner about lost offsets; None: none was lost."""
+def lost_text(progress: ReplayProgress) -> str | None:
+    """Return the sentence of a progress about lost offsets; None: none is lost."""
     start = (progress.reason or "").find(LOST_TEXT)
     return (progress.reason or "")[start:] if progress.lost and start >= 0 else None

@@ -11,6 +11,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.log_reader import ReaderTiming, TopicReadError
 from relay.kafka.range_log import MAX_RECORDS, OutsideLogError, RangeLog, open_range_log
 from relay.replays.job import ReplayRange
+from relay.replays.refill import replay_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,12 @@ class RangeReader:
         ranges: Sequence[ReplayRange],
         archive: ArchiveReader | None = None,
         timing: RangeReaderTiming | None = None,
+        replay_id: str | None = None,
     ) -> None:
-        """`archive` None: what Kafka has deleted is lost."""
+        """`archive` None: what Kafka has deleted is lost. `replay_id`: only events that are there for this replay alone; None: only
+        those that are for every destination.
+        """
+        self._replay_id = replay_id
         self._connection = connection
         self._ranges = ranges
         self._archive = archive
@@ -104,7 +109,8 @@ class RangeReader:
                     async for part in parts:
                         position = part.next_offset
                         self._short_since.pop(tp, None)
-                        yield Chunk(tp, part.records, position)
+                        wanted = [each for each in part.records if replay_of(each.headers) == self._replay_id]
+                        yield Chunk(tp, wanted, position)
             except TopicReadError as error:
                 if await self._may_go_on(range_log, tp, position, end, error):
                     continue

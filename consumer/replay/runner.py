@@ -21,7 +21,7 @@ from consumer.replay.pace import Pace
 from consumer.replay.place_keeper import PlaceKeeper, ProgressLog
 from consumer.replay.recorder import ProgressRecorder
 from consumer.replay.selection import Selection
-from consumer.replay.source import Chunk, ReplaySource
+from consumer.replay.source import Chunk, ReplaySource, SourceWaitsError
 from consumer.timing import ReplayTiming
 from relay.aio import Signal, cancel_all
 from relay.errors import describe
@@ -145,7 +145,7 @@ class ReplayRun:
                         await self._take(chunk)
                 break
             except _SourceFailedError as failed:
-                self._waits["source"] = f"Its records cannot be read: {describe(failed.error)}"
+                self._waits["source"] = str(failed)
                 await self._send(self._bodies.flush())
                 await asyncio.sleep(self._timing.source.wait(attempt, random.random()))
                 attempt += 1
@@ -175,7 +175,8 @@ class ReplayRun:
     async def _take(self, chunk: Chunk) -> None:
         metrics = self._parts.flow.metrics
         for start, stop in chunk.lost:
-            metrics.offsets_lost(chunk.partition, start, stop, stop - start)
+            if count := self._keeper.lost_count(chunk.partition, start, stop):
+                metrics.offsets_lost(chunk.partition, start, stop, count)
         for tracked, left_out in self._keeper.track(chunk):
             metrics.events_read(len(tracked))
             reasons = {**dict.fromkeys(self._parts.selection.left_out(tracked.records), ""), **left_out}
@@ -187,7 +188,7 @@ class ReplayRun:
             )
             if len(wanted):
                 await self._deliver(wanted)
-        if self._too_many_uncovered:
+        if self._too_many_uncovered or self._keeper.range_count >= self._timing.most_ranges:
             await self._send(self._bodies.flush())
 
     def _note_ended(self, tracked: TrackedRecords) -> set[int]:
@@ -279,5 +280,6 @@ class _SourceFailedError(Exception):
     """The source could not be read; a later attempt may succeed."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__(describe(error))
+        waits = isinstance(error, SourceWaitsError)
+        super().__init__(str(error) if waits else f"Its records cannot be read: {describe(error)}")
         self.error = error

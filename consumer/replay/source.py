@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from consumer.replay.tally import Ending
+from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
 
 
@@ -22,6 +23,10 @@ class Chunk:
     """The records that are not of this job: index, and the reason for the counts; empty: it needs none."""
     lost: Sequence[tuple[int, int]] = ()
     """Half-open ranges of positions before `next_offset` that nobody has any more."""
+
+
+class SourceWaitsError(RelayError):
+    """The source has no more records yet; the text says for what it waits. A later attempt finds them."""
 
 
 class ReplaySource(Protocol):

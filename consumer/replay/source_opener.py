@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.destinations.contract import DestinationConfig
 from consumer.replay.archive_opening import delivered_by, open_archive
 from consumer.replay.range_reader import RangeReader
 from consumer.replay.redrive import RedriveSource
+from consumer.replay.refill_source import RefillSource
 from consumer.replay.source import ArchiveReader, ReplaySource
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 from relay.replays.job import ReplayJob
+from relay.replays.store import ReplayStore
 from relay.timestamps import DAY_MS
 
 _LAST_DAY = 10**7
@@ -55,6 +58,8 @@ class SourceOpener:
             case ReplayJob(content="events", archive=str(name)):
                 async with self._open_archive(job, name) as archive:
                     yield RangeReader(self._connection, job.ranges, archive)
+            case ReplayJob(content="refill"):
+                yield RefillSource(self._connection, job, partial(self._reports, job.id))
             case ReplayJob(content="dead-letters"):
                 yield RedriveSource(self._connection, job, self._topics, self._writer, self._schemas)
             case _:
@@ -62,6 +67,11 @@ class SourceOpener:
                     f"This release of the consumer cannot run a replay with the content {job.content}. Upgrade it, or cancel the"
                     " replay."
                 )
+
+    async def _reports(self, replay_id: str) -> Mapping[str, bytes]:
+        """Return the reports of the producers on a refill, by organization."""
+        found = (await ReplayStore(self._connection, self._topics.replays).read()).jobs.get(replay_id)
+        return {} if found is None else found.producers
 
     @asynccontextmanager
     async def _open_archive(self, job: ReplayJob, name: str) -> AsyncIterator[ArchiveReader]:

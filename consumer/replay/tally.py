@@ -46,6 +46,7 @@ class ReplayTally:
         self._reasons = Counter({each.reason: each.count for each in before.skips})
         self._lost_count = before.lost
         self._lost: list[tuple[TopicPartition, int, int]] = []
+        """Lost offsets whose place has not passed them: partition, offset behind them, count."""
 
     @property
     def ended_count(self) -> int:
@@ -58,14 +59,14 @@ class ReplayTally:
         if reason:
             self._reasons[reason] += count
 
-    def lost(self, partition: TopicPartition, start: int, stop: int) -> None:
-        """Note offsets [start, stop) that nobody has any more."""
-        self._lost.append((partition, start, stop))
+    def lost(self, partition: TopicPartition, stop: int, count: int) -> None:
+        """Note `count` undelivered offsets before `stop` that nobody has any more."""
+        self._lost.append((partition, stop, count))
 
     def counts(self, places: Mapping[TopicPartition, DeliveryProgress]) -> ReplayCounts:
         """Return the counts of these places, which are those of this moment."""
-        passed = [each for each in self._lost if each[2] <= places[each[0]].offset]
-        self._lost_count += sum(stop - start for _, start, stop in passed)
+        passed = [each for each in self._lost if each[1] <= places[each[0]].offset]
+        self._lost_count += sum(count for _, _, count in passed)
         self._lost = [each for each in self._lost if each not in passed]
         ended, skips = self._endings, sorted(self._reasons.items())
         return ReplayCounts(

@@ -17,7 +17,7 @@ from relay.errors import sentence
 
 MAX_EVENTS = 10_000
 
-_EVENT = re.compile(r"(\S+)/(\d{1,19})", re.ASCII)
+_EVENT = re.compile(r"(\S+)/(0|[1-9]\d{0,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ class Speed:
     def add(self, view: ReplayView) -> None:
         """Take what its owner reported last; the same report counts once."""
         progress = view.progress
-        if progress is None or (self._samples and progress.at <= self._samples[-1][0]):
+        if progress is None or (self._samples and progress.at == self._samples[-1][0]):
             return
+        if self._samples and progress.at < self._samples[-1][0]:
+            self._samples.clear()  # another clock, or one that was set back
         self._samples.append((progress.at, progress.read, view.done))
         while len(self._samples) > 2 and progress.at - self._samples[1][0] >= _WINDOW_MS:
             self._samples.popleft()

@@ -20,7 +20,7 @@ from management.replay.request import ReplayRequest, check_request
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import standalone_consumer
 from relay.kafka.time_index import first_records
-from relay.replays.job import ReplayJob, ReplayRange, new_replay_id
+from relay.replays.job import Content, ReplayJob, ReplayRange, new_replay_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class PlannedReplay:
     request: ReplayRequest
     plan: ReplayPlan
     notes: Sequence[str]
+    content: Content = "events"
 
     def job(self, who: str, now_ms: int) -> ReplayJob:
         """Return the job, with a new id."""
@@ -37,7 +38,7 @@ class PlannedReplay:
         return ReplayJob(
             id=new_replay_id(now_ms, secrets.randbits(16)),
             destination=asked.destination,
-            content="events",
+            content=self.content,
             requested_at=now_ms,
             requested_by=who,
             wished="running",

@@ -9,7 +9,12 @@ SILENT_MS = 60_000
 """An owner shows a sign every few seconds; after so long without one, nobody works on the job."""
 
 _CHANGING = {"paused": "pausing", "cancelled": "cancelling", "running": "resuming"}
-_GO_ON = "It goes on from its last committed place when a consumer of {0} runs: see `jira-relay destinations list` and `jira-relay consume`."
+_NEXT = {
+    "running": "It goes on from its last committed place when a consumer of {0} runs",
+    "paused": "It is paused when a consumer of {0} runs, and sends nothing before",
+    "cancelled": "It is cancelled when a consumer of {0} runs, and sends nothing before",
+}
+_SEE = "see `jira-relay destinations list` and `jira-relay consume`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ class ReplayView:
         if self.unattended_since is None:
             return own
         last = "has taken it yet" if progress is None else f"works on it; {progress.owner} did last"
-        return " ".join(filter(None, (f"No consumer {last}.", _GO_ON.format(job.destination), own)))
+        following = f"{_NEXT[job.wished].format(job.destination)}: {_SEE}"
+        return " ".join(filter(None, (f"No consumer {last}.", following, own)))
 
     @property
     def total(self) -> int:

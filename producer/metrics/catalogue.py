@@ -23,8 +23,8 @@ ROUNDS = Metric(
 EVENTS_PUBLISHED = Metric(
     Counter,
     "jira_relay_producer_events_published_total",
-    "Events committed to Kafka, by mode.",
-    (ORGANIZATION, Label("mode", ("live", "late", "backfill"))),
+    "Events committed to Kafka, by mode; refill: again, for one replay.",
+    (ORGANIZATION, Label("mode", ("live", "late", "backfill", "refill"))),
 )
 RECORDS_DEAD_LETTERED = Metric(
     Counter,

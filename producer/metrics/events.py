@@ -46,6 +46,10 @@ class ProducerMetrics:
         self._set(catalogue.LAST_EVENT, organization, newest / 1000)
         log.debug("Events published.", organization=organization, mode=mode, events=count)
 
+    def events_refilled(self, organization: str, count: int) -> None:
+        """Count events that are published again for one replay; they are no news of the organization."""
+        self._metrics[catalogue.EVENTS_PUBLISHED].labels(organization, "refill").inc(count)
+
     def event_latency(self, mode: str, seconds: float) -> None:
         """Observe the time from an event's creation to its transaction; of history it says nothing."""
         if mode != "backfill":

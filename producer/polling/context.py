@@ -11,6 +11,7 @@ from producer.polling.misplaced_notice import MisplacedNotice
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
+from producer.replays.jobs import RefillJobs
 from producer.sources.contract import Source
 from producer.sources.errors import BackoffScope, RetryAction, SourceError
 from producer.sources.purpose import Purpose
@@ -39,6 +40,7 @@ class PollingContext:
     now_ms: Callable[[], int]
     overlap: int = field(init=False)
     last_proof: int | None = None
+    refills: RefillJobs = field(default_factory=RefillJobs)
     outage_noted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint holds an outage."""
     misplaced: MisplacedNotice = field(init=False)

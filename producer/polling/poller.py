@@ -10,6 +10,7 @@ from producer.polling.backfill import backfill_round
 from producer.polling.context import PollingContext
 from producer.polling.gap import gap_round
 from producer.polling.live import LiveRound
+from producer.polling.refill import refill_round
 from producer.polling.reread import reread_round
 from producer.polling.unread_range_search import UnreadRangeTiming
 from producer.polling.unread_ranges import UnreadRangeReader
@@ -37,6 +38,8 @@ class PollerTiming:
     """The least time between two looks for a gap; each waits for an outage first."""
     unread_range_check_seconds: float = 5.0
     """How often the parts of unread ranges that are due are asked for."""
+    refill_check_seconds: float = 1.0
+    """The least time between two rounds of refill; each waits for a replay first."""
     unread_ranges: UnreadRangeTiming = field(default_factory=UnreadRangeTiming)
 
 
@@ -61,7 +64,8 @@ class Poller:
 
     async def run(self) -> None:
         context, timing = self._context, self._timing
-        reread, backfill, gap = (partial(one, context) for one in (reread_round, backfill_round, gap_round))
+        rounds = reread_round, backfill_round, gap_round, refill_round
+        reread, backfill, gap, refill = (partial(one, context) for one in rounds)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(
@@ -75,6 +79,9 @@ class Poller:
                     self._repeat_once_ready(
                         self._unread_ranges.run, Purpose.UNREAD_RANGES, timing.unread_range_check_seconds
                     )
+                )
+                tasks.create_task(
+                    self._repeat_once_ready(refill, Purpose.REFILL, timing.refill_check_seconds)
                 )
                 tasks.create_task(context.reporter.heartbeat())
                 if context.organization.backfill_from is not None:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
+from producer.publishing.refill import RefillWindow
+from producer.publishing.refill_transaction import refill_transaction
 from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction import (
     AdvanceCheckpoint,
@@ -18,6 +20,7 @@ from producer.publishing.transaction import (
 )
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.state.checkpoint import Checkpoint, IdReuse
+from producer.state.refill import RefillCursor
 from producer.state.shard_state import OrganizationState, ShardState
 from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_facts import TopicLimits
@@ -132,6 +135,23 @@ class ShardPublisher:
             if pending.empty:
                 reuse = self._id_reuse(organization)
                 return PublishResult(events_by_mode, newest_created, dead_letters, reuse)
+
+    async def publish_refill(self, organization: str, window: RefillWindow) -> RefillCursor:
+        """Publish the events of a part of a replay's window, whatever the ledger holds; return the cursor that is committed.
+
+        Events that a former owner has published for this replay are left out. Raises as `publish`.
+        """
+        state, taken = self._state.organization(organization), 0
+        while True:
+            async with self._exclusive(low_priority=True):
+                topics = replace(self._topics, limits=self.outcomes.limits(self._topics.limits))
+                at, limits = self._next_collected(), self._topic_limits()
+                batch, transaction = refill_transaction(state, window, taken, topics, at, limits)
+                await self._commit(state, transaction)
+            taken += batch.taken
+            self._metrics.events_refilled(organization, len(batch.records))
+            if taken == len(window.events):
+                return batch.cursor
 
     @asynccontextmanager
     async def _exclusive(self, *, low_priority: bool) -> AsyncIterator[None]:

@@ -20,6 +20,7 @@ from producer.publishing.deduplication import (
     with_published,
 )
 from producer.publishing.progress_values import fitting_checkpoint, ledger_values
+from producer.publishing.refill import RefillBatch
 from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
 from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
@@ -88,6 +89,8 @@ class Transaction:
     _ledgers: Mapping[str, bytes | None]
     _topics: ShardTopics
     _window_complete: bool
+    _refill: RefillBatch | None = None
+    """The events that it publishes again for a replay; None: none."""
 
     @property
     def organization(self) -> str:
@@ -96,6 +99,8 @@ class Transaction:
     @property
     def size(self) -> TransactionSize:
         plan = self.plan
+        if self._refill is not None:
+            return TransactionSize(len(self._refill.records), 0, self._refill.bytes)
         raw_bytes = sum(len(unreadable.raw) for unreadable in plan.unreadable)
         return TransactionSize(len(plan.events), len(plan.unreadable), raw_bytes + sum(map(len, plan.values)))
 
@@ -110,7 +115,13 @@ class Transaction:
 
     def checkpoint(self, offsets: Sequence[int]) -> Checkpoint:
         """Return the checkpoint that is committed when `records` got these offsets."""
+        if self._refill is not None:
+            return self._refill.with_offsets(replace(self._checkpoint, written=self.plan.collected), offsets)
         return with_positions(self._checkpoint, self.plan, offsets, window_complete=self._window_complete)
+
+    def with_refill(self, batch: RefillBatch) -> "Transaction":
+        """Return a transaction without events of its own, with those of a refill."""
+        return replace(self, records=batch.records, _refill=batch)
 
 
 def plan_transaction(

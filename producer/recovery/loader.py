@@ -33,6 +33,7 @@ from producer.recovery.reconcile import (
     find_lost_tails,
     remove_lost_ids,
 )
+from producer.recovery.refills import repair_refills
 from producer.state import checkpoint as checkpoints
 from producer.state.ledger import Ledger, LedgerDelta, day_ledger_from_record, split_progress_key
 from producer.state.shard_state import OrganizationState, ShardState
@@ -144,8 +145,9 @@ class ShardLoader:
                 await scan_log(self.connection, decoder, live, ledgers, kept_since),
                 await scan_log(self.connection, decoder, backfill, ledgers, kept_since),
             )
+        repairs += repair_refills(stored, tails[1])
         newest = (event.timestamp for tail in tails for event in tail.events)
-        return max([stored.last_timestamp, *newest]), repairs
+        return max([stored.last_timestamp, *newest, *(tail.newest for tail in tails)]), repairs
 
     async def _read_stored_progress(self, partition: int) -> StoredProgress:
         latest: dict[str, Record] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 from pyroaring import BitMap64
 
-from producer.recovery.logged_events import IdsByDay, LoggedEvent, LogScan, LogTail
+from producer.recovery.logged_events import IdsByDay, LoggedEvent, LogScan, LogTail, RefilledEvent
 from producer.state.checkpoint import EventTime
 from producer.state.ledger import DayLedger, event_keys
 from relay.avro.codec import (
@@ -25,6 +25,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, read_to_end, require_stable_bounds, standalone_consumer
+from relay.replays.refill import replay_of
 from relay.schema_registry.client import Missing, Unavailable
 from relay.schema_registry.store import SchemaStore
 from schemas import Schema, released
@@ -45,7 +46,10 @@ async def read_committed(
 async def read_log_tail(
     connection: Connection, decoder: "EventDecoder", tp: TopicPartition, since: int, tail_offsets: int
 ) -> LogTail:
-    """Read the last events of a topic: its last `tail_offsets`, and all with a Kafka timestamp of `since` (ms) or later."""
+    """Read the last events of a topic: its last `tail_offsets`, and all with a Kafka timestamp of `since` (ms) or later.
+
+    Events that are there for one replay are apart: no ledger holds them.
+    """
     records: list[Record] = []
     async with standalone_consumer(connection) as reader:
         span = await require_stable_bounds(reader, tp)
@@ -54,7 +58,16 @@ async def read_log_tail(
         start = max(span.log_start_offset, min(end if later is None else later, end - tail_offsets))
         await read_to_end(reader, {tp: start}, {tp: end}, records.append)
     oldest = min((record.timestamp for record in records), default=math.inf)
-    return LogTail(start, tuple(await decoder.decode_all(records)), oldest if span.log_start_offset else 0)
+    newest = max((record.timestamp for record in records), default=0)
+    events = await decoder.decode_all(record for record in records if replay_of(record.headers) is None)
+    refilled = [
+        RefilledEvent(replay_id, event)
+        for record in records
+        if (replay_id := replay_of(record.headers)) is not None
+        for event in await decoder.decode_all([record])
+    ]
+    complete_since = oldest if span.log_start_offset else 0
+    return LogTail(start, tuple(events), complete_since, newest, tuple(refilled))
 
 
 async def scan_log(
@@ -73,7 +86,7 @@ async def scan_log(
 
     def on_record(record: Record) -> None:
         scan.oldest = min(scan.oldest, record.timestamp)
-        if record.key in keys:
+        if record.key in keys and replay_of(record.headers) is None:
             scan.add_record(record, decoder.try_decode(record))
 
     span = await read_committed(connection, tp, on_record)

@@ -35,6 +35,14 @@ class LoggedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RefilledEvent:
+    """An event that is on the topic for one replay alone."""
+
+    replay_id: str
+    event: LoggedEvent
+
+
+@dataclass(frozen=True, slots=True)
 class LogTail:
     """The end of one topic from offset `start` on: at least everything since the last progress, and its transaction.
 
@@ -44,6 +52,9 @@ class LogTail:
     start: int
     events: tuple[LoggedEvent, ...] = ()
     complete_since: float = 0
+    newest: int = 0
+    """The newest timestamp of its records in ms, those of replays too. 0: it has none."""
+    refilled: tuple[RefilledEvent, ...] = ()
 
 
 IdsByDay = dict[str, dict[str, BitMap64]]

@@ -13,6 +13,8 @@ class Purpose(StrEnum):
     """After an outage, a request for the oldest record that the API keeps: records before it may be lost."""
     UNREAD_RANGES = "unread ranges"
     """Reads of ranges that the API failed to serve."""
+    REFILL = "refill"
+    """Reads of a window again, for one destination that lost its events."""
 
     @property
     def low_priority(self) -> bool:

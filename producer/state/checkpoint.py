@@ -5,10 +5,12 @@ checkpoint answers it for Kafka alone. A pair says which offset a reader must ha
 end, so the newest pair whose offset a consumer group has committed answers it for that group, however far behind it is.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from producer.state.intervals import TimeRange
+from producer.state.refill import RefillCursor, cursor_from_record
 from relay.avro.codec import NEWER_FIELDS
 from relay.timestamps import DAY_MS
 
@@ -82,6 +84,8 @@ class Checkpoint:
     """An outage of a day or more: whether the source kept all records of it is still to be asked. None: nothing is."""
     unread_ranges: tuple[TimeRange, ...] = ()
     """Ranges that the source fails to serve. The cursors pass them, and nothing claims them; see polling/unread_ranges.py. Field `holes` of the schema."""
+    refills: tuple[RefillCursor, ...] = ()
+    """Windows that are being read again for one destination; at most one of each replay."""
     newer_fields: bytes = b""
     """What a newer release has appended to the record; written back as it is, though this release moves `written` on."""
 
@@ -115,7 +119,21 @@ class Checkpoint:
             "outage": None if self.outage is None else _range_to_record(self.outage),
             "holes": [_range_to_record(one) for one in self.unread_ranges],
             "written": self.written,
+            "refills": [one.to_record() for one in self.refills],
         }
+
+    def refill(self, replay_id: str) -> RefillCursor | None:
+        """Return how far the window of a replay is read. None: it is not begun."""
+        return next((one for one in self.refills if one.id == replay_id), None)
+
+    def with_refill(self, cursor: RefillCursor) -> "Checkpoint":
+        """Return the checkpoint with this cursor in place of the one of the same replay."""
+        others = tuple(one for one in self.refills if one.id != cursor.id)
+        return replace(self, refills=(*others, cursor))
+
+    def without_refills(self, is_over: Callable[[str], bool]) -> "Checkpoint":
+        """Return the checkpoint without the cursors of the replays that are over."""
+        return replace(self, refills=tuple(one for one in self.refills if not is_over(one.id)))
 
 
 def new_checkpoint(organization: str, until: int, *, now: int, cloud_id: str | None = None) -> Checkpoint:
@@ -151,6 +169,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         outage=None if record["outage"] is None else TimeRange(**record["outage"]),
         newer_fields=record.get(NEWER_FIELDS, b""),
         unread_ranges=tuple(TimeRange(**one) for one in record["holes"]),
+        refills=tuple(cursor_from_record(one) for one in record["refills"]),
     )
 
 

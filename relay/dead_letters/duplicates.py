@@ -1,14 +1,17 @@
 """Letters of one refusal that are on the topic more than once.
 
 A write that Kafka did not confirm is repeated, and a consumer that dies before it commits delivers the event again. Both letters
-are whole; a redrive must deliver one of them.
+are whole; a redrive must deliver one of them. Their bytes are equal: in a topic that was created anew, another record has the
+same place.
 """
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from pyroaring import BitMap64
 
+from relay.dead_letters.assembly import WholeLetter
 from relay.dead_letters.letter import DeadLetter
 
 _Refusal = tuple[Hashable, int]
@@ -47,17 +50,26 @@ class Duplicates:
     of: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     """The offsets of the duplicates of each delivered letter."""
     _offsets: dict[int, BitMap64] = field(default_factory=dict)
-    _first: dict[_Refusal, DeadLetter] = field(default_factory=dict)
+    _members: dict[Hashable, list[int]] = field(default_factory=dict)
+    """By refusal and content: the duplicates of the letter to deliver, and those in front of it while none is wanted."""
+    _has_first: set[Hashable] = field(default_factory=set)
 
-    def add(self, letter: DeadLetter) -> None:
-        """Take a whole letter of a repeated refusal, in the order of the topic: the first one is to be delivered."""
-        refusal = _refusal(letter)
+    def add(self, whole: WholeLetter, *, wanted: bool) -> None:
+        """Take a whole letter of a repeated refusal, in the order of the topic. The first wanted one is to be delivered.
+
+        `wanted`: the redrive selects this letter. Others of its refusal are closed with it, whatever their reason and time.
+        """
+        letter, refusal = whole.letter, _refusal(whole.letter)
         if refusal is None:
             return
-        first = self._first.setdefault(refusal, letter)
-        if first is not letter:
-            self.of.setdefault((first.partition, first.offset), []).append(letter.offset)
-            self._offsets.setdefault(letter.partition, BitMap64()).add(letter.offset)
+        same = (refusal, whole.key, sha256(whole.stored).digest())
+        members = self._members.setdefault(same, [])
+        if wanted and same not in self._has_first:
+            self._has_first.add(same)
+            self.of[letter.partition, letter.offset] = members
+            return
+        members.append(letter.offset)
+        self._offsets.setdefault(letter.partition, BitMap64()).add(letter.offset)
 
     def contains(self, letter: DeadLetter) -> bool:
         """Return whether another letter is delivered in the place of this one."""

@@ -7,6 +7,8 @@ from relay.kafka import Record
 from relay.kafka.producer import ProducerRecord
 
 PREFIX = "relay."
+_MAX_OFFSET = 2**63 - 1
+_OFFSET_DIGITS = len(str(_MAX_OFFSET))
 
 Header = tuple[str, bytes]
 
@@ -34,8 +36,9 @@ class DeadLetter:
     def part(self) -> tuple[int, int]:
         """Number of this part and count of the parts; (1, 1) without a valid header."""
         number, _, count = self.headers.get("part", "").partition("/")
-        if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
-            return int(number), int(count)
+        part = _number(number), _number(count)
+        if part[0] is not None and part[1] is not None and 1 <= part[0] <= part[1]:
+            return part[0], part[1]
         return 1, 1
 
     @property
@@ -55,17 +58,14 @@ class DeadLetter:
     @property
     def original(self) -> tuple[str, int, int] | None:
         """Topic, partition and offset of the record; None: it has none, as a record that a producer could not read."""
-        topic, place = (
-            self.headers.get("topic"),
-            [self.headers.get(each, "") for each in ("partition", "offset")],
-        )
-        return (topic, int(place[0]), int(place[1])) if topic and all(map(str.isdecimal, place)) else None
+        topic = self.headers.get("topic")
+        partition, offset = (_number(self.headers.get(each, "")) for each in ("partition", "offset"))
+        return None if not topic or partition is None or offset is None else (topic, partition, offset)
 
     @property
     def tries(self) -> int:
         """How often the record was refused, this time included."""
-        text = self.headers.get("tries", "")
-        return int(text) if text.isdecimal() and int(text) > 0 else 1
+        return _number(self.headers.get("tries", "")) or 1
 
     @property
     def forebear(self) -> int | None:
@@ -162,4 +162,10 @@ def _own_headers_start(headers: Sequence[Header]) -> int:
 def _offset_in(partition: int, address: str | None) -> int | None:
     """Return the offset of an address in this partition. An address in another one is of another log, such as a mirrored one's."""
     number, _, offset = (address or "").partition("/")
-    return int(offset) if offset.isdecimal() and number == str(partition) else None
+    return _number(offset) if number == str(partition) else None
+
+
+def _number(text: str) -> int | None:
+    """Return a number that Kafka can have as an offset. None: the header is wrong, and hides no other letter."""
+    number = int(text) if text.isdecimal() and len(text) <= _OFFSET_DIGITS else -1
+    return number if 0 <= number <= _MAX_OFFSET else None

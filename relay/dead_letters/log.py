@@ -102,14 +102,16 @@ class LetterLog:
             for whole in assembler.finish():
                 yield whole, closings.state(whole.letter)
 
-    async def duplicates(self, is_candidate: Callable[[DeadLetter], bool]) -> Duplicates:
-        """Return which letters are duplicates of others, among the whole ones that may be delivered."""
+    async def duplicates(self, is_wanted: Callable[[DeadLetter], bool]) -> Duplicates:
+        """Return which letters are duplicates of others, among the whole ones that are wanted or open."""
         found, repeats = Duplicates(), (await self._read_index())[1]
         if repeats.found:
-            async for whole, _ in self.letters():
-                letter = whole.letter
-                if whole.missing is None and repeats.is_repeated(letter) and is_candidate(letter):
-                    found.add(letter)
+            async for whole, state in self.letters():
+                if whole.missing is not None or not repeats.is_repeated(whole.letter):
+                    continue
+                wanted = is_wanted(whole.letter)
+                if wanted or state == "open":
+                    found.add(whole, wanted=wanted)
         return found
 
     async def _read_index(self) -> tuple[Closings, RepeatFinder]:

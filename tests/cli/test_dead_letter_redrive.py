@@ -5,8 +5,10 @@ import pytest
 from consumer.delivery.dead_letters import DeadLetterWriter
 from consumer.replay.letter_records import NO_EVENT
 from relay.avro.codec import InternalCodec
+from relay.dead_letters.letter import relay_headers
+from relay.dead_letters.log import open_letter_log
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topics import Topics
+from relay.kafka.topics import Topics, partition_of
 from relay.replays.job import ReplaySkip
 from relay.replays.store import ReplayStore
 from tests.support.messages import Message, event, message
@@ -138,3 +140,27 @@ async def test_the_command_follows_the_redrive_to_its_end(command_line, connecti
     assert f"The replay {job.id} of sentinel is started." in found.out
     assert "3 sent, 1 skipped, 1 dead letter" in found.out
     assert found.out.endswith(f"1 letter stays open: {NO_EVENT}\n")
+
+
+async def test_letters_without_an_organization_open_no_way_to_deleted_ones(command_line, connection):
+    """They hold no event, so no job is planned whose ranges hold the letters of a deleted organization between them."""
+    command_line.set_environment(
+        **{f"RELAY_DESTINATIONS__SENTINEL__{name}": value for name, value in RULE.items()}
+    )
+    async with open_letter_log(connection) as log:
+        partition = partition_of("acme", len(log.bounds))
+    async with RecordWriter(connection) as writer:
+        for key, value in (
+            (None, b"x"),
+            (b"acme", CODEC.encode(event(1, organization="acme"))),
+            (None, b"x"),
+        ):
+            headers = relay_headers({"reason": "odd", "destination": "sentinel"})
+            await writer.send(log.topic, key, value, partition=partition, headers=headers)
+
+    plan = (await command_line("dead-letters", "redrive", "--dry-run", "--json")).json
+    assert plan["replays"] == []
+    assert {why.partition(".")[0]: count for why, count in plan["left_open"].items()} == {
+        "The bytes are no event of the relay": 2,
+        "The organization acme was deleted": 1,
+    }

@@ -13,6 +13,7 @@ from producer.polling.context import PollingContext
 from producer.polling.poller import Poller, PollerTiming
 from producer.polling.unread_range_search import UnreadRangeTiming
 from producer.polling.window import PollingConfig
+from producer.replays.jobs import RefillJobs
 from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.kafka.producer import RecordWriter
 from relay.status.model import Status
@@ -55,6 +56,7 @@ class PollerHarness:
         self.status_writer = StatusWriter(cast("RecordWriter", None), "status")
         self.publisher, self.transactions = in_memory_publisher(self.now_ms, metrics=self.metrics)
         self.config = CONFIG
+        self.refills = RefillJobs()
 
     def now_ms(self) -> int:
         """The local clock in ms; set `clock` to let it be wrong."""
@@ -77,6 +79,7 @@ class PollerHarness:
             self.metrics,
             self.config,
             self.now_ms,
+            refills=self.refills,
         )
         poller = Poller(context, interval, TIMING)
         task = asyncio.create_task(poller.run())

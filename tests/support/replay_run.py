@@ -123,6 +123,7 @@ class ReplayBench:
         self.live_wait: Callable[[], str | None] = lambda: None
         self.breaker = BreakerTiming(QUICK, QUICK)
         self.metrics = ConsumerMetrics(CollectorRegistry())
+        self.timing = TIMING
 
     def new_run(self) -> ReplayRun:
         """Return a run that begins at the last progress."""
@@ -146,7 +147,7 @@ class ReplayBench:
             self._live_wait,
         )
         log = ProgressLog(self._write, self._wait, "host-1", lambda: 1_000)
-        return ReplayRun(self.job, self.written[-1] if self.written else None, parts, log, TIMING)
+        return ReplayRun(self.job, self.written[-1] if self.written else None, parts, log, self.timing)
 
     def _live_wait(self) -> str | None:
         return self.live_wait()

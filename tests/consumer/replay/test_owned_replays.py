@@ -221,3 +221,28 @@ async def test_a_job_whose_record_cannot_be_read_any_more_stops(world):
     table.unreadable[job(1).id] = "of a later release"
     world.owned.apply([])
     assert "cannot be read" in (await world.until(job(1).id, "waiting")).reason
+
+
+async def test_one_redrive_runs_at_a_time(world):
+    """Two operators may start one at the same moment; the second begins when the first has closed its letters."""
+    world.topic(job(1, content="dead-letters"), job(2, content="dead-letters"), job(3))
+    waiting = await world.until(job(2).id, "waiting")
+    assert f"The replay {job(1).id} redrives dead letters" in waiting.reason
+    await wait_until(lambda: set(world.runs) == {job(1).id, job(3).id})
+    world.runs[job(1).id].end("done", None)
+    await wait_until(lambda: job(2).id in world.runs)
+
+
+@pytest.mark.parametrize("wished", ["running", "paused", "cancelled"])
+async def test_a_job_that_does_not_run_keeps_the_sentence_on_lost_offsets(world, wished):
+    """Its count stays, so the auditor needs the range, whatever the job waits for since."""
+    lost = "Kafka no longer had offsets 20 to 49 of p.events/0 when the replay came there, and no archive has them."
+    before = ReplayProgress(job(1).id, "running", 1, 1, "host-0", 1, lost, lost=30)
+    world.failures = [KafkaError("away")]
+    world.topic(job(1, wished=wished), {"progress": before})
+    state = "waiting" if wished == "running" else wished
+    await wait_until(lambda: any(each.state == state for each in world.written))
+    noted = next(each for each in world.written if each.state == state)
+    assert noted.reason.endswith(lost)
+    assert noted.lost == 30
+    assert noted.reason.count("Kafka no longer had") == 1

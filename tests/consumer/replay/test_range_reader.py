@@ -27,12 +27,15 @@ class Log:
         self.connection = connection
         self.topic = Topics(connection.kafka.topic_prefix).events
 
-    async def publish(self, partition, count):
+    async def publish(self, partition, count, headers=()):
         publisher = await TransactionalProducer.open(self.connection, f"{self.topic}.test")
         for start in range(0, count, 5):
             numbers = range(start, min(count, start + 5))
             await publisher.publish(
-                [ProducerRecord(self.topic, partition, b"acme", b"%d" % each) for each in numbers]
+                [
+                    ProducerRecord(self.topic, partition, b"acme", b"%d" % each, None, headers)
+                    for each in numbers
+                ]
             )
         await publisher.discard()
 
@@ -48,6 +51,17 @@ async def log(kafka, prefix):
     connection = connection_to(kafka, prefix, shards=2)
     await create_missing_topics(connection)
     return Log(connection)
+
+
+async def test_events_of_a_refill_are_of_its_own_replay_alone(log):
+    """A replay of the same offsets passes over them: their originals are on the log too."""
+    await log.publish(0, 5)
+    await log.publish(0, 5, [("relay.replay", b"one")])
+    await log.publish(0, 5, [("relay.replay", b"two")])
+    whole = log.range(0, 0, 18)
+    assert (await read_all(log.reader(whole)))[0] == {0: [0, 1, 2, 3, 4]}
+    one = RangeReader(log.connection, [whole], replay_id="one")
+    assert (await read_all(one))[0] == {0: [6, 7, 8, 9, 10]}
 
 
 async def read_all(reader, starts=None):

@@ -205,3 +205,40 @@ async def test_letters_that_kafka_has_deleted_are_lost_and_named():
     topic.starts[0] = 2
     done = await world.run_to_end()
     assert (ids(world), counts(done)) == ([3], (1, 0, 0, 2))
+
+
+async def test_records_of_a_topic_that_was_created_anew_are_no_duplicates():
+    """Another record has the same place there, so both are delivered, and none is closed in the place of the other."""
+    topic = LetterTopic()
+    for number in (1, 2):
+        await topic.put(message(event(number), offset=7, topic="p.events"))
+    world = bench(topic)
+    done = await world.run_to_end()
+
+    assert (ids(world), counts(done)) == ([1, 2], (2, 0, 0, 0))
+    assert set(topic.states().values()) == {"redriven"}
+
+
+@pytest.mark.parametrize("reasons", [("column 1", "too large"), ("too large", "column 1")])
+async def test_a_duplicate_with_another_reason_is_closed_too(reasons):
+    """The redrive of one reason delivers the event, so that of the other one has nothing left."""
+    topic = LetterTopic()
+    for reason in reasons:
+        await topic.refuse(1, reason=reason)
+    first = await bench(topic, reason="column").run_to_end()
+    second = await bench(topic, id="20261130-081500-cd34").run_to_end()
+
+    assert (counts(first), counts(second)) == ((1, 0, 0, 0), (0, 0, 0, 0))
+    assert sorted(topic.states().values()) == ["duplicate", "redriven"]
+
+
+async def test_a_letter_with_wrong_headers_holds_up_no_other():
+    """Numbers that Kafka cannot have close no letter and are no place."""
+    topic, huge = LetterTopic(), "9" * 30
+    await topic.refuse(1, offset=huge, tries=huge, redrive=f"0/{huge}")
+    await topic.refuse(2, part=f"1/{huge}")
+    await topic.refuse(3)
+    world = bench(topic)
+    done = await world.run_to_end()
+
+    assert (done.state, ids(world)) == ("done", [1, 2, 3])

@@ -55,7 +55,7 @@ def covered_by(place, count):
 
 def test_a_lost_range_counts_once_its_place_has_passed_it():
     tally = ReplayTally(ReplayCounts(lost=5))
-    tally.lost(partition(), 10, 30)
+    tally.lost(partition(), 30, 20)
     assert tally.counts({partition(): DeliveryProgress.starting_at(10)}).lost == 5
     for _ in range(2):
         assert tally.counts({partition(): DeliveryProgress.starting_at(30)}).lost == 25

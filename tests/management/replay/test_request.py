@@ -67,6 +67,7 @@ def test_a_request_that_can_be_fulfilled_passes(changes):
         ({"from_ms": NOW - DAY}, "The window is empty"),
         ({"from_ms": NOW, "to_ms": None}, "begins in the future"),
         ({"events": ("acme",)}, "acme names no event"),
+        ({"events": ("acme/007",)}, "acme/007 names no event"),
         ({"events": ("acme/x",)}, "names no event"),
         ({"events": ("/1",)}, "names no event"),
         ({"events": ("beta/1",), "organizations": ("acme",)}, "none of the organizations"),

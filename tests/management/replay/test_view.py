@@ -72,6 +72,19 @@ def test_a_job_that_nobody_works_on_is_never_shown_as_running(wished, progress):
     assert view(progress, wished=wished).state != "unattended"
 
 
+@pytest.mark.parametrize(
+    ("wished", "words"),
+    [
+        ("running", "It goes on from its last committed place when a consumer of sentinel runs"),
+        ("paused", "It is paused when a consumer of sentinel runs, and sends nothing before"),
+        ("cancelled", "It is cancelled when a consumer of sentinel runs, and sends nothing before"),
+    ],
+)
+def test_a_job_that_nobody_works_on_says_what_the_next_consumer_does(wished, words):
+    """A cancelled job of a destination that the settings no longer have must not seem to go on."""
+    assert words in view(now=NOW + SILENT_MS, wished=wished).reason
+
+
 def test_a_wish_that_is_newer_than_the_last_sign_is_no_silence():
     """A job that was resumed a moment ago has an owner that showed its last sign before the pause."""
     resumed = view(in_state("paused", at=1), wished_at=NOW - 1_000)
@@ -103,6 +116,17 @@ def test_the_speed_is_that_of_the_last_seconds():
         speed.add(shown)
     assert speed.events_per_second == 10.0
     assert speed.seconds_left(shown) == pytest.approx(350 / (11 / 20), rel=0.1)
+
+
+def test_a_clock_that_was_set_back_leaves_no_old_speed():
+    """The next owner may be another machine, or its clock was mended: the times of both cannot be compared."""
+    speed = Speed()
+    for second in range(10):
+        speed.add(view(replace(PROGRESS, at=NOW + 3_600_000 + 1000 * second, read=10 * second)))
+    speed.add(view(replace(PROGRESS, at=NOW, read=100)))
+    assert speed.events_per_second is None
+    speed.add(view(replace(PROGRESS, at=NOW + 1_000, read=140)))
+    assert speed.events_per_second == 40.0
 
 
 @pytest.mark.parametrize(

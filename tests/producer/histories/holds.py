@@ -5,6 +5,7 @@ from functools import lru_cache
 from producer.state import checkpoint as checkpoints
 from producer.state.ledger import day_ledger_from_record, is_day_kept, split_progress_key
 from relay.avro.codec import InternalCodec
+from relay.replays.refill import replay_of
 from relay.timestamps import parse_iso
 from tests.support.publisher import TOPICS
 
@@ -71,9 +72,32 @@ def published(world):
     found = {}
     for topic in (TOPICS.events, TOPICS.backfill):
         for entry in world.log.committed(topic, deleted=True):
+            if replay_of(entry.headers) is not None:
+                continue
             event = _event(entry.value)
             found.setdefault((event["organization"], int(event["summary"])), []).append((entry, event))
     return found
+
+
+def check_refill(world):
+    """Check that the refill has each record of its window: once, unless Kafka lost the end of a log."""
+    job = world.refill
+    found = [
+        int(_event(entry.value)["summary"])
+        for entry in world.log.committed(TOPICS.backfill, deleted=True)
+        if replay_of(entry.headers) == job.id
+    ]
+    for name in job.organizations:
+        wanted = {
+            number
+            for number, record in world.jiras[name].record_times.items()
+            if job.from_ms <= record.created < job.to_ms and record.visible <= job.requested_at
+        }
+        assert wanted <= set(found), wanted - set(found)
+    if not world.log_was_cut:
+        assert len(found) == len(set(found)), sorted(found)
+        assert world.reports[-1].events == len(found)
+    assert world.reports[-1].state == "done", world.reports[-1]
 
 
 def progress(world):

@@ -108,7 +108,16 @@ class ProducerProcess:
         )
         if organization.paused:
             await reporter.heartbeat()
-        context = PollingContext(organization, publisher, source, reporter, METRICS, CONFIG, self.now_ms)
+        context = PollingContext(
+            organization,
+            publisher,
+            source,
+            reporter,
+            METRICS,
+            CONFIG,
+            self.now_ms,
+            refills=self.world.refills,
+        )
         await Poller(context, interval).run()
 
     def deleted(self, organization):

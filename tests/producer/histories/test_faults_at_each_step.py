@@ -6,7 +6,7 @@ import pytest
 
 from relay.timestamps import DAY_MS
 from tests.producer.histories.budget import EXAMPLES, MANY, SHARE
-from tests.producer.histories.holds import check_final_state, check_invariants
+from tests.producer.histories.holds import check_final_state, check_invariants, check_refill
 from tests.producer.histories.machine import HOUR, MINUTE, OUTCOMES
 from tests.producer.histories.world import ShardWorld
 from tests.support.publisher import TOPICS
@@ -56,6 +56,22 @@ def read_around_a_failing_record(world):
     world.run(600)
 
 
+def refill_a_window(world):
+    """Read a window again for one destination, beside live polling: records of one instant, of several days, in many transactions."""
+    world.add("acme")
+    acme = world.jiras["acme"]
+    world.take_over()
+    world.run(20)
+    for ago in (30 * HOUR, 30 * HOUR, *6 * [20 * HOUR], 3 * HOUR, 2):
+        acme.add_record(world.now_ms() - ago, world.now_ms() - ago)
+    world.run(400)
+    for _ in range(3):
+        acme.add_record(world.now_ms(), world.now_ms())
+    world.start_refill("acme", world.now_ms() - 40 * HOUR, world.now_ms())
+    acme.add_record(world.now_ms(), world.now_ms())
+    world.run(400)
+
+
 def lose_and_take_over(world, topics):
     """Lose the last transaction on these topics, and replace the owner."""
     world.lose_log_ends(dict.fromkeys(topics, 4))
@@ -95,6 +111,8 @@ def run_with_fault(course, wanted=None, fault=None):
         check_invariants(world)
         world.recover_and_read_all()
         check_final_state(world)
+        if world.refill is not None:
+            check_refill(world)
     finally:
         world.end()
     return kinds
@@ -102,7 +120,12 @@ def run_with_fault(course, wanted=None, fault=None):
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("course", "share"), [(poll_an_hour_and_a_day, SHARE), (read_around_a_failing_record, 5 * SHARE)]
+    ("course", "share"),
+    [
+        (poll_an_hour_and_a_day, SHARE),
+        (read_around_a_failing_record, 5 * SHARE),
+        (refill_a_window, 8 * SHARE),
+    ],
 )
 def test_each_step_survives_each_fault(course, share):
     """The test repeats a course for each of its steps and each fault there."""

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
+from producer.replays.jobs import RefillJobs
 from producer.sharding.shard import stop_shard
 from relay.organizations import Organization
+from relay.replays.job import KnownReplay, ReplayJob
 from relay.timestamps import DAY_MS, day_of, day_start
 from tests.producer.histories import jira, kafka
 from tests.producer.histories.holds import check_cursors, published
@@ -44,6 +46,11 @@ class ShardWorld:
             patch.setattr(name, value)
         self.steps = ExternalSteps()
         self.log = ShardLog(self.now_ms)
+        self.reports = []
+        self.refills = RefillJobs(self._report, self.now_ms)
+        self.refill = None
+        """The refill that every process follows."""
+        self.log_was_cut = False
         self.jiras = {}
         self.organizations = {}
         self.longest_backfill_from = {}
@@ -91,6 +98,28 @@ class ShardWorld:
                 backfill_from, self.longest_backfill_from.get(name, backfill_from)
             )
         self.set_organizations()
+
+    async def _report(self, progress):
+        self.reports.append(progress)
+
+    def start_refill(self, name, since, until):
+        """Let the window [since, until) of an organization be read again for one destination."""
+        self.refill = ReplayJob(
+            "20261130-071500-ab12",
+            "soc",
+            "refill",
+            self.now_ms(),
+            "ann",
+            "running",
+            self.now_ms(),
+            "ann",
+            by="created",
+            from_ms=since,
+            to_ms=until,
+            organizations=(name,),
+        )
+        self.refills.take_over(SimpleNamespace(jobs={self.refill.id: KnownReplay(self.refill)}))
+        self.loop.settle()
 
     def _reuse_noticed(self, name, created):
         """Return whether an older event of the same day has a variant."""
@@ -158,6 +187,7 @@ class ShardWorld:
         self.loop.settle()
         for topic, count in counts.items():
             self.unrepaired |= self.log.cut(topic, count)
+            self.log_was_cut = True
 
     # time
 

@@ -83,3 +83,15 @@ def test_an_address_of_another_log_closes_nothing(address):
 
     assert mark.is_mark
     assert closings.state(parse_letter(letter_record(7))) == "open"
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "9" * 5_000])
+def test_a_number_that_kafka_cannot_have_is_none(number):
+    """A wrong header of one letter must not end the reading of all others."""
+    places = {"redriven": f"1/{number}", "redrive": f"1/{number}", "part": f"1/{number}"}
+    fields = {**places, "topic": "p.events", "partition": "3", "offset": number, "tries": number}
+    headers = tuple((f"relay.{name}", text.encode()) for name, text in fields.items())
+    letter = parse_letter(StoredRecord(1, 7, headers=headers))
+    assert (letter.original, letter.forebear, letter.redriven) == (None, None, None)
+    assert (letter.tries, letter.part) == (1, (1, 1))
+    Closings().add(letter)

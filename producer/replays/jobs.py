@@ -1,0 +1,116 @@
+"""The refills that are to be read now, by organization, and the report of each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from relay.aio import Signal
+from relay.avro.codec import BadBody, NotAvro, UnknownSchema
+from relay.errors import RelayError
+from relay.replays.job import KnownReplay, ReplayJob, in_turn
+from relay.replays.refill import RefillProgress
+from relay.replays.store import ReplayTable
+from relay.telemetry.condition_log import ConditionLog
+from relay.timestamps import now_ms
+
+REPORT_EVERY_MS = 2_000
+"""The least time between two reports that differ in their counts alone."""
+_CHECK_SECONDS = 5.0
+_UNREADABLE = (NotAvro, BadBody, UnknownSchema)
+
+log = structlog.get_logger(__name__)
+
+SendReport = Callable[[RefillProgress], Awaitable[None]]
+"""Writes a report to the topic of replays. Raises RelayError."""
+
+
+async def send_nothing(_report: RefillProgress) -> None:
+    """Write no report, as in tests without a topic."""
+
+
+class RefillJobs:
+    """Follows the replays for all shards of the process; `take_over` gets what the feed has read.
+
+    An organization has one refill at a time, the oldest; the others wait for it.
+    """
+
+    def __init__(self, send: SendReport = send_nothing, clock_ms: Callable[[], int] = now_ms) -> None:
+        self._send = send
+        self._clock_ms = clock_ms
+        self._replays: Mapping[str, KnownReplay] = {}
+        self._changed = Signal()
+        self._reports: dict[tuple[str, str], RefillProgress] = {}
+        self._known = False
+        self._conditions = ConditionLog(log)
+
+    def take_over(self, table: ReplayTable) -> None:
+        """Follow the topic, which was read to its end."""
+        replays = {
+            name: each for name, each in table.jobs.items() if each.job.content == "refill" and not each.ended
+        }
+        changed = not self._known or _facts(replays) != _facts(self._replays)
+        self._replays, self._known = replays, True
+        self._reports = {key: each for key, each in self._reports.items() if key[0] in replays}
+        if changed:
+            self._changed.notify()
+
+    def current(self, organization: str) -> ReplayJob | None:
+        """Return the refill whose window of the organization is to be read now. None: there is none."""
+        for each in in_turn(list(self._replays.values())):
+            job = each.job
+            wanted = organization in job.organizations and job.unknown_word is None
+            if wanted and job.wished == "running" and not _has_ended(each, organization):
+                return job
+        return None
+
+    async def wait_for(self, organization: str) -> ReplayJob:
+        """Return the refill to be read now, once there is one."""
+        while (job := self.current(organization)) is None:
+            await self._changed.wait()
+        return job
+
+    def is_over(self, replay_id: str) -> bool:
+        """Return whether a replay has ended, or was deleted, so that its cursor may be forgotten."""
+        return self._known and replay_id not in self._replays
+
+    async def report(self, progress: RefillProgress) -> None:
+        """Report how far the window of an organization is read, if that is news; a report that fails is for the next time."""
+        key = progress.id, progress.organization
+        before = self._reports.get(key)
+        if before is not None and (before.state, before.reason) == (progress.state, progress.reason):
+            progress = replace(progress, since=before.since)
+            if progress.ended or progress.at - before.at < REPORT_EVERY_MS:
+                return
+        try:
+            await self._send(progress)
+        except RelayError as error:
+            fields = {"replay": progress.id, "reason": str(error)}
+            self._conditions.failed(
+                "report", type(error).__name__, "Report of a refill was not written.", fields
+            )
+        else:
+            self._conditions.ended("report", "Reports of refills are written; they were not", {})
+            self._reports[key] = progress
+
+    async def report_paused(self, organization: str) -> None:
+        """Tell each refill that needs the organization that an operator has paused it, until cancelled."""
+        while True:
+            job, now = await self.wait_for(organization), self._clock_ms()
+            reason = f"{organization} is paused. Run `jira-relay organizations resume {organization}`, or cancel the replay."
+            await self.report(RefillProgress(job.id, organization, "running", now, now, reason))
+            await asyncio.sleep(_CHECK_SECONDS)
+
+
+def _facts(replays: Mapping[str, KnownReplay]) -> Mapping[str, object]:
+    return {name: (each.job, dict(each.producers)) for name, each in replays.items()}
+
+
+def _has_ended(replay: KnownReplay, organization: str) -> bool:
+    """Return whether the topic has the report that the organization's part has ended."""
+    value = replay.producers.get(organization)
+    try:
+        return value is not None and RefillProgress.from_value(value).ended
+    except _UNREADABLE:
+        return False

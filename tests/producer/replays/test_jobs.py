@@ -1,0 +1,95 @@
+"""Which refill an organization's producer reads now, and what it reports."""
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from producer.replays.jobs import RefillJobs
+from relay.kafka.producer import TopicWriteError
+from relay.replays.job import KnownReplay
+from relay.replays.refill import RefillProgress
+from tests.support.replays import replay_job
+
+FIRST = replay_job(id="20261130-071500-0001", content="refill", organizations=("acme", "globex"))
+SECOND = replay_job(id="20261130-071500-0002", content="refill", organizations=("acme",))
+DONE = RefillProgress(FIRST.id, "acme", "done", 1, 1)
+
+
+def table(*replays):
+    return SimpleNamespace(jobs={each.job.id: each for each in replays})
+
+
+def test_an_organization_reads_one_refill_at_a_time_the_oldest_first():
+    jobs = RefillJobs()
+    jobs.take_over(table(KnownReplay(SECOND), KnownReplay(FIRST)))
+    assert (jobs.current("acme"), jobs.current("globex"), jobs.current("other")) == (FIRST, FIRST, None)
+    jobs.take_over(table(KnownReplay(SECOND), KnownReplay(FIRST, producers={"acme": DONE.to_value()})))
+    assert (jobs.current("acme"), jobs.current("globex")) == (SECOND, FIRST)
+
+
+@pytest.mark.parametrize(
+    "change", [{"wished": "paused"}, {"wished": "cancelled"}, {"content": "events"}, {"by": "?"}]
+)
+def test_a_refill_that_is_not_wished_now_is_not_read(change):
+    jobs = RefillJobs()
+    jobs.take_over(table(KnownReplay(replace(FIRST, **change))))
+    assert jobs.current("acme") is None
+
+
+def test_a_report_that_cannot_be_read_is_written_again():
+    jobs = RefillJobs()
+    jobs.take_over(table(KnownReplay(FIRST, producers={"acme": b"of a later release"})))
+    assert jobs.current("acme") == FIRST
+
+
+async def test_a_poller_waits_for_a_refill_and_cursors_are_kept_until_the_topic_was_read():
+    jobs = RefillJobs()
+    waiting = asyncio.create_task(jobs.wait_for("acme"))
+    await asyncio.sleep(0)
+    assert not jobs.is_over(FIRST.id)
+    jobs.take_over(table(KnownReplay(FIRST)))
+    assert await waiting == FIRST
+    assert not jobs.is_over(FIRST.id)
+    assert jobs.is_over(SECOND.id)
+
+
+async def test_only_news_is_reported_and_a_report_that_fails_is_written_the_next_time():
+    sent, failures = [], [TopicWriteError("no answer")]
+
+    async def send(progress):
+        if failures:
+            raise failures.pop()
+        sent.append(progress)
+
+    jobs = RefillJobs(send)
+    jobs.take_over(table(KnownReplay(FIRST)))
+    running = RefillProgress(FIRST.id, "acme", "running", 1, 1)
+    for progress in (
+        running,
+        running,
+        replace(running, at=1_000, since=1_000, events=5),
+        replace(running, at=3_000, since=3_000, events=6),
+        replace(running, at=3_001, since=3_001, reason="a wrong key"),
+        replace(running, at=3_002, since=3_002, state="done"),
+        replace(running, at=9_000, since=9_000, state="done"),
+    ):
+        await jobs.report(progress)
+    assert [(each.state, each.reason, each.events, each.since) for each in sent] == [
+        ("running", None, 0, 1),
+        ("running", None, 6, 1),
+        ("running", "a wrong key", 0, 3_001),
+        ("done", None, 0, 3_002),
+    ]
+
+
+async def test_a_paused_organization_is_named_with_the_command_that_resumes_it():
+    sent = asyncio.Queue()
+    jobs = RefillJobs(sent.put)
+    jobs.take_over(table(KnownReplay(FIRST)))
+    task = asyncio.create_task(jobs.report_paused("acme"))
+    report = await asyncio.wait_for(sent.get(), 30)
+    task.cancel()
+    assert "jira-relay organizations resume acme" in report.reason
+    assert RefillProgress.from_value(report.to_value()) == report
