@@ -16,8 +16,9 @@ from consumer.destinations.contract import Destination, DestinationConfig, Flow
 from consumer.metrics import PipelineMetrics
 from consumer.replay.letters import ReplayLetters
 from consumer.replay.pace import live_wait
+from consumer.replay.parts import ReplayParts
 from consumer.replay.place_keeper import ProgressLog
-from consumer.replay.runner import ReplayParts, ReplayRun
+from consumer.replay.runner import ReplayRun
 from consumer.replay.selection import compile_selection
 from consumer.replay.source_opener import SourceOpener
 from consumer.targets.guard import TargetGuard

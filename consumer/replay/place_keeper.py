@@ -67,6 +67,11 @@ class PlaceKeeper:
             self.positions[each.tp] = start.offset
 
     @property
+    def has_sent(self) -> bool:
+        """Whether the destination has accepted an event of the job, of this owner or of one before."""
+        return self._tally.sent > 0
+
+    @property
     def uncovered(self) -> int:
         """How many records ended that the last record of progress does not cover: a death would deliver so many again."""
         return self._tally.ended_count - self._covered_count

@@ -3,45 +3,25 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import Any
 
-from consumer.decoding.event_rules import EventRules
-from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.delivery.batch import Rows
-from consumer.delivery.flow import DeliveryFlow
 from consumer.delivery.sender import Sender
 from consumer.offsets.tracker import TrackedRecords
 from consumer.replay.bodies import BodyBuilder, OversizedRow
 from consumer.replay.chunk_encoder import ChunkEncoder
-from consumer.replay.letters import ReplayLetters
 from consumer.replay.pace import Pace
+from consumer.replay.parts import ReplayParts
 from consumer.replay.place_keeper import PlaceKeeper, ProgressLog
 from consumer.replay.recorder import ProgressRecorder
-from consumer.replay.selection import Selection
-from consumer.replay.source import Chunk, ReplaySource, SourceWaitsError
+from consumer.replay.source import Chunk, SourceWaitsError
 from consumer.timing import ReplayTiming
 from relay.aio import Signal, cancel_all
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.replays.job import ReplayJob, ReplayProgress, State
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayParts:
-    """The parts of a destination that one job works with; its flow has a circuit breaker of its own."""
-
-    flow: DeliveryFlow
-    letters: ReplayLetters
-    """The dead letters of the flow."""
-    schemas: SchemaLookup
-    rules: EventRules
-    selection: Selection
-    source: ReplaySource
-    live_wait: Callable[[], str | None]
-    """Why live events wait for the destination; None: they do not."""
 
 
 class ReplayRun:
@@ -150,11 +130,29 @@ class ReplayRun:
                 await asyncio.sleep(self._timing.source.wait(attempt, random.random()))
                 attempt += 1
         await self._send(self._bodies.flush())
-        while not await self._sender.wait_until_finished(self._timing.heartbeat_seconds):
-            continue
+        if await self._wait_for_rejected_rows():
+            return
         self._raise_defect()
         if not self._keeper.is_complete(self._job):
             raise RuntimeError("the source ended before the ranges of the replay")
+
+    async def _wait_for_rejected_rows(self) -> bool:
+        """Wait for all deliveries. Return True, and end the job as failed, if only rejected rows are left for long.
+
+        1. Unlike live delivery, a job has no later event whose acceptance shows that the rows are at fault.
+        2. Where the destination has accepted nothing of the job, its configuration is the likely cause: the job goes on waiting.
+        """
+        accepted, since = -1, None
+        while not await self._sender.wait_until_finished(self._timing.heartbeat_seconds):
+            if self._parts.flow.state.accepted != accepted:
+                accepted, since = self._parts.flow.state.accepted, None
+            if self._sender.in_delivery or not self._keeper.has_sent:
+                continue
+            since = since or time.monotonic()
+            if time.monotonic() - since >= self._timing.rejected_seconds:
+                self.end("failed", _rejected_text(self._state()[1]))
+                return True
+        return False
 
     async def _source_chunks(self) -> AsyncIterator[Chunk]:
         """Yield the chunks of the source. Raises _SourceFailedError for its failures, and for no others."""
@@ -283,3 +281,10 @@ class _SourceFailedError(Exception):
         waits = isinstance(error, SourceWaitsError)
         super().__init__(str(error) if waits else f"Its records cannot be read: {describe(error)}")
         self.error = error
+
+
+def _rejected_text(reason: str | None) -> str:
+    return (
+        f"Its last events were rejected until it ended: {reason} No other event was left to show whether these or the configuration are at"
+        " fault. Mend the cause, and start a replay of them again."
+    )

@@ -53,6 +53,11 @@ class ReplayTally:
         """How many records have ended, with any owner."""
         return self._endings.total()
 
+    @property
+    def sent(self) -> int:
+        """How many records the destination has accepted, with any owner."""
+        return self._endings["sent"]
+
     def ended(self, count: int, ending: Ending, reason: str = "") -> None:
         """Note how records ended."""
         self._endings[ending] += count

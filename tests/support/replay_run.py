@@ -18,8 +18,9 @@ from consumer.delivery.route_states import RouteStates
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.metrics import ConsumerMetrics
 from consumer.replay.letters import ReplayLetters
+from consumer.replay.parts import ReplayParts
 from consumer.replay.place_keeper import ProgressLog
-from consumer.replay.runner import ReplayParts, ReplayRun
+from consumer.replay.runner import ReplayRun
 from consumer.replay.selection import Selection
 from consumer.replay.source import Chunk
 from consumer.timing import BackoffCurve, BreakerTiming, ReplayTiming, SenderTiming

@@ -1,6 +1,7 @@
 """The run of one job: every event of it once, exact counts, and every death survived."""
 
 import asyncio
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -127,6 +128,21 @@ async def test_a_destination_that_rejects_everything_is_the_reason_of_a_waiting_
     world.destination.answer = lambda _: Sent()
     await task
     assert counts(world.written[-1]) == (15, 0, 0, 0)
+
+
+async def test_a_row_that_is_rejected_at_the_very_end_ends_the_job_as_failed():
+    """No later event can show whether the row or the configuration is at fault: it is no dead letter, and the job does not wait for ever."""
+
+    def answer(rows):
+        return Reject("bad", 400) if any(b":104:" in row for row in rows) else Sent()
+
+    source = MemorySource({partition(1): messages(range(100, 105), 1)})
+    world = bench(source=source, destination=MarkedDestination(answer, SMALL))
+    world.timing = replace(world.timing, heartbeat_seconds=0.02, rejected_seconds=0.1)
+    failed = await world.run_to_end()
+    assert (failed.state, counts(failed)) == ("failed", (4, 0, 0, 0))
+    assert failed.reason.startswith("Its last events were rejected until it ended: ")
+    assert world.letters.put_records == []
 
 
 async def test_a_source_that_fails_is_a_reason_and_nothing_is_read_twice():
