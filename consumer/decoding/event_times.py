@@ -26,8 +26,8 @@ def live_created_ms(record: Record) -> int | None:
 
 
 def collected_ms(key: bytes | None, value: bytes | None) -> int | None:
-    """Return `collected` of an event, in ms UTC, of a record whose timestamp is lost. None: the bytes do not begin as an event does."""
-    found = _first_fields(key, value)
+    """Return `collected` of an event, in ms UTC, of a record whose timestamp is lost. None: it has no key, or does not begin as an event does."""
+    found = _first_fields(key, value) if key else None
     return None if found is None or not is_instant(found[1]) else found[1]
 
 
@@ -42,7 +42,7 @@ def _first_fields(key: bytes | None, value: bytes | None) -> tuple[int, int, int
     except NotAvro:
         return None
     organization = encode_varint(len(key)) + key
-    if not key or not value.startswith(organization, start):
+    if not value.startswith(organization, start):
         return None
     try:
         numbers = _varints(value, start + len(organization))

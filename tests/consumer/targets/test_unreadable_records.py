@@ -34,7 +34,10 @@ def topic(monkeypatch):
     values = {claim_key("soc", "live"): [claim(OWN)], pause_key("soc"): []}
 
     async def read_keys(_connection, _topic, keys):
-        return {key: [SimpleNamespace(value=value) for value in values[key.decode()]] for key in keys}
+        return {
+            key: [SimpleNamespace(topic="destinations", value=value) for value in values[key.decode()]]
+            for key in keys
+        }
 
     monkeypatch.setattr(store_module, "read_keys", read_keys)
     return values
