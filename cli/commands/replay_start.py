@@ -192,9 +192,12 @@ def _ask(state: CommandContext, job: ReplayJob) -> None:
     if not job.to_live:
         typer.confirm("Start the replay?", abort=True)
         return
-    events = count_events(state, job).events
+    if job.content == "refill":
+        events = "All events of the window that the source has, known once it is read,"
+    else:
+        events = f"{count_events(state, job).events:,} events"
     print_wrapped(
-        f"{events:,} events would go where new events go, and rules of {job.destination} may raise alarms for each of them again."
+        f"{events} would go where new events go, and rules of {job.destination} may raise alarms for each of them again."
     )
     typed: str = typer.prompt(f"Type {job.destination} to send them", default="", show_default=False)
     if typed.strip() != job.destination:

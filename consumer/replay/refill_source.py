@@ -10,7 +10,8 @@ from consumer.replay.tally import Ending
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import log_bounds, standalone_consumer
+from relay.kafka.log_reader import log_bounds, partitions_of, standalone_consumer
+from relay.kafka.topics import partition_of
 from relay.replays.job import ReplayJob
 from relay.replays.refill import RefillProgress
 from relay.timestamps import now_ms, to_iso_seconds
@@ -49,7 +50,7 @@ class RefillSource:
     async def chunks(self, starts: Mapping[TopicPartition, int]) -> AsyncIterator[Chunk]:
         """Yield what is there; raise SourceWaitsError until the producers have read the window of each organization."""
         reports = _decoded(await self._read_reports())
-        ends = await self._ends()
+        ends, partitions = await self._ends()
         ranges = [replace(each, end=max(each.start, ends[each.tp])) for each in self._job.ranges]
         reader = RangeReader(self._connection, ranges, timing=self._timing, replay_id=self._job.id)
         async with aclosing(reader.chunks(starts)) as found:  # type: ignore[type-var]
@@ -57,7 +58,7 @@ class RefillSource:
                 yield chunk
         if (text := waiting_text(self._job, reports, self._clock_ms())) is not None:
             raise SourceWaitsError(text)
-        if max((each.end or 0 for each in reports.values()), default=0) > max(ends.values(), default=0):
+        if _is_incomplete(reports, ends, partitions):
             raise SourceWaitsError("Kafka has not completed the transaction of the last events yet.")
 
     def letter_fields(self, record: Record) -> Mapping[str, str]:  # noqa: ARG002
@@ -71,10 +72,22 @@ class RefillSource:
     async def confirm(self, delivered: Sequence[Record], dead_lettered: Sequence[Record]) -> None:
         """Take note of nothing: the places of the job say it all."""
 
-    async def _ends(self) -> Mapping[TopicPartition, int]:
+    async def _ends(self) -> tuple[Mapping[TopicPartition, int], int]:
+        """Return the end of each partition of the job, and how many partitions the topic has."""
         async with standalone_consumer(self._connection) as consumer:
             bounds = await log_bounds(consumer, [each.tp for each in self._job.ranges])
-        return {tp: each.last_stable_offset for tp, each in bounds.items()}
+            numbers = await partitions_of(consumer, self._job.ranges[0].topic)
+        return {tp: each.last_stable_offset for tp, each in bounds.items()}, len(numbers)
+
+
+def _is_incomplete(
+    reports: Mapping[str, RefillProgress], ends: Mapping[TopicPartition, int], partitions: int
+) -> bool:
+    """Return whether the partition of an organization ends before the last event that its producer has published."""
+    by_number = {tp.partition: end for tp, end in ends.items()}
+    return any(
+        (each.end or 0) > by_number.get(partition_of(name, partitions), 0) for name, each in reports.items()
+    )
 
 
 def _decoded(values: Mapping[str, bytes]) -> Mapping[str, RefillProgress]:

@@ -69,12 +69,18 @@ async def _read(context: PollingContext, job: ReplayJob, cursor: RefillCursor, d
 
 
 async def _publish(context: PollingContext, job: ReplayJob, result: WindowResult) -> None:
-    """Publish a part. An empty one is verified first, since nobody asks for it again."""
+    """Publish a part, as far as it was read. An empty one is verified first, since nobody asks for it again.
+
+    No ledger knows events of a refill: what is behind the end of what was read would be published again by the next round.
+    """
     if result.failure is not None:
         raise SourceError(result.failure)
+    if not result.covered.width:
+        return  # the source's clock is before it, or its answer was about another time, which the source raises next
     if not result.record_count:
         await context.source.verify_empty(result.window, Purpose.REFILL)
-    await _publish_part(context, job, result.covered.end, result.events, len(result.unreadable))
+    events = [one for one in result.events if one["created"] in result.covered]
+    await _publish_part(context, job, result.covered.end, events, len(result.unreadable))
 
 
 async def _publish_part(

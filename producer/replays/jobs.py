@@ -43,6 +43,8 @@ class RefillJobs:
         self._changed = Signal()
         self._reports: dict[tuple[str, str], RefillProgress] = {}
         self._known = False
+        self._hidden: frozenset[str] = frozenset()
+        """Replays of which a record cannot be read, as after a newer release; they may go on."""
         self._conditions = ConditionLog(log)
 
     def take_over(self, table: ReplayTable) -> None:
@@ -52,6 +54,7 @@ class RefillJobs:
         }
         changed = not self._known or _facts(replays) != _facts(self._replays)
         self._replays, self._known = replays, True
+        self._hidden = frozenset(key.partition(".")[0] for key in table.unreadable)
         self._reports = {key: each for key, each in self._reports.items() if key[0] in replays}
         if changed:
             self._changed.notify()
@@ -73,7 +76,7 @@ class RefillJobs:
 
     def is_over(self, replay_id: str) -> bool:
         """Return whether a replay has ended, or was deleted, so that its cursor may be forgotten."""
-        return self._known and replay_id not in self._replays
+        return self._known and replay_id not in self._replays and replay_id not in self._hidden
 
     async def report(self, progress: RefillProgress) -> None:
         """Report how far the window of an organization is read, if that is news; a report that fails is for the next time."""
@@ -81,7 +84,9 @@ class RefillJobs:
         before = self._reports.get(key)
         if before is not None and (before.state, before.reason) == (progress.state, progress.reason):
             progress = replace(progress, since=before.since)
-            if progress.ended or progress.at - before.at < REPORT_EVERY_MS:
+            if progress.at - before.at < REPORT_EVERY_MS:
+                return
+            if progress.ended and not self._is_written_over(*key):
                 return
         try:
             await self._send(progress)
@@ -93,6 +98,11 @@ class RefillJobs:
         else:
             self._conditions.ended("report", "Reports of refills are written; they were not", {})
             self._reports[key] = progress
+
+    def _is_written_over(self, replay_id: str, organization: str) -> bool:
+        """Return whether the topic has another report in place of the end: a former owner's write may have come later."""
+        known = self._replays.get(replay_id)
+        return known is not None and organization in known.producers and not _has_ended(known, organization)
 
     async def report_paused(self, organization: str) -> None:
         """Tell each refill that needs the organization that an operator has paused it, until cancelled."""

@@ -55,6 +55,16 @@ def test_rows_go_to_live_only_if_the_name_of_the_destination_is_typed(monkeypatc
     assert "1,234 events would go where new events go" in capsys.readouterr().out
 
 
+def test_a_refill_to_live_names_no_number_of_events(monkeypatch, capsys):
+    """Its events are on no topic yet, so a count would say that there are none."""
+    monkeypatch.setattr(replay_start, "count_events", lambda *_: DryRun(events=0))
+    monkeypatch.setattr(replay_start.typer, "prompt", lambda *_, **__: "sentinel")
+    _ask(None, replace(JOB, to_live=True, content="refill"))
+    shown = capsys.readouterr().out
+    assert "0 events" not in shown
+    assert "All events of the window" in shown
+
+
 def test_a_replay_into_history_is_asked_for_once(monkeypatch):
     asked = []
     monkeypatch.setattr(replay_start.typer, "confirm", lambda text, abort: asked.append((text, abort)))

@@ -118,7 +118,9 @@ class ShardWorld:
             to_ms=until,
             organizations=(name,),
         )
-        self.refills.take_over(SimpleNamespace(jobs={self.refill.id: KnownReplay(self.refill)}))
+        self.refills.take_over(
+            SimpleNamespace(jobs={self.refill.id: KnownReplay(self.refill)}, unreadable={})
+        )
         self.loop.settle()
 
     def _reuse_noticed(self, name, created):

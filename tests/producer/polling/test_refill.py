@@ -2,7 +2,12 @@
 
 from types import SimpleNamespace
 
+import pytest
+
+from producer.polling.refill import _publish
 from producer.replays.jobs import RefillJobs
+from producer.sources.window_result import WindowResult
+from producer.state.intervals import TimeRange
 from relay.replays.job import KnownReplay
 from relay.replays.refill import replay_of
 from relay.timestamps import DAY_MS, now_ms
@@ -31,7 +36,7 @@ class Refilled(PollerHarness):
             organizations=(self.organization.name,),
             **changes,
         )
-        self.refills.take_over(SimpleNamespace(jobs={job.id: KnownReplay(job)}))
+        self.refills.take_over(SimpleNamespace(jobs={job.id: KnownReplay(job)}, unreadable={}))
         return job
 
     def is_done(self):
@@ -90,3 +95,23 @@ async def test_cursors_of_ended_replays_are_forgotten_when_the_next_one_begins(a
         checkpoint = harness.publisher.checkpoint("acme")
     assert [one.id for one in checkpoint.refills] == [second.id]
     assert len(harness.published(TOPICS.backfill)) == 2
+
+
+@pytest.mark.parametrize(
+    ("covered_end", "published"),
+    [(200, [([150, 199], 200)]), (160, [([150], 160)]), (100, []), (40, [])],
+    ids=["whole", "in part", "an answer about another time", "a clock before the window"],
+)
+async def test_a_part_is_published_as_far_as_it_was_read(covered_end, published):
+    """No ledger knows events of a refill, so those behind that end would be published again by the next round."""
+    found = []
+
+    async def publish_refill(_name, part):
+        found.append(([one["created"] for one in part.events], part.end))
+
+    context = SimpleNamespace(name="acme", publisher=SimpleNamespace(publish_refill=publish_refill))
+    events = tuple({"created": created, "id": created} for created in (150, 199))
+    window = TimeRange(100, 200)
+    result = WindowResult(window, TimeRange(100, covered_end), events, (), 2, 0, proven=True)
+    await _publish(context, replay_job(content="refill", from_ms=0, to_ms=300), result)
+    assert found == published

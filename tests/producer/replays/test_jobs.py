@@ -17,8 +17,10 @@ SECOND = replay_job(id="20261130-071500-0002", content="refill", organizations=(
 DONE = RefillProgress(FIRST.id, "acme", "done", 1, 1)
 
 
-def table(*replays):
-    return SimpleNamespace(jobs={each.job.id: each for each in replays})
+def table(*replays, unreadable=()):
+    return SimpleNamespace(
+        jobs={each.job.id: each for each in replays}, unreadable=dict.fromkeys(unreadable, "newer")
+    )
 
 
 def test_an_organization_reads_one_refill_at_a_time_the_oldest_first():
@@ -53,6 +55,33 @@ async def test_a_poller_waits_for_a_refill_and_cursors_are_kept_until_the_topic_
     assert await waiting == FIRST
     assert not jobs.is_over(FIRST.id)
     assert jobs.is_over(SECOND.id)
+
+
+def test_a_replay_that_a_newer_release_wrote_may_go_on_so_its_cursors_are_kept():
+    jobs = RefillJobs()
+    jobs.take_over(table(KnownReplay(FIRST), unreadable=[f"{SECOND.id}.progress"]))
+    assert not jobs.is_over(SECOND.id)
+    jobs.take_over(table(KnownReplay(FIRST)))
+    assert jobs.is_over(SECOND.id)
+
+
+async def test_an_end_that_a_former_owner_has_written_over_is_reported_again():
+    """Its last report came after the end, so the topic would call the part running for ever."""
+    sent = []
+
+    async def send(progress):
+        sent.append(progress)
+
+    jobs = RefillJobs(send)
+    jobs.take_over(table(KnownReplay(FIRST)))
+    await jobs.report(DONE)
+    late = replace(DONE, state="running").to_value()
+    jobs.take_over(table(KnownReplay(FIRST, producers={"acme": late})))
+    await jobs.report(replace(DONE, at=1_000))
+    assert len(sent) == 1
+    await jobs.report(replace(DONE, at=9_000))
+    await jobs.report(replace(DONE, at=9_001))
+    assert [each.state for each in sent] == ["done", "done"]
 
 
 async def test_only_news_is_reported_and_a_report_that_fails_is_written_the_next_time():
