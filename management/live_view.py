@@ -1,7 +1,7 @@
 """The organizations and destinations of an installation as Kafka has them now, kept current for readers that ask often."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -10,7 +10,7 @@ from consumer.losses.lost_range import key_prefix
 from consumer.targets.store import decode_pause, pause_key
 from consumer.targets.target import Pause
 from management.organizations.store import StoredOrganizations, build_store, kafka_errors_as_relay_errors
-from relay.aio import run_unless_stopped
+from relay.aio import cancellation_requested, run_unless_stopped
 from relay.errors import RelayError
 from relay.kafka import Record
 from relay.kafka.connection import Connection
@@ -41,7 +41,7 @@ class Snapshot:
     lost_ranges: Mapping[str, int] = field(default_factory=dict)
     """How many lost ranges each destination has, by its name."""
     problems: tuple[str, ...] = ()
-    """A sentence for each pause that cannot be read."""
+    """A sentence for each pause, and each batch of statuses and destinations, that cannot be read."""
     as_of: int | None = None
     """When the topics were last read to their ends. None: never yet."""
     failure: str | None = None
@@ -75,6 +75,7 @@ class LiveView:
             },
         )
         self._decoded: dict[bytes, tuple[int, Status | None]] = {}
+        self._unreadable_pauses: tuple[str, ...] = ()
         self._lock = asyncio.Lock()
         self._conditions = ConditionLog(log)
         self.snapshot = Snapshot()
@@ -96,9 +97,7 @@ class LiveView:
         async with self._lock:
             began = self._now_ms()
             try:
-                with kafka_errors_as_relay_errors(self._connection):
-                    async with asyncio.timeout(self._timing.read_seconds):
-                        changed = await self._tables.refresh()
+                changed = await self._read()
             except RelayError as error:
                 since = self.snapshot.failing_since or began
                 self.snapshot = replace(self.snapshot, failure=str(error), failing_since=since)
@@ -111,6 +110,20 @@ class LiveView:
                 await self._updated(changed), as_of=began, failure=None, failing_since=None
             )
 
+    async def _read(self) -> set[str]:
+        """Return the topics whose tables changed. Raises RelayError, also where aiokafka cancels it though nobody asked."""
+        try:
+            with kafka_errors_as_relay_errors(self._connection):
+                async with asyncio.timeout(self._timing.read_seconds):
+                    return await self._tables.refresh()
+        except asyncio.CancelledError:
+            if cancellation_requested():
+                raise
+            raise RelayError(
+                f"The client of Kafka at {self._connection.bootstrap} ended a reading. It is repeated; if this lasts, see the"
+                " log of the broker."
+            ) from None
+
     async def _updated(self, changed: set[str]) -> Snapshot:
         snapshot = self.snapshot
         if self._topics.organizations in changed:
@@ -118,9 +131,19 @@ class LiveView:
         if self._topics.status in changed:
             snapshot = replace(snapshot, statuses=await self._statuses())
         if self._topics.destinations in changed:
-            pauses, problems = self._pauses()
-            snapshot = replace(snapshot, pauses=pauses, problems=problems, lost_ranges=self._lost_ranges())
-        return snapshot
+            pauses, self._unreadable_pauses = self._pauses()
+            snapshot = replace(snapshot, pauses=pauses, lost_ranges=self._lost_ranges())
+        return replace(snapshot, problems=(*self._unreadable_pauses, *self._corrupt_batches()))
+
+    def _corrupt_batches(self) -> Iterator[str]:
+        """Yield a sentence for each corrupt batch. Those of organizations are among the problems of their store."""
+        for topic, content in (
+            (self._topics.status, "Statuses"),
+            (self._topics.destinations, "Pauses and lost ranges"),
+        ):
+            found = {error.next_offset: error for error in self._tables.table(topic).corrupt_batches}
+            for error in found.values():
+                yield f"{error} {content} of this batch are missing here, or shown as they were before it."
 
     def _organizations(self) -> StoredOrganizations:
         table = self._tables.table(self._topics.organizations)
