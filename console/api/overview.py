@@ -19,6 +19,7 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
             {
                 "as_of": iso_milliseconds(snapshot.as_of),
                 "failure": snapshot.failure,
+                "problems": [*(text for _, text in snapshot.organizations.problems), *snapshot.problems],
                 "causes": [_document(cause) for cause in causes],
             }
         )

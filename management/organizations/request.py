@@ -78,7 +78,7 @@ def _key(given: Mapping[str, Any]) -> ApiKey | None:
         return validate_reference(_text(given, "api_key_ref").strip())
     if "api_key" not in given:
         return None
-    key: SecretStr = validate_key(_text(given, "api_key").encode())
+    key: SecretStr = validate_key(_text(given, "api_key").encode(errors="surrogatepass"))
     return key
 
 

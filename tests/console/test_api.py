@@ -61,6 +61,7 @@ async def test_nothing_read_yet_is_not_an_empty_list(console):
         (b'{"interval_seconds": true}', "application/json", "whole number"),
         (b'{"api_key": "a", "api_key_ref": "file:a"}', "application/json", "keep one of them"),
         (b'{"key_expires": "soon"}', "application/json", "2026-12-31"),
+        (b'{"api_key": "\\ud800"}', "application/json", "not text"),
     ],
 )
 async def test_a_body_that_cannot_be_meant_is_refused(console, body, content_type, reason):
@@ -71,6 +72,14 @@ async def test_a_body_that_cannot_be_meant_is_refused(console, body, content_typ
 
     assert response.status_code == 422
     assert reason in response.json()["detail"]
+
+
+async def test_records_that_cannot_be_read_are_in_the_overview(console):
+    """A script sees what the page shows: without causes, an unreadable record still needs an operator."""
+    console.show(problems=("soc: its pause cannot be read.",))
+    overview = (await console.client.get("/api/v1/overview", headers=BEARER)).json()
+
+    assert (overview["problems"], overview["causes"]) == (["soc: its pause cannot be read."], [])
 
 
 async def test_an_unknown_call_is_a_problem(console):
