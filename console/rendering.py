@@ -64,6 +64,10 @@ class Pages:
         response = HTMLResponse(content, status)
         if cookie is not None and "hx-request" not in request.headers:
             response.delete_cookie(MESSAGES_COOKIE)
+        if status == HTTPStatus.NOT_FOUND and "hx-request" in request.headers:
+            response.headers["HX-Refresh"] = (
+                "true"  # what the page shows is gone, so the browser loads it again
+            )
         return response
 
     def _ago(self, ms: int | None) -> Markup:

@@ -23,14 +23,14 @@ def find_view(context: ConsoleContext, name: str) -> OrganizationView | None:
 
 
 def unknown(context: ConsoleContext, pages: Pages, request: Request, name: str) -> Response:
-    """Return the page for a name that no readable organization has."""
-    stored = context.view.snapshot.organizations
+    """Return the page for a name that no readable organization has. 503: the topics were never read, so nothing is known."""
+    snapshot = context.view.snapshot
     return pages.render(
         request,
         "organization_unknown.html",
-        HTTPStatus.NOT_FOUND,
+        HTTPStatus.SERVICE_UNAVAILABLE if snapshot.as_of is None else HTTPStatus.NOT_FOUND,
         name=name,
-        problem=dict(stored.problems).get(name),
+        problem=dict(snapshot.organizations.problems).get(name),
     )
 
 

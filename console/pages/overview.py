@@ -27,6 +27,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             + list(context.view.snapshot.problems),
             members_shown=MEMBERS_SHOWN,
             organization_count=len(organizations),
+            paused_count=words["paused"],
             states=sorted(words.items(), key=lambda each: (_place(each[0]), each[0])),
             destinations=destinations,
             events=sum(each.events for counts in hours for each in counts),
