@@ -29,6 +29,8 @@ class ConsoleContext:
     secure: bool
     version: str
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
 
     @property
     def connection(self) -> Connection:

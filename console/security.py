@@ -105,7 +105,7 @@ class Guard:
 
     def _bearer_refusal(self, request: Request) -> Response | None:
         context, now, address = self._context, self._context.now_ms(), client_address(request)
-        if wait := context.throttle.wait_seconds(address, now):
+        if wait := context.bearer_throttle.wait_seconds(address, now):
             return _problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"Too many wrong tokens; try again in {wait} s.",
@@ -113,7 +113,7 @@ class Guard:
             )
         scheme, _, token = request.headers["authorization"].partition(" ")
         if scheme.lower() != "bearer" or not context.access.accepts(token.strip()):
-            context.throttle.failed(address, now)
+            context.bearer_throttle.failed(address, now)
             log.warning("A request with a wrong token was refused.", address=address)
             return _unauthorized("The token is wrong. It is that of console.token.")
         request.scope["session"] = Session("API token (console)", "", 0)

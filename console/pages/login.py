@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from console.auth import SESSION_MS, clean_name
 from console.context import ConsoleContext
-from console.forms import form_route
+from console.forms import form_route, read_form
 from console.rendering import Pages
 from console.security import client_address, session_cookie
 
@@ -29,8 +29,8 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
 
     async def sign_in(request: Request) -> Response:
         now, address = context.now_ms(), client_address(request)
-        async with request.form(max_files=0, max_fields=5) as form:
-            token, name = str(form.get("token", "")).strip(), str(form.get("name", ""))
+        form = await read_form(request, max_fields=5)
+        token, name = form.get("token", "").strip(), form.get("name", "")
         if wait := context.throttle.wait_seconds(address, now):
             response = pages.render(
                 request,

@@ -117,3 +117,12 @@ async def test_causes_and_destinations_are_those_of_the_pages():
         assert "paused by anna" in page
         assert "Resume" in page
         assert "No such destination" in await console.page("/destination?name=other", 404)
+
+
+async def test_a_program_with_an_old_token_keeps_no_person_out(console):
+    """Behind a proxy both have one address."""
+    for _ in range(6):
+        refused = await console.client.get("/api/v1/overview", headers={"Authorization": "Bearer old"})
+    assert refused.status_code == 429
+    await console.sign_in()
+    assert (await console.client.get("/")).status_code == 200

@@ -113,6 +113,23 @@ async def test_names_and_reasons_are_shown_as_text(console):
     assert HOSTILE not in await console.page(f"/organizations?q={HOSTILE}&state={HOSTILE}&sort={HOSTILE}")
 
 
+@pytest.mark.parametrize("field", ["token", "name", "other"])
+async def test_a_charset_that_makes_no_text_is_a_wrong_token(console, field):
+    """A multipart form chooses its charset; what it makes cannot always be encoded again."""
+    parts = {"token": "x", "name": "ann"} | {field: r"\ud800"}
+    body = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="{each}"\r\n\r\n{text}\r\n'
+        for each, text in parts.items()
+    )
+    response = await console.client.post(
+        "/login",
+        content=f"{body}--b--\r\n".encode(),
+        headers={"Content-Type": "multipart/form-data; boundary=b; charset=unicode_escape", "Origin": ORIGIN},
+    )
+    assert response.status_code == 403
+    assert "The token is wrong" in response.text
+
+
 async def test_a_large_request_is_refused(console):
     """A body over 256 KB is refused, whether it says so or not."""
 
