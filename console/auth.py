@@ -13,6 +13,8 @@ from relay.timestamps import DAY_MS
 SESSION_MS = DAY_MS // 2
 LINK_MS = 600_000
 MAX_NAME_CHARS = 80
+MAX_COOKIE_BYTES = 3_800
+"""Of a notice with its signature; browsers keep 4,096 bytes of a cookie with its name and attributes."""
 _MINUTE_MS = 60_000
 
 
@@ -23,6 +25,14 @@ class Session:
     who: str
     id: str
     expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the next page says about the step before it. `failed`: the step was not done, or not wholly."""
+
+    sentences: tuple[str, ...]
+    failed: bool = False
 
 
 class Access:
@@ -77,16 +87,22 @@ class Access:
     def accepts_form(self, session: Session, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.form_token(session).encode())
 
-    def sign_messages(self, messages: list[str]) -> str:
-        """Return the value of a cookie that carries sentences to the next page."""
-        return str(self._messages.dumps(messages))
+    def sign_notice(self, notice: Notice) -> str:
+        """Return the value of a cookie that carries a notice to the next page. Long sentences are cut: browsers drop a large cookie."""
+        for most in (600, 300, 150, 75):
+            sentences = [each if len(each) <= most else f"{each[: most - 1]}…" for each in notice.sentences]
+            value = str(self._messages.dumps([notice.failed, *sentences[:8]]))
+            if len(value) <= MAX_COOKIE_BYTES:
+                break
+        return value
 
-    def messages(self, cookie: str | None) -> list[str]:
-        """Return the sentences of a cookie; none if this console did not sign it."""
+    def notice(self, cookie: str | None) -> Notice | None:
+        """Return the notice of a cookie. None: there is none, or this console did not sign it."""
         try:
-            return [str(each) for each in self._messages.loads(cookie or "")]
-        except (BadData, TypeError):
-            return []
+            failed, *sentences = self._messages.loads(cookie or "")
+        except (BadData, TypeError, ValueError):
+            return None
+        return Notice(tuple(map(str, sentences)), bool(failed))
 
 
 def clean_name(text: str) -> str | None:

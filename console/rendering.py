@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from console.auth import Session
+from console.auth import Notice, Session
 from console.context import ConsoleContext
 from console.graph import bars
 from management.formatting import age, iso_seconds
@@ -47,7 +47,7 @@ class Pages:
     def render(
         self, request: Request, template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any
     ) -> Response:
-        """Return the page, with what every page shows: who is signed in, the age of the data, and waiting messages."""
+        """Return the page, with what every page shows: who is signed in, the age of the data, and a waiting notice."""
         context = self._context
         session: Session | None = request.scope.get("session")
         cookie = request.cookies.get(MESSAGES_COOKIE)
@@ -57,7 +57,7 @@ class Pages:
             "form_token": "" if session is None else context.access.form_token(session),
             "snapshot": context.view.snapshot,
             "now_iso": to_iso(context.now_ms()),
-            "messages": context.access.messages(cookie),
+            "notice": context.access.notice(cookie),
             "version": context.version,
         }
         content = self._environment.get_template(template).render({**shared, **values})
@@ -100,13 +100,13 @@ def sentence_markup(text: str) -> Markup:
 
 
 def redirect(
-    context: ConsoleContext, location: str, messages: Sequence[str], status: HTTPStatus = HTTPStatus.SEE_OTHER
+    context: ConsoleContext, location: str, sentences: Sequence[str], *, failed: bool = False
 ) -> Response:
-    """Return an answer that leads to another page of the console, which then shows the messages."""
-    response = Response(status_code=status, headers={"Location": location})
+    """Return an answer that leads to another page of the console, which then shows the sentences."""
+    response = Response(status_code=HTTPStatus.SEE_OTHER, headers={"Location": location})
     response.set_cookie(
         MESSAGES_COOKIE,
-        context.access.sign_messages([each[:600] for each in messages][:4]),
+        context.access.sign_notice(Notice(tuple(sentences), failed)),
         max_age=60,
         httponly=True,
         secure=context.secure,

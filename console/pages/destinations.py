@@ -55,10 +55,10 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
                 paused=paused,
             )
         except RelayError as error:
-            return redirect(context, "/destinations", [str(error)])
+            return redirect(context, "/destinations", [str(error)], failed=True)
         await context.view.refresh()
-        messages = [_done(name, paused=paused, changed=result.changed)]
-        return redirect(context, "/destinations", [*messages, *filter(None, [result.failure])])
+        sentences = [_done(name, paused=paused, changed=result.changed), *filter(None, [result.failure])]
+        return redirect(context, "/destinations", sentences, failed=result.failure is not None)
 
     return [
         Route("/destinations", show_all, methods=["GET"]),

@@ -97,7 +97,8 @@ class _Changes:
         try:
             message = await commands.test(self._context.operator_for(who(request)), name)
         except RelayError as error:
-            message = f"The connection does not work. {error}"
+            text = f"The connection does not work. {error}"
+            return redirect(self._context, page_of(name), [text], failed=True)
         return redirect(self._context, page_of(name), [message])
 
     async def set_state(self, request: Request, fields: Fields) -> Response:
@@ -113,7 +114,7 @@ class _Changes:
                 revision=_revision(fields),
             )
         except RelayError as error:
-            return redirect(context, page_of(name), [str(error)])
+            return redirect(context, page_of(name), [str(error)], failed=True)
         return await self._done(result)
 
     async def show_delete(self, request: Request) -> Response:

@@ -1,6 +1,8 @@
 """The login, apart from HTTP."""
 
-from console.auth import LINK_MS, SESSION_MS, Access, LoginThrottle, clean_name
+import pytest
+
+from console.auth import LINK_MS, SESSION_MS, Access, LoginThrottle, Notice, clean_name
 from tests.support.views import NOW
 
 TOKEN = "one-token-of-a-console"
@@ -28,9 +30,27 @@ def test_a_forged_cookie_is_no_session():
     access = Access(TOKEN)
     cookie = access.sign_in("Anna", NOW)
 
-    for forged in (None, "", "x", cookie[:-1], "A" + cookie, access.sign_messages(["who"])):
+    for forged in (None, "", "x", cookie[:-1], "A" + cookie, access.sign_notice(Notice(("who",)))):
         assert access.session(forged, NOW) is None
-    assert access.messages(cookie) == []
+    assert access.notice(cookie) is None
+
+
+@pytest.mark.parametrize("character", ["a", "é", "漢", "😀"])
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_notice_fits_into_a_cookie_and_keeps_every_sentence(character, failed):
+    """Browsers drop a cookie above 4,096 bytes, and with it what the step before has done."""
+    access = Access(TOKEN)
+    cookie = access.sign_notice(
+        Notice(("Short.", *[character * 5_000] * 5, "The connection was not tested."), failed)
+    )
+    assert len(cookie) < 4_000
+    found = access.notice(cookie)
+    assert (found.failed, found.sentences[0], found.sentences[-1]) == (
+        failed,
+        "Short.",
+        "The connection was not tested.",
+    )
+    assert len(found.sentences) == 7
 
 
 def test_only_the_token_is_accepted():

@@ -91,10 +91,14 @@ async def test_a_connection_is_tested_again_from_its_page(world):
     await send(console, add, add, url=acme.url, user=acme.user, name="acme", api_key=acme.token)
 
     await send(console, add, "/organization/test", name="acme")
-    assert "the audit log can be read" in await console.page("/organization?name=acme")
+    page = await console.page("/organization?name=acme")
+    assert "the audit log can be read" in page
+    assert 'class="note good"' in page
     acme.access.revoke(acme.token)
     await send(console, add, "/organization/test", name="acme")
-    assert "The connection does not work." in await console.page("/organization?name=acme")
+    page = await console.page("/organization?name=acme")
+    assert "The connection does not work." in page
+    assert 'class="note bad" role="alert"' in page
 
 
 async def test_the_api_puts_an_organization_by_name(world):
