@@ -260,6 +260,9 @@ async def test_a_kafka_that_is_killed_and_comes_back_costs_nothing(tmp_path, pre
         async with world.consuming() as consumer:
             await world.publish(some_events(200))
             await world.wait_for_events(100)
+            await wait_until(
+                consumer.ready
+            )  # a flow that has not begun says that it joins, whatever Kafka does
             kafka.kill()
             await kafka.wait_for_exit()
             await wait_until(lambda: any("Kafka" in fault for fault in consumer.health.problems()))
