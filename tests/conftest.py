@@ -102,8 +102,14 @@ async def _no_background_failure():
         raise AssertionError(f"In the background: {failure['message']}") from failure.get("exception")
 
 
-SLOW = ("tests/contracts/", "tests/flow/", "tests/producer/histories/", "tests/consumer/histories/")
-"""Folders whose files take longest; a slow file that starts last keeps one worker busy while the others are done."""
+SLOW = (
+    "tests/contracts/",
+    "tests/flow/",
+    "tests/producer/histories/",
+    "tests/consumer/histories/",
+    "tests/consumer/test_",
+)
+"""Where the files are that take longest; a slow file that starts last keeps one worker busy while the others are done."""
 
 
 def pytest_collection_modifyitems(items):
