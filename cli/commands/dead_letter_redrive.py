@@ -15,6 +15,7 @@ from cli.commands.dead_letter_options import (
     ToOption,
     letter_selection,
 )
+from cli.commands.replay_options import RateOption, ReplayYesOption
 from cli.context import CommandContext, current_operator
 from cli.dead_letter_output import group_document, print_groups
 from cli.output import JsonOption, print_error, print_json, print_wrapped, terminal_width
@@ -50,12 +51,7 @@ def redrive(
             help="Send the events that live refused where new events go: rules may raise alarms on them.",
         ),
     ] = False,
-    rate: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Events a second, at most. Default: as many as fit beside live events."
-        ),
-    ] = None,
+    rate: RateOption = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Count the letters by reason and organization, and send nothing."),
@@ -63,7 +59,7 @@ def redrive(
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once; the redrive runs by itself.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Start without asking.")] = False,
+    yes: ReplayYesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Deliver the events of open dead letters again to the destinations that refused them, after the cause is mended.

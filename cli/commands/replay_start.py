@@ -1,10 +1,26 @@
 """`jira-relay replay start`."""
 
 import sys
-from typing import Annotated, Literal
 
 import typer
 
+from cli.commands.replay_options import (
+    ArchiveOption,
+    ByOption,
+    DetachOption,
+    EventOption,
+    LostOption,
+    RateOption,
+    RefillOption,
+    ReplayDestinationOption,
+    ReplayDryRunOption,
+    ReplayFromOption,
+    ReplayOrganizationOption,
+    ReplayToOption,
+    ReplayYesOption,
+    ToLiveOption,
+    WhereOption,
+)
 from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, print_error, print_json, print_wrapped
 from cli.replay_dry_run import count_events, print_dry_run
@@ -24,75 +40,21 @@ from relay.timestamps import now_ms
 
 def start(
     context: typer.Context,
-    destination: Annotated[
-        str, typer.Option(metavar="NAME", help="Destination that gets the events again.", show_default=False)
-    ],
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="TIME", help="First moment of the window: 2026-11-25T08:00Z, 2026-11-25 (UTC)."
-        ),
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End of the window, not included. Default: now.")
-    ] = None,
-    by: Annotated[
-        Literal["collected", "created"],
-        typer.Option(
-            help="The time that the window bounds: of collection by the relay, or Jira's `created`."
-        ),
-    ] = "collected",
-    organization: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Only this organization, also a deleted one. May be repeated."),
-    ] = None,
-    event: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ORG/ID", help="Only this event. May be repeated; needs no window."),
-    ] = None,
-    where: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SQL", help="Only events that fulfil this condition, as `where` of a destination."
-        ),
-    ] = None,
-    archive: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Object-store destination that has what Kafka has deleted."),
-    ] = None,
-    lost: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ENTRY",
-            help="A lost range, as `destinations lost` names it: from --archive, or else from the source again.",
-        ),
-    ] = None,
-    refill: Annotated[
-        bool,
-        typer.Option(
-            "--refill", help="Let the producers read the window, by `created`, from the source again."
-        ),
-    ] = False,
-    to_live: Annotated[
-        bool,
-        typer.Option("--to-live", help="Send the events where new events go: rules may raise alarms again."),
-    ] = False,
-    rate: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Events a second, at most. Default: as many as fit beside live events."
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Count the events by organization and day, show three rows, and send nothing."
-        ),
-    ] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Return at once; the replay runs by itself.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Start without asking.")] = False,
+    destination: ReplayDestinationOption,
+    from_: ReplayFromOption = None,
+    to: ReplayToOption = None,
+    by: ByOption = "collected",
+    organization: ReplayOrganizationOption = None,
+    event: EventOption = None,
+    where: WhereOption = None,
+    archive: ArchiveOption = None,
+    lost: LostOption = None,
+    refill: RefillOption = False,
+    to_live: ToLiveOption = False,
+    rate: RateOption = None,
+    dry_run: ReplayDryRunOption = False,
+    detach: DetachOption = False,
+    yes: ReplayYesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Deliver the events of a window again to one destination: to its history, unless --to-live is given.
