@@ -44,6 +44,7 @@ class World:
 
     def __init__(self):
         self.written, self.runs, self.failures, self.guards = [], {}, [], {}
+        self._seen = {}
         self.owned = OwnedReplays(
             "sentinel", self, ProgressLog(self._write, self._wait, "host-1", lambda: 1_000), TIMES
         )
@@ -80,8 +81,21 @@ class World:
         return next((each for each in reversed(self.written) if each.id == replay_id), None)
 
     async def until(self, replay_id, state):
-        await wait_until(lambda: (found := self.last(replay_id)) is not None and found.state == state)
-        return self.last(replay_id)
+        """Wait for the next record of the job in this state, behind the one that the wait before has found.
+
+        A state may last less than a look: the wait before another attempt is drawn, and may be nothing.
+        """
+
+        def found():
+            behind = range(self._seen.get(replay_id, 0), len(self.written))
+            each = (
+                at for at in behind if self.written[at].id == replay_id and self.written[at].state == state
+            )
+            return next(each, None)
+
+        await wait_until(lambda: found() is not None)
+        self._seen[replay_id] = found() + 1
+        return self.written[self._seen[replay_id] - 1]
 
     async def close(self):
         self._task.cancel()
