@@ -9,6 +9,7 @@ from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.destinations import view_destinations
+from management.events.tail import EventTail
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -35,9 +36,11 @@ class ConsoleContext:
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
     changes: ChangeHistory = field(init=False)
+    tail: EventTail = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
+        object.__setattr__(self, "tail", EventTail(self.connection, self.registry, self.now_ms))
 
     @property
     def connection(self) -> Connection:

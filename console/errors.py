@@ -4,12 +4,14 @@ from http import HTTPStatus
 
 from management.connection_test import ConnectionFailedError, DuplicateOrganizationError
 from management.destinations import UnknownDestinationError
+from management.events.stored_event import NoEventError
 from management.organizations.editor import StaleEditError
 from management.organizations.store import UnknownOrganizationError
 from management.organizations.validation import InputError
 from relay.errors import RelayError
 
 _STATUSES: tuple[tuple[type[RelayError], HTTPStatus], ...] = (
+    (NoEventError, HTTPStatus.NOT_FOUND),
     (UnknownOrganizationError, HTTPStatus.NOT_FOUND),
     (UnknownDestinationError, HTTPStatus.NOT_FOUND),
     (DuplicateOrganizationError, HTTPStatus.CONFLICT),

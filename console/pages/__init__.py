@@ -8,6 +8,7 @@ from console.context import ConsoleContext
 from console.pages import (
     changes,
     destinations,
+    events,
     login,
     organization_changes,
     organization_detail,
@@ -23,5 +24,6 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     organization_detail.routes,
     organization_changes.routes,
     destinations.routes,
+    events.routes,
     changes.routes,
 )
