@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from console.api_tokens import ApiTokens
 from console.auth import Access, LoginThrottle
 from consumer.destinations.contract import DestinationConfig
 from management.context import OperatorContext
@@ -11,6 +12,14 @@ from management.destinations import view_destinations
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
 from relay.kafka.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleTiming:
+    """Seconds: the end of the wait for the body of a request, and for a look at the topics after a change."""
+
+    body_seconds: float = 30.0
+    look_seconds: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,9 @@ class ConsoleContext:
     origins: frozenset[str]
     secure: bool
     version: str
+    api_tokens: ApiTokens | None = None
+    """None: the settings name no file of API tokens."""
+    timing: ConsoleTiming = ConsoleTiming()
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
@@ -57,3 +69,8 @@ class ConsoleContext:
         return view_destinations(
             self.destinations, snapshot.statuses, snapshot.pauses, snapshot.lost_ranges, self.now_ms()
         )
+
+
+async def refresh_soon(context: ConsoleContext) -> None:
+    """Look at the topics, so that the next page shows a change. A slow Kafka holds up nobody: the look then goes on alone."""
+    await context.view.refresh_within(context.timing.look_seconds)

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import destinations, organizations, overview
+from console.api import description, destinations, organizations, overview
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
+    description.routes,
     overview.routes,
     organizations.routes,
     destinations.routes,
