@@ -125,6 +125,7 @@ def console_service(
                 origins,
                 (public or "").startswith("https://"),
                 version("jira-audit-relay"),
+                settings.schema_registry,
                 api_tokens=api_tokens,
             )
             url = public or own_url(settings.console, listener)

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from console.permissions import Role
+from console.permissions import AccessRole
 from relay.errors import RelayError, SettingsError
 from relay.timestamps import DAY_MS
 
@@ -32,7 +32,7 @@ class ApiToken:
     """A token of a script. `expires`: the last day on which it is accepted, in UTC. `hash`: SHA-256 of the token, in hex."""
 
     name: str
-    role: Role
+    role: AccessRole
     expires: date
     hash: str
 
@@ -41,7 +41,7 @@ class ApiToken:
         return f'[{self.name}]\nrole = "{self.role}"\nexpires = {self.expires.isoformat()}\nsha256 = "{self.hash}"\n'
 
 
-def make_token(name: str, role: Role, now_ms: int, days: int) -> tuple[str, ApiToken]:
+def make_token(name: str, role: AccessRole, now_ms: int, days: int) -> tuple[str, ApiToken]:
     """Return a new token, and the entry of the file that accepts it for `days` days."""
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     return token, ApiToken(name, role, _day(now_ms + days * DAY_MS), hash_of(token))
@@ -77,7 +77,7 @@ def _token(name: str, fields: Any) -> ApiToken:
             f"The table [{name[:MAX_NAME_CHARS]}] must have a name of letters, digits, - and _, and the fields role, expires and sha256."
         )
     role, expires, found = fields["role"], fields["expires"], fields["sha256"]
-    if role not in [str(each) for each in Role]:
+    if role not in [str(each) for each in AccessRole]:
         raise SettingsError(f"The role of [{name}] must be viewer or operator.")
     if not isinstance(expires, date) or isinstance(expires, datetime):
         raise SettingsError(f"expires of [{name}] must be a day, such as 2027-01-31.")
@@ -85,7 +85,7 @@ def _token(name: str, fields: Any) -> ApiToken:
         raise SettingsError(
             f"sha256 of [{name}] must be 64 digits in hex: `jira-relay api-token` writes them."
         )
-    return ApiToken(name, Role.of(role), expires, found)
+    return ApiToken(name, AccessRole.of(role), expires, found)
 
 
 class ApiTokens:

@@ -14,7 +14,7 @@ from console import problems
 from console.api import API
 from console.context import ConsoleContext
 from console.pages import PAGES
-from console.permissions import Role, with_permissions
+from console.permissions import AccessRole, with_permissions
 from console.problems import ProblemKind, problem
 from console.rendering import Pages
 from console.security import BodyTooLargeError, BodyTooSlowError, Guard, is_api, refusal
@@ -37,7 +37,7 @@ def create_app(context: ConsoleContext) -> ASGIApp:
             return pages.render(request, "not_found.html", HTTPStatus.NOT_FOUND)
         return PlainTextResponse(f"{HTTPStatus(status).phrase}.\n", status, headers)
 
-    def refuse(request: Request, needed: Role) -> Response:
+    def refuse(request: Request, needed: AccessRole) -> Response:
         if is_api(request):
             return problem(problems.ROLE_MISSING, f"This call needs the role {needed}.")
         return pages.render(request, "role_missing.html", HTTPStatus.FORBIDDEN, needed=str(needed))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from itsdangerous import BadData, URLSafeSerializer
 
-from console.permissions import Role
+from console.permissions import AccessRole
 from relay.timestamps import DAY_MS
 
 SESSION_MS = DAY_MS // 2
@@ -29,7 +29,7 @@ class Session:
     who: str
     id: str
     expires: int
-    role: Role = Role.OPERATOR
+    role: AccessRole = AccessRole.OPERATOR
     provider: bool = False
 
 
@@ -73,7 +73,9 @@ class Access:
         expires, self._link = self._link[1], None
         return now_ms < expires
 
-    def sign_in(self, who: str, now_ms: int, role: Role = Role.OPERATOR, *, provider: bool = False) -> str:
+    def sign_in(
+        self, who: str, now_ms: int, role: AccessRole = AccessRole.OPERATOR, *, provider: bool = False
+    ) -> str:
         """Return the value of a cookie for a new session."""
         session = {"who": who, "id": secrets.token_urlsafe(16), "expires": now_ms + SESSION_MS}
         return str(self._sessions.dumps(session | {"role": int(role), "provider": provider}))
@@ -82,7 +84,7 @@ class Access:
         """Return the session of a cookie. None: there is none, it has ended, or this console did not sign it."""
         try:
             fields = self._sessions.loads(cookie or "")
-            found = Session(**fields | {"role": Role(fields["role"])})
+            found = Session(**fields | {"role": AccessRole(fields["role"])})
         except (BadData, TypeError, LookupError, ValueError):  # also one that another release has signed
             return None
         return found if now_ms < found.expires else None

@@ -7,7 +7,7 @@ import typer
 from cli.context import CommandContext
 from cli.output import JsonOption, print_json
 from console.api_tokens import ApiToken, add_to_file, is_name, make_token
-from console.permissions import Role
+from console.permissions import AccessRole
 from management.organizations.validation import InputError
 from relay.timestamps import now_ms
 
@@ -30,7 +30,7 @@ def api_token_command(
     if not is_name(name):
         raise InputError("The name of a token has at most 60 letters, digits, hyphens and underscores.")
     state: CommandContext = context.obj
-    token, entry = make_token(name, Role.of(role), now_ms(), days)
+    token, entry = make_token(name, AccessRole.of(role), now_ms(), days)
     file = state.settings.console.api_tokens
     if file is not None:
         add_to_file(file, entry)

@@ -3,7 +3,7 @@
 import tomllib
 
 from console.api_tokens import ApiTokens
-from console.permissions import Role
+from console.permissions import AccessRole
 from relay.timestamps import now_ms
 
 
@@ -17,7 +17,7 @@ async def test_a_token_is_printed_once_and_its_file_accepts_it(
     token = made.out.strip()
 
     found = ApiTokens(file).find(token, now_ms())
-    assert (found.name, found.role) == ("terraform", Role.OPERATOR)
+    assert (found.name, found.role) == ("terraform", AccessRole.OPERATOR)
     assert token not in file.read_text()
     again = await command_line_without_kafka("api-token", "terraform", code=2)
     assert "has a token terraform already" in again.err

@@ -3,7 +3,7 @@
 import pytest
 
 from console.api_tokens import ApiTokenError, ApiTokens, add_to_file, make_token, parse_tokens
-from console.permissions import Role
+from console.permissions import AccessRole
 from relay.errors import SettingsError
 from relay.timestamps import DAY_MS
 from tests.support.console import open_console
@@ -29,7 +29,10 @@ def bearer(token):
 
 async def test_a_token_has_the_rights_of_its_role_and_its_own_name(file):
     """A viewer's token reads; an operator's changes too. Neither signs in to pages."""
-    viewer, operator = added(file, "dashboard", Role.VIEWER), added(file, "terraform", Role.OPERATOR)
+    viewer, operator = (
+        added(file, "dashboard", AccessRole.VIEWER),
+        added(file, "terraform", AccessRole.OPERATOR),
+    )
     async with open_console(api_tokens=ApiTokens(file)) as console:
         console.show()
         for token, code in ((viewer, 403), (operator, 404)):
@@ -44,7 +47,7 @@ async def test_a_token_has_the_rights_of_its_role_and_its_own_name(file):
 
 async def test_a_token_ends_on_its_day_and_when_it_is_deleted(file):
     """An expired token is named, so that its owner knows what to do; a deleted one is a wrong token."""
-    token, kept = added(file, "one", Role.VIEWER, days=2), added(file, "two", Role.VIEWER)
+    token, kept = added(file, "one", AccessRole.VIEWER, days=2), added(file, "two", AccessRole.VIEWER)
     tokens = ApiTokens(file)
 
     assert tokens.find(token, NOW + 2 * DAY_MS).name == "one"
@@ -58,7 +61,7 @@ async def test_a_token_ends_on_its_day_and_when_it_is_deleted(file):
 
 async def test_a_file_that_breaks_accepts_no_token_until_it_is_mended(file):
     """A token that was deleted must not come back with a file that cannot be read; a good file is taken up by itself."""
-    token = added(file, "one", Role.VIEWER)
+    token = added(file, "one", AccessRole.VIEWER)
     good = file.read_text()
     async with open_console(api_tokens=ApiTokens(file)) as console:
         console.show()
@@ -79,11 +82,11 @@ async def test_a_file_that_breaks_accepts_no_token_until_it_is_mended(file):
 
 def test_the_file_holds_no_token_and_each_name_once(file):
     """The file is of no use to its reader; a token is rotated by another name."""
-    token = added(file, "one", Role.OPERATOR)
+    token = added(file, "one", AccessRole.OPERATOR)
     assert token not in file.read_text()
     before = file.read_text()
     with pytest.raises(SettingsError, match="has a token one already"):
-        added(file, "one", Role.VIEWER)
+        added(file, "one", AccessRole.VIEWER)
     assert file.read_text() == before
     assert list(file.parent.iterdir()) == [file]
 

@@ -5,7 +5,7 @@ import pytest
 from console.api import API
 from console.api.openapi import OPERATIONS
 from console.pages import PAGES
-from console.permissions import PERMISSIONS, Role, route_keys, with_permissions
+from console.permissions import PERMISSIONS, AccessRole, route_keys, with_permissions
 from console.rendering import Pages
 from tests.support.console import ORIGIN
 from tests.support.views import organization
@@ -43,15 +43,18 @@ async def test_a_route_that_the_table_does_not_have_is_not_served(console, monke
 async def test_whatever_changes_something_needs_an_operator():
     """No method that changes something is open to a viewer, but for leaving."""
     changing = {key for key in PERMISSIONS if not key.startswith("GET ")}
-    assert {key for key in changing if PERMISSIONS[key] != Role.OPERATOR} == {"POST /login", "POST /sign-out"}
+    assert {key for key in changing if PERMISSIONS[key] != AccessRole.OPERATOR} == {
+        "POST /login",
+        "POST /sign-out",
+    }
 
 
 async def test_a_viewer_is_refused_what_needs_an_operator(console):
     """Neither a session nor its form token helps; the answer names the role that is missing."""
     console.show([organization("acme")])
-    console.sign_in_as(Role.VIEWER)
+    console.sign_in_as(AccessRole.VIEWER)
     form = await console.form("/")
-    for key in keys_of(Role.OPERATOR):
+    for key in keys_of(AccessRole.OPERATOR):
         method, address = address_of(key)
         response = await console.client.request(
             method, address, data=form if method == "POST" else None, headers={"Origin": ORIGIN}
@@ -65,8 +68,8 @@ async def test_a_viewer_is_refused_what_needs_an_operator(console):
 async def test_a_viewer_reads(console):
     """Reading needs no other role."""
     console.show([organization("acme")])
-    console.sign_in_as(Role.VIEWER)
-    for key in keys_of(Role.VIEWER):
+    console.sign_in_as(AccessRole.VIEWER)
+    for key in keys_of(AccessRole.VIEWER):
         if key.startswith("GET "):
             response = await console.client.request(*address_of(key))
             assert response.status_code not in {401, 403}, key
@@ -84,7 +87,7 @@ async def test_without_a_session_there_is_nothing(console):
 async def test_a_viewer_sees_no_button_that_is_refused(console):
     """The pages of a viewer have one form, and it signs out."""
     console.show([organization("acme")])
-    console.sign_in_as(Role.VIEWER)
+    console.sign_in_as(AccessRole.VIEWER)
     for page in ("/", "/organizations", "/organization?name=acme", "/destinations"):
         text = await console.page(page)
         assert text.count('method="post"') == 1, page
@@ -100,5 +103,5 @@ async def test_every_call_of_the_api_is_described(console):
 
 
 def _as_viewer(console):
-    console.sign_in_as(Role.VIEWER)
+    console.sign_in_as(AccessRole.VIEWER)
     return console

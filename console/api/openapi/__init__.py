@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from console.api.openapi import destinations, organizations, overview
+from console.api.openapi import changes, destinations, organizations, overview
 from console.api.openapi.contract import Operation
 
 OPERATIONS: Mapping[str, Operation] = {
     **overview.OPERATIONS,
     **organizations.OPERATIONS,
     **destinations.OPERATIONS,
+    **changes.OPERATIONS,
 }
 """Each call by method and path, as in `console/permissions.py`."""

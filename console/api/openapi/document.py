@@ -6,7 +6,7 @@ from typing import Any
 
 from console.api.openapi.contract import Operation, Parameter, Schema, object_of, text, whole_number
 from console.errors import PROBLEM_KINDS
-from console.permissions import PERMISSIONS, Role
+from console.permissions import PERMISSIONS, AccessRole
 from console.problems import MEDIA_TYPE, ProblemKind
 
 _COMMON = ("unauthorized", "foreign-host", "too-many-attempts", "internal", "unavailable")
@@ -51,7 +51,7 @@ def build_document(operations: Mapping[str, Operation], version: str) -> dict[st
 
 
 def _operation(key: str, operation: Operation) -> dict[str, Any]:
-    role = PERMISSIONS[key] or Role.VIEWER
+    role = PERMISSIONS[key] or AccessRole.VIEWER
     parameters = [
         *(
             _parameter(Parameter(name, "", {"type": "string", "minLength": 1}, "path"))
