@@ -27,10 +27,10 @@ from cli.replay_dry_run import count_events, print_dry_run
 from cli.replay_output import finish
 from cli.replay_progress import detached_text, follow_job
 from management.organizations.validation import InputError
+from management.replay.asking import AskedReplay, plan_asked
 from management.replay.jobs import facts, submit
-from management.replay.lost import plan_lost, plan_refill
 from management.replay.request import ReplayRequest
-from management.replay.start import PlannedReplay, plan_replay
+from management.replay.start import PlannedReplay
 from management.replay.texts import target_text, window_text
 from management.replay.view import ReplayView
 from management.times import parse_time
@@ -75,7 +75,11 @@ def start(
         to_live,
         rate,
     )
-    planned: PlannedReplay = state.run_quietly(_plan(state, request, lost, refill=refill))
+    planned: PlannedReplay = state.run_quietly(
+        plan_asked(
+            state.connection(), state.settings.destinations, AskedReplay(request, lost, refill), now_ms()
+        )
+    )
     job = planned.job(current_operator(), now_ms())
     if not as_json:
         _print_plan(planned)
@@ -96,26 +100,6 @@ def start(
         finish(_followed(state, job, as_json=as_json), as_json=as_json)
     if failure is not None:
         raise typer.Exit(1)
-
-
-async def _plan(
-    state: CommandContext, request: ReplayRequest, lost: str | None, *, refill: bool
-) -> PlannedReplay:
-    connection, destinations = state.connection(), state.settings.destinations
-    if lost is not None:
-        if (
-            request.from_ms is not None
-            or request.to_ms is not None
-            or request.organizations
-            or request.events
-        ):
-            raise InputError(
-                "A lost range has its window: give --lost without --from, --to, --organization and --event."
-            )
-        return await plan_lost(connection, destinations, request, lost, now_ms())
-    if refill:
-        return await plan_refill(connection, destinations, request, now_ms())
-    return await plan_replay(connection, destinations, request, now_ms())
 
 
 def _followed(state: CommandContext, job: ReplayJob, *, as_json: bool) -> ReplayView:

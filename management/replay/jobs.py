@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from management.destination_changes import Change, record_change
-from management.formatting import iso_milliseconds
+from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from management.replay.view import ReplayView
@@ -101,6 +101,26 @@ async def set_wish(connection: Connection, replay_id: str, wish: Wish, who: str,
         )
         failure = await _record(connection, change, f"The replay {replay_id} is {_WORDS[wish]}")
     return WishResult(view, ReplayView(written, now_ms), changed=True, failure=failure)
+
+
+def wish_text(result: WishResult, wish: Wish) -> str:
+    """Return what a wish has changed, and when that shows."""
+    job = result.view.job
+    subject = f"The replay {job.id}"
+    if not result.changed:
+        return f"{subject} is not paused." if wish == "running" else f"{subject} is {wish} already."
+    silent = result.before.unattended_since
+    when = (
+        "within seconds"
+        if silent is None
+        else f"as soon as one runs: none has worked on it since {iso_seconds(silent)}"
+    )
+    match wish:
+        case "paused":
+            return f"{subject} is paused. Its consumer stops {when}, and its places are kept. Run `jira-relay replay resume {job.id}` to go on."
+        case "cancelled":
+            return f"{subject} is cancelled. Its consumer stops {when}; what was sent stays at {job.destination}."
+    return f"{subject} is resumed. Its consumer goes on from its places {when}."
 
 
 def facts(job: ReplayJob) -> dict[str, object]:
