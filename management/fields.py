@@ -1,4 +1,4 @@
-"""Fields of a form or of a JSON document: a form has every value as text. Pure. All raise InputError."""
+"""FieldValues of a form or of a JSON document: a form has every value as text. Pure. All raise InputError."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 from management.organizations.validation import InputError
 from management.times import parse_time
 
-Fields = Mapping[str, Any]
+FieldValues = Mapping[str, Any]
 _MAX_SHOWN = 80
 
 
-def require_fields(fields: Fields, known: Collection[str]) -> None:
+def require_fields(fields: FieldValues, known: Collection[str]) -> None:
     """Refuse a field that is not known: it is mistyped, and would be left out in silence."""
     for name in fields:
         if name not in known:
             raise InputError(f"{name[:_MAX_SHOWN]!r} is not a field; they are {', '.join(known)}.")
 
 
-def text_of(fields: Fields, name: str) -> str | None:
+def text_of(fields: FieldValues, name: str) -> str | None:
     """Return a text without white space around it. None: the field is missing or empty."""
     value = fields.get(name)
     if value is None:
@@ -32,7 +32,7 @@ def is_encodable(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def names_of(fields: Fields, name: str) -> tuple[str, ...]:
+def names_of(fields: FieldValues, name: str) -> tuple[str, ...]:
     """Return a list of texts; in a form it is one text with white space or commas between them."""
     value = fields.get(name)
     if value is None:
@@ -44,7 +44,7 @@ def names_of(fields: Fields, name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def flag_of(fields: Fields, name: str) -> bool:
+def flag_of(fields: FieldValues, name: str) -> bool:
     """Return whether a flag is set; a form sends `yes` for a box that is ticked, and else nothing."""
     value = fields.get(name, False)
     if value in ("yes", "true") or value is True:
@@ -54,7 +54,7 @@ def flag_of(fields: Fields, name: str) -> bool:
     raise InputError(f"{name} must be true or false.")
 
 
-def number_of(fields: Fields, name: str) -> int | None:
+def number_of(fields: FieldValues, name: str) -> int | None:
     """Return a whole number. None: the field is missing or empty."""
     value = fields.get(name)
     if isinstance(value, str):
@@ -68,7 +68,7 @@ def number_of(fields: Fields, name: str) -> int | None:
     raise InputError(f"{name} must be a whole number.")
 
 
-def time_of(fields: Fields, name: str) -> int | None:
+def time_of(fields: FieldValues, name: str) -> int | None:
     """Return an instant in ms UTC. None: the field is missing or empty."""
     text = text_of(fields, name)
     return None if text is None else parse_time(text)

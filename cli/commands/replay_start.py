@@ -27,11 +27,10 @@ from cli.replay_dry_run import count_events, print_dry_run
 from cli.replay_output import finish
 from cli.replay_progress import detached_text, follow_job
 from management.organizations.validation import InputError
-from management.replay.asking import AskedReplay, plan_asked
+from management.replay.asking import AskedReplay, plan_asked, plan_text
 from management.replay.jobs import facts, submit
 from management.replay.request import ReplayRequest
 from management.replay.start import PlannedReplay
-from management.replay.texts import target_text, window_text
 from management.replay.view import ReplayView
 from management.times import parse_time
 from relay.replays.job import ReplayJob
@@ -116,13 +115,7 @@ def _print_started(job: ReplayJob, *, as_json: bool) -> None:
 
 
 def _print_plan(planned: PlannedReplay) -> None:
-    request, plan = planned.request, planned.plan
-    ranges = f"{len(plan.ranges)} partition{'s'[: len(plan.ranges) != 1]}"
-    window = window_text(request.by, request.from_ms, request.to_ms, len(request.events))
-    read = f" At most {plan.offsets:,} events of {ranges} are read." if planned.content == "events" else ""
-    print_wrapped(
-        f"{request.destination} gets the events again: {window}. They go {target_text(to_live=request.to_live)}.{read}"
-    )
+    print_wrapped(plan_text(planned))
     for note in planned.notes:
         print_wrapped(note)
 

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
-from management.fields import Fields, flag_of, names_of, number_of, require_fields, text_of, time_of
+from management.fields import FieldValues, flag_of, names_of, number_of, require_fields, text_of, time_of
 from management.organizations.validation import InputError
 from management.replay.archive import Destinations
 from management.replay.lost import plan_lost, plan_refill
 from management.replay.request import ReplayRequest
 from management.replay.start import PlannedReplay, plan_replay
+from management.replay.texts import target_text, window_text
 from relay.kafka.connection import Connection
 
 FIELDS = (
@@ -35,7 +36,7 @@ class AskedReplay:
     refill: bool = False
 
 
-def read_asked(fields: Fields) -> AskedReplay:
+def read_asked(fields: FieldValues) -> AskedReplay:
     """Return what the fields ask for. Raises InputError."""
     require_fields(fields, FIELDS)
     by = text_of(fields, "by") or "collected"
@@ -71,3 +72,12 @@ async def plan_asked(
     if asked.refill:
         return await plan_refill(connection, destinations, request, now_ms)
     return await plan_replay(connection, destinations, request, now_ms)
+
+
+def plan_text(planned: PlannedReplay) -> str:
+    """Return what a planned replay does, in a few sentences."""
+    request, plan = planned.request, planned.plan
+    ranges = f"{len(plan.ranges)} partition{'s'[: len(plan.ranges) != 1]}"
+    window = window_text(request.by, request.from_ms, request.to_ms, len(request.events))
+    read = f" At most {plan.offsets:,} events of {ranges} are read." if planned.content == "events" else ""
+    return f"{request.destination} gets the events again: {window}. They go {target_text(to_live=request.to_live)}.{read}"

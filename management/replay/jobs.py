@@ -18,6 +18,10 @@ from relay.replays.store import ReplayStore, ReplayTable
 _WORDS: Mapping[Wish, str] = {"running": "resumed", "paused": "paused", "cancelled": "cancelled"}
 
 
+class UnknownReplayError(InputError):
+    """No replay has this id."""
+
+
 @dataclass(frozen=True, slots=True)
 class WishResult:
     """The replay before and after a wish, and whether the wish was written. `failure`: what failed after that; None: nothing."""
@@ -158,7 +162,7 @@ def require_replay(table: ReplayTable, replay_id: str) -> KnownReplay:
     unreadable = [text for key, text in table.unreadable.items() if key.partition(".")[0] == replay_id]
     if unreadable:
         raise RelayError(f"{unreadable[0]} A release that wrote it can show it.")
-    raise InputError(f"There is no replay {replay_id}; `jira-relay replay list` shows all.")
+    raise UnknownReplayError(f"There is no replay {replay_id}; `jira-relay replay list` shows all.")
 
 
 def _require_open(view: ReplayView, wish: Wish) -> None:
