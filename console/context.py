@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from console.auth import Access, LoginThrottle
 from console.long_reads import LongReads
 from consumer.destinations.contract import DestinationConfig
+from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.destinations import view_destinations
@@ -35,8 +36,11 @@ class ConsoleContext:
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
-
     long_reads: LongReads = field(default_factory=LongReads)
+    changes: ChangeHistory = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
 
     @property
     def connection(self) -> Connection:

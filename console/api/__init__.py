@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import destinations, organizations, overview, replays
+from console.api import changes, destinations, organizations, overview, replays
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
@@ -12,4 +12,5 @@ API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
     organizations.routes,
     destinations.routes,
     replays.routes,
+    changes.routes,
 )

@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from console.context import ConsoleContext
 from console.pages import (
+    changes,
     destinations,
     login,
     organization_changes,
@@ -26,4 +27,5 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     destinations.routes,
     replays.routes,
     replay_start.routes,
+    changes.routes,
 )

@@ -160,7 +160,7 @@ class _Start:
 
 
 def sign_plan(context: ConsoleContext, confirmed: ConfirmedJob) -> str:
-    """Return a plan as the value of a form field: whoever confirms it starts the job that was counted, and no other."""
+    """Return a plan as the value of a form field. Its confirmation starts the job that was counted, and no other."""
     job = b64encode(encode_job(confirmed.job)).decode()
     return context.access.sign_plan(["replay", job, confirmed.count_text])
 
