@@ -9,12 +9,14 @@ from management.destinations import UnknownDestinationError
 from management.organizations.editor import StaleEditError
 from management.organizations.store import UnknownOrganizationError, UnreadableOrganizationError
 from management.organizations.validation import InputError
+from management.replay.jobs import UnknownReplayError
 from relay.errors import RelayError
 
 _KINDS: tuple[tuple[type[RelayError], HTTPStatus, str], ...] = (
     (UnknownOrganizationError, HTTPStatus.NOT_FOUND, "unknown-organization"),
     (UnreadableOrganizationError, HTTPStatus.INTERNAL_SERVER_ERROR, "unreadable-organization"),
     (UnknownDestinationError, HTTPStatus.NOT_FOUND, "unknown-destination"),
+    (UnknownReplayError, HTTPStatus.NOT_FOUND, "unknown-replay"),
     (DuplicateOrganizationError, HTTPStatus.CONFLICT, "duplicate-organization"),
     (StaleEditError, HTTPStatus.CONFLICT, "stale-edit"),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input"),

@@ -10,6 +10,7 @@ from consumer.losses.lost_range import key_prefix
 from consumer.targets.store import decode_pause, pause_key
 from consumer.targets.target import Pause
 from management.organizations.store import StoredOrganizations, build_store, kafka_errors_as_relay_errors
+from management.replay.live_replays import LiveReplays, ReplaySnapshot
 from relay.aio import cancel_all, cancellation_requested, run_unless_stopped
 from relay.errors import RelayError
 from relay.kafka import Record
@@ -40,6 +41,7 @@ class Snapshot:
     pauses: Mapping[str, Pause] = field(default_factory=dict)
     lost_ranges: Mapping[str, int] = field(default_factory=dict)
     """How many lost ranges each destination has, by its name."""
+    replays: ReplaySnapshot = field(default_factory=ReplaySnapshot)
     problems: tuple[str, ...] = ()
     """A sentence for each pause, and each batch of statuses and destinations, that cannot be read."""
     as_of: int | None = None
@@ -74,6 +76,7 @@ class LiveView:
                 topics.destinations: always_supersedes,
             },
         )
+        self._replays = LiveReplays(connection)
         self._decoded: dict[bytes, tuple[Record, Status | None]] = {}
         self._unreadable_pauses: tuple[str, ...] = ()
         self._lock = asyncio.Lock()
@@ -88,9 +91,14 @@ class LiveView:
         try:
             await run_unless_stopped(stop, self._follow())
         finally:
-            self._closed = True
-            await cancel_all(self._looks)
-            await self._tables.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connections. The snapshot stays."""
+        self._closed = True
+        await cancel_all(self._looks)
+        await self._tables.close()
+        await self._replays.close()
 
     async def _follow(self) -> None:
         while True:
@@ -106,9 +114,7 @@ class LiveView:
         """Look at the topics, and wait at most `seconds` for it. A longer look goes on, and its snapshot comes when it ends."""
         if self._closed:
             return
-        if (
-            self._next_look is None
-        ):  # else a look waits for its turn already, and sees what this one would see
+        if self._next_look is None:  # else a look waits for its turn, and sees all that this one would see
             self._next_look = asyncio.create_task(self._take_turn(), name="look at the topics")
             self._looks.add(self._next_look)
             self._next_look.add_done_callback(self._looks.discard)
@@ -132,7 +138,9 @@ class LiveView:
             )
             return
         self._conditions.ended("view", "The topics can be read again; they could not be")
-        self.snapshot = replace(await self._updated(changed), as_of=began, failure=None, failing_since=None)
+        await self._replays.refresh(self._timing.read_seconds)
+        updated = replace(await self._updated(changed), replays=self._replays.snapshot)
+        self.snapshot = replace(updated, as_of=began, failure=None, failing_since=None)
 
     async def _read(self) -> set[str]:
         """Return the topics whose tables changed. Raises RelayError, also where aiokafka cancels it though nobody asked."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import changes, description, destinations, organizations, overview
+from console.api import changes, description, destinations, organizations, overview, replays
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
@@ -12,5 +12,6 @@ API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
     overview.routes,
     organizations.routes,
     destinations.routes,
+    replays.routes,
     changes.routes,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from console.api.openapi import changes, destinations, organizations, overview
+from console.api.openapi import changes, destinations, organizations, overview, replays
 from console.api.openapi.contract import Operation
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -10,5 +10,6 @@ OPERATIONS: Mapping[str, Operation] = {
     **organizations.OPERATIONS,
     **destinations.OPERATIONS,
     **changes.OPERATIONS,
+    **replays.OPERATIONS,
 }
 """Each call by method and path, as in `console/permissions.py`."""
