@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from console.auth import Access, LoginThrottle
 from consumer.destinations.contract import DestinationConfig
+from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.destinations import view_destinations
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
 
 
@@ -28,9 +30,14 @@ class ConsoleContext:
     origins: frozenset[str]
     secure: bool
     version: str
+    registry: SchemaRegistryConfig = field(default_factory=SchemaRegistryConfig)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
+    changes: ChangeHistory = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
 
     @property
     def connection(self) -> Connection:

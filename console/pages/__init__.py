@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from console.context import ConsoleContext
 from console.pages import (
+    changes,
     destinations,
     login,
     organization_changes,
@@ -22,4 +23,5 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     organization_detail.routes,
     organization_changes.routes,
     destinations.routes,
+    changes.routes,
 )
