@@ -129,7 +129,7 @@ async def test_a_report_that_says_the_same_is_repeated_only_as_a_sign_of_life():
     assert {each.since for each in sent} == {1}
 
 
-async def test_a_refill_that_waits_for_another_one_is_told_so():
+async def test_refills_of_one_organization_are_read_in_their_order():
     jobs = RefillJobs()
     jobs.take_over(table(KnownReplay(FIRST), KnownReplay(SECOND)))
     assert jobs.wanted("acme") == [FIRST, SECOND]
