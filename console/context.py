@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from console.auth import Access, LoginThrottle
+from console.long_reads import LongReads
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
 from management.context import OperatorContext
@@ -11,6 +12,7 @@ from management.destination_view import DestinationView
 from management.destinations import view_destinations
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
+from management.replay.view import ReplayView
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
 
@@ -34,6 +36,7 @@ class ConsoleContext:
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
+    long_reads: LongReads = field(default_factory=LongReads)
     changes: ChangeHistory = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,3 +67,8 @@ class ConsoleContext:
         return view_destinations(
             self.destinations, snapshot.statuses, snapshot.pauses, snapshot.lost_ranges, self.now_ms()
         )
+
+    def replays(self) -> list[ReplayView]:
+        """Return the replays as the last snapshot has them, the newest first."""
+        now = self.now_ms()
+        return [ReplayView(each, now) for each in self.view.snapshot.replays.known]

@@ -13,6 +13,8 @@ from console.pages import (
     organization_detail,
     organization_table,
     overview,
+    replay_start,
+    replays,
 )
 from console.rendering import Pages
 
@@ -23,5 +25,7 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     organization_detail.routes,
     organization_changes.routes,
     destinations.routes,
+    replays.routes,
+    replay_start.routes,
     changes.routes,
 )
