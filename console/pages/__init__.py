@@ -14,6 +14,8 @@ from console.pages import (
     organization_detail,
     organization_table,
     overview,
+    replay_start,
+    replays,
 )
 from console.rendering import Pages
 
@@ -24,6 +26,8 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     organization_detail.routes,
     organization_changes.routes,
     destinations.routes,
+    replays.routes,
+    replay_start.routes,
     events.routes,
     changes.routes,
 )
