@@ -15,7 +15,7 @@ from console.forms import form_route, who
 from console.rendering import Pages
 from management.change_history import ALL_ORGANIZATIONS, ChangeQuery
 from management.events.delivery import read_deliveries
-from management.events.delivery_words import Delivery
+from management.events.delivery_words import DeliveryFinding
 from management.events.query import EventQuery, read_query
 from management.events.search import SearchResult, search_events
 from management.events.stored_event import EventAddress, StoredEvent, read_event
@@ -136,7 +136,7 @@ def fields_of(parameters: Mapping[str, str]) -> dict[str, str]:
     return {name: parameters.get(name, "").strip()[:300] for name in FIELDS}
 
 
-async def deliveries_of(context: ConsoleContext, found: StoredEvent) -> list[Delivery]:
+async def deliveries_of(context: ConsoleContext, found: StoredEvent) -> list[DeliveryFinding]:
     """Return what became of an event at each destination that the settings or a running consumer know."""
     await context.changes.refresh()
     changes = list(context.changes.select(ChangeQuery(subject="destination")))

@@ -14,7 +14,7 @@ from consumer.destinations.contract import DestinationConfig
 from consumer.group_names import PipelineFlow, group_name
 from consumer.offsets.delivered import DeliveryProgress
 from management.change_history import ChangeEntry
-from management.events.delivery_words import Delivery, Facts, judge, skipped_by
+from management.events.delivery_words import DeliveryFacts, DeliveryFinding, judge, skipped_by
 from management.events.stored_event import StoredEvent
 from management.organizations.store import kafka_errors_as_relay_errors
 from relay.dead_letters.closings import LetterState
@@ -47,7 +47,7 @@ async def read_deliveries(
     found: StoredEvent,
     changes: Sequence[ChangeEntry],
     timing: DeliveryTiming | None = None,
-) -> list[Delivery]:
+) -> list[DeliveryFinding]:
     """Return what became of an event at each destination, sorted by name. `others`: destinations that only consumers know.
 
     A destination of which nothing can be read is `not known`, with the reason. `changes`: those of destinations.
@@ -67,7 +67,7 @@ async def read_deliveries(
     )
     deliveries = []
     for name, progress in zip(names, progresses, strict=True):
-        facts = Facts(
+        facts = DeliveryFacts(
             name,
             found.address,
             progress,

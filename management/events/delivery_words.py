@@ -24,12 +24,12 @@ DeliveryWord = Literal[
     "not for it",
     "not known",
 ]
-Progress = tuple[PipelineFlow, DeliveryProgress | None] | str
+FlowProgress = tuple[PipelineFlow, DeliveryProgress | None] | str
 """The flow and its progress; a text: why neither is known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DeliveryFacts:
     """What is known of one event and one destination. A text in place of letters or of the filter: why they are not known.
 
     `left_out`: whether the filter leaves the event out; None: there is no filter, or that is not known. `skipped`: the
@@ -38,7 +38,7 @@ class Facts:
 
     destination: str
     address: EventAddress
-    progress: Progress
+    progress: FlowProgress
     letters: Sequence[tuple[DeadLetter, LetterState]] | str
     left_out: bool | str | None
     skipped: ChangeEntry | None
@@ -46,7 +46,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class DeliveryFinding:
     """What became of an event at a destination. `letter`: the address of its newest dead letter; None: it has none."""
 
     destination: str
@@ -66,25 +66,27 @@ class Delivery:
         }
 
 
-def judge(facts: Facts) -> Delivery:
+def judge(facts: DeliveryFacts) -> DeliveryFinding:
     """Return what became of the event, the surest cause first."""
     name = facts.destination
     if facts.replay is not None:
-        return Delivery(
+        return DeliveryFinding(
             name,
             None,
             "not for it",
             f"The event is there for the replay {facts.replay} alone, and no flow delivers it.",
         )
     if isinstance(facts.progress, str):
-        return Delivery(name, None, "not known", f"Its offsets cannot be read now: {facts.progress}")
+        return DeliveryFinding(name, None, "not known", f"Its offsets cannot be read now: {facts.progress}")
     flow, progress = facts.progress
     if isinstance(facts.letters, str):
-        return Delivery(name, flow, "not known", f"The dead letters cannot be read now: {facts.letters}")
+        return DeliveryFinding(
+            name, flow, "not known", f"The dead letters cannot be read now: {facts.letters}"
+        )
     if facts.letters:
         return _of_letter(name, flow, *facts.letters[-1])
     if progress is None:
-        return Delivery(
+        return DeliveryFinding(
             name,
             flow,
             "not begun",
@@ -92,7 +94,7 @@ def judge(facts: Facts) -> Delivery:
         )
     if not _is_behind(progress, facts.address.offset):
         distance = facts.address.offset - progress.offset
-        return Delivery(
+        return DeliveryFinding(
             name,
             flow,
             "not delivered yet",
@@ -101,17 +103,17 @@ def judge(facts: Facts) -> Delivery:
     return _delivered(facts, flow, progress)
 
 
-def _delivered(facts: Facts, flow: PipelineFlow, progress: DeliveryProgress) -> Delivery:
+def _delivered(facts: DeliveryFacts, flow: PipelineFlow, progress: DeliveryProgress) -> DeliveryFinding:
     name = facts.destination
     if facts.skipped is not None:
-        return Delivery(
+        return DeliveryFinding(
             name,
             flow,
             "skipped",
             f"{facts.skipped.who} moved the group ahead over it at {iso_seconds(facts.skipped.at)}, so it was not delivered.",
         )
     if facts.left_out is True:
-        return Delivery(
+        return DeliveryFinding(
             name,
             flow,
             "left out",
@@ -119,26 +121,28 @@ def _delivered(facts: Facts, flow: PipelineFlow, progress: DeliveryProgress) -> 
         )
     committed = f"Its {flow} group has committed offset {progress.offset}, behind the event"
     if isinstance(facts.left_out, str):
-        return Delivery(
+        return DeliveryFinding(
             name,
             flow,
             "accepted",
             f"{committed}. Whether the filter left it out cannot be read now: {facts.left_out}",
         )
-    return Delivery(name, flow, "accepted", f"{committed}, and there is no dead letter of it.")
+    return DeliveryFinding(name, flow, "accepted", f"{committed}, and there is no dead letter of it.")
 
 
-def _of_letter(name: str, flow: PipelineFlow, letter: DeadLetter, state: LetterState) -> Delivery:
+def _of_letter(name: str, flow: PipelineFlow, letter: DeadLetter, state: LetterState) -> DeliveryFinding:
     when = iso_seconds(letter.at)
     if state in {"redriven", "duplicate"}:
-        return Delivery(
+        return DeliveryFinding(
             name,
             flow,
             "redriven",
             f"It was refused at {when} ({letter.reason}), and a redrive has delivered it since.",
             letter.address,
         )
-    return Delivery(name, flow, "dead letter", f"It was refused at {when}: {letter.reason}", letter.address)
+    return DeliveryFinding(
+        name, flow, "dead letter", f"It was refused at {when}: {letter.reason}", letter.address
+    )
 
 
 def _is_behind(progress: DeliveryProgress, offset: int) -> bool:
@@ -148,7 +152,7 @@ def _is_behind(progress: DeliveryProgress, offset: int) -> bool:
 
 
 def skipped_by(
-    changes: Sequence[ChangeEntry], name: str, progress: Progress, address: EventAddress
+    changes: Sequence[ChangeEntry], name: str, progress: FlowProgress, address: EventAddress
 ) -> ChangeEntry | None:
     """Return the last move ahead over the event, unless a later move back reached it. `changes`: newest first. None: none."""
     if isinstance(progress, str):

@@ -8,7 +8,7 @@ from typing import Any
 
 from management.decoding import RecordDecoder, open_decoder
 from management.events.query import EventQuery
-from management.events.search_place import UnreadRange, decode_place, encode_place, read_back_to
+from management.events.search_place import UnsearchedRange, decode_place, encode_place, read_back_to
 from management.events.stored_event import StoredEvent, decode_event, short_name
 from management.organizations.store import kafka_errors_as_relay_errors
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -100,7 +100,7 @@ class _Search:
         self._consumer, self._topics, self._decoder = consumer, topics, decoder
         self._query, self._limit, self._timing = query, limit, timing
         self._deadline = time.monotonic() + timing.seconds
-        self._unread: dict[TopicPartition, UnreadRange] = {}
+        self._unread: dict[TopicPartition, UnsearchedRange] = {}
         self._found: list[StoredEvent] = []
         self._problems: dict[tuple[TopicPartition, int], str] = {}
         self._records = self._undecodable = 0
@@ -116,7 +116,7 @@ class _Search:
         highs = await self._offsets(self._query.to_ms, bounds, ends, at_none=True)
         for tp in tps:
             high = highs[tp] if named is None else min(highs[tp], named.get(tp, 0))
-            self._unread[tp] = UnreadRange(lows[tp], high)
+            self._unread[tp] = UnsearchedRange(lows[tp], high)
 
     async def _partitions(self) -> list[TopicPartition]:
         found = []

@@ -11,7 +11,7 @@ _PART = re.compile(r"([eb])(\d{1,9})\.(\d{1,18})", re.ASCII)
 
 
 @dataclass(slots=True)
-class UnreadRange:
+class UnsearchedRange:
     """Offsets [low, high) of a partition that a search has not read. `reached_at`: from then on, it has read everything there."""
 
     low: int
@@ -23,7 +23,7 @@ class UnreadRange:
         return self.low >= self.high
 
 
-def encode_place(unread: Mapping[TopicPartition, UnreadRange], events_topic: str) -> str:
+def encode_place(unread: Mapping[TopicPartition, UnsearchedRange], events_topic: str) -> str:
     """Return the unfinished partitions as a text, with the offset before which each is to be read."""
     parts = (
         f"{'e' if tp.topic == events_topic else 'b'}{tp.partition}.{each.high}"
@@ -47,7 +47,7 @@ def decode_place(text: str, events_topic: str, backfill_topic: str) -> dict[Topi
     return found
 
 
-def read_back_to(unread: Iterable[UnreadRange]) -> int | None:
+def read_back_to(unread: Iterable[UnsearchedRange]) -> int | None:
     """Return the instant from which on every partition is read, in ms UTC. None: none has been read, or all are finished."""
     reached = [each.reached_at for each in unread if not each.finished]
     known = [each for each in reached if each is not None]

@@ -6,7 +6,7 @@ import pytest
 
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
 from management.change_history import ChangeEntry
-from management.events.delivery_words import Facts, judge, skipped_by
+from management.events.delivery_words import DeliveryFacts, judge, skipped_by
 from management.events.stored_event import EventAddress
 from relay.dead_letters.letter import parse_letter
 from tests.support.dead_letters import letter_record
@@ -49,7 +49,7 @@ def move(what, before, after, flow="live"):
 def test_the_surest_cause_is_named(fields, word):
     """One word for each history of an event."""
     facts = {"progress": progress(100), "letters": (), "left_out": None, "skipped": None, "replay": None}
-    found = judge(Facts("soc", ADDRESS, **(facts | fields)))
+    found = judge(DeliveryFacts("soc", ADDRESS, **(facts | fields)))
 
     assert found.word == word
     assert found.sentence.endswith(".") or found.letter == "3/7"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from management.events.query import EventQuery, read_query, zigzag
-from management.events.search_place import UnreadRange, decode_place, encode_place, read_back_to
+from management.events.search_place import UnsearchedRange, decode_place, encode_place, read_back_to
 from management.organizations.validation import InputError
 from relay.avro.codec import Encoder, fingerprint
 from relay.kafka import TopicPartition
@@ -78,7 +78,7 @@ def test_what_cannot_be_meant_is_refused(fields, reason):
 def test_the_place_of_a_search_survives_as_text():
     """Finished partitions are left out; any other text is refused."""
     events, backfill = (TopicPartition(topic, 3) for topic in ("p.events", "p.backfill"))
-    unread = {events: UnreadRange(0, 17, 50), backfill: UnreadRange(5, 5)}
+    unread = {events: UnsearchedRange(0, 17, 50), backfill: UnsearchedRange(5, 5)}
     text = encode_place(unread, "p.events")
 
     assert text == "e3.17"
@@ -90,6 +90,9 @@ def test_the_place_of_a_search_survives_as_text():
 
 def test_a_search_claims_no_time_that_a_partition_has_not_reached():
     """The partition that has come least far decides; one without a record so far allows no claim."""
-    assert read_back_to([UnreadRange(0, 5, 100), UnreadRange(0, 5, 200), UnreadRange(5, 5, 300)]) == 200
-    assert read_back_to([UnreadRange(0, 5, 100), UnreadRange(0, 5)]) is None
-    assert read_back_to([UnreadRange(5, 5, 100)]) is None
+    assert (
+        read_back_to([UnsearchedRange(0, 5, 100), UnsearchedRange(0, 5, 200), UnsearchedRange(5, 5, 300)])
+        == 200
+    )
+    assert read_back_to([UnsearchedRange(0, 5, 100), UnsearchedRange(0, 5)]) is None
+    assert read_back_to([UnsearchedRange(5, 5, 100)]) is None
