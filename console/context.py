@@ -14,6 +14,7 @@ from management.destinations import view_destinations, view_unlisted
 from management.events.tail import EventTail
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
+from management.organizations.windows import PaceWatch
 from management.replay.view import ReplayView
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
@@ -52,6 +53,7 @@ class ConsoleContext:
     long_reads: LongReads = field(default_factory=LongReads)
     changes: ChangeHistory = field(init=False)
     tail: EventTail = field(init=False)
+    pace: PaceWatch = field(default_factory=PaceWatch)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
