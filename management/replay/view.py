@@ -14,6 +14,7 @@ _NEXT = {
     "paused": "It is paused when a consumer of {0} runs, and sends nothing before",
     "cancelled": "It is cancelled when a consumer of {0} runs, and sends nothing before",
 }
+_SEE_PRODUCERS = "Make sure that producers run (`jira-relay produce`), or cancel the replay."
 _SEE = "see `jira-relay destinations list` and `jira-relay consume`."
 
 
@@ -83,6 +84,8 @@ class ReplayView:
         own = "" if progress is None else progress.reason or ""
         if self.unattended_since is None:
             return own
+        if job.content == "unreadable":
+            return own or f"No producer has taken it yet. {_SEE_PRODUCERS}"
         last = "has taken it yet" if progress is None else f"works on it; {progress.owner} did last"
         following = f"{_NEXT[job.wished].format(job.destination)}: {_SEE}"
         return " ".join(filter(None, (f"No consumer {last}.", following, own)))

@@ -9,7 +9,7 @@ import structlog
 from relay.aio import Signal
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.errors import RelayError
-from relay.replays.job import KnownReplay, ReplayJob, in_turn
+from relay.replays.job import Content, KnownReplay, ReplayJob, in_turn
 from relay.replays.refill import RefillProgress
 from relay.replays.store import ReplayTable
 from relay.telemetry.condition_log import ConditionLog
@@ -36,7 +36,14 @@ class RefillJobs:
     An organization has one refill at a time, the oldest; the others wait for it.
     """
 
-    def __init__(self, send: SendReport = send_nothing, clock_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self,
+        send: SendReport = send_nothing,
+        clock_ms: Callable[[], int] = now_ms,
+        content: Content = "refill",
+    ) -> None:
+        """`content`: of the replays to follow, which producers alone, or producers first, work on."""
+        self._content = content
         self._send = send
         self._clock_ms = clock_ms
         self._replays: Mapping[str, KnownReplay] = {}
@@ -50,7 +57,9 @@ class RefillJobs:
     def take_over(self, table: ReplayTable) -> None:
         """Follow the topic, which was read to its end."""
         replays = {
-            name: each for name, each in table.jobs.items() if each.job.content == "refill" and not each.ended
+            name: each
+            for name, each in table.jobs.items()
+            if each.job.content == self._content and not each.ended
         }
         changed = not self._known or _facts(replays) != _facts(self._replays)
         self._replays, self._known = replays, True
@@ -104,12 +113,27 @@ class RefillJobs:
         known = self._replays.get(replay_id)
         return known is not None and organization in known.producers and not _has_ended(known, organization)
 
+    def _last_report(self, replay_id: str, organization: str) -> RefillProgress | None:
+        """Return what this process has reported last, or what the topic has; None: nothing that can be read."""
+        if (own := self._reports.get((replay_id, organization))) is not None:
+            return own
+        return (
+            _decoded(self._replays[replay_id].producers.get(organization))
+            if replay_id in self._replays
+            else None
+        )
+
     async def report_paused(self, organization: str) -> None:
         """Tell each refill that needs the organization that an operator has paused it, until cancelled."""
         while True:
             job, now = await self.wait_for(organization), self._clock_ms()
             reason = f"{organization} is paused. Run `jira-relay organizations resume {organization}`, or cancel the replay."
-            await self.report(RefillProgress(job.id, organization, "running", now, now, reason))
+            before = self._last_report(job.id, organization)
+            await self.report(
+                RefillProgress(job.id, organization, "running", now, now, reason)
+                if before is None
+                else before.in_state("running", reason, now)
+            )
             await asyncio.sleep(_CHECK_SECONDS)
 
 
@@ -119,8 +143,13 @@ def _facts(replays: Mapping[str, KnownReplay]) -> Mapping[str, object]:
 
 def _has_ended(replay: KnownReplay, organization: str) -> bool:
     """Return whether the topic has the report that the organization's part has ended."""
-    value = replay.producers.get(organization)
+    report = _decoded(replay.producers.get(organization))
+    return report is not None and report.ended
+
+
+def _decoded(value: bytes | None) -> RefillProgress | None:
+    """Return a report; None: there is none, or a later release has written it."""
     try:
-        return value is not None and RefillProgress.from_value(value).ended
+        return None if value is None else RefillProgress.from_value(value)
     except _UNREADABLE:
-        return False
+        return None

@@ -129,6 +129,16 @@ class LetterLog:
         return starts, {tp: each.last_stable_offset for tp, each in self.bounds.items()}
 
 
+async def deleted_before(reader: LetterReader, tp: TopicPartition, position: int, found: int) -> int:
+    """Return how many offsets from `position` on Kafka has deleted before they were read. `found`: the next one that was read.
+
+    The marker of a transaction takes one offset, so a gap of one is none.
+    """
+    if found - position <= 1:
+        return 0
+    return max(0, min((await reader.bounds([tp]))[tp].log_start_offset, found) - position)
+
+
 @asynccontextmanager
 async def open_letter_reader(connection: Connection) -> AsyncIterator[KafkaLetterReader]:
     """Yield a reader. Raises an error of KAFKA_FAILURES if Kafka does not answer."""

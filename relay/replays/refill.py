@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
 from relay.avro.codec import InternalCodec
+from relay.replays.job import ReplaySkip
 
 REPLAY_HEADER: Final = "relay.replay"
 """Header of an event on the topic of backfill that is there for one replay alone, with the id of the replay."""
@@ -30,6 +31,9 @@ class RefillProgress:
     events: int = 0
     unreadable: int = 0
     end: int | None = None
+    known: int = 0
+    lost: int = 0
+    skips: tuple[ReplaySkip, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -48,7 +52,8 @@ class RefillProgress:
         """Read a record. An unknown state counts as running. Raises NotAvro, BadBody or UnknownSchema."""
         record = _CODEC.decode(value)
         state = record["state"] if record["state"] in {"done", "failed"} else "running"
-        return cls(**record | {"state": state})
+        skips = tuple(ReplaySkip(**each) for each in record["skips"])
+        return cls(**record | {"state": state, "skips": skips})
 
 
 def replay_of(headers: Sequence[tuple[str, bytes]]) -> str | None:
