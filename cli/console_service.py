@@ -122,6 +122,7 @@ def console_service(
                 origins,
                 (public or "").startswith("https://"),
                 version("jira-audit-relay"),
+                settings.schema_registry,
             )
             url = public or f"http://127.0.0.1:{listener.getsockname()[1]}"
             fields = {"url": url} | ({"token_file": str(token.file)} if token.file else {})

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -47,6 +48,7 @@ class Access:
         options = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         self._sessions = URLSafeSerializer(key, salt="session", signer_kwargs=options)
         self._messages = URLSafeSerializer(key, salt="message", signer_kwargs=options)
+        self._plans = URLSafeSerializer(key, salt="plan", signer_kwargs=options)
         self._form_key = hmac.digest(key.encode(), b"form", "sha256")
         self._link: tuple[str, int] | None = None
 
@@ -103,6 +105,18 @@ class Access:
         except (BadData, TypeError, ValueError):
             return None
         return Notice(tuple(map(str, sentences)), bool(failed))
+
+    def sign_plan(self, plan: Sequence[str]) -> str:
+        """Return the value of a form field that carries what a person has seen, and confirms."""
+        return str(self._plans.dumps(list(plan)))
+
+    def plan(self, value: str) -> list[str] | None:
+        """Return the plan in a form field. None: no console of this token made it."""
+        try:
+            found = self._plans.loads(value)
+        except BadData:
+            return None
+        return [str(each) for each in found]
 
 
 def clean_name(text: str) -> str | None:

@@ -7,11 +7,13 @@ from management.destinations import UnknownDestinationError
 from management.organizations.editor import StaleEditError
 from management.organizations.store import UnknownOrganizationError
 from management.organizations.validation import InputError
+from management.replay.jobs import UnknownReplayError
 from relay.errors import RelayError
 
 _STATUSES: tuple[tuple[type[RelayError], HTTPStatus], ...] = (
     (UnknownOrganizationError, HTTPStatus.NOT_FOUND),
     (UnknownDestinationError, HTTPStatus.NOT_FOUND),
+    (UnknownReplayError, HTTPStatus.NOT_FOUND),
     (DuplicateOrganizationError, HTTPStatus.CONFLICT),
     (StaleEditError, HTTPStatus.CONFLICT),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -10,6 +10,7 @@ from consumer.losses.lost_range import key_prefix
 from consumer.targets.store import decode_pause, pause_key
 from consumer.targets.target import Pause
 from management.organizations.store import StoredOrganizations, build_store, kafka_errors_as_relay_errors
+from management.replay.live_replays import LiveReplays, ReplaySnapshot
 from relay.aio import cancellation_requested, run_unless_stopped
 from relay.errors import RelayError
 from relay.kafka import Record
@@ -40,6 +41,7 @@ class Snapshot:
     pauses: Mapping[str, Pause] = field(default_factory=dict)
     lost_ranges: Mapping[str, int] = field(default_factory=dict)
     """How many lost ranges each destination has, by its name."""
+    replays: ReplaySnapshot = field(default_factory=ReplaySnapshot)
     problems: tuple[str, ...] = ()
     """A sentence for each pause, and each batch of statuses and destinations, that cannot be read."""
     as_of: int | None = None
@@ -74,6 +76,7 @@ class LiveView:
                 topics.destinations: always_supersedes,
             },
         )
+        self._replays = LiveReplays(connection)
         self._decoded: dict[bytes, tuple[int, Status | None]] = {}
         self._unreadable_pauses: tuple[str, ...] = ()
         self._lock = asyncio.Lock()
@@ -85,7 +88,12 @@ class LiveView:
         try:
             await run_unless_stopped(stop, self._follow())
         finally:
-            await self._tables.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connections. The snapshot stays."""
+        await self._tables.close()
+        await self._replays.close()
 
     async def _follow(self) -> None:
         while True:
@@ -106,9 +114,9 @@ class LiveView:
                 )
                 return
             self._conditions.ended("view", "The topics can be read again; they could not be")
-            self.snapshot = replace(
-                await self._updated(changed), as_of=began, failure=None, failing_since=None
-            )
+            await self._replays.refresh(self._timing.read_seconds)
+            updated = replace(await self._updated(changed), replays=self._replays.snapshot)
+            self.snapshot = replace(updated, as_of=began, failure=None, failing_since=None)
 
     async def _read(self) -> set[str]:
         """Return the topics whose tables changed. Raises RelayError, also where aiokafka cancels it though nobody asked."""

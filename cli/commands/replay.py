@@ -1,17 +1,18 @@
 """`jira-relay replay`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli.commands.replay_start import start
 from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, print_error, print_facts, print_json, print_wrapped, terminal_width
-from cli.replay_output import finish, replay_document
+from cli.replay_output import finish
 from cli.replay_progress import follow_job
 from cli.table import TableRow, WideOption, print_rows, print_table
 from management.formatting import age, iso_seconds
-from management.replay.jobs import Replays, WishResult, read_replay, read_replays, set_wish
+from management.replay.documents import range_documents, replay_document
+from management.replay.jobs import Replays, WishResult, read_replay, read_replays, set_wish, wish_text
 from management.replay.texts import counts_text, duration_text, events_text, target_text
 from management.replay.view import ReplayView
 from relay.replays.job import Wish
@@ -65,7 +66,7 @@ def show(context: typer.Context, replay_id: IdArgument, as_json: JsonOption = Fa
     state: CommandContext = context.obj
     view: ReplayView = state.run_quietly(read_replay(state.connection(), replay_id, now_ms()))
     if as_json:
-        print_json(replay_document(view) | {"ranges": _range_documents(view)})
+        print_json(replay_document(view) | {"ranges": range_documents(view)})
         return
     print_facts(_facts(view))
     if view.job.ranges:
@@ -103,29 +104,10 @@ def _wish(state: CommandContext, replay_id: str, wish: Wish, *, as_json: bool) -
     if as_json:
         print_json({"id": replay_id, "wished": wish, "changed": result.changed, "state": result.view.state})
     else:
-        print_wrapped(_wish_text(result, wish))
+        print_wrapped(wish_text(result, wish))
     if result.failure is not None:
         print_error(result.failure)
         raise typer.Exit(1)
-
-
-def _wish_text(result: WishResult, wish: Wish) -> str:
-    job = result.view.job
-    subject = f"The replay {job.id}"
-    if not result.changed:
-        return f"{subject} is not paused." if wish == "running" else f"{subject} is {wish} already."
-    silent = result.before.unattended_since
-    when = (
-        "within seconds"
-        if silent is None
-        else f"as soon as one runs: none has worked on it since {iso_seconds(silent)}"
-    )
-    match wish:
-        case "paused":
-            return f"{subject} is paused. Its consumer stops {when}, and its places are kept. Run `jira-relay replay resume {job.id}` to go on."
-        case "cancelled":
-            return f"{subject} is cancelled. Its consumer stops {when}; what was sent stays at {job.destination}."
-    return f"{subject} is resumed. Its consumer goes on from its places {when}."
 
 
 def _cells(view: ReplayView, since: str) -> tuple[str, ...]:
@@ -170,19 +152,6 @@ def _facts(view: ReplayView) -> list[tuple[str, str]]:
             ("ended", "" if progress.finished_at is None else iso_seconds(progress.finished_at)),
         ]
     return [(name, value) for name, value in facts_of_job if value]
-
-
-def _range_documents(view: ReplayView) -> list[dict[str, Any]]:
-    return [
-        {
-            "topic": each.range.topic,
-            "partition": each.range.partition,
-            "start": each.range.start,
-            "end": each.range.end,
-            "place": each.place,
-        }
-        for each in view.places
-    ]
 
 
 def _range_rows(view: ReplayView) -> list[tuple[str, ...]]:

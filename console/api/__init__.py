@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import destinations, organizations, overview
+from console.api import changes, destinations, organizations, overview, replays
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
     overview.routes,
     organizations.routes,
     destinations.routes,
+    replays.routes,
+    changes.routes,
 )

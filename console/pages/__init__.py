@@ -6,12 +6,15 @@ from starlette.routing import BaseRoute
 
 from console.context import ConsoleContext
 from console.pages import (
+    changes,
     destinations,
     login,
     organization_changes,
     organization_detail,
     organization_table,
     overview,
+    replay_start,
+    replays,
 )
 from console.rendering import Pages
 
@@ -22,4 +25,7 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     organization_detail.routes,
     organization_changes.routes,
     destinations.routes,
+    replays.routes,
+    replay_start.routes,
+    changes.routes,
 )

@@ -85,8 +85,11 @@ class LetterRedrive:
     same_id: SameId = field(init=False)
 
     def __post_init__(self) -> None:
-        events = [one.content for one in self.letters if isinstance(one.content, dict)]
-        object.__setattr__(self, "same_id", records_with_one_id(events))
+        # Letters with one id and one `created` are of one record, though a name in it may have changed between them.
+        events = {
+            event_time(one.content): one.content for one in self.letters if isinstance(one.content, dict)
+        }
+        object.__setattr__(self, "same_id", records_with_one_id(events.values()))
 
     def note_published(self, plan: "LetterPlan") -> None:
         """Take note of committed events: another letter may have the record of one, and its day may have no ledger."""
@@ -143,9 +146,12 @@ def plan_letters(
     events: list[Event] = []
     values: list[bytes] = []
     marks: list[ProducerRecord] = []
+    times: set[EventTime] = set()
     result, size, taken = LetterResult(), 0, 0
     for one in redrive.letters[first:]:
         found = _event_of(one, redrive, checkpoint, ledger, deduplicator, collected)
+        if isinstance(found, dict) and event_time(found) in times:
+            found = _Ending.KNOWN  # another letter of one record, as after a user that it names was renamed
         value = b""
         if isinstance(found, dict):
             encoded = encode_event(
@@ -172,6 +178,7 @@ def plan_letters(
         result.known += known
         if isinstance(found, dict):
             deduplicator.take(found)
+            times.add(event_time(found))
             events.append(found)
             values.append(value)
             size += len(value)

@@ -15,6 +15,14 @@ _CODEC = InternalCodec("refill_progress")
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadRange:
+    """A half-open range of `created`, in ms UTC, that the source failed to serve."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class RefillProgress:
     """The fields of `schemas/refill_progress.avsc`; instants are ms UTC.
 
@@ -31,6 +39,7 @@ class RefillProgress:
     events: int = 0
     unreadable: int = 0
     end: int | None = None
+    unread: tuple[UnreadRange, ...] = ()
     known: int = 0
     lost: int = 0
     skips: tuple[ReplaySkip, ...] = ()
@@ -52,8 +61,9 @@ class RefillProgress:
         """Read a record. An unknown state counts as running. Raises NotAvro, BadBody or UnknownSchema."""
         record = _CODEC.decode(value)
         state = record["state"] if record["state"] in {"done", "failed"} else "running"
+        unread = tuple(UnreadRange(**one) for one in record["unread"])
         skips = tuple(ReplaySkip(**each) for each in record["skips"])
-        return cls(**record | {"state": state, "skips": skips})
+        return cls(**record | {"state": state, "unread": unread, "skips": skips})
 
 
 def replay_of(headers: Sequence[tuple[str, bytes]]) -> str | None:

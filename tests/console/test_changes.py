@@ -29,7 +29,7 @@ async def world(kafka, prefix):
             await console.sign_in()
             await console.context.view.refresh()
             yield console, *sites
-            await console.context.view._tables.close()
+            await console.context.view.close()
 
 
 async def send(console, page, path, **fields):

@@ -85,11 +85,21 @@ async def test_one_record_with_two_letters_is_published_once():
     assert (transactions.ids(), marks(transactions)) == ([1], ([5, 6], [6]))
 
 
+@pytest.mark.parametrize("most", [1, 100])
+async def test_one_record_that_was_shown_with_two_names_is_published_once(most):
+    """A user was renamed between the two letters, so their bytes differ. In one transaction, and in two."""
+    publisher, transactions = await opened(max_dead_letters=most)
+    await publisher.publish_letters(
+        "acme", redrive(letter(5, event(1)), letter(6, event(1, summary="renamed")))
+    )
+    assert (transactions.ids(), marks(transactions)) == ([1], ([5, 6], [6]))
+
+
 async def test_two_records_with_one_id_are_both_published():
     """A site that was restored gives an id again: the second has a variant, as if the source had shown both in one window."""
     publisher, transactions = await opened()
     await publisher.publish_letters(
-        "acme", redrive(letter(5, event(1)), letter(6, event(1, summary="another")))
+        "acme", redrive(letter(5, event(1)), letter(6, event(1, NOW - 900, summary="another")))
     )
     assert transactions.ids() == [1, 1]
     assert [one["variant"] is None for one in transactions.events()] == [True, False]
