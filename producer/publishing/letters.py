@@ -91,7 +91,7 @@ class LetterRedrive:
         }
         object.__setattr__(self, "same_id", records_with_one_id(events.values()))
 
-    def note_published(self, plan: "LetterPlan") -> None:
+    def note_published(self, plan: "PlannedLetters") -> None:
         """Take note of committed events: another letter may have the record of one, and its day may have no ledger."""
         if self.published is not None:
             self.published.found.update(map(event_time, plan.plan.events))
@@ -117,7 +117,7 @@ class LetterResult:
 
 
 @dataclass(frozen=True, slots=True)
-class LetterPlan:
+class PlannedLetters:
     """One transaction of letters. `taken`: how many letters it deals with, those that stay open too."""
 
     plan: TransactionPlan
@@ -139,7 +139,7 @@ def plan_letters(
     topics: ShardTopics,
     collected: int,
     topic_limits: TopicLimits,
-) -> LetterPlan:
+) -> PlannedLetters:
     """Take as many letters from index `first` on as fit one transaction."""
     limits, name = topics.limits, topics.names.dead_letters
     deduplicator = Deduplicator(ledger, newest_event(checkpoint, ledger), redrive.same_id)
@@ -183,7 +183,7 @@ def plan_letters(
             values.append(value)
             size += len(value)
     result.published = len(events)
-    return LetterPlan(TransactionPlan(collected, events, values), marks, result, taken)
+    return PlannedLetters(TransactionPlan(collected, events, values), marks, result, taken)
 
 
 def letter_transaction(
@@ -193,7 +193,7 @@ def letter_transaction(
     topics: ShardTopics,
     collected: int,
     topic_limits: TopicLimits,
-) -> tuple[LetterPlan, Transaction | None]:
+) -> tuple[PlannedLetters, Transaction | None]:
     """Return the next transaction of a redrive; None: none of the rest can be published. Raises ProgressTooLargeError."""
     checkpoint, ledger = state.checkpoint, state.ledger
     if checkpoint is None:

@@ -1,8 +1,7 @@
 """The open dead letters of one organization that a producer wrote, read for a redrive."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +10,7 @@ from pyroaring import BitMap64
 from relay.dead_letters.assembly import LetterAssembler, WholeLetter
 from relay.dead_letters.closings import Closings
 from relay.dead_letters.letter import parse_letter
-from relay.dead_letters.log import LetterReader, deleted_before, open_letter_reader
+from relay.dead_letters.log import LetterReader, OpenLetterReader, deleted_before, open_letter_reader
 from relay.dead_letters.selection import LetterSelection
 from relay.errors import RelayError, describe
 from relay.kafka import KAFKA_FAILURES, Record, TopicPartition, partition_text
@@ -49,13 +48,10 @@ class OpenLetters(Protocol):
         """Yield the letters of an organization that were open when the job began. Raises LettersUnavailableError."""
 
 
-OpenReader = Callable[[Connection], AbstractAsyncContextManager[LetterReader]]
-
-
 class KafkaLetters:
     """The letters on the dead-letter topic. One organization of the process is read at a time, so memory is bounded."""
 
-    def __init__(self, connection: Connection, open_reader: OpenReader = open_letter_reader) -> None:
+    def __init__(self, connection: Connection, open_reader: OpenLetterReader = open_letter_reader) -> None:
         self._connection = connection
         self._open_reader = open_reader
         self._turn = asyncio.Semaphore(1)

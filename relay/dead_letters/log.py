@@ -1,7 +1,7 @@
 """Read the dead-letter topic in bounded memory: all letters in their order, each with its state."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from relay.dead_letters.assembly import LetterAssembler, WholeLetter
@@ -38,6 +38,9 @@ class LetterReader(Protocol):
         on_corrupt: OnCorrupt | None = None,
     ) -> AsyncIterator[Sequence[Record]]:
         """Yield the records from `starts` to before `ends`, those of a partition in order. Raises an error of KAFKA_FAILURES."""
+
+
+OpenLetterReader = Callable[[Connection], AbstractAsyncContextManager[LetterReader]]
 
 
 class KafkaLetterReader:
