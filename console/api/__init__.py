@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import changes, destinations, organizations, overview, replays
+from console.api import changes, description, destinations, organizations, overview, replays
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
+    description.routes,
     overview.routes,
     organizations.routes,
     destinations.routes,
