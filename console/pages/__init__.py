@@ -9,6 +9,7 @@ from console.pages import (
     changes,
     destinations,
     login,
+    oidc_login,
     organization_changes,
     organization_detail,
     organization_table,
@@ -20,6 +21,7 @@ from console.rendering import Pages
 
 PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     login.routes,
+    oidc_login.routes,
     overview.routes,
     organization_table.routes,
     organization_detail.routes,
