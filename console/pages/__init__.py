@@ -8,6 +8,7 @@ from console.context import ConsoleContext
 from console.pages import (
     changes,
     destinations,
+    events,
     login,
     oidc_login,
     organization_changes,
@@ -29,5 +30,6 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     destinations.routes,
     replays.routes,
     replay_start.routes,
+    events.routes,
     changes.routes,
 )
