@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from management.change_log import write_change
+from relay.change_log import write_change
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import TopicWriteError

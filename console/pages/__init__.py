@@ -10,6 +10,7 @@ from console.pages import (
     destinations,
     events,
     login,
+    oidc_login,
     organization_activity,
     organization_changes,
     organization_detail,
@@ -22,6 +23,7 @@ from console.rendering import Pages
 
 PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     login.routes,
+    oidc_login.routes,
     overview.routes,
     organization_table.routes,
     organization_detail.routes,
