@@ -2,7 +2,7 @@
 
 import pytest
 
-from management.change_log import write_change
+from relay.change_log import write_change
 from relay.dead_letters.letter import relay_headers
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import create_missing_topics
