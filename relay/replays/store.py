@@ -41,16 +41,37 @@ def producer_key(replay_id: str, organization: str) -> str:
     return f"{replay_id}.{_PRODUCER}{organization}"
 
 
+def supersedes(record: Record, before: Record) -> bool:
+    """Return whether a record of the topic counts in place of the one before with its key: a cancellation is for good.
+
+    Two operators may wish at the same moment, each without knowing of the other. All readers read one log, so all come to one
+    result: the last wish counts, but none after a cancellation.
+    """
+    if b"." in (before.key or b"") or before.value is None or record.value is None:
+        return True
+    try:
+        return _following(decode_job(before.value), job := decode_job(record.value)) is job
+    except _UNREADABLE:
+        return True
+
+
+def _following(before: ReplayJob | None, job: ReplayJob) -> ReplayJob:
+    """Return the job that counts, after the one before. None: there was none."""
+    ended = before is not None and before.wished == "cancelled" and job.wished != "cancelled"
+    return before if ended and before is not None else job
+
+
 class ReplayTable:
     """The replays of one installation, from the records of the topic in their order. Pure.
 
-    A record that cannot be read hides its own replay alone.
+    A record that cannot be read hides its own replay alone. No wish counts after a cancellation.
     """
 
     def __init__(self) -> None:
         self._jobs: dict[str, ReplayJob] = {}
         self._progress: dict[str, ReplayProgress] = {}
         self._producers: dict[str, dict[str, bytes]] = {}
+        self._signs: dict[str, int] = {}
         self.unreadable: dict[str, str] = {}
         """Why a record cannot be read, by its key."""
 
@@ -59,7 +80,12 @@ class ReplayTable:
         """The replays by id. One of which a record cannot be read is left out: nobody may run or change it."""
         hidden = {key.partition(".")[0] for key in self.unreadable}
         return {
-            each.id: KnownReplay(each, self._progress.get(each.id), dict(self._producers.get(each.id, {})))
+            each.id: KnownReplay(
+                each,
+                self._progress.get(each.id),
+                dict(self._producers.get(each.id, {})),
+                self._signs.get(each.id, -1),
+            )
             for each in self._jobs.values()
             if each.id not in hidden
         }
@@ -74,12 +100,14 @@ class ReplayTable:
             return
         try:
             self._keep(replay_id, part, record.value)
+            if part == _PROGRESS or (not part and replay_id not in self._progress):
+                self._signs[replay_id] = record.offset
         except _UNREADABLE as error:
             self.unreadable[key] = f"The record {key} of a replay cannot be read ({error})."
 
     def _keep(self, replay_id: str, part: str, value: bytes) -> None:
         if not part:
-            self._jobs[replay_id] = decode_job(value)
+            self._jobs[replay_id] = _following(self._jobs.get(replay_id), decode_job(value))
         elif part == _PROGRESS:
             self._progress[replay_id] = _progress(_PROGRESS_CODEC.decode(value))
         elif part.startswith(_PRODUCER):
@@ -106,7 +134,7 @@ class ReplayStore:
     async def read(self) -> ReplayTable:
         """Return all replays. Raises ReplaysUnavailableError, or an error of KAFKA_FAILURES for a later attempt."""
         try:
-            records = await read_table(self._connection, self._topic)
+            records = await read_table(self._connection, self._topic, supersedes=supersedes)
         except NoTopicError as error:
             raise ReplaysUnavailableError(no_topic_text(self._topic, str(error))) from error
         except CorruptBatchError as error:
