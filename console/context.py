@@ -11,6 +11,7 @@ from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.destinations import view_destinations
+from management.events.tail import EventTail
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
 from management.replay.view import ReplayView
@@ -50,9 +51,11 @@ class ConsoleContext:
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
     long_reads: LongReads = field(default_factory=LongReads)
     changes: ChangeHistory = field(init=False)
+    tail: EventTail = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
+        object.__setattr__(self, "tail", EventTail(self.connection, self.registry, self.now_ms))
 
     @property
     def connection(self) -> Connection:

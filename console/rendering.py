@@ -1,5 +1,6 @@
 """Pages from templates: values are escaped, times and sentences have one form on all pages."""
 
+import json
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -44,6 +45,7 @@ class Pages:
             "query": lambda text: quote(str(text), safe=""),
             "number": lambda value: f"{value:,}",
             "bars": bars,
+            "json": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
         }
 
     def render(

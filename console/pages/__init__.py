@@ -8,6 +8,7 @@ from console.context import ConsoleContext
 from console.pages import (
     changes,
     destinations,
+    events,
     login,
     organization_changes,
     organization_detail,
@@ -27,5 +28,6 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     destinations.routes,
     replays.routes,
     replay_start.routes,
+    events.routes,
     changes.routes,
 )

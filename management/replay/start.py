@@ -20,7 +20,7 @@ from management.replay.request import ReplayRequest, check_request, target_addre
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import standalone_consumer
 from relay.kafka.time_index import first_records
-from relay.replays.job import Content, ReplayJob, ReplayRange, new_replay_id
+from relay.replays.job import Content, ReplayJob, ReplayLost, ReplayRange, new_replay_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class PlannedReplay:
     target: str | None
     """Where the events go, as `target_address` says."""
     content: Content = "events"
+    lost: ReplayLost | None = None
+    """The lost range that it brings back; None: none."""
 
     def job(self, who: str, now_ms: int) -> ReplayJob:
         """Return the job, with a new id."""
@@ -57,6 +59,7 @@ class PlannedReplay:
             rate=asked.rate,
             ranges=tuple(self.plan.ranges),
             target=self.target,
+            lost=self.lost,
         )
 
 
