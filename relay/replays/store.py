@@ -21,6 +21,7 @@ from relay.replays.job import (
     State,
     Wish,
 )
+from relay.replays.unreadable import progress_of_reports
 
 _UNREADABLE = (NotAvro, BadBody, UnknownSchema)
 _PROGRESS, _PRODUCER = "progress", "producer."
@@ -71,7 +72,8 @@ class ReplayTable:
         self._jobs: dict[str, ReplayJob] = {}
         self._progress: dict[str, ReplayProgress] = {}
         self._producers: dict[str, dict[str, bytes]] = {}
-        self._signs: dict[str, int] = {}
+        self._offsets: dict[str, dict[str, int]] = {}
+        """Of the last record of each part of a replay; the job itself is the part without a name."""
         self.unreadable: dict[str, str] = {}
         """Why a record cannot be read, by its key."""
 
@@ -82,13 +84,25 @@ class ReplayTable:
         return {
             each.id: KnownReplay(
                 each,
-                self._progress.get(each.id),
+                self._progress_of(each),
                 dict(self._producers.get(each.id, {})),
-                self._signs.get(each.id, -1),
+                self._sign_of(each),
             )
             for each in self._jobs.values()
             if each.id not in hidden
         }
+
+    def _progress_of(self, job: ReplayJob) -> ReplayProgress | None:
+        if job.content == "unreadable":
+            return progress_of_reports(job, self._producers.get(job.id, {}))
+        return self._progress.get(job.id)
+
+    def _sign_of(self, job: ReplayJob) -> int:
+        """Return the offset of the last record of those who work on a job; before there is one, of the job."""
+        offsets = self._offsets.get(job.id, {})
+        of_producers = (offset for part, offset in offsets.items() if part.startswith(_PRODUCER))
+        worked = max(of_producers, default=-1) if job.content == "unreadable" else offsets.get(_PROGRESS, -1)
+        return worked if worked >= 0 else offsets.get("", -1)
 
     def apply(self, record: Record) -> None:
         """Take over a record, or a deletion."""
@@ -100,8 +114,7 @@ class ReplayTable:
             return
         try:
             self._keep(replay_id, part, record.value)
-            if part == _PROGRESS or (not part and replay_id not in self._progress):
-                self._signs[replay_id] = record.offset
+            self._offsets.setdefault(replay_id, {})[part] = record.offset
         except _UNREADABLE as error:
             self.unreadable[key] = f"The record {key} of a replay cannot be read ({error})."
 
@@ -114,6 +127,7 @@ class ReplayTable:
             self._producers.setdefault(replay_id, {})[part.removeprefix(_PRODUCER)] = value
 
     def _delete(self, replay_id: str, part: str) -> None:
+        self._offsets.get(replay_id, {}).pop(part, None)
         if not part:
             self._jobs.pop(replay_id, None)
         elif part == _PROGRESS:
