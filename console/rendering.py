@@ -1,5 +1,6 @@
 """Pages from templates: values are escaped, times and sentences have one form on all pages."""
 
+import json
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from console.auth import Notice, Session
 from console.context import ConsoleContext
 from console.graph import bars
 from console.permissions import AccessRole
-from management.formatting import age, iso_seconds
+from management.formatting import age, duration, iso_seconds
 from relay.timestamps import is_instant, parse_iso, to_iso
 
 MESSAGES_COOKIE = "jira-relay-messages"
@@ -44,6 +45,8 @@ class Pages:
             "query": lambda text: quote(str(text), safe=""),
             "number": lambda value: f"{value:,}",
             "bars": bars,
+            "duration": duration,
+            "json": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
         }
 
     def render(

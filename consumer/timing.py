@@ -184,6 +184,8 @@ class LossTiming:
 
     refresh_seconds: float = 30.0
     """How often a process reads the lost ranges that other consumers and operators wrote."""
+    refilled_seconds: float = 10.0
+    """How often the owner of the replays looks, while there are lost ranges, whether one was brought back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import changes, description, destinations, organizations, overview, replays
+from console.api import changes, description, destinations, events, organizations, overview, replays
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
@@ -13,5 +13,6 @@ API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
     organizations.routes,
     destinations.routes,
     replays.routes,
+    events.routes,
     changes.routes,
 )

@@ -8,7 +8,10 @@ from console.context import ConsoleContext
 from console.pages import (
     changes,
     destinations,
+    events,
     login,
+    oidc_login,
+    organization_activity,
     organization_changes,
     organization_detail,
     organization_table,
@@ -20,12 +23,15 @@ from console.rendering import Pages
 
 PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     login.routes,
+    oidc_login.routes,
     overview.routes,
     organization_table.routes,
     organization_detail.routes,
+    organization_activity.routes,
     organization_changes.routes,
     destinations.routes,
     replays.routes,
     replay_start.routes,
+    events.routes,
     changes.routes,
 )

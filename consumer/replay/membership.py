@@ -57,6 +57,11 @@ class ReplayMembership:
         return self._owner.states()
 
     @property
+    def owns(self) -> bool:
+        """Whether this process has the replays of the destination, as far as it knows."""
+        return self._owner.owns
+
+    @property
     def notice(self) -> str | None:
         """What the status of the destination says about its replays; None: nothing."""
         if (problem := self._absence or self._owner.problem) is not None:

@@ -58,6 +58,11 @@ class ReplayOwner:
         """Return the state of each job that this process has; empty: it has none, or is not the owner."""
         return {} if self._owned is None else self._owned.states()
 
+    @property
+    def owns(self) -> bool:
+        """Whether this process is the owner, as far as it knows."""
+        return self._owned is not None
+
     def assigned(self, consumer: BoundedConsumer, partitions: set[TopicPartition]) -> None:
         if self._owned is not None:
             raise RuntimeError("replays were assigned before the former ones were revoked")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from management.replay.parts import has_unread, shortfall_text
 from relay.replays.job import KnownReplay, ReplayJob, ReplayProgress, ReplayRange
 
 SILENT_MS = 60_000
@@ -14,6 +15,7 @@ _NEXT = {
     "paused": "It is paused when a consumer of {0} runs, and sends nothing before",
     "cancelled": "It is cancelled when a consumer of {0} runs, and sends nothing before",
 }
+_SEE_PRODUCERS = "Make sure that producers run (`jira-relay produce`), or cancel the replay."
 _SEE = "see `jira-relay destinations list` and `jira-relay consume`."
 
 
@@ -81,8 +83,12 @@ class ReplayView:
         """Why it is in this state, and what to do. Empty: there is no more to say."""
         progress, job = self.progress, self.job
         own = "" if progress is None else progress.reason or ""
+        if progress is not None and progress.ended:
+            own = " ".join(filter(None, (own, shortfall_text(self.replay))))
         if self.unattended_since is None:
             return own
+        if job.content == "unreadable":
+            return own or f"No producer has taken it yet. {_SEE_PRODUCERS}"
         last = "has taken it yet" if progress is None else f"works on it; {progress.owner} did last"
         following = f"{_NEXT[job.wished].format(job.destination)}: {_SEE}"
         return " ".join(filter(None, (f"No consumer {last}.", following, own)))
@@ -122,5 +128,7 @@ class ReplayView:
 
     @property
     def complete(self) -> bool:
-        """Whether it is done and no event was lost."""
-        return self.progress is not None and self.progress.state == "done" and not self.progress.lost
+        """Whether it is done, no event was lost, and a source served all records of its window."""
+        progress = self.progress
+        done = progress is not None and progress.state == "done" and not progress.lost
+        return done and not has_unread(self.replay)

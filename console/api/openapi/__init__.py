@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-from console.api.openapi import changes, destinations, organizations, overview, replays
+from console.api.openapi import changes, destinations, events, organizations, overview, replays
 from console.api.openapi.contract import Operation
 
 OPERATIONS: Mapping[str, Operation] = {
     **overview.OPERATIONS,
     **organizations.OPERATIONS,
     **destinations.OPERATIONS,
+    **events.OPERATIONS,
     **changes.OPERATIONS,
     **replays.OPERATIONS,
 }
