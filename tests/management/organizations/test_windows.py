@@ -34,7 +34,7 @@ def test_the_time_left_follows_from_the_pace():
 
 
 def test_only_the_last_hour_counts_for_the_pace():
-    """A backfill that was slow at first is not expected to stay so; one that stands still has no time left to tell."""
+    """A backfill that was slow at first is not expected to stay so; one without progress has no time left to tell."""
     watch = PaceWatch()
     for minutes, reached in ((0, 1), (90, 2), (100, 22)):
         found = watch.pace(seen(minutes, reached))
