@@ -96,7 +96,7 @@ async def recreate_topic(shard_loader: ShardLoader, topic: str) -> None:
     await admin.start()
     try:
         await admin.delete_topics([topic])
-        for _ in range(100):
+        for _ in range(600):
             await asyncio.sleep(0.1)
             try:
                 made = await admin.create_topics([NewTopic(topic, 1, 1)])
@@ -104,7 +104,7 @@ async def recreate_topic(shard_loader: ShardLoader, topic: str) -> None:
                 continue
             if not made.topic_errors[0][1]:
                 break
-        for _ in range(100):
+        for _ in range(600):
             if [one["error_code"] for one in await admin.describe_topics([topic])] == [0]:
                 return
             await asyncio.sleep(0.1)

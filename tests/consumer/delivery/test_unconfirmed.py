@@ -51,10 +51,12 @@ async def test_rows_are_delivered_only_when_they_are_confirmed():
 async def test_rows_that_are_not_confirmed_are_sent_again_and_counted():
     """The same rows go again after a wait, the status names it meanwhile, and the repeat is counted."""
     destination = Later(Retry("not indexed"), Retry("not indexed"))
-    async with sender_fixture(destination, confirmation=BackoffCurve(0.05, 0.05)) as fixture:
+    take, problems = destination.answer, []
+    async with sender_fixture(destination, confirmation=QUICK) as fixture:
+        destination.answer = lambda rows: problems.append(fixture.problem) or take(rows)
         fixture.sender.start(fixture.rows(2))
-        await wait_until(lambda: fixture.problem == Retry("not indexed"))
         assert await fixture.sender.wait_until_finished(60)
+        assert problems == [None, Retry("not indexed"), Retry("not indexed")]
         assert destination.requests == [[b"0", b"1"]] * 3
         assert destination.accepted == [b"0", b"1"]
         assert fixture.count("events_unconfirmed") == 4
