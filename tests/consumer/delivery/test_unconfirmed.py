@@ -5,7 +5,7 @@ import asyncio
 from consumer.destinations.contract import BodyFormat, Limits
 from consumer.destinations.outcome import Partial, Retry, Sent, Unconfirmed
 from consumer.timing import BackoffCurve, BreakerTiming
-from tests.support.delivery import QUICK, FakeDestination, sender_fixture
+from tests.support.delivery import QUICK, FakeDestination, feed_until, sender_fixture
 from tests.support.waiting import wait_until
 
 
@@ -124,10 +124,7 @@ async def test_a_body_that_was_taken_is_evidence_against_a_rejected_row():
     destination.answer = lambda rows: bad if rows == [b"0"] else take(rows)
     async with sender_fixture(destination, rejection=QUICK) as fixture:
         fixture.sender.start(fixture.rows(1))
-        for _ in range(4):
-            await asyncio.sleep(0.05)
-            fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: fixture.dead_letters.put_records)
+        await feed_until(fixture, lambda: bool(fixture.dead_letters.put_records))
         assert [offset for offset, *_ in fixture.dead_letters.put_records] == [0]
         destination.confirming.set()
         assert await fixture.sender.wait_until_finished(60)
