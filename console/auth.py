@@ -4,10 +4,12 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from console.permissions import AccessRole
 from relay.timestamps import DAY_MS
 
 SESSION_MS = DAY_MS // 2
@@ -20,11 +22,16 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in person. `who`: the name in the history of changes. `id`: random, binds forms to the session."""
+    """A signed-in person. `who`: the name in the history of changes. `id`: random, binds forms to the session.
+
+    `provider`: whether an identity provider signed the person in.
+    """
 
     who: str
     id: str
     expires: int
+    role: AccessRole = AccessRole.OPERATOR
+    provider: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,7 @@ class Access:
         options = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         self._sessions = URLSafeSerializer(key, salt="session", signer_kwargs=options)
         self._messages = URLSafeSerializer(key, salt="message", signer_kwargs=options)
+        self._plans = URLSafeSerializer(key, salt="plan", signer_kwargs=options)
         self._form_key = hmac.digest(key.encode(), b"form", "sha256")
         self._link: tuple[str, int] | None = None
 
@@ -67,16 +75,19 @@ class Access:
         expires, self._link = self._link[1], None
         return now_ms < expires
 
-    def sign_in(self, who: str, now_ms: int) -> str:
+    def sign_in(
+        self, who: str, now_ms: int, role: AccessRole = AccessRole.OPERATOR, *, provider: bool = False
+    ) -> str:
         """Return the value of a cookie for a new session."""
         session = {"who": who, "id": secrets.token_urlsafe(16), "expires": now_ms + SESSION_MS}
-        return str(self._sessions.dumps(session))
+        return str(self._sessions.dumps(session | {"role": int(role), "provider": provider}))
 
     def session(self, cookie: str | None, now_ms: int) -> Session | None:
         """Return the session of a cookie. None: there is none, it has ended, or this console did not sign it."""
         try:
-            found = Session(**self._sessions.loads(cookie or ""))
-        except (BadData, TypeError):
+            fields = self._sessions.loads(cookie or "")
+            found = Session(**fields | {"role": AccessRole(fields["role"])})
+        except (BadData, TypeError, LookupError, ValueError):  # also one that another release has signed
             return None
         return found if now_ms < found.expires else None
 
@@ -103,6 +114,18 @@ class Access:
         except (BadData, TypeError, ValueError):
             return None
         return Notice(tuple(map(str, sentences)), bool(failed))
+
+    def sign_plan(self, plan: Sequence[str]) -> str:
+        """Return the value of a form field that carries what a person has seen, and confirms."""
+        return str(self._plans.dumps(list(plan)))
+
+    def plan(self, value: str) -> list[str] | None:
+        """Return the plan in a form field. None: no console of this token made it."""
+        try:
+            found = self._plans.loads(value)
+        except BadData:
+            return None
+        return [str(each) for each in found]
 
 
 def clean_name(text: str) -> str | None:

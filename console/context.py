@@ -3,14 +3,28 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from console.api_tokens import ApiTokens
 from console.auth import Access, LoginThrottle
+from console.long_reads import LongReads
 from consumer.destinations.contract import DestinationConfig
+from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.destinations import view_destinations
+from management.events.tail import EventTail
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
+from management.replay.view import ReplayView
+from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleTiming:
+    """Seconds: the end of the wait for the body of a request, and for a look at the topics after a change."""
+
+    body_seconds: float = 30.0
+    look_seconds: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +42,20 @@ class ConsoleContext:
     origins: frozenset[str]
     secure: bool
     version: str
+    registry: SchemaRegistryConfig = field(default_factory=SchemaRegistryConfig)
+    api_tokens: ApiTokens | None = None
+    """None: the settings name no file of API tokens."""
+    timing: ConsoleTiming = ConsoleTiming()
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
+    long_reads: LongReads = field(default_factory=LongReads)
+    changes: ChangeHistory = field(init=False)
+    tail: EventTail = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
+        object.__setattr__(self, "tail", EventTail(self.connection, self.registry, self.now_ms))
 
     @property
     def connection(self) -> Connection:
@@ -57,3 +82,13 @@ class ConsoleContext:
         return view_destinations(
             self.destinations, snapshot.statuses, snapshot.pauses, snapshot.lost_ranges, self.now_ms()
         )
+
+    def replays(self) -> list[ReplayView]:
+        """Return the replays as the last snapshot has them, the newest first."""
+        now = self.now_ms()
+        return [ReplayView(each, now) for each in self.view.snapshot.replays.known]
+
+
+async def refresh_soon(context: ConsoleContext) -> None:
+    """Look at the topics, so that the next page shows a change. A slow Kafka holds up nobody: the look then goes on alone."""
+    await context.view.refresh_within(context.timing.look_seconds)

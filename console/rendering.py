@@ -1,5 +1,6 @@
 """Pages from templates: values are escaped, times and sentences have one form on all pages."""
 
+import json
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -14,11 +15,13 @@ from starlette.responses import HTMLResponse, Response
 from console.auth import Notice, Session
 from console.context import ConsoleContext
 from console.graph import bars
+from console.permissions import AccessRole
 from management.formatting import age, iso_seconds
-from relay.timestamps import is_instant, to_iso
+from relay.timestamps import is_instant, parse_iso, to_iso
 
 MESSAGES_COOKIE = "jira-relay-messages"
-_COMMAND = re.compile(r"`([^`]{1,400})`")
+_COMMAND_OR_INSTANT = re.compile(r"`([^`]{1,400})`|\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
+"""An instant within a command stays as it is."""
 _LINK = re.compile(r"https://(?:id|admin|support)\.atlassian\.com(?:/[\w./?=&%-]*[\w/])?")
 """Addresses that become links: pages of accounts at Atlassian. A message may quote text from a site, so no other address does."""
 
@@ -42,6 +45,7 @@ class Pages:
             "query": lambda text: quote(str(text), safe=""),
             "number": lambda value: f"{value:,}",
             "bars": bars,
+            "json": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
         }
 
     def render(
@@ -54,6 +58,7 @@ class Pages:
         shared = {
             "request_path": request.url.path,
             "session": session,
+            "may_change": session is not None and session.role >= AccessRole.OPERATOR,
             "form_token": "" if session is None else context.access.form_token(session),
             "snapshot": context.view.snapshot,
             "now_iso": to_iso(context.now_ms()),
@@ -91,12 +96,20 @@ def _time(ms: int, text: str, kind: str) -> Markup:
 
 
 def sentence_markup(text: str) -> Markup:
-    """Return an operator's sentence as markup: commands in a fixed font, addresses of account pages as links, all else escaped."""
+    """Return an operator's sentence as markup: commands in a fixed font, instants, and links to account pages; all else is escaped."""
     escaped = str(escape(text))
-    escaped = _COMMAND.sub(r"<code>\1</code>", escaped)
+    escaped = _COMMAND_OR_INSTANT.sub(_command_or_instant, escaped)
     return Markup(  # noqa: S704 - escaped above; the patterns add only these tags
         _LINK.sub(r'<a href="\g<0>" rel="noopener noreferrer" target="_blank">\g<0></a>', escaped)
     )
+
+
+def _command_or_instant(match: re.Match[str]) -> str:
+    command, instant_text = match.groups()
+    if command is not None:
+        return f"<code>{command}</code>"
+    found = parse_iso(instant_text)
+    return instant_text if found is None else str(instant(found.ms))
 
 
 def redirect(

@@ -43,6 +43,13 @@ def own_origins(config: ConsoleConfig, listener: socket.socket) -> frozenset[str
     return frozenset(found | ({config.public_url} if config.public_url else set()))
 
 
+def own_url(config: ConsoleConfig, listener: socket.socket) -> str:
+    """Return the URL of the console on this machine."""
+    host, _ = parse_address(config.listen)
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}"
+
+
 async def run_console(context: ConsoleContext, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve the console and follow the topics until `stop` is set."""
     server = _Server(_uvicorn_config(create_app(context)))

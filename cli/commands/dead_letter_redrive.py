@@ -19,7 +19,6 @@ from cli.commands.replay_options import RateOption, ReplayYesOption
 from cli.context import CommandContext, current_operator
 from cli.dead_letter_output import group_document, print_groups
 from cli.output import JsonOption, print_error, print_json, print_wrapped, terminal_width
-from cli.replay_output import replay_document
 from cli.replay_progress import detached_text, follow_job
 from cli.table import print_rows
 from management.dead_letter_redrive import (
@@ -30,6 +29,7 @@ from management.dead_letter_redrive import (
     require_no_other,
 )
 from management.organizations.validation import InputError
+from management.replay.documents import replay_document
 from management.replay.jobs import facts, submit
 from management.replay.texts import result_text, target_text
 from relay.timestamps import now_ms

@@ -1,17 +1,19 @@
 """`jira-relay replay`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli.commands.replay_start import start
 from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, print_error, print_facts, print_json, print_wrapped, terminal_width
-from cli.replay_output import finish, replay_document
+from cli.replay_output import finish
 from cli.replay_progress import follow_job
 from cli.table import TableRow, WideOption, print_rows, print_table
 from management.formatting import age, iso_seconds
-from management.replay.jobs import Replays, WishResult, read_replay, read_replays, set_wish
+from management.replay.documents import part_documents, range_documents, replay_document
+from management.replay.jobs import Replays, WishResult, read_replay, read_replays, set_wish, wish_text
+from management.replay.parts import PART_TITLES, parts_of
 from management.replay.texts import counts_text, duration_text, events_text, target_text
 from management.replay.view import ReplayView
 from relay.replays.job import Wish
@@ -65,9 +67,13 @@ def show(context: typer.Context, replay_id: IdArgument, as_json: JsonOption = Fa
     state: CommandContext = context.obj
     view: ReplayView = state.run_quietly(read_replay(state.connection(), replay_id, now_ms()))
     if as_json:
-        print_json(replay_document(view) | {"ranges": _range_documents(view)})
+        parts = {"ranges": range_documents(view), "parts": part_documents(view)}
+        print_json(replay_document(view) | parts)
         return
     print_facts(_facts(view))
+    if parts_of(view.replay):
+        print()
+        print_rows(PART_TITLES, [each.cells() for each in parts_of(view.replay)])
     if view.job.ranges:
         print()
         print_rows(("topic", "partition", "start", "end", "place", "left"), _range_rows(view))
@@ -103,29 +109,10 @@ def _wish(state: CommandContext, replay_id: str, wish: Wish, *, as_json: bool) -
     if as_json:
         print_json({"id": replay_id, "wished": wish, "changed": result.changed, "state": result.view.state})
     else:
-        print_wrapped(_wish_text(result, wish))
+        print_wrapped(wish_text(result, wish))
     if result.failure is not None:
         print_error(result.failure)
         raise typer.Exit(1)
-
-
-def _wish_text(result: WishResult, wish: Wish) -> str:
-    job = result.view.job
-    subject = f"The replay {job.id}"
-    if not result.changed:
-        return f"{subject} is not paused." if wish == "running" else f"{subject} is {wish} already."
-    silent = result.before.unattended_since
-    when = (
-        "within seconds"
-        if silent is None
-        else f"as soon as one runs: none has worked on it since {iso_seconds(silent)}"
-    )
-    match wish:
-        case "paused":
-            return f"{subject} is paused. Its consumer stops {when}, and its places are kept. Run `jira-relay replay resume {job.id}` to go on."
-        case "cancelled":
-            return f"{subject} is cancelled. Its consumer stops {when}; what was sent stays at {job.destination}."
-    return f"{subject} is resumed. Its consumer goes on from its places {when}."
 
 
 def _cells(view: ReplayView, since: str) -> tuple[str, ...]:
@@ -156,6 +143,7 @@ def _facts(view: ReplayView) -> list[tuple[str, str]]:
         ("where", job.where or ""),
         ("letters", job.reason or ""),
         ("archive", job.archive or ""),
+        ("lost range", "" if job.lost is None else job.lost.name),
         ("rate", "" if job.rate is None else f"at most {job.rate:,} events/s"),
         ("asked", f"{iso_seconds(job.requested_at)} by {job.requested_by}"),
         ("wished", f"{job.wished} since {iso_seconds(job.wished_at)} by {job.wished_by}"),
@@ -170,19 +158,6 @@ def _facts(view: ReplayView) -> list[tuple[str, str]]:
             ("ended", "" if progress.finished_at is None else iso_seconds(progress.finished_at)),
         ]
     return [(name, value) for name, value in facts_of_job if value]
-
-
-def _range_documents(view: ReplayView) -> list[dict[str, Any]]:
-    return [
-        {
-            "topic": each.range.topic,
-            "partition": each.range.partition,
-            "start": each.range.start,
-            "end": each.range.end,
-            "place": each.place,
-        }
-        for each in view.places
-    ]
 
 
 def _range_rows(view: ReplayView) -> list[tuple[str, ...]]:

@@ -27,11 +27,10 @@ from cli.replay_dry_run import count_events, print_dry_run
 from cli.replay_output import finish
 from cli.replay_progress import detached_text, follow_job
 from management.organizations.validation import InputError
+from management.replay.asking import AskedReplay, plan_asked, plan_text
 from management.replay.jobs import facts, submit
-from management.replay.lost import plan_lost, plan_refill
 from management.replay.request import ReplayRequest
-from management.replay.start import PlannedReplay, plan_replay
-from management.replay.texts import target_text, window_text
+from management.replay.start import PlannedReplay
 from management.replay.view import ReplayView
 from management.times import parse_time
 from relay.replays.job import ReplayJob
@@ -75,7 +74,11 @@ def start(
         to_live,
         rate,
     )
-    planned: PlannedReplay = state.run_quietly(_plan(state, request, lost, refill=refill))
+    planned: PlannedReplay = state.run_quietly(
+        plan_asked(
+            state.connection(), state.settings.destinations, AskedReplay(request, lost, refill), now_ms()
+        )
+    )
     job = planned.job(current_operator(), now_ms())
     if not as_json:
         _print_plan(planned)
@@ -98,26 +101,6 @@ def start(
         raise typer.Exit(1)
 
 
-async def _plan(
-    state: CommandContext, request: ReplayRequest, lost: str | None, *, refill: bool
-) -> PlannedReplay:
-    connection, destinations = state.connection(), state.settings.destinations
-    if lost is not None:
-        if (
-            request.from_ms is not None
-            or request.to_ms is not None
-            or request.organizations
-            or request.events
-        ):
-            raise InputError(
-                "A lost range has its window: give --lost without --from, --to, --organization and --event."
-            )
-        return await plan_lost(connection, destinations, request, lost, now_ms())
-    if refill:
-        return await plan_refill(connection, destinations, request, now_ms())
-    return await plan_replay(connection, destinations, request, now_ms())
-
-
 def _followed(state: CommandContext, job: ReplayJob, *, as_json: bool) -> ReplayView:
     if not as_json:
         print_wrapped(f"The replay {job.id} is started. Ctrl-C ends this command, and not the replay.")
@@ -132,13 +115,7 @@ def _print_started(job: ReplayJob, *, as_json: bool) -> None:
 
 
 def _print_plan(planned: PlannedReplay) -> None:
-    request, plan = planned.request, planned.plan
-    ranges = f"{len(plan.ranges)} partition{'s'[: len(plan.ranges) != 1]}"
-    window = window_text(request.by, request.from_ms, request.to_ms, len(request.events))
-    read = f" At most {plan.offsets:,} events of {ranges} are read." if planned.content == "events" else ""
-    print_wrapped(
-        f"{request.destination} gets the events again: {window}. They go {target_text(to_live=request.to_live)}.{read}"
-    )
+    print_wrapped(plan_text(planned))
     for note in planned.notes:
         print_wrapped(note)
 

@@ -6,12 +6,16 @@ from starlette.routing import BaseRoute
 
 from console.context import ConsoleContext
 from console.pages import (
+    changes,
     destinations,
+    events,
     login,
     organization_changes,
     organization_detail,
     organization_table,
     overview,
+    replay_start,
+    replays,
 )
 from console.rendering import Pages
 
@@ -22,4 +26,8 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     organization_detail.routes,
     organization_changes.routes,
     destinations.routes,
+    replays.routes,
+    replay_start.routes,
+    events.routes,
+    changes.routes,
 )

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.context import ConsoleContext
+from console.context import ConsoleContext, refresh_soon
 from console.forms import form_route, who
 from console.rendering import Pages, redirect
 from management.destination_offsets import FlowOffsets, read_offsets
@@ -56,7 +56,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             )
         except RelayError as error:
             return redirect(context, "/destinations", [str(error)], failed=True)
-        await context.view.refresh()
+        await refresh_soon(context)
         sentences = [_done(name, paused=paused, changed=result.changed), *filter(None, [result.failure])]
         return redirect(context, "/destinations", sentences, failed=result.failure is not None)
 

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from console.context import ConsoleContext
+from console.pages.replays import TEXTS
 from console.rendering import Pages
 from management.organizations.view import STATES
 from management.overview import find_causes, last_day
@@ -30,6 +31,8 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             paused_count=words["paused"],
             states=sorted(words.items(), key=lambda each: (_place(each[0]), each[0])),
             destinations=destinations,
+            replays=[each for each in context.replays() if not each.ended],
+            texts=TEXTS,
             events=sum(each.events for counts in hours for each in counts),
             events_have_arrived=any(view.status and view.status.last_event for view in organizations),
         )

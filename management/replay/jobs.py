@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from management.destination_changes import Change, record_change
-from management.formatting import iso_milliseconds
+from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from management.replay.view import ReplayView
+from relay.destination_changes import Change, record_change
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import TopicWriteError
@@ -16,6 +16,10 @@ from relay.replays.job import KnownReplay, ReplayJob, Wish
 from relay.replays.store import ReplayStore, ReplayTable
 
 _WORDS: Mapping[Wish, str] = {"running": "resumed", "paused": "paused", "cancelled": "cancelled"}
+
+
+class UnknownReplayError(InputError):
+    """No replay has this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,26 @@ async def set_wish(connection: Connection, replay_id: str, wish: Wish, who: str,
     return WishResult(view, ReplayView(written, now_ms), changed=True, failure=failure)
 
 
+def wish_text(result: WishResult, wish: Wish) -> str:
+    """Return what a wish has changed, and when that shows."""
+    job = result.view.job
+    subject = f"The replay {job.id}"
+    if not result.changed:
+        return f"{subject} is not paused." if wish == "running" else f"{subject} is {wish} already."
+    silent = result.before.unattended_since
+    when = (
+        "within seconds"
+        if silent is None
+        else f"as soon as one runs: none has worked on it since {iso_seconds(silent)}"
+    )
+    match wish:
+        case "paused":
+            return f"{subject} is paused. Its consumer stops {when}, and its places are kept. Run `jira-relay replay resume {job.id}` to go on."
+        case "cancelled":
+            return f"{subject} is cancelled. Its consumer stops {when}; what was sent stays at {job.destination}."
+    return f"{subject} is resumed. Its consumer goes on from its places {when}."
+
+
 def facts(job: ReplayJob) -> dict[str, object]:
     """Return a job as the history of changes and `--json` have it, without its ranges."""
     return {
@@ -118,6 +142,7 @@ def facts(job: ReplayJob) -> dict[str, object]:
         "archive": job.archive,
         "to_live": job.to_live,
         "rate": job.rate,
+        "lost_range": None if job.lost is None else job.lost.name,
     }
 
 
@@ -138,7 +163,7 @@ def require_replay(table: ReplayTable, replay_id: str) -> KnownReplay:
     unreadable = [text for key, text in table.unreadable.items() if key.partition(".")[0] == replay_id]
     if unreadable:
         raise RelayError(f"{unreadable[0]} A release that wrote it can show it.")
-    raise InputError(f"There is no replay {replay_id}; `jira-relay replay list` shows all.")
+    raise UnknownReplayError(f"There is no replay {replay_id}; `jira-relay replay list` shows all.")
 
 
 def _require_open(view: ReplayView, wish: Wish) -> None:

@@ -29,6 +29,22 @@ class ReplayRange:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayLost:
+    """The lost range that a replay brings back: offsets [start, stop), noticed at `at` (ms UTC)."""
+
+    topic: str
+    partition: int
+    start: int
+    stop: int
+    at: int
+
+    @property
+    def name(self) -> str:
+        """Its short name in commands, such as `events/3/1200`."""
+        return f"{self.topic.rpartition('.')[2]}/{self.partition}/{self.start}"
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayPlace:
     """How far one range is delivered: as `DeliveryProgress.to_offset_and_metadata` writes it."""
 
@@ -78,6 +94,7 @@ class ReplayJob:
     rate: int | None = None
     """Events a second, at most; None: no limit."""
     ranges: tuple[ReplayRange, ...] = ()
+    lost: ReplayLost | None = None
 
     @property
     def unknown_word(self) -> str | None:

@@ -13,6 +13,7 @@ from relay.kafka.producer import RecordWriter
 from relay.replays.job import (
     KnownReplay,
     ReplayJob,
+    ReplayLost,
     ReplayPlace,
     ReplayProgress,
     ReplayRange,
@@ -78,7 +79,7 @@ class ReplayTable:
 
     def _keep(self, replay_id: str, part: str, value: bytes) -> None:
         if not part:
-            self._jobs[replay_id] = _job(_JOB_CODEC.decode(value))
+            self._jobs[replay_id] = decode_job(value)
         elif part == _PROGRESS:
             self._progress[replay_id] = _progress(_PROGRESS_CODEC.decode(value))
         elif part.startswith(_PRODUCER):
@@ -121,7 +122,7 @@ class ReplayStore:
 
     async def write_job(self, job: ReplayJob) -> None:
         """Write a job; management alone does. Raises TopicWriteError when it may be on the topic or not."""
-        await self._write(job.id, _JOB_CODEC.encode(_job_record(job)))
+        await self._write(job.id, encode_job(job))
 
     async def write_progress(self, progress: ReplayProgress) -> None:
         """Write the progress of a replay; its owner alone does. Failures as for `write_job`."""
@@ -138,6 +139,16 @@ class ReplayStore:
 def no_topic_text(topic: str, absence: str) -> str:
     """Return why replays wait without their topic: an installation of an earlier release has none."""
     return f"Replays wait until {topic} can be read. {absence}"
+
+
+def encode_job(job: ReplayJob) -> bytes:
+    """Return the record of a job."""
+    return _JOB_CODEC.encode(_job_record(job))
+
+
+def decode_job(value: bytes) -> ReplayJob:
+    """Return the job of a record. Raises NotAvro, BadBody or UnknownSchema."""
+    return _job(_JOB_CODEC.decode(value))
 
 
 def _job_record(job: ReplayJob) -> dict[str, Any]:
@@ -158,6 +169,7 @@ def _job(record: dict[str, Any]) -> ReplayJob:
             "organizations": tuple(record["organizations"]),
             "events": tuple(record["events"]),
             "ranges": tuple(ReplayRange(**each) for each in record["ranges"]),
+            "lost": None if record["lost"] is None else ReplayLost(**record["lost"]),
         }
     )
 

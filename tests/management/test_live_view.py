@@ -59,7 +59,7 @@ async def test_the_view_follows_each_topic(connection):
     await view.refresh()
     assert set(view.snapshot.organizations.organizations) == {"beta"}
     assert view.snapshot.statuses["producer/acme"].state == "failing"
-    await view._tables.close()
+    await view.close()
 
 
 async def test_an_unreadable_record_hides_no_other(connection):
@@ -77,7 +77,7 @@ async def test_an_unreadable_record_hides_no_other(connection):
     assert "broken" in dict(view.snapshot.organizations.problems)
     assert view.snapshot.statuses == {}
     assert "soc" in view.snapshot.problems[0]
-    await view._tables.close()
+    await view.close()
 
 
 async def test_without_kafka_the_last_state_stays_and_the_cause_is_named(connection):
@@ -87,7 +87,7 @@ async def test_without_kafka_the_last_state_stays_and_the_cause_is_named(connect
     await add(connection, "acme")
     await view.refresh()
     reachable = view._tables._connection
-    await view._tables.close()
+    await view.close()
     view._tables._connection = Connection(KafkaConfig(bootstrap="127.0.0.1:1"))
     await view.refresh()
     await view.refresh()
@@ -101,4 +101,4 @@ async def test_without_kafka_the_last_state_stays_and_the_cause_is_named(connect
     await view.refresh()
     assert (view.snapshot.failure, view.snapshot.failing_since) == (None, None)
     assert set(view.snapshot.organizations.organizations) == {"acme", "beta"}
-    await view._tables.close()
+    await view.close()

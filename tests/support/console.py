@@ -12,11 +12,15 @@ from pydantic import SecretStr
 from console.app import create_app
 from console.auth import Access
 from console.context import ConsoleContext
+from console.permissions import AccessRole
+from console.security import session_cookie
 from consumer.targets.target import Pause
 from management.context import OperatorContext
 from management.live_view import LiveView, Snapshot
 from management.organizations.store import StoredOrganizations
+from management.topic_follower import ReadState
 from producer.sources.catalogue import input_rules
+from relay.avro.codec import InternalCodec
 from relay.config.kafka import KafkaConfig
 from relay.config.secrets import SecretsConfig
 from relay.credentials.keyring import load_keyring
@@ -24,6 +28,7 @@ from relay.credentials.resolver import CredentialResolver
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
 from relay.status.model import Status
+from tests.support.messages import Message
 from tests.support.views import NOW
 
 TOKEN = "token-of-the-console-in-tests"
@@ -80,6 +85,12 @@ class ConsoleWorld:
         response = await self.client.post("/login", data={"token": TOKEN, "name": name})
         assert response.status_code == 303, response.text
 
+    def sign_in_as(self, role: AccessRole, name: str = "Vera", **options: Any) -> None:
+        """Sign a person with this role in, as an identity provider does."""
+        cookie = self.context.access.sign_in(f"{name} (console)", self.clock.ms, role, **options)
+        self.client.cookies.clear()
+        self.client.cookies.set(session_cookie(self.context), cookie, domain="127.0.0.1", path="/")
+
     async def page(self, path: str, code: int = 200) -> str:
         response = await self.client.get(path)
         assert response.status_code == code, response.text
@@ -123,3 +134,15 @@ async def open_console(
     transport = httpx.ASGITransport(create_app(context), client=("192.0.2.1", 50_000))
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
         yield ConsoleWorld(context, client, clock)
+
+
+def record_history(console: ConsoleWorld, *changes: Mapping[str, Any]) -> None:
+    """Make these the history of changes, oldest first, as if it had just been read. Each has the fields of its schema that differ."""
+    history = console.context.changes
+    history._reset()
+    base: dict[str, Any] = {"organization": "acme", "at": NOW, "who": "Anna (console)", "what": "modified"}
+    for offset, fields in enumerate(changes):
+        value = InternalCodec("change").encode({**base, "before": None, "after": None, **fields})
+        history._take(Message(value, b"", NOW, offset=offset))
+    history._follower.state = ReadState(console.clock.ms)
+    history._follower._is_fresh = lambda: True  # type: ignore[method-assign]

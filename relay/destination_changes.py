@@ -1,13 +1,10 @@
 """The history of changes of destinations, on the topic that has those of organizations."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from relay.avro.codec import InternalCodec
+from relay.change_log import write_change
 from relay.kafka.connection import Connection
-from relay.kafka.producer import RecordWriter
-from relay.kafka.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +27,4 @@ def change_key(destination: str) -> str:
 async def record_change(connection: Connection, change: Change) -> None:
     """Write a change to the history. Raises TopicWriteError if Kafka does not confirm it."""
     key = change_key(change.destination)
-    value = InternalCodec("change").encode(
-        {
-            "organization": key,
-            "at": change.at,
-            "who": change.who,
-            "what": change.what,
-            "before": None if change.before is None else json.dumps(change.before),
-            "after": None if change.after is None else json.dumps(change.after),
-        }
-    )
-    async with RecordWriter(connection) as writer:
-        await writer.send(Topics(connection.kafka.topic_prefix).changes, key.encode(), value, partition=0)
+    await write_change(connection, key, change.who, change.at, change.what, change.before, change.after)
