@@ -1,4 +1,4 @@
-"""What an operator is told while Kafka does not let a process join its consumer group."""
+"""The words of the health page for a process that Kafka does not let join its consumer group."""
 
 from collections.abc import Callable
 
