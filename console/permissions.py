@@ -26,10 +26,13 @@ class AccessRole(IntEnum):
 PERMISSIONS: Mapping[str, AccessRole | None] = {
     "GET /login": None,
     "POST /login": None,
+    "GET /login/provider": None,
+    "GET /login/callback": None,
     "POST /sign-out": AccessRole.VIEWER,
     "GET /": AccessRole.VIEWER,
     "GET /organizations": AccessRole.VIEWER,
     "GET /organization": AccessRole.VIEWER,
+    "GET /organization/activity": AccessRole.VIEWER,
     "GET /organizations/add": AccessRole.OPERATOR,
     "POST /organizations/add": AccessRole.OPERATOR,
     "GET /organization/modify": AccessRole.OPERATOR,

@@ -10,6 +10,8 @@ from console.pages import (
     destinations,
     events,
     login,
+    oidc_login,
+    organization_activity,
     organization_changes,
     organization_detail,
     organization_table,
@@ -21,9 +23,11 @@ from console.rendering import Pages
 
 PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     login.routes,
+    oidc_login.routes,
     overview.routes,
     organization_table.routes,
     organization_detail.routes,
+    organization_activity.routes,
     organization_changes.routes,
     destinations.routes,
     replays.routes,
