@@ -270,7 +270,8 @@ async def test_the_command_for_a_second_terminal_and_the_console_work():
         running.process.send_signal(signal.SIGTERM)
         assert (await running.wait_for_exit())[0] == 0
     assert (process.returncode, errors) == (0, b"")
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(console[1], trust_env=False)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(console[1])
     for name in (b"acme", b"globex", b"initech"):
         assert name in out
