@@ -82,6 +82,11 @@ class TargetGuard:
         """Why this process may not be a member; None: it may, or that is not known."""
         return self.problem or self.pause
 
+    @property
+    def address(self) -> str:
+        """The target of these settings, in words."""
+        return self._target.address
+
     async def require_own(self) -> None:
         """Read the claim. Raises KafkaError while it is another target's or the destination is paused.
 
@@ -116,7 +121,8 @@ class TargetGuard:
             claim = await self._look()
         except KAFKA_FAILURES as error:
             self.waiting = (
-                f"It cannot be looked up whether the destination belongs to this target: {describe(error)}"
+                f"Kafka does not say whether the destination belongs to this target: {describe(error).rstrip('.')}."
+                " Check that Kafka runs and is reachable"
             )
             return False
         if self.reason_to_leave is not None:
