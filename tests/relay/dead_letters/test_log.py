@@ -56,7 +56,7 @@ async def test_a_letter_of_which_retention_has_deleted_the_front_stays_open():
     [(0, 4, 0), (3, 4, 3), (9, 4, 4), (3, 1, 0)],
     ids=["a gap", "in part", "all", "a marker"],
 )
-async def test_deleted_offsets_are_told_from_gaps(start, found, lost):
+async def test_deleted_offsets_differ_from_gaps(start, found, lost):
     """Those before the start of the log, and not those of markers and aborted transactions."""
     topic = LetterTopic()
     topic.starts[0] = start
