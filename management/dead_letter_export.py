@@ -4,7 +4,7 @@ import base64
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from management.corrupt_batches import CorruptBatches
+from management.corrupt_letters import CorruptLetters
 from management.decoding import RecordDecoder, open_decoder
 from management.formatting import iso_milliseconds
 from management.organizations.store import kafka_errors_as_relay_errors
@@ -43,7 +43,7 @@ async def export_letters(
     `event`: the decoded event, or the record of another schema as `record`; a producer's letter has the record of the source as
     `text`. Other bytes are `base64`.
     """
-    corrupt = CorruptBatches(on_corrupt)
+    corrupt = CorruptLetters(on_corrupt)
     with kafka_errors_as_relay_errors(connection):
         async with (
             open_decoder(registry, connection) as decoder,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from management.corrupt_batches import CorruptBatches
+from management.corrupt_letters import CorruptLetters
 from management.dead_letter_summary import LetterSummary, ReasonGroup
 from management.organizations.store import kafka_errors_as_relay_errors
 from relay.dead_letters.closings import LetterState
@@ -38,7 +38,7 @@ class LetterListing:
 
 async def list_letters(connection: Connection, selection: LetterSelection, limit: int) -> LetterListing:
     """Read the whole topic in bounded memory; of one organization, its partition alone. Raises RelayError."""
-    corrupt = CorruptBatches()
+    corrupt = CorruptLetters()
     summary, newest = LetterSummary(), list[tuple[int, int, int, ListedLetter]]()
     with kafka_errors_as_relay_errors(connection):
         async with open_letter_log(connection, selection.only_organization, corrupt.add) as log:

@@ -16,7 +16,7 @@ from consumer.replay.letter_records import NO_EVENT
 from consumer.replay.redrive import RedriveSource
 from consumer.replay.selection import Selection, compile_selection
 from consumer.replay.source import Chunk
-from management.corrupt_batches import CorruptBatches
+from management.corrupt_letters import CorruptLetters
 from management.dead_letter_summary import LetterSummary
 from management.organizations.store import kafka_errors_as_relay_errors
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -89,7 +89,7 @@ async def collect_letters(
     Letters of a deleted organization are delivered only if the selection names it. Raises RelayError.
     """
     plan, live_topic = LetterPlan(), Topics(connection.kafka.topic_prefix).events
-    wanted, corrupt = replace(selection, state="open"), CorruptBatches()
+    wanted, corrupt = replace(selection, state="open"), CorruptLetters()
     with kafka_errors_as_relay_errors(connection):
         async with open_letter_log(connection, selection.only_organization, corrupt.add) as log:
             async for whole, state in log.letters():

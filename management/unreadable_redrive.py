@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from management.corrupt_batches import CorruptBatches
+from management.corrupt_letters import CorruptLetters
 from management.dead_letter_summary import LetterSummary
 from management.organizations.store import kafka_errors_as_relay_errors, read_organizations
 from management.organizations.validation import InputError
@@ -48,7 +48,7 @@ async def plan_unreadable_redrive(
     """Plan the redrive of the open letters of a selection. Writes nothing. Raises RelayError."""
     plan, organizations = UnreadablePlan(), await read_organizations(connection)
     wanted, bounds = replace(selection, state="open", by_producer=True), _Bounds()
-    corrupt = CorruptBatches()
+    corrupt = CorruptLetters()
     with kafka_errors_as_relay_errors(connection):
         async with open_letter_log(connection, selection.only_organization, corrupt.add) as log:
             async for whole, state in log.letters():

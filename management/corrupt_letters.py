@@ -5,7 +5,7 @@ from collections.abc import Callable
 from relay.kafka.log_reader import CorruptBatchError
 
 
-class CorruptBatches:
+class CorruptLetters:
     """Collects the sentences on them; `texts` has each."""
 
     def __init__(self, on_new: Callable[[str], None] = lambda _: None) -> None:

@@ -1,6 +1,6 @@
 """Batches of dead letters that cannot be read are passed, and each is named once."""
 
-from management.corrupt_batches import CorruptBatches
+from management.corrupt_letters import CorruptLetters
 from relay.dead_letters.log import LetterLog
 from relay.kafka import TopicPartition
 from relay.kafka.log_reader import CorruptBatchError
@@ -12,7 +12,7 @@ async def test_the_letters_around_a_batch_are_read_and_it_is_named_once():
     topic, said = LetterTopic(), []
     await topic.refuse(*range(1, 9))
     topic.corrupt = range(3, 5)
-    corrupt = CorruptBatches(said.append)
+    corrupt = CorruptLetters(said.append)
     tp = TopicPartition(TOPICS.dead_letters, 0)
     log = LetterLog(topic, tp.topic, await topic.bounds([tp]), corrupt.add)
     found = [whole.letter.offset async for whole, _ in log.letters()]
