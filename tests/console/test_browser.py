@@ -32,7 +32,12 @@ PAGES = (
     "/organizations/add",
     "/organization/modify?name=site-00",
     "/organization/delete?name=site-00",
+    "/organization/activity?name=site-00",
+    "/organizations/bulk",
     "/destinations",
+    "/events",
+    "/events/live",
+    "/changes",
     "/nothing",
 )
 
