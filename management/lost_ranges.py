@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from consumer.destinations.contract import DestinationConfig
 from consumer.losses.lost_range import LostRange, remedy
@@ -9,6 +10,7 @@ from consumer.losses.store import LossStore
 from consumer.replay.archive_opening import archives_for
 from management.destination_changes import Change, record_change
 from management.destinations import require_known
+from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.kafka.connection import Connection
@@ -73,3 +75,20 @@ async def dismiss(
     except TopicWriteError as error:
         return found, f"{entry} is dismissed, but the history of changes does not show it: {error}"
     return found, None
+
+
+def lost_range_text(lost: LostRange) -> str:
+    """Return which events a range has, and when the loss was noticed."""
+    since = "" if lost.collected_from is None else f"since {iso_seconds(lost.collected_from)} and "
+    return (
+        f"{lost.name}: {lost.lost:,} offsets of {lost.topic}, partition {lost.partition}, from {lost.start} to {lost.stop - 1},"
+        f" collected {since}before {iso_seconds(lost.collected_before)}; noticed at {iso_seconds(lost.at)}."
+    )
+
+
+def lost_range_document(each: LostRange, remedy: str) -> dict[str, Any]:
+    """Return a lost range with what brings it back."""
+    times = {
+        name: iso_milliseconds(getattr(each, name)) for name in ("collected_from", "collected_until", "at")
+    }
+    return {"entry": each.name, **asdict(each), **times, "remedy": remedy}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import changes, destinations, organizations, overview, replays
+from console.api import changes, dead_letters, destinations, organizations, overview, replays
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
@@ -13,4 +13,5 @@ API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
     destinations.routes,
     replays.routes,
     changes.routes,
+    dead_letters.routes,
 )

@@ -7,6 +7,8 @@ from starlette.routing import BaseRoute
 from console.context import ConsoleContext
 from console.pages import (
     changes,
+    dead_letter_redrive,
+    dead_letters,
     destinations,
     login,
     organization_changes,
@@ -28,4 +30,6 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     replays.routes,
     replay_start.routes,
     changes.routes,
+    dead_letters.routes,
+    dead_letter_redrive.routes,
 )
