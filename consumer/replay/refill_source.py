@@ -18,6 +18,8 @@ from relay.timestamps import now_ms, to_iso_seconds
 
 SILENT_MS = 300_000
 """After so long without a report, the sentence says that perhaps nobody reads the window."""
+BEGIN_MS = 60_000
+"""How long producers may take to begin; after that, the sentence says that perhaps none runs."""
 MAX_NAMED = 3
 """Organizations that the reason names; the others are counted."""
 _UNREADABLE = (NotAvro, BadBody, UnknownSchema)
@@ -104,7 +106,7 @@ def _decoded(values: Mapping[str, bytes]) -> Mapping[str, RefillProgress]:
 def waiting_text(job: ReplayJob, reports: Mapping[str, RefillProgress], now: int) -> str | None:
     """Return which organizations the producers still read, and what holds them up. None: they have read all."""
     left = [
-        _organization_text(name, reports.get(name), now)
+        _organization_text(name, reports.get(name), now, job.wished_at)
         for name in job.organizations
         if name not in reports or not reports[name].ended
     ]
@@ -114,10 +116,11 @@ def waiting_text(job: ReplayJob, reports: Mapping[str, RefillProgress], now: int
     return f"The producers read the window from the source. {' '.join(left[:MAX_NAMED])}{more}"
 
 
-def _organization_text(name: str, report: RefillProgress | None, now: int) -> str:
+def _organization_text(name: str, report: RefillProgress | None, now: int, wished_at: int) -> str:
+    """Return how far an organization is. `wished_at`: since when the producers may read it, in ms UTC."""
     remedy = f"Make sure that producers run and that `jira-relay organizations list` shows {name}, or cancel the replay."
     if report is None:
-        return f"{name} is not begun. {remedy}"
+        return f"{name} is not begun yet." if now - wished_at < BEGIN_MS else f"{name} is not begun. {remedy}"
     if report.reason is not None:
         return report.reason
     read = "" if report.read_to is None else f", up to {to_iso_seconds(report.read_to)}"

@@ -50,6 +50,16 @@ class ProducerMetrics:
         """Count events that are published again for one replay; they are no news of the organization."""
         self._metrics[catalogue.EVENTS_PUBLISHED].labels(organization, "refill").inc(count)
 
+    def refill_left_out(self, organization: str, replay: str, since: str, reason: str) -> None:
+        """Log a record that the source failed to serve for a replay."""
+        log.warning(
+            "A refill left out a record. See `jira-relay replay show`.",
+            organization=organization,
+            replay=replay,
+            since=since,
+            reason=reason,
+        )
+
     def event_latency(self, mode: str, seconds: float) -> None:
         """Observe the time from an event's creation to its transaction; of history it says nothing."""
         if mode != "backfill":

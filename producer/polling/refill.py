@@ -1,19 +1,13 @@
 """Refill: the window of a replay, read from the source again for one destination that lost its events."""
 
-from collections.abc import Sequence
-
-from producer.events import Event
 from producer.polling.context import PollingContext
-from producer.publishing.refill import RefillWindow
+from producer.polling.refill_reader import RefillReader
 from producer.sources.errors import SourceError
-from producer.sources.purpose import Purpose
-from producer.sources.window_result import WindowResult
 from producer.state.checkpoint import Checkpoint
-from producer.state.intervals import TimeRange, missing_ranges
-from producer.state.refill import RefillCursor
+from producer.state.intervals import TimeRange
 from relay.replays.job import ReplayJob
-from relay.replays.refill import RefillProgress, RefillState
-from relay.timestamps import DAY_MS, to_iso_seconds
+from relay.replays.refill import RefillProgress, RefillState, UnreadRange
+from relay.timestamps import DAY_MS, to_iso
 
 
 async def refill_round(context: PollingContext) -> None:
@@ -25,78 +19,27 @@ async def refill_round(context: PollingContext) -> None:
     """
     job = await context.refills.wait_for(context.name)
     await _forget_ended(context)
-    days = 1
+
+    async def report(reason: str | None) -> None:
+        await _report(context, reader, job, "running", reason)
+
+    reader, days = RefillReader(context, job, report), 1
     while context.refills.current(context.name) == job:
-        cursor = _cursor(context, job)
+        cursor = reader.cursor
         if cursor.done:
-            await _report(context, job, "done", _left_out(context, job))
+            await _report(context, reader, job, "done", _left_out(context.name, job, reader))
             return
+        await report(None)
+        await _report_waiting(context, job)
+        end = max(cursor.read_to, min(reader.window.end, cursor.read_to + days * DAY_MS))
         try:
-            count = await _read(context, job, cursor, days)
+            count = await reader.read(TimeRange(cursor.read_to, end))
         except SourceError as error:
-            await _report(context, job, "running", f"{context.name} cannot be read: {error.failure.message}")
+            await report(f"{context.name} cannot be read: {error.failure.message}")
             raise
-        if _cursor(context, job) == cursor:
+        if reader.cursor == cursor:
             return  # the source's clock has not reached the end of the window
-        await _report(context, job, "running", None)
         days = 2 * days if count < context.source.traits.page_records else 1
-
-
-def _cursor(context: PollingContext, job: ReplayJob) -> RefillCursor:
-    checkpoint = context.checkpoint()
-    known = None if checkpoint is None else checkpoint.refill(job.id)
-    return known or RefillCursor(job.id, _start(job))
-
-
-async def _read(context: PollingContext, job: ReplayJob, cursor: RefillCursor, days: int) -> int:
-    """Read the next `days` of the window, and publish every record of them; return the number of records.
-
-    Ranges that the source fails to serve are left out: the loop of unread ranges asks for them, and the report names them.
-    """
-    wanted = TimeRange(cursor.read_to, max(cursor.read_to, min(_end(job), cursor.read_to + days * DAY_MS)))
-    count = 0
-    for part in missing_ranges(context.unread_ranges(), wanted):
-        async with context.read(part, Purpose.REFILL) as results:
-            async for result in results:
-                if context.refills.current(context.name) != job:
-                    return count
-                count += result.record_count
-                await _publish(context, job, result)
-    reached = _cursor(context, job).read_to
-    if not missing_ranges(context.unread_ranges(), TimeRange(reached, wanted.end)):
-        await _publish_part(context, job, wanted.end)
-    return count
-
-
-async def _publish(context: PollingContext, job: ReplayJob, result: WindowResult) -> None:
-    """Publish a part, as far as it was read. An empty one is verified first, since nobody asks for it again.
-
-    No ledger knows events of a refill: what is behind the end of what was read would be published again by the next round.
-    """
-    if result.failure is not None:
-        raise SourceError(result.failure)
-    if not result.covered.width:
-        return  # the source's clock is before it, or its answer was about another time, which the source raises next
-    if not result.record_count:
-        await context.source.verify_empty(result.window, Purpose.REFILL)
-    events = [one for one in result.events if one["created"] in result.covered]
-    await _publish_part(context, job, result.covered.end, events, len(result.unreadable))
-
-
-async def _publish_part(
-    context: PollingContext, job: ReplayJob, end: int, events: Sequence[Event] = (), unreadable: int = 0
-) -> None:
-    part = RefillWindow(job.id, _start(job), end, events, unreadable, done=end == _end(job))
-    await context.publisher.publish_refill(context.name, part)
-
-
-def _start(job: ReplayJob) -> int:
-    return job.from_ms or 0
-
-
-def _end(job: ReplayJob) -> int:
-    """Return the end of the window; one without end goes to the moment at which it was asked for."""
-    return max(_start(job), job.requested_at if job.to_ms is None else job.to_ms)
 
 
 async def _forget_ended(context: PollingContext) -> None:
@@ -111,8 +54,10 @@ async def _forget_ended(context: PollingContext) -> None:
     await context.publisher.write_checkpoint(context.name, forget)
 
 
-async def _report(context: PollingContext, job: ReplayJob, state: RefillState, reason: str | None) -> None:
-    cursor, now = _cursor(context, job), context.now_ms()
+async def _report(
+    context: PollingContext, reader: RefillReader, job: ReplayJob, state: RefillState, reason: str | None
+) -> None:
+    cursor, now = reader.cursor, context.now_ms()
     await context.refills.report(
         RefillProgress(
             job.id,
@@ -125,23 +70,34 @@ async def _report(context: PollingContext, job: ReplayJob, state: RefillState, r
             cursor.events,
             cursor.unreadable,
             cursor.end,
+            tuple(UnreadRange(one.start, one.end) for one in cursor.unread),
         )
     )
 
 
-def _left_out(context: PollingContext, job: ReplayJob) -> str | None:
+async def _report_waiting(context: PollingContext, job: ReplayJob) -> None:
+    """Tell the replays that wait for this one."""
+    reason = f"{context.name}: the producer reads it for the replay {job.id} first."
+    now = context.now_ms()
+    for other in context.refills.wanted(context.name):
+        if other != job:
+            await context.refills.report(RefillProgress(other.id, context.name, "running", now, now, reason))
+
+
+def _left_out(name: str, job: ReplayJob, reader: RefillReader) -> str | None:
     """Return what the refill lacks, in words. None: nothing."""
-    texts = []
-    cursor = _cursor(context, job)
+    texts, cursor = [], reader.cursor
     if cursor.unreadable:
         texts.append(
-            f"{cursor.unreadable} records of {context.name} cannot become events; they are dead letters: `jira-relay dead-letters list`."
+            f"{cursor.unreadable} records of {name} cannot become events; they are dead letters: `jira-relay dead-letters list`."
         )
-    window = TimeRange(_start(job), _end(job))
-    unread = [one for one in context.unread_ranges() if one.start < window.end and window.start < one.end]
-    if unread:
+    if cursor.unread:
+        first, last = cursor.unread[0], cursor.unread[-1]
+        since, until = to_iso(first.start), to_iso(last.end)
+        count = len(cursor.unread)
         texts.append(
-            f"{context.name} does not serve its records from {to_iso_seconds(unread[0].start)} on; they are left out, and follow as late"
-            " events once it does."
+            f"{name} fails to serve some of its records, in {count} range{'s'[: count != 1]} from {since} to {until}; they are left"
+            f" out. Once it serves them, run `jira-relay replay start --destination {job.destination} --refill --organization {name}"
+            f" --from {since} --to {until}`."
         )
     return " ".join(texts) or None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from producer.events import Event, content_hash
 from producer.publishing.shard_topics import ShardTopics
 from producer.state.checkpoint import Checkpoint
+from producer.state.intervals import TimeRange
 from producer.state.ledger import Ledger, variant_key
 from producer.state.refill import RefillCursor
 from relay.avro.codec import Encoder, Unencodable
@@ -42,6 +43,7 @@ class RefillWindow:
     """Events of a part of a replay's window, oldest first, of which nothing is left out; instants are ms UTC.
 
     `end`: everything created before it was read. `unreadable`: records of the part that are no events. `done`: it is the last part.
+    `unread`: a range of the part that the source failed to serve; None: it served all.
     """
 
     replay_id: str
@@ -50,6 +52,7 @@ class RefillWindow:
     events: Sequence[Event]
     unreadable: int
     done: bool
+    unread: TimeRange | None = None
 
 
 def plan_refill(
@@ -63,27 +66,30 @@ def plan_refill(
 ) -> RefillBatch:
     """Take as many events from index `first` on as fit one transaction; the last one moves the cursor to the end of the part.
 
-    An event that the topic does not accept counts as unreadable: it became a dead letter when it was first read.
+    An event that the topic does not accept counts as unreadable: it became a dead letter when it was first read. Different records
+    of one instant and one id are in one transaction: the cursor names ids, so after a death it could not tell them apart.
     """
     limits = topics.limits
     records: list[ProducerRecord] = []
-    published: list[tuple[int, int]] = []
+    dealt_with: list[tuple[int, int]] = []
     size = unreadable = taken = 0
     for event in window.events[first:]:
-        value = None
-        if not cursor.holds(event["created"], event["id"]):
+        place = (event["created"], event["id"])
+        if not cursor.holds(*place):
             value = _encode(event, ledger, topics.event_encoder, collected, topic_limits.max_backfill_bytes)
-            unreadable += value is None
-        if value is not None:
-            if records and (len(records) == limits.max_events or size + len(value) > limits.max_bytes):
+            full = len(records) >= limits.max_events or size + len(value or b"") > limits.max_bytes
+            if records and full and place != dealt_with[-1]:
                 break
-            records.append(_record(event, value, window.replay_id, topics, collected))
-            published.append((event["created"], event["id"]))
-            size += len(value)
+            dealt_with.append(place)
+            unreadable += value is None
+            if value is not None:
+                records.append(_record(event, value, window.replay_id, topics, collected))
+                size += len(value)
         taken += 1
-    moved = cursor.after_events(published)
+    moved = cursor.after_events(dealt_with, unreadable)
     if first + taken == len(window.events):
-        moved = moved.after_window(window.end, unreadable + window.unreadable, done=window.done)
+        moved = moved.after_window(window.end, window.unreadable, done=window.done)
+        moved = moved if window.unread is None else moved.with_unread(window.unread)
     return RefillBatch(records, moved, taken)
 
 

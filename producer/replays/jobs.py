@@ -1,7 +1,7 @@
 """The refills that are to be read now, by organization, and the report of each."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -17,6 +17,8 @@ from relay.timestamps import now_ms
 
 REPORT_EVERY_MS = 2_000
 """The least time between two reports that differ in their counts alone."""
+REPEAT_EVERY_MS = 60_000
+"""How often a report that says the same is written again, as a sign of life."""
 _CHECK_SECONDS = 5.0
 _UNREADABLE = (NotAvro, BadBody, UnknownSchema)
 
@@ -61,12 +63,18 @@ class RefillJobs:
 
     def current(self, organization: str) -> ReplayJob | None:
         """Return the refill whose window of the organization is to be read now. None: there is none."""
-        for each in in_turn(list(self._replays.values())):
-            job = each.job
-            wanted = organization in job.organizations and job.unknown_word is None
-            if wanted and job.wished == "running" and not _has_ended(each, organization):
-                return job
-        return None
+        return next(iter(self.wanted(organization)), None)
+
+    def wanted(self, organization: str) -> Sequence[ReplayJob]:
+        """Return the refills whose windows of the organization are still to be read, in the order in which they are."""
+        return [
+            each.job
+            for each in in_turn(list(self._replays.values()))
+            if organization in each.job.organizations
+            and each.job.unknown_word is None
+            and each.job.wished == "running"
+            and not _has_ended(each, organization)
+        ]
 
     async def wait_for(self, organization: str) -> ReplayJob:
         """Return the refill to be read now, once there is one."""
@@ -84,7 +92,8 @@ class RefillJobs:
         before = self._reports.get(key)
         if before is not None and (before.state, before.reason) == (progress.state, progress.reason):
             progress = replace(progress, since=before.since)
-            if progress.at - before.at < REPORT_EVERY_MS:
+            same = not progress.ended and replace(progress, at=before.at) == before
+            if progress.at - before.at < (REPEAT_EVERY_MS if same else REPORT_EVERY_MS):
                 return
             if progress.ended and not self._is_written_over(*key):
                 return
@@ -105,12 +114,28 @@ class RefillJobs:
         return known is not None and organization in known.producers and not _has_ended(known, organization)
 
     async def report_paused(self, organization: str) -> None:
-        """Tell each refill that needs the organization that an operator has paused it, until cancelled."""
+        """Tell each refill that needs the organization that an operator has paused it, until cancelled.
+
+        What was read of its window before the pause stays in the report.
+        """
         while True:
-            job, now = await self.wait_for(organization), self._clock_ms()
+            await self.wait_for(organization)
             reason = f"{organization} is paused. Run `jira-relay organizations resume {organization}`, or cancel the replay."
-            await self.report(RefillProgress(job.id, organization, "running", now, now, reason))
+            for job in self.wanted(organization):
+                now = self._clock_ms()
+                known = self._known_report(job.id, organization)
+                begun = known or RefillProgress(job.id, organization, "running", now, now)
+                await self.report(replace(begun, state="running", reason=reason, since=now, at=now))
             await asyncio.sleep(_CHECK_SECONDS)
+
+    def _known_report(self, replay_id: str, organization: str) -> RefillProgress | None:
+        """Return the last report that the topic has, if it can be read."""
+        known = self._replays.get(replay_id)
+        value = None if known is None else known.producers.get(organization)
+        try:
+            return None if value is None else RefillProgress.from_value(value)
+        except _UNREADABLE:
+            return None
 
 
 def _facts(replays: Mapping[str, KnownReplay]) -> Mapping[str, object]:

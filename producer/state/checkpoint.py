@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from producer.state.intervals import TimeRange
-from producer.state.refill import RefillCursor, cursor_from_record
+from producer.state.refill import RefillCursor, cursors_from_records
 from relay.avro.codec import NEWER_FIELDS
 from relay.timestamps import DAY_MS
 
@@ -120,6 +120,7 @@ class Checkpoint:
             "holes": [_range_to_record(one) for one in self.unread_ranges],
             "written": self.written,
             "refills": [one.to_record() for one in self.refills],
+            "refills_unread": [each for one in self.refills for each in one.unread_records()],
         }
 
     def refill(self, replay_id: str) -> RefillCursor | None:
@@ -169,7 +170,7 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         outage=None if record["outage"] is None else TimeRange(**record["outage"]),
         newer_fields=record.get(NEWER_FIELDS, b""),
         unread_ranges=tuple(TimeRange(**one) for one in record["holes"]),
-        refills=tuple(cursor_from_record(one) for one in record["refills"]),
+        refills=cursors_from_records(record["refills"], record["refills_unread"]),
     )
 
 

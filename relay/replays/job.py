@@ -29,6 +29,17 @@ class ReplayRange:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayLost:
+    """The lost range that a replay brings back: offsets [start, stop), noticed at `at` (ms UTC)."""
+
+    topic: str
+    partition: int
+    start: int
+    stop: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayPlace:
     """How far one range is delivered: as `DeliveryProgress.to_offset_and_metadata` writes it."""
 
@@ -78,6 +89,7 @@ class ReplayJob:
     rate: int | None = None
     """Events a second, at most; None: no limit."""
     ranges: tuple[ReplayRange, ...] = ()
+    lost: ReplayLost | None = None
 
     @property
     def unknown_word(self) -> str | None:

@@ -14,6 +14,14 @@ _CODEC = InternalCodec("refill_progress")
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadRange:
+    """A half-open range of `created`, in ms UTC, that the source failed to serve."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class RefillProgress:
     """The fields of `schemas/refill_progress.avsc`; instants are ms UTC.
 
@@ -30,6 +38,7 @@ class RefillProgress:
     events: int = 0
     unreadable: int = 0
     end: int | None = None
+    unread: tuple[UnreadRange, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -48,7 +57,8 @@ class RefillProgress:
         """Read a record. An unknown state counts as running. Raises NotAvro, BadBody or UnknownSchema."""
         record = _CODEC.decode(value)
         state = record["state"] if record["state"] in {"done", "failed"} else "running"
-        return cls(**record | {"state": state})
+        unread = tuple(UnreadRange(**one) for one in record["unread"])
+        return cls(**record | {"state": state, "unread": unread})
 
 
 def replay_of(headers: Sequence[tuple[str, bytes]]) -> str | None:

@@ -13,6 +13,7 @@ from relay.kafka.producer import RecordWriter
 from relay.replays.job import (
     KnownReplay,
     ReplayJob,
+    ReplayLost,
     ReplayPlace,
     ReplayProgress,
     ReplayRange,
@@ -168,6 +169,7 @@ def _job(record: dict[str, Any]) -> ReplayJob:
             "organizations": tuple(record["organizations"]),
             "events": tuple(record["events"]),
             "ranges": tuple(ReplayRange(**each) for each in record["ranges"]),
+            "lost": None if record["lost"] is None else ReplayLost(**record["lost"]),
         }
     )
 

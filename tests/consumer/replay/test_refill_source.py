@@ -16,7 +16,9 @@ from relay.replays.refill import RefillProgress
 from tests.support.replays import replay_job
 
 JOB = replay_job(content="refill", organizations=("acme", "globex", "initech", "hooli"))
-RUNNING = RefillProgress(JOB.id, "acme", "running", 1_000, 1_000, read_to=1_795_000_000_000, events=1_200)
+RUNNING = RefillProgress(
+    JOB.id, "acme", "running", JOB.wished_at, JOB.wished_at, read_to=1_795_000_000_000, events=1_200
+)
 
 
 def test_each_organization_that_is_not_read_is_named_and_the_others_are_counted():
@@ -25,17 +27,24 @@ def test_each_organization_that_is_not_read_is_named_and_the_others_are_counted(
         "globex": replace(RUNNING, organization="globex", reason="globex is paused."),
         "initech": replace(RUNNING, organization="initech", state="done"),
     }
-    text = waiting_text(JOB, reports, 2_000)
+    text = waiting_text(JOB, reports, JOB.wished_at + 2_000)
     assert "acme: 1,200 events, up to 2026-" in text
     assert "globex is paused." in text
-    assert "hooli is not begun." in text
+    assert "hooli is not begun yet." in text
     assert "initech" not in text
-    assert "1 more organizations" in waiting_text(JOB, {}, 2_000)
+    assert "1 more organizations" in waiting_text(JOB, {}, JOB.wished_at)
+
+
+@pytest.mark.parametrize(("seconds", "says_so"), [(0, False), (59, False), (60, True), (3_600, True)])
+def test_producers_get_a_minute_to_begin_before_the_sentence_doubts_that_they_run(seconds, says_so):
+    text = waiting_text(JOB, {}, JOB.wished_at + 1_000 * seconds)
+    assert "acme is not begun" in text
+    assert ("Make sure that producers run" in text) is says_so
 
 
 def test_an_organization_without_news_may_be_deleted():
     """Nobody reports on it then."""
-    text = waiting_text(JOB, {"acme": RUNNING}, 400_000)
+    text = waiting_text(JOB, {"acme": RUNNING}, JOB.wished_at + 400_000)
     assert "acme has not moved since" in text
     assert "jira-relay organizations list" in text
 

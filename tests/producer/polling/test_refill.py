@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from producer.polling.refill import _publish
+from producer.polling.refill_reader import RefillReader
 from producer.replays.jobs import RefillJobs
+from producer.sources.purpose import Purpose
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 from relay.replays.job import KnownReplay
@@ -109,9 +110,13 @@ async def test_a_part_is_published_as_far_as_it_was_read(covered_end, published)
     async def publish_refill(_name, part):
         found.append(([one["created"] for one in part.events], part.end))
 
+    async def report(_reason):
+        raise AssertionError("nothing was read to its end")
+
     context = SimpleNamespace(name="acme", publisher=SimpleNamespace(publish_refill=publish_refill))
     events = tuple({"created": created, "id": created} for created in (150, 199))
     window = TimeRange(100, 200)
     result = WindowResult(window, TimeRange(100, covered_end), events, (), 2, 0, proven=True)
-    await _publish(context, replay_job(content="refill", from_ms=0, to_ms=300), result)
+    reader = RefillReader(context, replay_job(content="refill", from_ms=0, to_ms=300), report)
+    await reader._take(result, Purpose.REFILL)
     assert found == published

@@ -9,8 +9,9 @@ from producer.publishing.refill import RefillWindow
 from producer.publishing.transaction import PendingRecords
 from producer.publishing.transaction_size import TransactionLimits
 from producer.sources.jira_cloud.mapping import restore_json, to_event
-from producer.state.checkpoint import new_checkpoint
+from producer.state.checkpoint import from_record, new_checkpoint
 from producer.state.intervals import TimeRange
+from producer.state.refill import MAX_UNREAD
 from relay.replays.refill import replay_of
 from relay.timestamps import to_iso
 from tests.support.publisher import TOPICS, in_memory_publisher, publish_error
@@ -101,6 +102,62 @@ async def test_an_event_that_the_topic_does_not_accept_is_counted(publisher):
     publisher_limits = in_memory_publisher(lambda: NOW)[0]._topic_limits()
     cursor = await publisher.publish_refill("acme", window(event(1), event(2, summary="x" * 500)))
     assert (transactions.ids(TOPICS.backfill), cursor.events, cursor.unreadable) == ([1], 1, 1)
+
+
+async def test_unreadable_events_count_in_each_transaction_and_once_after_a_death(publisher):
+    """Of a part that takes several transactions, those of the first ones too; an owner that goes on does not count them again."""
+    publisher, transactions = publisher
+    publisher_limits = in_memory_publisher(lambda: NOW)[0]._topic_limits()
+    publisher._topic_limits = lambda: replace(publisher_limits, max_backfill_bytes=200)
+    publisher._topics = replace(publisher._topics, limits=TransactionLimits(max_events=1))
+    events = [event(n, NOW - 3_000, summary="x" * 500 * (n % 2)) for n in range(6)]
+    publish = transactions.publish
+
+    async def die_behind_four(records, after_offsets):
+        if [one for one in records if one.topic == TOPICS.backfill] and len(
+            transactions.ids(TOPICS.backfill)
+        ) == 2:
+            raise publish_error()
+        return await publish(records, after_offsets)
+
+    transactions.publish = die_behind_four
+    with pytest.raises(ShardClosedError):
+        await publisher.publish_refill("acme", window(*events))
+    transactions.publish = publish
+    second, _ = in_memory_publisher(lambda: NOW, transactions)
+    second._topic_limits = publisher._topic_limits
+    second._state.organization("acme").checkpoint = publisher.checkpoint("acme")
+    cursor = await second.publish_refill("acme", window(*events))
+    assert transactions.ids(TOPICS.backfill) == [0, 2, 4]
+    assert (cursor.events, cursor.unreadable) == (3, 3)
+
+
+async def test_records_of_one_id_and_instant_are_in_one_transaction(publisher):
+    """A restored site gives one id to two records; a cursor between them would name both as published."""
+    publisher, transactions = publisher
+    publisher._topics = replace(publisher._topics, limits=TransactionLimits(max_events=1))
+    events = [event(1, NOW - 3_000, summary=text) for text in ("one", "other")]
+    await publisher.publish_refill("acme", window(*events, event(2)))
+    assert transactions.ids(TOPICS.backfill) == [1, 1, 2]
+    assert publisher.checkpoint("acme").refill(REPLAY).events == 3
+
+
+async def test_ranges_that_the_source_fails_to_serve_are_committed_with_the_cursor(publisher):
+    """They survive the record of the checkpoint, and beyond a number the nearest become one."""
+    publisher, _ = publisher
+    for n in range(3):
+        start = NOW - 9_000 + 1_000 * n
+        unread = TimeRange(start, start + 1)
+        await publisher.publish_refill("acme", replace(window(end=start + 1, done=False), unread=unread))
+    checkpoint = publisher.checkpoint("acme")
+    assert [one.start for one in checkpoint.refill(REPLAY).unread] == [NOW - 9_000, NOW - 8_000, NOW - 7_000]
+    codec = publisher._topics.checkpoint_codec
+    assert from_record(codec.decode(codec.encode(checkpoint.to_record()))) == checkpoint
+    cursor = checkpoint.refill(REPLAY)
+    for n in range(MAX_UNREAD):
+        cursor = cursor.with_unread(TimeRange(NOW + 10 * n, NOW + 10 * n + 1))
+    assert len(cursor.unread) == MAX_UNREAD
+    assert cursor.unread[0] == TimeRange(NOW - 9_000, NOW - 9_000 + 1)
 
 
 async def test_a_part_without_events_moves_the_cursor(publisher):

@@ -113,6 +113,43 @@ async def test_only_news_is_reported_and_a_report_that_fails_is_written_the_next
     ]
 
 
+async def test_a_report_that_says_the_same_is_repeated_only_as_a_sign_of_life():
+    """Each repeat is a record on the topic of replays, which every producer and consumer reads."""
+    sent = []
+
+    async def send(progress):
+        sent.append(progress)
+
+    jobs = RefillJobs(send)
+    jobs.take_over(table(KnownReplay(FIRST)))
+    paused = RefillProgress(FIRST.id, "acme", "running", 1, 1, "acme is paused.")
+    for at in range(1, 130_001, 5_000):
+        await jobs.report(replace(paused, since=at, at=at))
+    assert [each.at for each in sent] == [1, 60_001, 120_001]
+    assert {each.since for each in sent} == {1}
+
+
+async def test_refills_of_one_organization_are_read_in_their_order():
+    jobs = RefillJobs()
+    jobs.take_over(table(KnownReplay(FIRST), KnownReplay(SECOND)))
+    assert jobs.wanted("acme") == [FIRST, SECOND]
+    assert jobs.wanted("globex") == [FIRST]
+    assert jobs.wanted("initech") == []
+
+
+async def test_a_paused_organization_keeps_what_was_read_of_it():
+    """The pause is a reason more; the events that are published, and the end that the consumer waits for, stay in the report."""
+    sent = asyncio.Queue()
+    jobs = RefillJobs(sent.put)
+    read = RefillProgress(FIRST.id, "acme", "running", 1, 1, None, 50, events=7, end=19)
+    jobs.take_over(table(KnownReplay(FIRST, producers={"acme": read.to_value()})))
+    task = asyncio.create_task(jobs.report_paused("acme"))
+    report = await asyncio.wait_for(sent.get(), 30)
+    task.cancel()
+    assert (report.read_to, report.events, report.end) == (50, 7, 19)
+    assert "acme is paused" in report.reason
+
+
 async def test_a_paused_organization_is_named_with_the_command_that_resumes_it():
     sent = asyncio.Queue()
     jobs = RefillJobs(sent.put)
