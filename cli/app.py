@@ -37,6 +37,7 @@ COMMANDS = {
     "topics": "cli.commands.topics:app",
     "schemas": "cli.commands.schemas:app",
     "dead-letters": "cli.commands.dead_letters:app",
+    "api-token": "cli.commands.api_token:api_token_command",
     "check": "cli.commands.check:check_command",
 }
 """Module and attribute of each command, in the order of `--help`. A command is loaded when it is used."""

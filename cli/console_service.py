@@ -12,9 +12,10 @@ from pathlib import Path
 import structlog
 
 from cli.context import current_operator
+from console.api_tokens import ApiTokens
 from console.auth import Access
 from console.context import ConsoleContext
-from console.server import open_socket, own_origins, run_console
+from console.server import open_socket, own_origins, own_url, run_console
 from management.context import OperatorContext
 from management.live_view import LiveView
 from management.settings import Settings
@@ -94,6 +95,8 @@ def console_service(
 
     Raises RelayError if the address is not available.
     """
+    file = settings.console.api_tokens
+    api_tokens = None if file is None else ApiTokens(file)
     listener = open_socket(settings.console.listen)
     redactor.add(token.text)
 
@@ -123,8 +126,9 @@ def console_service(
                 (public or "").startswith("https://"),
                 version("jira-audit-relay"),
                 settings.schema_registry,
+                api_tokens=api_tokens,
             )
-            url = public or f"http://127.0.0.1:{listener.getsockname()[1]}"
+            url = public or own_url(settings.console, listener)
             fields = {"url": url} | ({"token_file": str(token.file)} if token.file else {})
             log.info("The console is served.", **fields)
             if announce is not None:

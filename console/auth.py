@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from console.permissions import AccessRole
 from relay.timestamps import DAY_MS
 
 SESSION_MS = DAY_MS // 2
@@ -21,11 +22,16 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in person. `who`: the name in the history of changes. `id`: random, binds forms to the session."""
+    """A signed-in person. `who`: the name in the history of changes. `id`: random, binds forms to the session.
+
+    `provider`: whether an identity provider signed the person in.
+    """
 
     who: str
     id: str
     expires: int
+    role: AccessRole = AccessRole.OPERATOR
+    provider: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +75,19 @@ class Access:
         expires, self._link = self._link[1], None
         return now_ms < expires
 
-    def sign_in(self, who: str, now_ms: int) -> str:
+    def sign_in(
+        self, who: str, now_ms: int, role: AccessRole = AccessRole.OPERATOR, *, provider: bool = False
+    ) -> str:
         """Return the value of a cookie for a new session."""
         session = {"who": who, "id": secrets.token_urlsafe(16), "expires": now_ms + SESSION_MS}
-        return str(self._sessions.dumps(session))
+        return str(self._sessions.dumps(session | {"role": int(role), "provider": provider}))
 
     def session(self, cookie: str | None, now_ms: int) -> Session | None:
         """Return the session of a cookie. None: there is none, it has ended, or this console did not sign it."""
         try:
-            found = Session(**self._sessions.loads(cookie or ""))
-        except (BadData, TypeError):
+            fields = self._sessions.loads(cookie or "")
+            found = Session(**fields | {"role": AccessRole(fields["role"])})
+        except (BadData, TypeError, LookupError, ValueError):  # also one that another release has signed
             return None
         return found if now_ms < found.expires else None
 

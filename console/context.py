@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from console.api_tokens import ApiTokens
 from console.auth import Access, LoginThrottle
+from console.lag_history import LagHistory
 from console.long_reads import LongReads
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
@@ -15,6 +17,14 @@ from management.organizations.view import OrganizationView, build_views
 from management.replay.view import ReplayView
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleTiming:
+    """Seconds: the end of the wait for the body of a request, and for a look at the topics after a change."""
+
+    body_seconds: float = 30.0
+    look_seconds: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +43,14 @@ class ConsoleContext:
     secure: bool
     version: str
     registry: SchemaRegistryConfig = field(default_factory=SchemaRegistryConfig)
+    api_tokens: ApiTokens | None = None
+    """None: the settings name no file of API tokens."""
+    timing: ConsoleTiming = ConsoleTiming()
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
     long_reads: LongReads = field(default_factory=LongReads)
+    lag: LagHistory = field(default_factory=LagHistory)
     changes: ChangeHistory = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,3 +86,8 @@ class ConsoleContext:
         """Return the replays as the last snapshot has them, the newest first."""
         now = self.now_ms()
         return [ReplayView(each, now) for each in self.view.snapshot.replays.known]
+
+
+async def refresh_soon(context: ConsoleContext) -> None:
+    """Look at the topics, so that the next page shows a change. A slow Kafka holds up nobody: the look then goes on alone."""
+    await context.view.refresh_within(context.timing.look_seconds)

@@ -13,7 +13,8 @@ from starlette.responses import HTMLResponse, Response
 
 from console.auth import Notice, Session
 from console.context import ConsoleContext
-from console.graph import bars
+from console.graph import bars, lag_bars
+from console.permissions import AccessRole
 from management.formatting import age, iso_seconds
 from relay.timestamps import is_instant, parse_iso, to_iso
 
@@ -43,6 +44,7 @@ class Pages:
             "query": lambda text: quote(str(text), safe=""),
             "number": lambda value: f"{value:,}",
             "bars": bars,
+            "lag_bars": lag_bars,
         }
 
     def render(
@@ -55,6 +57,7 @@ class Pages:
         shared = {
             "request_path": request.url.path,
             "session": session,
+            "may_change": session is not None and session.role >= AccessRole.OPERATOR,
             "form_token": "" if session is None else context.access.form_token(session),
             "snapshot": context.view.snapshot,
             "now_iso": to_iso(context.now_ms()),

@@ -1,5 +1,6 @@
 """What protects every request: the host it names, where it comes from, its size, its login; and the headers of every answer."""
 
+import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -7,11 +8,14 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console import problems
+from console.api_tokens import ApiTokenError
 from console.auth import Session
 from console.context import ConsoleContext
+from console.problems import ProblemKind, problem
 
 API_PREFIX = "/api/"
 MAX_BODY_BYTES = 256 * 1024
@@ -49,7 +53,7 @@ class Guard:
 
     1. The host must be one of the console's own: another site's name that resolves to this machine is refused.
     2. A request that changes something must come from a page of the console, as Origin and Sec-Fetch-Site say.
-    3. A body has at most 256 KB.
+    3. A body has at most 256 KB, and arrives in 30 seconds.
     4. Every path but the login and static files needs a session, or for the API a token as bearer.
     """
 
@@ -64,21 +68,20 @@ class Guard:
             return
         refusal = self._refusal(Request(scope))
         app = self._app if refusal is None else refusal
-        await app(scope, _bounded(receive), self._with_headers(scope, send))
+        bounded = _bounded(receive, self._context.timing.body_seconds)
+        await app(scope, bounded, self._with_headers(scope, send))
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
         if host not in self._hosts:
-            return PlainTextResponse(
-                f"The console does not answer for the host {host[:100]!r}. Set console.public_url to the URL that browsers use.\n",
-                HTTPStatus.MISDIRECTED_REQUEST,
-            )
+            detail = f"The console does not answer for the host {host[:100]!r}. Set console.public_url to the URL that browsers use."
+            return refusal(request, problems.FOREIGN_HOST, detail)
         if request.method not in _SAFE_METHODS and not self._is_own(request.headers):
-            return PlainTextResponse(
-                "The request comes from another site and was refused.\n", HTTPStatus.FORBIDDEN
+            return refusal(
+                request, problems.FOREIGN_ORIGIN, "The request comes from another site and was refused."
             )
         if _is_too_large(request.headers):
-            return PlainTextResponse("The request is too large.\n", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return refusal(request, problems.BODY_TOO_LARGE, "The request is too large.")
         return self._login_refusal(request)
 
     def _is_own(self, headers: Mapping[str, str]) -> bool:
@@ -91,13 +94,12 @@ class Guard:
             return None
         context = self._context
         session = context.access.session(request.cookies.get(session_cookie(context)), context.now_ms())
-        is_api = path.startswith(API_PREFIX)
-        if is_api and "authorization" in request.headers:
+        if is_api(request) and "authorization" in request.headers:
             return self._bearer_refusal(request)
         if session is not None:
             request.scope["session"] = session
             return None
-        if is_api:
+        if is_api(request):
             return _unauthorized("The request has no login: send the token as `Authorization: Bearer TOKEN`.")
         if "hx-request" in request.headers:
             return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Refresh": "true"})
@@ -106,18 +108,32 @@ class Guard:
     def _bearer_refusal(self, request: Request) -> Response | None:
         context, now, address = self._context, self._context.now_ms(), client_address(request)
         if wait := context.bearer_throttle.wait_seconds(address, now):
-            return _problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
+            return problem(
+                problems.TOO_MANY_ATTEMPTS,
                 f"Too many wrong tokens; try again in {wait} s.",
                 {"Retry-After": str(wait)},
             )
         scheme, _, token = request.headers["authorization"].partition(" ")
-        if scheme.lower() != "bearer" or not context.access.accepts(token.strip()):
+        try:
+            session = self._session_of(token.strip(), now) if scheme.lower() == "bearer" else None
+        except ApiTokenError as error:
+            return _unauthorized(str(error))
+        if session is None:
             context.bearer_throttle.failed(address, now)
             log.warning("A request with a wrong token was refused.", address=address)
-            return _unauthorized("The token is wrong. It is that of console.token.")
-        request.scope["session"] = Session("API token (console)", "", 0)
+            return _unauthorized(
+                "The token is wrong. It is that of console.token, or one of console.api_tokens."
+            )
+        request.scope["session"] = session
         return None
+
+    def _session_of(self, token: str, now_ms: int) -> Session | None:
+        """Return the session of a request with this token. None: nobody knows it. Raises ApiTokenError if it has expired."""
+        context = self._context
+        if context.access.accepts(token):
+            return Session("API token (console)", "", 0)
+        found = None if context.api_tokens is None else context.api_tokens.find(token, now_ms)
+        return None if found is None else Session(f"API token {found.name}", "", 0, found.role)
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def send_with_headers(message: Message) -> None:
@@ -137,15 +153,27 @@ class BodyTooLargeError(Exception):
     """The body is larger than it says, or does not say how large it is."""
 
 
-def _bounded(receive: Receive) -> Receive:
+class BodyTooSlowError(Exception):
+    """The body has not arrived in time."""
+
+
+def _bounded(receive: Receive, seconds: float) -> Receive:
+    """Return a receiver that bounds the body: its bytes, and the seconds from the request's beginning to the body's end."""
     received = 0
+    deadline: float | None = asyncio.get_running_loop().time() + seconds
 
     async def bounded_receive() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, deadline
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise BodyTooSlowError from None
         received += len(message.get("body", b""))
         if received > MAX_BODY_BYTES:
             raise BodyTooLargeError
+        if not message.get("more_body", False):
+            deadline = None  # later calls wait for the end of the connection
         return message
 
     return bounded_receive
@@ -162,13 +190,16 @@ def client_address(request: Request) -> str:
 
 
 def _unauthorized(detail: str) -> Response:
-    return _problem(HTTPStatus.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
+    return problem(problems.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
 
 
-def _problem(status: HTTPStatus, detail: str, headers: Mapping[str, str]) -> Response:
-    return JSONResponse(
-        {"title": status.phrase, "status": status.value, "detail": detail},
-        status,
-        headers,
-        media_type="application/problem+json",
-    )
+def is_api(request: Request) -> bool:
+    """Return whether a request is to the API, so that every answer is JSON."""
+    return request.url.path.startswith(API_PREFIX)
+
+
+def refusal(request: Request, kind: ProblemKind, detail: str) -> Response:
+    """Return a refusal: a problem document to a script, a line of text to a browser."""
+    if is_api(request):
+        return problem(kind, detail)
+    return PlainTextResponse(f"{detail}\n", kind.status)

@@ -11,7 +11,7 @@ from consumer.targets.store import decode_pause, pause_key
 from consumer.targets.target import Pause
 from management.organizations.store import StoredOrganizations, build_store, kafka_errors_as_relay_errors
 from management.replay.live_replays import LiveReplays, ReplaySnapshot
-from relay.aio import cancellation_requested, run_unless_stopped
+from relay.aio import cancel_all, cancellation_requested, run_unless_stopped
 from relay.errors import RelayError
 from relay.kafka import Record
 from relay.kafka.connection import Connection
@@ -77,9 +77,12 @@ class LiveView:
             },
         )
         self._replays = LiveReplays(connection)
-        self._decoded: dict[bytes, tuple[int, Status | None]] = {}
+        self._decoded: dict[bytes, tuple[Record, Status | None]] = {}
         self._unreadable_pauses: tuple[str, ...] = ()
         self._lock = asyncio.Lock()
+        self._next_look: asyncio.Task[None] | None = None
+        self._looks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._conditions = ConditionLog(log)
         self.snapshot = Snapshot()
 
@@ -92,6 +95,8 @@ class LiveView:
 
     async def close(self) -> None:
         """Close the connections. The snapshot stays."""
+        self._closed = True
+        await cancel_all(self._looks)
         await self._tables.close()
         await self._replays.close()
 
@@ -103,20 +108,39 @@ class LiveView:
     async def refresh(self) -> None:
         """Look at the topics now. A failure leaves the former content, and its reason in the snapshot."""
         async with self._lock:
-            began = self._now_ms()
-            try:
-                changed = await self._read()
-            except RelayError as error:
-                since = self.snapshot.failing_since or began
-                self.snapshot = replace(self.snapshot, failure=str(error), failing_since=since)
-                self._conditions.failed(
-                    "view", str(error), "The topics could not be read.", {"reason": str(error)}
-                )
-                return
-            self._conditions.ended("view", "The topics can be read again; they could not be")
-            await self._replays.refresh(self._timing.read_seconds)
-            updated = replace(await self._updated(changed), replays=self._replays.snapshot)
-            self.snapshot = replace(updated, as_of=began, failure=None, failing_since=None)
+            await self._look()
+
+    async def refresh_within(self, seconds: float) -> None:
+        """Look at the topics, and wait at most `seconds` for it. A longer look goes on, and its snapshot comes when it ends."""
+        if self._closed:
+            return
+        if self._next_look is None:  # else a look waits for its turn, and sees all that this one would see
+            self._next_look = asyncio.create_task(self._take_turn(), name="look at the topics")
+            self._looks.add(self._next_look)
+            self._next_look.add_done_callback(self._looks.discard)
+            self._next_look.add_done_callback(_log_defect)
+        await asyncio.wait([self._next_look], timeout=seconds)
+
+    async def _take_turn(self) -> None:
+        async with self._lock:
+            self._next_look = None
+            await self._look()
+
+    async def _look(self) -> None:
+        began = self._now_ms()
+        try:
+            changed = await self._read()
+        except RelayError as error:
+            since = self.snapshot.failing_since or began
+            self.snapshot = replace(self.snapshot, failure=str(error), failing_since=since)
+            self._conditions.failed(
+                "view", str(error), "The topics could not be read.", {"reason": str(error)}
+            )
+            return
+        self._conditions.ended("view", "The topics can be read again; they could not be")
+        await self._replays.refresh(self._timing.read_seconds)
+        updated = replace(await self._updated(changed), replays=self._replays.snapshot)
+        self.snapshot = replace(updated, as_of=began, failure=None, failing_since=None)
 
     async def _read(self) -> set[str]:
         """Return the topics whose tables changed. Raises RelayError, also where aiokafka cancels it though nobody asked."""
@@ -159,15 +183,14 @@ class LiveView:
 
     async def _statuses(self) -> dict[str, Status]:
         """Return the statuses by key. Only records that are new since the last look are decoded."""
-        decoded: dict[bytes, tuple[int, Status | None]] = {}
+        decoded: dict[bytes, tuple[Record, Status | None]] = {}
         for number, record in enumerate(records_of(self._tables.table(self._topics.status))):
             if number % 500 == 499:
                 await asyncio.sleep(0)  # ten thousand records take a second: other tasks run in between
             key = record.key or b""
             known = self._decoded.get(key)
-            decoded[key] = (
-                known if known and known[0] == record.offset else (record.offset, decode_status(record))
-            )
+            # Not by the offset: a topic that was made again has the same offsets with other content.
+            decoded[key] = known if known and known[0] is record else (record, decode_status(record))
         self._decoded = decoded
         return {key.decode(): status for key, (_, status) in decoded.items() if status is not None}
 
@@ -194,3 +217,8 @@ class LiveView:
             if pause is not None:
                 pauses[name] = pause
         return pauses, tuple(problems)
+
+
+def _log_defect(look: asyncio.Task[None]) -> None:
+    if not look.cancelled() and (error := look.exception()) is not None:
+        log.error("A look at the topics ended with a defect.", exc_info=error)

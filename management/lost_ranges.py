@@ -25,6 +25,8 @@ class LostRanges:
     ranges: Sequence[LostRange]
     remedies: Sequence[str]
     unreadable: Sequence[str]
+    archives: Sequence[str]
+    """Destinations whose objects may have the events."""
 
 
 async def read_lost_ranges(
@@ -39,7 +41,9 @@ async def read_lost_ranges(
             stored = await LossStore(connection, topic, writer).read(name)
     ranges = sorted(stored.ranges.values(), key=lambda each: (each.at, each.name))
     archives = archives_for(destinations, name)
-    return LostRanges(ranges, [remedy(each, archives, now_ms) for each in ranges], stored.unreadable)
+    return LostRanges(
+        ranges, [remedy(each, archives, now_ms) for each in ranges], stored.unreadable, archives
+    )
 
 
 def find_lost_range(ranges: Sequence[LostRange], destination: str, entry: str) -> LostRange:

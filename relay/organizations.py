@@ -31,6 +31,11 @@ class Organization:
     """What a newer release has appended to the record; written back as it is."""
 
     @property
+    def etag(self) -> str:
+        """The text that names this state of this organization: one that was deleted and added again has other ones."""
+        return f"{self.revision}-{self.modified:x}"
+
+    @property
     def paused(self) -> bool:
         return self.state == "paused"
 

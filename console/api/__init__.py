@@ -4,13 +4,24 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import changes, dead_letters, destinations, organizations, overview, replays
+from console.api import (
+    changes,
+    dead_letters,
+    description,
+    destination_moves,
+    destinations,
+    organizations,
+    overview,
+    replays,
+)
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
+    description.routes,
     overview.routes,
     organizations.routes,
     destinations.routes,
+    destination_moves.routes,
     replays.routes,
     changes.routes,
     dead_letters.routes,

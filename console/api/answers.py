@@ -1,4 +1,4 @@
-"""Requests and answers of the API: JSON documents, revisions as entity tags, and problems (RFC 9457)."""
+"""Requests and answers of the API: JSON documents, entity tags, and problems (RFC 9457)."""
 
 import json
 import re
@@ -9,13 +9,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from console.errors import status_of
+from console.errors import kind_of
+from console.problems import problem
 from management.live_view import Snapshot
 from management.organizations.validation import InputError
 from relay.errors import RelayError
 
 PREFIX = "/api/v1"
-_ENTITY_TAG = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
+_ENTITY_TAG = re.compile(r'(?:W/)?"?([0-9]{1,18}-[0-9a-f]{1,16})"?')
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -27,20 +28,14 @@ def answering(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except RelayError as error:
-            return problem(status_of(error), str(error))
+            return problem(kind_of(error), str(error))
 
     return answer
 
 
-def problem(status: HTTPStatus, detail: str) -> Response:
-    """Return a problem document."""
-    document = {"title": status.phrase, "status": status.value, "detail": detail}
-    return JSONResponse(document, status, media_type="application/problem+json")
-
-
-def document(value: Any, revision: int | None = None, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    """Return a JSON document. `revision`: of the organization in it, as its entity tag."""
-    headers = {} if revision is None else {"ETag": f'"{revision}"'}
+def document(value: Any, etag: str | None = None, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a JSON document. `etag`: of the organization in it."""
+    headers = {} if etag is None else {"ETag": f'"{etag}"'}
     return JSONResponse(value, status, headers)
 
 
@@ -63,12 +58,12 @@ async def read_fields(request: Request) -> Mapping[str, Any]:
     return found
 
 
-def revision_of(request: Request) -> int | None:
-    """Return the revision in If-Match. None: the request names none. Raises InputError."""
+def etag_of(request: Request) -> str | None:
+    """Return the entity tag in If-Match. None: the request names none. Raises InputError."""
     text = request.headers.get("if-match", "").strip()
     if text in {"", "*"}:
         return None
     match = _ENTITY_TAG.fullmatch(text)
     if match is None:
-        raise InputError('If-Match must be the ETag of the organization, such as "3".')
-    return int(match[1])
+        raise InputError("If-Match must be the ETag of the organization, as GET answers it.")
+    return match[1]

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from console.api.answers import PREFIX, answering, document, read_fields
-from console.context import ConsoleContext
+from console.context import ConsoleContext, refresh_soon
 from console.forms import who
 from management.dead_letter_documents import group_document, letters_document, redrive_document
 from management.dead_letter_fields import read_redrive, read_selection
@@ -64,7 +64,7 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
         if not is_dry_run:
             await require_no_other(context.connection, plan.jobs, context.now_ms())
             failures = [await submit(context.connection, each.job) for each in plan.jobs]
-            await context.view.refresh()
+            await refresh_soon(context)
         answer = redrive_document(plan, started=not is_dry_run and bool(plan.jobs))
         return document(answer | {"failures": [each for each in failures if each is not None]})
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from console.api.answers import PREFIX, answering, document, require_known
-from console.context import ConsoleContext
+from console.context import ConsoleContext, refresh_soon
 from console.forms import who
 from management.destination_offsets import FlowOffsets, read_offsets
 from management.destinations import require_known as require_destination
@@ -38,7 +38,7 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
         result = await set_paused(
             context.connection, context.destinations, name, who(request), context.now_ms(), paused=paused
         )
-        await context.view.refresh()
+        await refresh_soon(context)
         return document(
             {
                 "destination": name,

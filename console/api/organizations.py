@@ -6,14 +6,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.api.answers import PREFIX, answering, document, read_fields, require_known, revision_of
-from console.context import ConsoleContext
+from console.api.answers import PREFIX, answering, document, etag_of, read_fields, require_known
+from console.context import ConsoleContext, refresh_soon
 from console.forms import who
 from management.organizations import commands
 from management.organizations.put import put
 from management.organizations.request import read_change
 from management.organizations.results import ChangeResult
-from management.organizations.store import require_existing
+from management.organizations.store import UnreadableOrganizationError, require_existing
 from management.organizations.validation import InputError
 
 _ROOT = f"{PREFIX}/organizations"
@@ -47,9 +47,11 @@ class _Organizations:
     async def show(self, request: Request) -> Response:
         require_known(self._context.view.snapshot)
         name = request.path_params["name"]
+        if problem := self._context.view.snapshot.organizations.unreadable.get(name):
+            raise UnreadableOrganizationError(problem)
         views = {view.organization.name: view for view in self._context.organizations()}
         organization = require_existing(views[name].organization if name in views else None, name)
-        return document(views[name].document(), organization.revision)
+        return document(views[name].document(), organization.etag)
 
     async def put(self, request: Request) -> Response:
         fields = dict(await read_fields(request))
@@ -58,9 +60,7 @@ class _Organizations:
             raise InputError("test must be true or false.")
         operator = self._context.operator_for(who(request))
         change = read_change(fields, operator.input_rules)
-        result = await put(
-            operator, request.path_params["name"], change, test=test, revision=revision_of(request)
-        )
+        result = await put(operator, request.path_params["name"], change, test=test, etag=etag_of(request))
         return await self._changed(result)
 
     async def delete(self, request: Request) -> Response:
@@ -69,7 +69,7 @@ class _Organizations:
             request.path_params["name"],
             author=who(request),
             now_ms=self._context.now_ms(),
-            revision=revision_of(request),
+            etag=etag_of(request),
         )
         return await self._changed(result)
 
@@ -91,13 +91,13 @@ class _Organizations:
             state,
             author=who(request),
             now_ms=self._context.now_ms(),
-            revision=revision_of(request),
+            etag=etag_of(request),
         )
         return await self._changed(result)
 
     async def _changed(self, result: ChangeResult) -> Response:
         """Return the result; the next request sees the change."""
-        await self._context.view.refresh()
+        await refresh_soon(self._context)
         status = HTTPStatus.CREATED if result.action == "added" else HTTPStatus.OK
         return document(
             {"name": result.name, "what": result.action, "remarks": result.remarks}, status=status

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from console.api.answers import PREFIX, answering, document, read_fields
-from console.context import ConsoleContext
+from console.context import ConsoleContext, refresh_soon
 from console.forms import who
 from management.fields import flag_of
 from management.organizations.validation import InputError
@@ -61,7 +61,7 @@ class _ReplayCalls:
         job = planned.job(who(request), context.now_ms())
         if not is_dry_run:
             failure = await submit(context.connection, job)
-            await context.view.refresh()
+            await refresh_soon(context)
             started = facts(job) | {"destination": job.destination, "state": "waiting"}
             return document(started | {"notes": list(planned.notes), "failure": failure})
         if planned.content == "refill":
@@ -86,7 +86,7 @@ class _ReplayCalls:
     async def _wish(self, request: Request, wish: Wish) -> Response:
         context, replay_id = self._context, request.path_params["id"]
         result = await set_wish(context.connection, replay_id, wish, who(request), context.now_ms())
-        await context.view.refresh()
+        await refresh_soon(context)
         answer = {"id": replay_id, "wished": wish, "changed": result.changed, "state": result.view.state}
         return document(answer | {"failure": result.failure})
 

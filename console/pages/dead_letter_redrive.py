@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.context import ConsoleContext
+from console.context import ConsoleContext, refresh_soon
 from console.errors import status_of
 from console.forms import form_route, who
 from console.pages.replays import TEXTS, replay_page_of
@@ -86,7 +86,7 @@ class _Redrive:
             failures = [await submit(context.connection, job) for job in jobs]
         except RelayError as error:
             return self._render_plan(request, confirmed, {}, None, error)
-        await context.view.refresh()
+        await refresh_soon(context)
         started = [f"The replay {job.id} to {job.destination} is started." for job in jobs]
         found = [each for each in failures if each is not None]
         return redirect(context, _target(jobs), [*started, *found], failed=bool(found))

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.context import ConsoleContext
+from console.context import ConsoleContext, refresh_soon
 from console.errors import status_of
 from console.forms import form_route, who
 from console.pages.organization_detail import find_view, unknown
@@ -86,7 +86,7 @@ class _Changes:
         try:
             change = _changed(view, fields, read_change(_with_cleared(fields), operator.input_rules))
             result = await commands.modify(
-                operator, name, change, test="untested" not in fields, revision=_revision(fields)
+                operator, name, change, test="untested" not in fields, etag=_etag(fields)
             )
         except RelayError as error:
             return self._render_modify(request, view, fields, error)
@@ -111,7 +111,7 @@ class _Changes:
                 state,
                 author=who(request),
                 now_ms=context.now_ms(),
-                revision=_revision(fields),
+                etag=_etag(fields),
             )
         except RelayError as error:
             return redirect(context, page_of(name), [str(error)], failed=True)
@@ -130,15 +130,15 @@ class _Changes:
                 name,
                 author=who(request),
                 now_ms=context.now_ms(),
-                revision=_revision(fields),
+                etag=_etag(fields),
             )
         except RelayError as error:
             return self._render_delete(request, name, error)
-        await context.view.refresh()
+        await refresh_soon(context)
         return redirect(context, "/organizations", _sentences(result))
 
     async def _done(self, result: ChangeResult) -> Response:
-        await self._context.view.refresh()  # so that the next page shows the change
+        await refresh_soon(self._context)  # so that the next page shows the change
         return redirect(self._context, page_of(result.name), _sentences(result))
 
     def _render_add(self, request: Request, fields: Fields, error: RelayError | None = None) -> Response:
@@ -162,7 +162,7 @@ class _Changes:
             view=view,
             organization=view.organization,
             fields=_shown(fields),
-            revision=fields.get("revision", view.organization.revision),
+            etag=fields.get("etag", view.organization.etag),
             max_backfill_days=self._context.operator.input_rules.max_backfill_days,
             **_problem(error),
         )
@@ -177,7 +177,7 @@ class _Changes:
             "organization_delete.html",
             HTTPStatus.OK if error is None else status_of(error),
             name=name,
-            revision="" if view is None else view.organization.revision,
+            etag="" if view is None else view.organization.etag,
             **_problem(error),
         )
 
@@ -192,9 +192,8 @@ def _sentences(result: ChangeResult) -> list[str]:
     return [f"{result.name}: {result.action}.", *result.remarks]
 
 
-def _revision(fields: Fields) -> int | None:
-    text = fields.get("revision", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else None
+def _etag(fields: Fields) -> str | None:
+    return fields.get("etag") or None
 
 
 def _of_organization(fields: Fields) -> dict[str, Any]:

@@ -23,14 +23,19 @@ def find_view(context: ConsoleContext, name: str) -> OrganizationView | None:
 
 
 def unknown(context: ConsoleContext, pages: Pages, request: Request, name: str) -> Response:
-    """Return the page for a name that no readable organization has. 503: the topics were never read, so nothing is known."""
+    """Return the page for a name that no readable organization has.
+
+    500: it exists, but its record cannot be read. 503: the topics were never read, so nothing is known.
+    """
     snapshot = context.view.snapshot
+    problem = dict(snapshot.organizations.problems).get(name)
+    status = HTTPStatus.NOT_FOUND if problem is None else HTTPStatus.INTERNAL_SERVER_ERROR
     return pages.render(
         request,
         "organization_unknown.html",
-        HTTPStatus.SERVICE_UNAVAILABLE if snapshot.as_of is None else HTTPStatus.NOT_FOUND,
+        HTTPStatus.SERVICE_UNAVAILABLE if snapshot.as_of is None else status,
         name=name,
-        problem=dict(snapshot.organizations.problems).get(name),
+        problem=problem,
     )
 
 

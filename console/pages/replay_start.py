@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.context import ConsoleContext
+from console.context import ConsoleContext, refresh_soon
 from console.errors import status_of
 from console.forms import form_route, who
 from console.long_reads import TooLongError
@@ -102,7 +102,7 @@ class _Start:
             failure = await submit(context.connection, job)
         except RelayError as error:
             return self._render_plan(request, confirmed, {}, None, [], error)
-        await context.view.refresh()
+        await refresh_soon(context)
         sentences = [
             f"The replay {job.id} is started. It goes on without this page.",
             *filter(None, [failure]),

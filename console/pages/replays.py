@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.context import ConsoleContext
+from console.context import ConsoleContext, refresh_soon
 from console.forms import form_route, who
 from console.rendering import Pages, redirect
 from management.organizations.validation import InputError
@@ -83,7 +83,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             result = await set_wish(context.connection, replay_id, wished, who(request), context.now_ms())
         except RelayError as error:
             return redirect(context, replay_page_of(replay_id), [str(error)], failed=True)
-        await context.view.refresh()
+        await refresh_soon(context)
         sentences = [wish_text(result, wished), *filter(None, [result.failure])]
         return redirect(context, replay_page_of(replay_id), sentences, failed=result.failure is not None)
 

@@ -86,16 +86,16 @@ async def modify(
     *,
     test: bool = True,
     dry_run: bool = False,
-    revision: int | None = None,
+    etag: str | None = None,
 ) -> ChangeResult:
     """Change the fields that `change` names. `dry_run`: change and test nothing.
 
-    `revision`: that of the organization which the operator has seen; None: any. Raises RelayError, such as StaleEditError;
+    `etag`: that of the organization which the operator has seen; None: any. Raises RelayError, such as StaleEditError;
     then nothing was changed.
     """
     others = await read_organizations(context.connection)
     before = require_existing(others.get(name), name)
-    refuse_stale(name, before, revision)
+    refuse_stale(name, before, etag)
     after, remarks, binding_remarks = await _modified(
         context, before, change, others, test=test and not dry_run
     )
@@ -111,7 +111,7 @@ async def modify(
         action="modified",
         author=context.author,
         now_ms=context.now_ms(),
-        revision=before.revision,
+        etag=before.etag,
         timing=context.timing.edit,
     )
     return ChangeResult(name, "modified", (*differences, *remarks, *binding_remarks))
@@ -147,9 +147,9 @@ async def _modified(
 
 
 async def set_state(
-    connection: Connection, name: str, state: str, *, author: str, now_ms: int, revision: int | None = None
+    connection: Connection, name: str, state: str, *, author: str, now_ms: int, etag: str | None = None
 ) -> ChangeResult:
-    """Pause ("paused") or resume ("active") an organization. Its progress is kept. `revision` as for `modify`. Raises RelayError."""
+    """Pause ("paused") or resume ("active") an organization. Its progress is kept. `etag` as for `modify`. Raises RelayError."""
     before = require_existing((await read_organizations(connection)).get(name), name)
     if before.state == state:
         return ChangeResult(name, "unchanged", (f"The organization is already {state}.",))
@@ -164,17 +164,17 @@ async def set_state(
         action=_ACTION_BY_STATE[state],
         author=author,
         now_ms=now_ms,
-        revision=revision,
+        etag=etag,
     )
     return ChangeResult(name, _ACTION_BY_STATE[state])
 
 
 async def delete(
-    connection: Connection, name: str, *, author: str, now_ms: int, revision: int | None = None
+    connection: Connection, name: str, *, author: str, now_ms: int, etag: str | None = None
 ) -> ChangeResult:
     """Delete an organization, readable or not, with its misplaced records. Its events and progress stay.
 
-    `revision` as for `modify`. Raises RelayError.
+    `etag` as for `modify`. Raises RelayError.
     """
     stored = await read_store(connection)
     misplaced = stored.misplaced.get(name, ())
@@ -187,7 +187,7 @@ async def delete(
         action="deleted",
         author=author,
         now_ms=now_ms,
-        revision=revision,
+        etag=etag,
         allow_unreadable=True,
         misplaced=misplaced,
     )

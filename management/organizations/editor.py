@@ -38,7 +38,7 @@ async def edit_organization(
     action: str,
     author: str,
     now_ms: int,
-    revision: int | None = None,
+    etag: str | None = None,
     allow_unreadable: bool = False,
     misplaced: Sequence[Record] = (),
     timing: EditTiming | None = None,
@@ -46,14 +46,12 @@ async def edit_organization(
     """Edit one organization, with an entry in the change log; return it as edited.
 
     `change` may be called several times, when another editor fences this one; what it raises passes through, and nothing is
-    changed. `revision`: raise StaleEditError when the organization has another one. `allow_unreadable`: treat an unreadable
+    changed. `etag`: raise StaleEditError when the organization has another one. `allow_unreadable`: treat an unreadable
     organization as absent. `misplaced`: records to remove in the same transaction. Raises RelayError when Kafka cannot be
     reached, and PublishError when the outcome is unknown.
     """
     timing = timing or EditTiming()
-    edit = _FencedEdit(
-        connection, name, change, action, author, now_ms, revision, allow_unreadable, misplaced
-    )
+    edit = _FencedEdit(connection, name, change, action, author, now_ms, etag, allow_unreadable, misplaced)
     with kafka_errors_as_relay_errors(connection):
         async with asyncio.timeout(timing.seconds):
             return await _run_until_committed(edit, timing)
@@ -91,7 +89,7 @@ class _FencedEdit:
     action: str
     author: str
     now_ms: int
-    revision: int | None
+    etag: str | None
     allow_unreadable: bool
     misplaced: Sequence[Record]
 
@@ -108,7 +106,7 @@ class _FencedEdit:
             await producer.end_hanging([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])
             before = self._decode(table.get(self.name.encode()))
-            refuse_stale(self.name, before, self.revision)
+            refuse_stale(self.name, before, self.etag)
             after = _with_revision(before, self.change(before), self.now_ms)
             await producer.publish(self._records(topics, partition, before, after))
         finally:
@@ -160,9 +158,9 @@ def _unknown_outcome_error(name: str, error: PublishError) -> PublishError:
     )
 
 
-def refuse_stale(name: str, before: Organization | None, revision: int | None) -> None:
-    """Raise StaleEditError if the organization has another revision than this one; None: any will do."""
-    if revision is not None and (before is None or before.revision != revision):
+def refuse_stale(name: str, before: Organization | None, etag: str | None) -> None:
+    """Raise StaleEditError if the organization has another entity tag than this one; None: any will do."""
+    if etag is not None and (before is None or before.etag != etag):
         raise StaleEditError(
             f"Another operator changed {name} in the meantime, so this change was not made. Check"
             f" `jira-relay organizations show {shlex.quote(name)}`, then repeat the change."

@@ -17,15 +17,15 @@ async def put(
     change: OrganizationChange,
     *,
     test: bool = True,
-    revision: int | None = None,
+    etag: str | None = None,
 ) -> ChangeResult:
-    """Add the organization, or change the fields that `change` names. `revision` as for `modify`. Raises RelayError."""
+    """Add the organization, or change the fields that `change` names. `etag` as for `modify`. Raises RelayError."""
     before = (await read_organizations(context.connection)).get(name)
-    if before is None and revision is None:
+    if before is None and etag is None:
         return await add(context, change, name, test=test)
     if before is not None:
         change = without_stored_key(context, before, change)
-    return await modify(context, name, change, test=test, revision=revision)
+    return await modify(context, name, change, test=test, etag=etag)
 
 
 def without_stored_key(

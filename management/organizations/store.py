@@ -23,6 +23,10 @@ class UnknownOrganizationError(RelayError):
     """No organization has this name."""
 
 
+class UnreadableOrganizationError(RelayError):
+    """The record of the organization cannot be read. A later attempt fails too, until it is deleted."""
+
+
 @contextmanager
 def kafka_errors_as_relay_errors(connection: Connection) -> Iterator[None]:
     """Turn what Kafka's client raises into a RelayError."""
@@ -138,9 +142,9 @@ def _is_in_place(record: Record, partitions: int) -> bool:
     return is_a_name and partition_of(key, partitions) == record.partition
 
 
-def _unreadable_error(record: Record, why: str) -> RelayError:
+def _unreadable_error(record: Record, why: str) -> UnreadableOrganizationError:
     name = _record_name(record)
-    return RelayError(
+    return UnreadableOrganizationError(
         f"The organization {name} cannot be read ({record.topic}, partition {record.partition}, offset {record.offset}: {why})."
         f" Delete it with `jira-relay organizations delete {shlex.quote(name)}`, and add it again."
     )

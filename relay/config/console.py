@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from relay.config.base import ConfigModel, ListenAddress, OriginUrl
+from relay.config.base import ConfigModel, ExpandedPath, ListenAddress, OriginUrl
 from relay.config.validators import parse_address
 from relay.url_policy import Origin
 
@@ -31,6 +31,13 @@ class ConsoleConfig(ConfigModel):
         description="URL under which browsers reach the console, such as that of the reverse proxy with the certificate. https,"
         " or http to localhost. Not set: the console answers for loopback addresses alone.",
         examples=["https://relay.example.com"],
+    )
+
+    api_tokens: ExpandedPath | None = Field(
+        default=None,
+        description="File with the tokens of scripts: a name, a role, an expiry and a hash of each. `jira-relay api-token` makes a token"
+        " and writes its table; to end a token, delete its table. Consoles read the file again when it changes.",
+        examples=["console-api-tokens.toml"],
     )
 
     @model_validator(mode="after")

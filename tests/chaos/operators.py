@@ -69,14 +69,14 @@ class Operators:
             return "the organization does not exist"
         intervals = self._rng.sample(range(2, 50), 2)
         results = await asyncio.gather(
-            *(self._attempt_edit(name, before.revision, seconds) for seconds in intervals)
+            *(self._attempt_edit(name, before.etag, seconds) for seconds in intervals)
         )
         if results.count("done") > 1:
             self.violations.append(f"{name}: two edits of revision {before.revision} both passed")
         await self.modify(name, None)
         return " and ".join(results)
 
-    async def _attempt_edit(self, name: str, revision: int, seconds: int) -> str:
+    async def _attempt_edit(self, name: str, etag: str, seconds: int) -> str:
         def change(before: Organization | None) -> Organization | None:
             return before and replace(before, interval_seconds=seconds)
 
@@ -88,7 +88,7 @@ class Operators:
                 action="one of two",
                 author="chaos",
                 now_ms=now_ms(),
-                revision=revision,
+                etag=etag,
             )
         except StaleEditError:
             return "refused as stale"

@@ -1,5 +1,6 @@
 """Forms and calls that change organizations, on a real Kafka and simulated Jira sites."""
 
+import re
 from urllib.parse import quote
 
 import pytest
@@ -32,6 +33,10 @@ async def world(kafka, prefix):
             await console.context.view.close()
 
 
+def etag_in(page):
+    return re.search(r'name="etag" value="([^"]+)"', page)[1]
+
+
 async def send(console, page, path, **fields):
     """Send the form of a page."""
     return await console.client.post(path, data=await console.form(page) | fields)
@@ -58,16 +63,18 @@ async def test_an_organization_is_added_modified_paused_and_deleted(world):
     assert '<a href="/organization?name=acme">Open acme</a>' in again.text
 
     modify = "/organization/modify"
-    stored = {"name": "acme", "url": acme.url, "user": acme.user, "revision": "1"}
+    stored = {"name": "acme", "url": acme.url, "user": acme.user}
     page = await console.page(f"{modify}?name=acme")
     assert acme.token not in page
+    stored["etag"] = etag_in(page)
     await send(console, f"{modify}?name=acme", modify, **stored, interval_seconds="120")
     assert "interval_seconds: none → 120" in await console.page("/organization?name=acme")
     stale = await send(console, f"{modify}?name=acme", modify, **stored, interval_seconds="60")
     assert stale.status_code == 409
     assert "Another operator changed acme" in stale.text
 
-    state = {"name": "acme", "state": "paused", "revision": "2"}
+    page = await console.page("/organization?name=acme")
+    state = {"name": "acme", "state": "paused", "etag": etag_in(page)}
     await send(console, add, "/organization/state", **state)
     assert "acme: paused." in await console.page("/organization?name=acme")
 
@@ -102,7 +109,7 @@ async def test_a_connection_is_tested_again_from_its_page(world):
 
 
 async def test_the_api_puts_an_organization_by_name(world):
-    """The same request twice changes nothing; a stale revision and a wrong field are refused as problems."""
+    """The same request twice changes nothing; a stale entity tag and a wrong field are refused as problems."""
     console, acme, beta = world
     console.client.cookies.clear()
     name = "a/b?c"
@@ -117,11 +124,12 @@ async def test_the_api_puts_an_organization_by_name(world):
     assert (await call("PUT", path, json=body)).status_code == 201
     assert (await call("PUT", path, json=body)).json()["what"] == "unchanged"
     shown = await call("GET", path)
-    assert (shown.json()["name"], shown.headers["etag"]) == (name, '"1"')
+    first = {"If-Match": shown.headers["etag"]}
+    assert shown.json()["name"] == name
     assert acme.token not in shown.text
-    changed = await call("PUT", path, json={"interval_seconds": 90}, headers={"If-Match": '"1"'})
+    changed = await call("PUT", path, json={"interval_seconds": 90}, headers=first)
     assert changed.json()["what"] == "modified"
-    stale = await call("PUT", path, json={"interval_seconds": 30}, headers={"If-Match": '"1"'})
+    stale = await call("PUT", path, json={"interval_seconds": 30}, headers=first)
     assert (stale.status_code, stale.headers["content-type"]) == (409, "application/problem+json")
     wrong = await call("PUT", path, json={"urll": beta.url})
     assert (wrong.status_code, "'urll' is not a field" in wrong.json()["detail"]) == (422, True)
@@ -131,6 +139,11 @@ async def test_the_api_puts_an_organization_by_name(world):
     assert (await call("POST", f"{path}/test")).json()["name"] == name
     listed = (await call("GET", "/api/v1/organizations")).json()
     assert [(each["name"], each["state"]) for each in listed] == [(name, "paused")]
-    assert (await call("DELETE", path, headers={"If-Match": '"1"'})).status_code == 409
+    assert (await call("DELETE", path, headers=first)).status_code == 409
     assert (await call("DELETE", path)).json()["what"] == "deleted"
     assert (await call("GET", path)).status_code == 404
+    console.clock.ms += 1
+    assert (await call("PUT", path, json=body)).status_code == 201
+    # The new organization is at the first revision again; it is another one.
+    stale = await call("PUT", path, json={"interval_seconds": 30}, headers=first)
+    assert (stale.status_code, stale.json()["type"]) == (409, "urn:jira-audit-relay:problem:stale-edit")

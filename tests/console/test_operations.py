@@ -110,7 +110,7 @@ async def test_dead_letters_are_explained_and_hide_personal_data(world):
     assert {(each["organization"], each["who"]) for each in views} == {("acme", "Anna (console)")}
     assert len({each["what"] for each in views}) == 5
     assert "acme/3" in " ".join(each["what"] for each in views)
-    assert "does not exist" in await console.page("/dead-letter?at=0/999", 503)
+    assert "does not exist" in await console.page("/dead-letter?at=0/999", 404)
     assert "PARTITION/OFFSET" in await console.page("/dead-letter?at=odd", 422)
 
 

@@ -12,6 +12,8 @@ from pydantic import SecretStr
 from console.app import create_app
 from console.auth import Access
 from console.context import ConsoleContext
+from console.permissions import AccessRole
+from console.security import session_cookie
 from consumer.targets.target import Pause
 from management.context import OperatorContext
 from management.live_view import LiveView, Snapshot
@@ -82,6 +84,12 @@ class ConsoleWorld:
     async def sign_in(self, name: str = "Anna") -> None:
         response = await self.client.post("/login", data={"token": TOKEN, "name": name})
         assert response.status_code == 303, response.text
+
+    def sign_in_as(self, role: AccessRole, name: str = "Vera", **options: Any) -> None:
+        """Sign a person with this role in, as an identity provider does."""
+        cookie = self.context.access.sign_in(f"{name} (console)", self.clock.ms, role, **options)
+        self.client.cookies.clear()
+        self.client.cookies.set(session_cookie(self.context), cookie, domain="127.0.0.1", path="/")
 
     async def page(self, path: str, code: int = 200) -> str:
         response = await self.client.get(path)

@@ -7,9 +7,13 @@ from typing import Any
 import httpx
 
 from consumer.delivery.dead_letters import DeadLetterWriter
+from consumer.group_names import group_name
+from consumer.offsets.delivered import DeliveryProgress
 from management.settings import load
 from relay.avro.codec import InternalCodec
+from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
+from relay.kafka.group_offsets import open_group
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics, partition_of
@@ -85,3 +89,13 @@ async def open_operations(kafka: Any, prefix: str) -> AsyncIterator[Operations]:
         await console.context.view.refresh()
         yield Operations(console, connection)
         await console.context.view.close()
+
+
+async def commit_live_offsets(operations: Operations, offset: int) -> None:
+    """Commit this offset of the live group of sentinel in each partition, as a consumer does that has left since."""
+    group = group_name(operations.topics.prefix, "sentinel", "live")
+    async with open_group(operations.connection, group, operations.topics.events) as opened:
+        progress = DeliveryProgress.starting_at(offset).to_offset_and_metadata()
+        await opened.commit(
+            {TopicPartition(operations.topics.events, number): progress for number in range(SHARDS)}
+        )

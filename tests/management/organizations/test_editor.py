@@ -57,10 +57,10 @@ async def test_concurrent_editors_all_succeed(connection):
 async def test_a_stale_edit_is_refused(connection):
     """An edit that is based on an older revision changes nothing."""
     first = await put_organization(connection, "acme")
-    await put_organization(connection, "acme", revision=first.revision)
+    await put_organization(connection, "acme", etag=first.etag)
 
     with pytest.raises(StaleEditError, match="Another operator changed acme"):
-        await put_organization(connection, "acme", revision=first.revision)
+        await put_organization(connection, "acme", etag=first.etag)
     assert (await read_organizations(connection))["acme"].revision == 2
 
 

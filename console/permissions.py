@@ -1,0 +1,121 @@
+"""Who may use each route: one table for pages and API, and the check in front of every handler."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from enum import IntEnum
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+
+class AccessRole(IntEnum):
+    """The rights of a person or of an API token; each role has those of the ones before it."""
+
+    VIEWER = 1
+    OPERATOR = 2
+
+    @classmethod
+    def of(cls, name: str) -> "AccessRole":
+        """Return the role of this name, in small letters. Raises KeyError."""
+        return cls[name.upper()]
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+PERMISSIONS: Mapping[str, AccessRole | None] = {
+    "GET /login": None,
+    "POST /login": None,
+    "POST /sign-out": AccessRole.VIEWER,
+    "GET /": AccessRole.VIEWER,
+    "GET /organizations": AccessRole.VIEWER,
+    "GET /organization": AccessRole.VIEWER,
+    "GET /organizations/add": AccessRole.OPERATOR,
+    "POST /organizations/add": AccessRole.OPERATOR,
+    "GET /organization/modify": AccessRole.OPERATOR,
+    "POST /organization/modify": AccessRole.OPERATOR,
+    "POST /organization/test": AccessRole.OPERATOR,
+    "POST /organization/state": AccessRole.OPERATOR,
+    "GET /organization/delete": AccessRole.OPERATOR,
+    "POST /organization/delete": AccessRole.OPERATOR,
+    "GET /changes": AccessRole.VIEWER,
+    "GET /destinations": AccessRole.VIEWER,
+    "GET /destination": AccessRole.VIEWER,
+    "POST /destination/state": AccessRole.OPERATOR,
+    "GET /destination/move": AccessRole.OPERATOR,
+    "POST /destination/move/plan": AccessRole.OPERATOR,
+    "POST /destination/move": AccessRole.OPERATOR,
+    "POST /destination/lost/dismiss": AccessRole.OPERATOR,
+    "POST /api/v1/destinations/{name}/rewind": AccessRole.OPERATOR,
+    "POST /api/v1/destinations/{name}/skip": AccessRole.OPERATOR,
+    "GET /api/v1/destinations/{name}/lost": AccessRole.VIEWER,
+    "POST /api/v1/destinations/{name}/lost/dismiss": AccessRole.OPERATOR,
+    "GET /replays": AccessRole.VIEWER,
+    "GET /replay": AccessRole.VIEWER,
+    "GET /replays/start": AccessRole.OPERATOR,
+    "POST /replays/plan": AccessRole.OPERATOR,
+    "POST /replays/start": AccessRole.OPERATOR,
+    "POST /replay/wish": AccessRole.OPERATOR,
+    "GET /dead-letters": AccessRole.VIEWER,
+    "GET /dead-letter": AccessRole.VIEWER,
+    "POST /dead-letter/reveal": AccessRole.OPERATOR,
+    "GET /dead-letters/redrive": AccessRole.OPERATOR,
+    "POST /dead-letters/redrive/plan": AccessRole.OPERATOR,
+    "POST /dead-letters/redrive": AccessRole.OPERATOR,
+    "GET /api/v1/dead-letters": AccessRole.VIEWER,
+    "POST /api/v1/dead-letters/redrive": AccessRole.OPERATOR,
+    "GET /api/v1/replays": AccessRole.VIEWER,
+    "POST /api/v1/replays": AccessRole.OPERATOR,
+    "GET /api/v1/replays/{id}": AccessRole.VIEWER,
+    "POST /api/v1/replays/{id}/pause": AccessRole.OPERATOR,
+    "POST /api/v1/replays/{id}/resume": AccessRole.OPERATOR,
+    "POST /api/v1/replays/{id}/cancel": AccessRole.OPERATOR,
+    "GET /api/v1/openapi.json": AccessRole.VIEWER,
+    "GET /api/v1/overview": AccessRole.VIEWER,
+    "GET /api/v1/organizations": AccessRole.VIEWER,
+    "GET /api/v1/organizations/{name:path}": AccessRole.VIEWER,
+    "PUT /api/v1/organizations/{name:path}": AccessRole.OPERATOR,
+    "DELETE /api/v1/organizations/{name:path}": AccessRole.OPERATOR,
+    "POST /api/v1/organizations/{name:path}/test": AccessRole.OPERATOR,
+    "POST /api/v1/organizations/{name:path}/pause": AccessRole.OPERATOR,
+    "POST /api/v1/organizations/{name:path}/resume": AccessRole.OPERATOR,
+    "GET /api/v1/changes": AccessRole.VIEWER,
+    "GET /api/v1/destinations": AccessRole.VIEWER,
+    "GET /api/v1/destinations/{name}": AccessRole.VIEWER,
+    "GET /api/v1/destinations/{name}/offsets": AccessRole.VIEWER,
+    "POST /api/v1/destinations/{name}/pause": AccessRole.OPERATOR,
+    "POST /api/v1/destinations/{name}/resume": AccessRole.OPERATOR,
+}
+"""The least role for each method and path. None: it needs no session. Reading needs a viewer; what changes something, or
+reveals personal data, an operator."""
+
+RouteHandler = Callable[[Request], Awaitable[Response]]
+RoleRefusal = Callable[[Request, AccessRole], Response]
+
+
+def route_keys(route: Route) -> list[str]:
+    """Return the keys of a route in the table. HEAD needs what GET needs."""
+    return [f"{method} {route.path}" for method in sorted(route.methods or ()) if method != "HEAD"]
+
+
+def with_permissions(routes: Iterable[BaseRoute], refuse: RoleRefusal) -> list[Route]:
+    """Return the routes, each behind the check of its role. Raises LookupError for a route that the table does not have."""
+    return [_guarded(route, refuse) for route in routes]
+
+
+def _guarded(route: BaseRoute, refuse: RoleRefusal) -> Route:
+    if not isinstance(route, Route):
+        raise TypeError(f"{route} is no route with a method and a path, so it can have no role.")
+    keys = route_keys(route)
+    if missing := [key for key in keys if key not in PERMISSIONS]:
+        raise LookupError(f"console/permissions.py has no role for {', '.join(missing)}.")
+    needed = max((PERMISSIONS[key] or 0 for key in keys), default=0)
+    endpoint: RouteHandler = route.endpoint
+
+    async def checked(request: Request) -> Response:
+        session = request.scope.get("session")
+        if needed and (session is None or session.role < needed):
+            return refuse(request, AccessRole(needed))
+        return await endpoint(request)
+
+    return Route(route.path, checked, methods=sorted(route.methods or ()))
