@@ -12,6 +12,7 @@ from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.destinations import view_destinations
+from management.events.tail import EventTail
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
 from management.replay.view import ReplayView
@@ -52,9 +53,11 @@ class ConsoleContext:
     long_reads: LongReads = field(default_factory=LongReads)
     lag: LagHistory = field(default_factory=LagHistory)
     changes: ChangeHistory = field(init=False)
+    tail: EventTail = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
+        object.__setattr__(self, "tail", EventTail(self.connection, self.registry, self.now_ms))
 
     @property
     def connection(self) -> Connection:

@@ -7,6 +7,7 @@ from console.problems import ProblemKind
 from management.connection_test import ConnectionFailedError, DuplicateOrganizationError
 from management.dead_letters import UnknownLetterError
 from management.destinations import UnknownDestinationError
+from management.events.stored_event import NoEventError
 from management.organizations.editor import StaleEditError
 from management.organizations.store import UnknownOrganizationError, UnreadableOrganizationError
 from management.organizations.validation import InputError
@@ -14,6 +15,7 @@ from management.replay.jobs import UnknownReplayError
 from relay.errors import RelayError
 
 _KINDS: tuple[tuple[type[RelayError], HTTPStatus, str], ...] = (
+    (NoEventError, HTTPStatus.NOT_FOUND, "no-event"),
     (UnknownOrganizationError, HTTPStatus.NOT_FOUND, "unknown-organization"),
     (UnreadableOrganizationError, HTTPStatus.INTERNAL_SERVER_ERROR, "unreadable-organization"),
     (UnknownDestinationError, HTTPStatus.NOT_FOUND, "unknown-destination"),

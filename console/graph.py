@@ -7,7 +7,9 @@ from markupsafe import Markup
 from console.lag_history import LagSlot
 from relay.status.model import HourCount
 
-_WIDTH, _HEIGHT, _GAP = 4, 24, 1
+_WIDTH, _HEIGHT = 120, 24
+_BAR_SHARE = 0.8
+"""Of the place that each bar has."""
 
 
 def bars(hours: Sequence[HourCount]) -> Markup:
@@ -30,19 +32,18 @@ def lag_bars(slots: Sequence[LagSlot]) -> Markup:
 
 
 def _graph(values: Sequence[int | None], label: str) -> Markup:
-    most = max((each for each in values if each is not None), default=0)
+    most, place = max((each for each in values if each is not None), default=0), _WIDTH / max(1, len(values))
     shapes = Markup().join(
         Markup('<rect x="{}" y="{}" width="{}" height="{}"/>').format(
-            number * (_WIDTH + _GAP), _HEIGHT - height, _WIDTH, height
+            round(number * place, 2), _HEIGHT - height, round(place * _BAR_SHARE, 2), height
         )
         for number, height in (
             (number, _height(value, most)) for number, value in enumerate(values) if value is not None
         )
     )
-    width = len(values) * (_WIDTH + _GAP)
     return Markup(
         '<svg class="bars" role="img" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">{}</svg>'
-    ).format(label, width, _HEIGHT, width, _HEIGHT, shapes)
+    ).format(label, _WIDTH, _HEIGHT, _WIDTH, _HEIGHT, shapes)
 
 
 def _height(value: int, most: int) -> int:

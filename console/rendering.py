@@ -1,5 +1,6 @@
 """Pages from templates: values are escaped, times and sentences have one form on all pages."""
 
+import json
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -45,6 +46,7 @@ class Pages:
             "number": lambda value: f"{value:,}",
             "bars": bars,
             "lag_bars": lag_bars,
+            "json": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
         }
 
     def render(

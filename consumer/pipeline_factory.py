@@ -24,6 +24,7 @@ from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Destination, DestinationConfig, Flow, Kinds
 from consumer.group_names import PipelineFlow, group_name
 from consumer.losses.loss_log import LossLog
+from consumer.losses.refilled import open_refilled_ranges
 from consumer.losses.store import LossStore
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from consumer.offsets.backup import OffsetBackup, read_offset_backup
@@ -133,8 +134,11 @@ class PipelineFactory:
         losses = self._loss_log(name)
         live = self._build_pipeline(name, flows["live"], rate_limit, "live", guards["live"], losses)
         replays = await self._replays(name, flows, guards, rate_limit, live, stack)
+        refilled = open_refilled_ranges(
+            losses, lambda: replays.owns, self._connection, self.topics, self._timing.losses
+        )
         if "history" not in flows:
-            return RunningDestination([live], self._older_events(name, live, None), losses, replays)
+            return RunningDestination([live], self._older_events(name, live, None), losses, replays, refilled)
         guard = guards["history"]
         history = self._build_pipeline(name, flows["history"], rate_limit, "history", guard, losses)
 
@@ -147,7 +151,7 @@ class PipelineFactory:
             name, flows["history"], rate_limit, "older", guard, losses, live_progress
         )
         older_events = self._older_events(name, live, older)
-        return RunningDestination([live, history, older], older_events, losses, replays)
+        return RunningDestination([live, history, older], older_events, losses, replays, refilled)
 
     async def _replays(
         self,

@@ -1,8 +1,9 @@
 """The pipelines of a destination as they run, and the state of each flow."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from consumer.assignment.coverage import CoverageCheck
 from consumer.assignment.handler import AssignmentHandler
@@ -10,6 +11,7 @@ from consumer.delivery.flow import DeliveryFlow
 from consumer.destinations.outcome import Paused, Retry
 from consumer.group_names import PipelineFlow
 from consumer.losses.loss_log import LossLog
+from consumer.losses.refilled import RefilledRanges
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.older_events import OlderEvents
@@ -68,6 +70,8 @@ class RunningDestination:
     """Its lost ranges; None: they are not recorded, as in tests."""
     replays: ReplayMembership | None = None
     """Its replays; None: it has none, as in tests."""
+    refilled: RefilledRanges | None = None
+    """Takes lost ranges off that a replay has brought back; None: as in tests."""
 
     @property
     def active(self) -> Sequence[RunningPipeline]:
@@ -96,6 +100,11 @@ class RunningDestination:
             for guard, joins in runs
             for each in ([partial(guard.run, joins)] if guard is not None else joins)
         ]
+
+    @property
+    def loss_work(self) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        """What follows its lost ranges, each until cancelled."""
+        return [each.run for each in (self.loss_log, self.refilled) if each is not None]
 
     @property
     def losses(self) -> list[str]:

@@ -173,9 +173,9 @@ async def _serve(
         asyncio.create_task(each.reporter.run(), name="status reporter of a destination") for each in served
     }
     tasks |= {
-        asyncio.create_task(each.running.loss_log.run(), name="lost ranges of a destination")
+        asyncio.create_task(work(), name="lost ranges of a destination")
         for each in served
-        if each.running.loss_log is not None
+        for work in each.running.loss_work
     }
     members = {
         asyncio.create_task(work(), name="memberships of a destination")

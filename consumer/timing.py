@@ -167,7 +167,9 @@ class ReplayTiming:
     retry_seconds: float = 1.0
     """After a write of progress that failed, and before a look-up is repeated."""
     rejected_seconds: float = 120.0
-    """How long a job whose other events are sent waits for the destination to accept the rest before it ends as failed."""
+    """How long the last events of a job, or all of them, may be rejected before it ends as failed."""
+    place_seconds: float = 10.0
+    """How long a job that only waits keeps its place while another one could run."""
     finish_seconds: float = 5.0
     """How long a job that is paused or cancelled waits for its deliveries before it gives up requests that were not made."""
     answer_seconds: float = 30.0
@@ -182,6 +184,8 @@ class LossTiming:
 
     refresh_seconds: float = 30.0
     """How often a process reads the lost ranges that other consumers and operators wrote."""
+    refilled_seconds: float = 10.0
+    """How often the owner of the replays looks, while there are lost ranges, whether one was brought back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from management.formatting import iso_milliseconds, iso_seconds
-from management.personal_data import VIEWED
+from management.personal_data import SEARCHED, VIEWED
 from management.topic_follower import FollowerTiming, ReadState, TopicFollower
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.kafka import Record
@@ -15,6 +15,8 @@ from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
 
 MAX_CHANGES = 20_000
+ALL_ORGANIZATIONS = "all organizations"
+"""Key of what concerns all of them. Names have no spaces, so none is this one."""
 _DESTINATION = "destination/"
 _TIMES = {"backfill_from", "credential_expires", "added", "modified", "at", "from_ms", "to_ms"}
 _MAINTAINED = {"modified", "revision"}
@@ -35,7 +37,9 @@ class ChangeEntry:
 
     @property
     def subject(self) -> str:
-        """`destination` or `organization`."""
+        """`destination`, `organization` or `organizations`."""
+        if self.key == ALL_ORGANIZATIONS:
+            return "organizations"
         return "destination" if self.key.startswith(_DESTINATION) else "organization"
 
     @property
@@ -146,8 +150,13 @@ class ChangeHistory:
         return (entry for entry in reversed(self._entries) if wanted.matches(entry))
 
     def deeds(self) -> Sequence[str]:
-        """Return what was done, sorted; views of personal data, which name what was seen, are one deed."""
-        return sorted({VIEWED if entry.what.startswith(VIEWED) else entry.what for entry in self._entries})
+        """Return what was done, sorted; views of personal data, which name what was seen, are one deed, and so are searches."""
+        return sorted(
+            {
+                next((deed for deed in (VIEWED, SEARCHED) if entry.what.startswith(deed)), entry.what)
+                for entry in self._entries
+            }
+        )
 
     def people(self) -> Sequence[str]:
         """Return who has changed something, sorted."""

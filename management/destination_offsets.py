@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from consumer.destinations.contract import Flow
 from consumer.group_names import PipelineFlow, group_name
 from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
-from management.destination_changes import Change, record_change
 from management.offset_commits import set_offsets
 from management.offset_moves import Direction, OffsetMove, plan_move, with_last
 from management.offset_notes import notes_on
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.aio import finish
+from relay.destination_changes import Change, record_change
 from relay.errors import RelayError, describe
 from relay.kafka import KAFKA_FAILURES, OffsetAndMetadata, Record, TopicPartition, is_refusal
 from relay.kafka.connection import Connection

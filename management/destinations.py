@@ -9,10 +9,10 @@ from consumer.losses.store import LossStore
 from consumer.offsets.backup import destination_status_key
 from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
-from management.destination_changes import Change, record_change
 from management.destination_view import DestinationView
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
+from relay.destination_changes import Change, record_change
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.topics import Topics

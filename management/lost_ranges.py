@@ -8,11 +8,11 @@ from consumer.destinations.contract import DestinationConfig
 from consumer.losses.lost_range import LostRange, remedy
 from consumer.losses.store import LossStore
 from consumer.replay.archive_opening import archives_for
-from management.destination_changes import Change, record_change
 from management.destinations import require_known
 from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
+from relay.destination_changes import Change, record_change
 from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.topics import Topics

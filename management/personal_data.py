@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from management.change_log import write_change
+from relay.change_log import write_change
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import TopicWriteError
 
 HIDDEN = "•••"
-VIEWED = "viewed personal data of"
-"""Begin of what a change says that records a view."""
+VIEWED, SEARCHED = "viewed personal data of", "searched personal data of"
+"""Begin of what a change says that records a view, or a search."""
 
 _SHOWN = frozenset(
     ("organization", "id", "created", "collected", "mode", "summary", "category", "eventSource", "variant")
@@ -40,14 +40,16 @@ def _masked(value: Any) -> Any:
     return HIDDEN
 
 
-async def record_view(connection: Connection, key: str, of: str, who: str, now_ms: int) -> None:
+async def record_view(
+    connection: Connection, key: str, of: str, who: str, now_ms: int, *, deed: str = VIEWED
+) -> None:
     """Record that a person is about to see personal data. Show it only after this has returned.
 
     `key`: the organization, or `destination/NAME`, that the change is listed under; `of`: what is shown, such as `acme/17`.
     Raises RelayError if Kafka does not confirm the record.
     """
     try:
-        await write_change(connection, key, who, now_ms, f"{VIEWED} {of}")
+        await write_change(connection, key, who, now_ms, f"{deed} {of}")
     except TopicWriteError as error:
         raise RelayError(
             f"The personal data of {of} is not shown, because the history of changes could not record that. {error} Try again."

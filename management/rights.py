@@ -74,6 +74,7 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *_on_topics((topics.events, topics.backfill, topics.schemas), "Read"),
         *_on_topics((topics.status, topics.destinations, topics.replays), "Read", "Write"),
         *_on_topics((topics.dead_letters,), "Read", "Write"),
+        *_on_topics((topics.changes,), "Write"),
         *_on_topics((topics.organizations, topics.progress), "Describe"),
         *_on_topics((topics.events, topics.backfill, topics.dead_letters), "DescribeConfigs"),
         *(Right("group", name, "Read") for name in groups),

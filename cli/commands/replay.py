@@ -11,8 +11,9 @@ from cli.replay_output import finish
 from cli.replay_progress import follow_job
 from cli.table import TableRow, WideOption, print_rows, print_table
 from management.formatting import age, iso_seconds
-from management.replay.documents import range_documents, replay_document
+from management.replay.documents import part_documents, range_documents, replay_document
 from management.replay.jobs import Replays, WishResult, read_replay, read_replays, set_wish, wish_text
+from management.replay.parts import PART_TITLES, parts_of
 from management.replay.texts import counts_text, duration_text, events_text, target_text
 from management.replay.view import ReplayView
 from relay.replays.job import Wish
@@ -66,9 +67,13 @@ def show(context: typer.Context, replay_id: IdArgument, as_json: JsonOption = Fa
     state: CommandContext = context.obj
     view: ReplayView = state.run_quietly(read_replay(state.connection(), replay_id, now_ms()))
     if as_json:
-        print_json(replay_document(view) | {"ranges": range_documents(view)})
+        parts = {"ranges": range_documents(view), "parts": part_documents(view)}
+        print_json(replay_document(view) | parts)
         return
     print_facts(_facts(view))
+    if parts_of(view.replay):
+        print()
+        print_rows(PART_TITLES, [each.cells() for each in parts_of(view.replay)])
     if view.job.ranges:
         print()
         print_rows(("topic", "partition", "start", "end", "place", "left"), _range_rows(view))
@@ -138,6 +143,7 @@ def _facts(view: ReplayView) -> list[tuple[str, str]]:
         ("where", job.where or ""),
         ("letters", job.reason or ""),
         ("archive", job.archive or ""),
+        ("lost range", "" if job.lost is None else job.lost.name),
         ("rate", "" if job.rate is None else f"at most {job.rate:,} events/s"),
         ("asked", f"{iso_seconds(job.requested_at)} by {job.requested_by}"),
         ("wished", f"{job.wished} since {iso_seconds(job.wished_at)} by {job.wished_by}"),

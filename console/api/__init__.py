@@ -10,6 +10,7 @@ from console.api import (
     description,
     destination_moves,
     destinations,
+    events,
     organizations,
     overview,
     replays,
@@ -23,6 +24,7 @@ API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
     destinations.routes,
     destination_moves.routes,
     replays.routes,
+    events.routes,
     changes.routes,
     dead_letters.routes,
 )

@@ -108,6 +108,11 @@ class RouteStates:
             return problem
         return replace(problem, reason=self._text(route, problem.reason, len(failing) - 1))
 
+    @property
+    def all_answer(self) -> bool:
+        """Whether no route is refused, throttled or without an answer; one whose configuration is suspected answers."""
+        return all(each.breaker.problem is None for each in self._states.values())
+
     def _failing(self) -> list[tuple[str | None, Paused | Retry]]:
         """Return the routes that have a problem, the oldest first."""
         found = [

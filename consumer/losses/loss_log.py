@@ -26,6 +26,8 @@ class LossRecords(Protocol):
 
     async def write(self, lost: LostRange) -> None: ...
 
+    async def delete(self, lost: LostRange) -> None: ...
+
 
 class LossLog:
     """Notes lost ranges, and reports those of all consumers of the destination.
@@ -92,6 +94,12 @@ class LossLog:
             self._refused[entry.key] = entry
         if entry.collected_until is None:
             self._undated[partition] = entry.key
+
+    async def delete(self, lost: LostRange) -> None:
+        """Take a range off the list, unless it has become longer. Raises KafkaError or TopicWriteError, as the store does."""
+        if self._ranges.get(lost.key) == lost:
+            await self._store.delete(lost)
+            self._ranges.pop(lost.key, None)
 
     def record_arrived(self, partition: TopicPartition, timestamp_ms: int) -> None:
         """Date the last range of the partition: its events were collected before this record."""

@@ -8,7 +8,9 @@ from consumer.destinations.contract import DestinationConfig
 from consumer.group_names import replays_group
 from consumer.metrics import ConsumerMetrics
 from consumer.replay.job_opener import DestinationParts, JobOpener
+from consumer.replay.owned_replays import OwnedReplays
 from consumer.replay.owner import ReplayOwner
+from consumer.replay.place_keeper import ProgressLog
 from consumer.replay.source_opener import SourceOpener
 from consumer.timing import ConsumerTiming
 from consumer.topic_settings import TopicSettings
@@ -55,13 +57,19 @@ class ReplayMembership:
         return self._owner.states()
 
     @property
+    def owns(self) -> bool:
+        """Whether this process has the replays of the destination, as far as it knows."""
+        return self._owner.owns
+
+    @property
     def notice(self) -> str | None:
         """What the status of the destination says about its replays; None: nothing."""
         if (problem := self._absence or self._owner.problem) is not None:
             return problem
         counts = Counter(self.states().values())
-        texts = [f"{counts[state]} {state}" for state in ("running", "waiting", "paused") if counts[state]]
-        return f"Replays: {', '.join(texts)}. See `jira-relay replay list`." if texts else None
+        counted = [f"{counts[state]} {state}" for state in ("running", "waiting", "paused") if counts[state]]
+        found = f"Replays: {', '.join(counted)}. See `jira-relay replay list`." if counted else None
+        return " ".join(filter(None, (self._owner.notice, found))) or None
 
 
 def build_replays(
@@ -82,7 +90,10 @@ def build_replays(
     def report(states: Mapping[str, State] | None) -> None:
         metrics.set_replays(parts.name, Counter(states.values()) if states else None)
 
-    owner = ReplayOwner(parts.name, opener, store, timing.replay, report)
+    def open_owned(log: ProgressLog) -> OwnedReplays:
+        return OwnedReplays(parts.name, opener, log, timing.replay, report)
+
+    owner = ReplayOwner(parts.name, open_owned, store.write_progress, timing.replay)
     member = Member(
         connection,
         replays_group(topics.prefix, parts.name),

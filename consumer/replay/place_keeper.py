@@ -72,6 +72,11 @@ class PlaceKeeper:
         return self._tally.sent > 0
 
     @property
+    def ended_count(self) -> int:
+        """How many records have ended, of this owner or of one before."""
+        return self._tally.ended_count
+
+    @property
     def uncovered(self) -> int:
         """How many records ended that the last record of progress does not cover: a death would deliver so many again."""
         return self._tally.ended_count - self._covered_count

@@ -16,6 +16,7 @@ from consumer.replay.pace import Pace
 from consumer.replay.parts import ReplayParts
 from consumer.replay.place_keeper import PlaceKeeper, ProgressLog
 from consumer.replay.recorder import ProgressRecorder
+from consumer.replay.rejection_watch import RejectionWatch
 from consumer.replay.source import Chunk, SourceWaitsError
 from consumer.timing import ReplayTiming
 from relay.aio import Signal, cancel_all
@@ -47,6 +48,7 @@ class ReplayRun:
         self._changed = Signal()
         self._keeper = PlaceKeeper(job, before, parts.source, progress_log)
         self._sender = Sender(parts.flow, self._on_delivered, progress_log.wait_for_membership, self._changed)
+        self._rejections = RejectionWatch(parts.flow, self._keeper, timing)
         self._pace = Pace(job.rate)
         self._bodies = BodyBuilder(parts.flow.destination.limits, self._pace.max_rows)
         self._encoder = ChunkEncoder(
@@ -72,6 +74,21 @@ class ReplayRun:
         """The last progress that was written, or that of the former owner."""
         return self._keeper.progress
 
+    @property
+    def ended_count(self) -> int:
+        """How many records of the job have ended."""
+        return self._keeper.ended_count
+
+    @property
+    def idle_reason(self) -> str | None:
+        """Why the run only waits, so that another job may have its place.
+
+        None: it moves, lets live events go first as every job must, or ends soon by itself.
+        """
+        if self._rejections.counts:
+            return None
+        return next((text for part, text in self._reasons() if part != "turn"), None)
+
     def end(self, state: State, reason: str | None) -> None:
         """Let `run` finish: start nothing more, and leave the job in this state."""
         self._ending = self._ending or (state, reason)
@@ -82,10 +99,14 @@ class ReplayRun:
         pump = asyncio.create_task(self._pump(), name=f"replay {self._job.id}")
         recorder = asyncio.create_task(self._recorder.run(), name=f"progress of replay {self._job.id}")
         ending = asyncio.create_task(self._end.wait(), name=f"end of replay {self._job.id}")
+        rejections = asyncio.create_task(self._rejections.run(), name=f"rejections of replay {self._job.id}")
+        tasks: set[asyncio.Task[Any]] = {pump, recorder, ending, rejections}
         try:
-            done, _ = await asyncio.wait({pump, recorder, ending}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            if rejections in done and pump not in done:
+                self.end("failed", rejections.result())
             await cancel_all({pump, recorder}, attempts=1, seconds=self._timing.finish_seconds)
             if self._ending is None:
                 await self._recorder.write_last("done", None)
@@ -93,7 +114,7 @@ class ReplayRun:
                 await self._finish(*self._ending)
         finally:
             self._sender.stop_accepting()
-            await asyncio.shield(asyncio.create_task(self._release({pump, recorder, ending})))
+            await asyncio.shield(asyncio.create_task(self._release(tasks)))
 
     async def _release(self, tasks: set[asyncio.Task[Any]]) -> None:
         """End what the run has begun; a cancellation of the run does not end this."""
@@ -121,7 +142,7 @@ class ReplayRun:
             try:
                 async with aclosing(self._source_chunks()) as chunks:  # type: ignore[type-var]
                     async for chunk in chunks:
-                        attempt = 0
+                        attempt = 0 if chunk.records else attempt
                         await self._take(chunk)
                 break
             except _SourceFailedError as failed:
@@ -130,29 +151,12 @@ class ReplayRun:
                 await asyncio.sleep(self._timing.source.wait(attempt, random.random()))
                 attempt += 1
         await self._send(self._bodies.flush())
-        if await self._wait_for_rejected_rows():
-            return
+        self._rejections.all_started = True
+        while not await self._sender.wait_until_finished(self._timing.heartbeat_seconds):
+            continue
         self._raise_defect()
         if not self._keeper.is_complete(self._job):
             raise RuntimeError("the source ended before the ranges of the replay")
-
-    async def _wait_for_rejected_rows(self) -> bool:
-        """Wait for all deliveries. Return True, and end the job as failed, if only rejected rows are left for long.
-
-        1. Unlike live delivery, a job has no later event whose acceptance shows that the rows are at fault.
-        2. Where the destination has accepted nothing of the job, its configuration is the likely cause: the job goes on waiting.
-        """
-        accepted, since = -1, None
-        while not await self._sender.wait_until_finished(self._timing.heartbeat_seconds):
-            if self._parts.flow.state.accepted != accepted:
-                accepted, since = self._parts.flow.state.accepted, None
-            if self._sender.in_delivery or not self._keeper.has_sent:
-                continue
-            since = since or time.monotonic()
-            if time.monotonic() - since >= self._timing.rejected_seconds:
-                self.end("failed", _rejected_text(self._state()[1]))
-                return True
-        return False
 
     async def _source_chunks(self) -> AsyncIterator[Chunk]:
         """Yield the chunks of the source. Raises _SourceFailedError for its failures, and for no others."""
@@ -251,10 +255,14 @@ class ReplayRun:
     def _state(self) -> tuple[State, str | None]:
         """Return the state of the job, and why it does not move. Raises the defect that made the sender unreliable."""
         self._raise_defect()
-        flow = self._parts.flow
-        problem = flow.problem
-        reasons = [*([problem.reason] if problem else flow.state.open_rejections), *self._waits.values()]
-        return ("waiting", reasons[0]) if reasons else ("running", None)
+        reasons = self._reasons()
+        return ("waiting", reasons[0][1]) if reasons else ("running", None)
+
+    def _reasons(self) -> list[tuple[str, str]]:
+        """Return the parts that wait, and why, the most important first."""
+        flow, problem = self._parts.flow, self._parts.flow.problem
+        found = [problem.reason] if problem else flow.state.open_rejections
+        return [*(("destination", text) for text in found), *self._waits.items()]
 
     def _raise_defect(self) -> None:
         if self._sender.defect is not None:
@@ -281,10 +289,3 @@ class _SourceFailedError(Exception):
         waits = isinstance(error, SourceWaitsError)
         super().__init__(str(error) if waits else f"Its records cannot be read: {describe(error)}")
         self.error = error
-
-
-def _rejected_text(reason: str | None) -> str:
-    return (
-        f"Its last events were rejected until it ended: {reason} No other event was left to show whether these or the configuration are at"
-        " fault. Mend the cause, and start a replay of them again."
-    )

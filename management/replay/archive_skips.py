@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from consumer.replay.archive_losses import Range, united
-from management.destination_changes import change_key
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
+from relay.destination_changes import change_key
 from relay.errors import describe, one_line
 from relay.kafka import KAFKA_FAILURES, Record, TopicPartition
 from relay.kafka.connection import Connection

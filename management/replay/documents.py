@@ -5,6 +5,7 @@ from typing import Any
 from management.formatting import iso_milliseconds
 from management.replay.dry_run import DryRun
 from management.replay.jobs import facts
+from management.replay.parts import parts_of
 from management.replay.start import PlannedReplay
 from management.replay.view import ReplayView
 
@@ -39,6 +40,11 @@ def replay_document(view: ReplayView) -> dict[str, Any]:
         "dead_lettered": progress.dead_lettered,
         "lost": progress.lost,
     }
+
+
+def part_documents(view: ReplayView) -> list[dict[str, Any]]:
+    """Return the producers' part for each organization; empty: they have none in the replay."""
+    return [each.document() for each in parts_of(view.replay)]
 
 
 def range_documents(view: ReplayView) -> list[dict[str, Any]]:

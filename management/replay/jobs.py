@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from management.destination_changes import Change, record_change
 from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from management.replay.view import ReplayView
+from relay.destination_changes import Change, record_change
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.producer import TopicWriteError
@@ -142,6 +142,7 @@ def facts(job: ReplayJob) -> dict[str, object]:
         "archive": job.archive,
         "to_live": job.to_live,
         "rate": job.rate,
+        "lost_range": None if job.lost is None else job.lost.name,
     }
 
 

@@ -19,7 +19,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.log_reader import partitions_of, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics, partition_of
 from relay.organizations import Organization
-from relay.replays.job import ReplayRange
+from relay.replays.job import ReplayLost, ReplayRange
 from relay.timestamps import DAY_MS
 
 OVERLAP_MS = 900_000
@@ -40,16 +40,18 @@ async def plan_lost(
     """
     found = await read_lost_ranges(connection, destinations, request.destination, now_ms)
     lost = find_lost_range(found.ranges, request.destination, entry)
+    brought_back = ReplayLost(lost.topic, lost.partition, lost.start, lost.stop, lost.at)
     if request.archive is not None:
         asked = replace(request, from_ms=lost.collected_from or 0, to_ms=lost.collected_before + 1)
         check_request(asked, destinations, now_ms, kinds)
         ranges = [ReplayRange(lost.topic, lost.partition, lost.start, lost.stop)]
-        return PlannedReplay(asked, ReplayPlan(ranges, {}, {}), ())
+        return PlannedReplay(asked, ReplayPlan(ranges, {}, {}), (), lost=brought_back)
     organizations = await _in_partition(connection, lost)
     from_ms, to_ms = _window(lost, organizations, Topics(connection.kafka.topic_prefix), now_ms)
     names = tuple(each.name for each in organizations)
     asked = replace(request, by="created", from_ms=from_ms, to_ms=to_ms, organizations=names)
-    return await plan_refill(connection, destinations, asked, now_ms, kinds)
+    planned = await plan_refill(connection, destinations, asked, now_ms, kinds)
+    return replace(planned, lost=brought_back)
 
 
 async def plan_refill(

@@ -20,7 +20,7 @@ from management.replay.request import ReplayRequest, check_request
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import standalone_consumer
 from relay.kafka.time_index import first_records
-from relay.replays.job import Content, ReplayJob, ReplayRange, new_replay_id
+from relay.replays.job import Content, ReplayJob, ReplayLost, ReplayRange, new_replay_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class PlannedReplay:
     plan: ReplayPlan
     notes: Sequence[str]
     content: Content = "events"
+    lost: ReplayLost | None = None
+    """The lost range that it brings back; None: none."""
 
     def job(self, who: str, now_ms: int) -> ReplayJob:
         """Return the job, with a new id."""
@@ -54,6 +56,7 @@ class PlannedReplay:
             to_live=asked.to_live,
             rate=asked.rate,
             ranges=tuple(self.plan.ranges),
+            lost=self.lost,
         )
 
 

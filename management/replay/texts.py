@@ -71,7 +71,7 @@ def result_text(view: ReplayView) -> str:
         return f"The replay {job.id} has not begun."
     took = duration_text(((progress.finished_at or view.now_ms) - progress.started_at) / 1000)
     text = f"The replay {job.id} is {progress.state}: {counts_text(view)}, in {took}."
-    return " ".join([text, *filter(None, [progress.reason]), *_advice(view)])
+    return " ".join([text, *filter(None, [view.reason]), *_advice(view)])
 
 
 def _advice(view: ReplayView) -> Sequence[str]:

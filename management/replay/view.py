@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from management.replay.parts import has_unread, shortfall_text
 from relay.replays.job import KnownReplay, ReplayJob, ReplayProgress, ReplayRange
 
 SILENT_MS = 60_000
@@ -81,6 +82,8 @@ class ReplayView:
         """Why it is in this state, and what to do. Empty: there is no more to say."""
         progress, job = self.progress, self.job
         own = "" if progress is None else progress.reason or ""
+        if progress is not None and progress.ended:
+            own = " ".join(filter(None, (own, shortfall_text(self.replay))))
         if self.unattended_since is None:
             return own
         last = "has taken it yet" if progress is None else f"works on it; {progress.owner} did last"
@@ -122,5 +125,7 @@ class ReplayView:
 
     @property
     def complete(self) -> bool:
-        """Whether it is done and no event was lost."""
-        return self.progress is not None and self.progress.state == "done" and not self.progress.lost
+        """Whether it is done, no event was lost, and a source served all records of its window."""
+        progress = self.progress
+        done = progress is not None and progress.state == "done" and not progress.lost
+        return done and not has_unread(self.replay)

@@ -38,6 +38,11 @@ class ReplayLost:
     stop: int
     at: int
 
+    @property
+    def name(self) -> str:
+        """Its short name in commands, such as `events/3/1200`."""
+        return f"{self.topic.rpartition('.')[2]}/{self.partition}/{self.start}"
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlace:

@@ -128,7 +128,7 @@ async def test_a_running_service_reports_a_password_that_becomes_wrong(
 
 
 async def _wait_until_ready(url):
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         while (await client.get(f"{url}/readyz")).status_code != httpx.codes.OK:
             await asyncio.sleep(0.1)
 

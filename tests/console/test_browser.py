@@ -33,6 +33,10 @@ PAGES = (
     "/organization/modify?name=site-00",
     "/organization/delete?name=site-00",
     "/destinations",
+    "/destination/move?name=sentinel",
+    "/replays",
+    "/replays/start",
+    "/dead-letters/redrive",
     "/nothing",
 )
 

@@ -6,6 +6,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from embedded.kafka import EmbeddedKafka
 from relay.kafka import TopicPartition
+from relay.kafka.topic_admin import create_missing_topics
 from simulators.azure.world import HISTORY
 from simulators.faults import hang
 from tests.consumer.test_replays import QUICK, row_uids
@@ -15,25 +16,49 @@ from tests.support.replay_world import replay_world
 from tests.support.waiting import wait_until
 
 
+async def delete_topic(connection, topic):
+    """Delete a topic, and wait until Kafka does not list it any more."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=connection.bootstrap)
+    await admin.start()
+    await admin.delete_topics([topic])
+    async with asyncio.timeout(30):
+        while topic in await admin.list_topics():
+            await asyncio.sleep(0.05)
+    await admin.close()
+
+
 async def test_without_its_topic_live_events_are_delivered_and_the_status_says_that_replays_wait(
     kafka, prefix, monkeypatch
 ):
     """An installation of an earlier release has no such topic; its consumers join once it was created."""
     async with replay_world(kafka, prefix, monkeypatch) as replays:
         world = replays.world
-        admin = AIOKafkaAdminClient(bootstrap_servers=world.connection.bootstrap)
-        await admin.start()
-        await admin.delete_topics([world.topics.replays])
-        async with asyncio.timeout(30):
-            while world.topics.replays in await admin.list_topics():  # a deletion takes a moment
-                await asyncio.sleep(0.05)
-        await admin.close()
+        await delete_topic(world.connection, world.topics.replays)
         await world.publish(some_events(10))
         async with world.consuming(timing=QUICK):
             await world.wait_for_events()
             status = await wait_for_status(world, lambda status: "Replays wait" in (status.reason or ""))
             assert status.state == "active"
             assert "run `jira-relay topics create`" in status.reason
+
+
+async def test_a_replay_whose_topic_was_deleted_and_made_again_stops_and_is_named(kafka, prefix, monkeypatch):
+    """Nobody could see or cancel it any more. A replay that is asked for since runs."""
+    async with replay_world(kafka, prefix, monkeypatch) as replays:
+        world = replays.world
+        await world.publish(some_events(60))
+        async with world.consuming(timing=QUICK):
+            await world.wait_for_events()
+            replay_id = await replays.start(rate=1)
+            await replays.wait_for(replay_id, lambda progress: progress.sent > 0)
+            await delete_topic(world.connection, world.topics.replays)
+            await create_missing_topics(world.connection)
+            status = await wait_for_status(world, lambda status: "any more" in (status.reason or ""))
+            assert f"The topic of replays does not have {replay_id} any more" in status.reason
+            other = await replays.start(2)
+            done = await replays.done(other)
+        assert (done.state, done.sent) == ("done", 60)
+        assert len(replays.replayed(replay_id)) < 60
 
 
 async def test_what_kafka_deletes_before_a_running_replay_comes_there_is_counted_and_named(

@@ -176,9 +176,12 @@ async def run_with_faults(command_line, acme, beta, port):
         return "ValueError: deep inside" in command_line.read_log()
 
     await wait_until(defect)
-    assert all(
-        "failing" in one["state_in_words"] for one in await command_line.read_json("organizations", "list")
-    )
+
+    async def both_fail():
+        listed = await command_line.read_json("organizations", "list")
+        return all("failing" in one["state_in_words"] for one in listed)
+
+    await wait_until(both_fail)
     assert await command_line.read_json("dead-letters", "list")
     for name in ("acme", "beta"):
         await command_line("organizations", "show", name)
@@ -187,7 +190,7 @@ async def run_with_faults(command_line, acme, beta, port):
 
 
 async def fetch_pages(port):
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answers = [
             await client.get(f"http://127.0.0.1:{port}/{page}") for page in ("metrics", "healthz", "readyz")
         ]

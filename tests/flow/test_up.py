@@ -54,7 +54,7 @@ class RunningUp:
 
     async def wait_until_ready(self):
         end = time.monotonic() + 180
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             while True:
                 assert time.monotonic() < end, self.log
                 assert self.process.returncode is None, self.log
@@ -74,9 +74,8 @@ class RunningUp:
     async def sign_in_to_the_console(self):
         """Sign in with the token that the log names the file of; return the status."""
         token = (self.directory / "data" / "console-token").read_text()
-        async with httpx.AsyncClient(
-            base_url=f"http://{self.environment['RELAY_CONSOLE__LISTEN']}"
-        ) as client:
+        url = f"http://{self.environment['RELAY_CONSOLE__LISTEN']}"
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             return (await client.post("/login", data={"token": token, "name": "Anna"})).status_code
 
     async def list_organizations(self):

@@ -3,9 +3,9 @@
 import pytest
 
 from management.change_history import ChangeHistory, ChangeQuery
-from management.change_log import write_change
 from management.personal_data import HIDDEN, record_view, without_personal_data
 from management.topic_follower import FollowerTiming
+from relay.change_log import write_change
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection

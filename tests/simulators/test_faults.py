@@ -8,6 +8,7 @@ from aiohttp import web
 
 from simulators import faults
 from simulators.fault_script import FaultScript
+from tests.support.waiting import wait_until
 
 BODY = b'{"answer": "' + b"x" * 10_000 + b'"}'
 
@@ -86,6 +87,8 @@ async def test_a_request_may_take_effect_before_its_answer_is_lost(make):
         async with peer.client() as client:
             with pytest.raises(httpx.TransportError):
                 await client.get("/", timeout=httpx.Timeout(60, read=0.3))
+            # An impatient client may be gone before the server has read its request.
+            await wait_until(lambda peer=peer, served=served: peer.served == served, 30)
         assert peer.served == served
 
 

@@ -1,6 +1,7 @@
 """A shard that a test loads, publishes to, corrupts and loads again."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -96,20 +97,21 @@ async def recreate_topic(shard_loader: ShardLoader, topic: str) -> None:
     await admin.start()
     try:
         await admin.delete_topics([topic])
-        for _ in range(100):
-            await asyncio.sleep(0.1)
-            try:
-                made = await admin.create_topics([NewTopic(topic, 1, 1)])
-            except KafkaError:
-                continue
-            if not made.topic_errors[0][1]:
-                break
-        for _ in range(100):
-            if [one["error_code"] for one in await admin.describe_topics([topic])] == [0]:
-                return
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            while not await _created(admin, topic):
+                await asyncio.sleep(0.1)
+            while [one["error_code"] for one in await admin.describe_topics([topic])] != [0]:
+                await asyncio.sleep(0.1)
     finally:
         await admin.close()
+
+
+async def _created(admin: AIOKafkaAdminClient, topic: str) -> bool:
+    """Return whether the broker has created the topic: it refuses to until the deletion is complete."""
+    with contextlib.suppress(KafkaError):
+        made = await admin.create_topics([NewTopic(topic, 1, 1)])
+        return not made.topic_errors[0][1]
+    return False
 
 
 async def delete_all(shard_loader: ShardLoader, topic: str) -> None:

@@ -17,7 +17,7 @@ _CHANGE = object_of(
         "at": instant("When it was made."),
         "who": text("Who made it."),
         "what": text("What was done."),
-        "subject": text("The kind of its object: organization or destination."),
+        "subject": text("The kind of its object: organization, organizations (all of them) or destination."),
         "name": text("The name of its object."),
         "before": _FACTS,
         "after": _FACTS,

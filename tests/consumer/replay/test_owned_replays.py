@@ -17,14 +17,15 @@ from tests.support.replay_run import TIMING
 from tests.support.replays import replay_job
 from tests.support.waiting import wait_until
 
-TIMES = replace(TIMING, watch_seconds=0.005, most_running=2)
+TIMES = replace(TIMING, watch_seconds=0.005, most_running=2, place_seconds=0.02)
 
 
 class FakeRun:
-    """Runs until `end` is called."""
+    """Runs until `end` is called. `idle_reason`: why it only waits."""
 
-    def __init__(self, log, job):
+    def __init__(self, log, job, idle_reason=None):
         self._log, self._job = log, job
+        self.idle_reason, self.ended_count = idle_reason, 0
         self.ended = asyncio.get_running_loop().create_future()
 
     def end(self, state, reason):
@@ -44,6 +45,8 @@ class World:
 
     def __init__(self):
         self.written, self.runs, self.failures, self.guards = [], {}, [], {}
+        self.broken, self.idle = {}, {}
+        """Why the open of a job fails each time, and why its runs only wait, by id."""
         self._seen = {}
         self.owned = OwnedReplays(
             "sentinel", self, ProgressLog(self._write, self._wait, "host-1", lambda: 1_000), TIMES
@@ -74,8 +77,20 @@ class World:
     async def open(self, job, before, log):  # noqa: ARG002
         if self.failures:
             raise self.failures.pop()
-        self.runs[job.id] = FakeRun(log, job)
+        if job.id in self.broken:
+            raise KafkaError(self.broken[job.id])
+        self.runs[job.id] = FakeRun(log, job, self.idle.get(job.id))
         yield self.runs[job.id]
+
+    def read_again(self, *entries):
+        """Let the topic be read from its start, with these records."""
+        self.owned.begin_table_again()
+        for each in entries:
+            if isinstance(each, ReplayProgress):
+                self.owned._next_table._progress[each.id] = each
+            else:
+                self.owned._next_table._jobs[each.id] = each
+        self.owned.table_is_read_again()
 
     def last(self, replay_id):
         return next((each for each in reversed(self.written) if each.id == replay_id), None)

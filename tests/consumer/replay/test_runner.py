@@ -1,7 +1,6 @@
 """The run of one job: every event of it once, exact counts, and every death survived."""
 
 import asyncio
-from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -15,7 +14,13 @@ from relay.replays.job import ReplaySkip
 from tests.support.dead_letters import FakeDeadLetterWriter
 from tests.support.in_memory_group import FakeSchemaStore
 from tests.support.messages import ForeignSchemaEncoder
-from tests.support.replay_run import MarkedDestination, MemorySource, ReplayBench, messages, partition
+from tests.support.replay_run import (
+    MarkedDestination,
+    MemorySource,
+    ReplayBench,
+    messages,
+    partition,
+)
 from tests.support.waiting import wait_until
 
 SMALL = Limits(BodyFormat(1_000_000, b"[", b",", b"]", max_rows=4))
@@ -117,32 +122,6 @@ async def test_a_destination_that_refuses_is_the_reason_of_a_waiting_job(failing
     await task
     assert world.written[-1].state == "done"
     assert len(ids(world.destination)) == 11
-
-
-async def test_a_destination_that_rejects_everything_is_the_reason_of_a_waiting_job():
-    """No row is a dead letter while nothing shows that the configuration works."""
-    world = bench(range(8), MarkedDestination(lambda _: Reject("unknown column", 400), SMALL))
-    task = asyncio.create_task(world.new_run().run())
-    await wait_until(lambda: any("unknown column" in (each.reason or "") for each in world.written))
-    assert world.letters.put_records == []
-    world.destination.answer = lambda _: Sent()
-    await task
-    assert counts(world.written[-1]) == (15, 0, 0, 0)
-
-
-async def test_a_row_that_is_rejected_at_the_very_end_ends_the_job_as_failed():
-    """No later event can show whether the row or the configuration is at fault: it is no dead letter, and the job does not wait for ever."""
-
-    def answer(rows):
-        return Reject("bad", 400) if any(b":104:" in row for row in rows) else Sent()
-
-    source = MemorySource({partition(1): messages(range(100, 105), 1)})
-    world = bench(source=source, destination=MarkedDestination(answer, SMALL))
-    world.timing = replace(world.timing, heartbeat_seconds=0.02, rejected_seconds=0.1)
-    failed = await world.run_to_end()
-    assert (failed.state, counts(failed)) == ("failed", (4, 0, 0, 0))
-    assert failed.reason.startswith("Its last events were rejected until it ended: ")
-    assert world.letters.put_records == []
 
 
 async def test_a_source_that_fails_is_a_reason_and_nothing_is_read_twice():

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from management.destination_changes import Change, record_change
 from management.replay.archive_skips import skipped_ranges, skips_note
+from relay.destination_changes import Change, record_change
 from relay.kafka import TopicPartition
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics

@@ -34,6 +34,13 @@ def unchanged(checkpoint):
     return checkpoint
 
 
+async def begun(transactions):
+    """Wait until a transaction is under way."""
+    async with asyncio.timeout(30):
+        while not transactions.busy:
+            await asyncio.sleep(0)
+
+
 @pytest.fixture
 async def publisher():
     found, transactions = in_memory_publisher(lambda: NOW)
@@ -63,7 +70,7 @@ async def test_a_cancellation_between_begin_and_commit_fails_the_publisher(publi
     publisher, transactions = publisher
     transactions.pause = 10
     task = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
-    await asyncio.sleep(0.01)
+    await begun(transactions)
     task.cancel()
     await asyncio.wait({task})
 
@@ -77,7 +84,7 @@ async def test_a_cancellation_before_the_transaction_leaves_the_publisher_usable
     transactions.pause = 0.05
     first = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
     second = asyncio.create_task(publisher.publish("acme", pending_records(2), unchanged, persist=False))
-    await asyncio.sleep(0.01)
+    await begun(transactions)
     second.cancel()
     await first
     await publisher.publish("acme", pending_records(3), unchanged, persist=False)
@@ -188,7 +195,7 @@ async def test_live_waits_for_at_most_two_backfill_transactions(publisher):
         )
         for number in range(100, 120)
     ]
-    await asyncio.sleep(0.001)
+    await begun(transactions)
     await publisher.publish("acme", pending_records(1), unchanged, persist=False)
     await asyncio.gather(*history)
 
@@ -204,7 +211,7 @@ async def test_between_transactions_none_is_under_way(publisher):
         asyncio.create_task(publisher.publish("acme", pending_records(number), unchanged, persist=False))
         for number in range(5)
     ]
-    await asyncio.sleep(0.01)
+    await begun(transactions)
     async with publisher.between_transactions():
         assert not transactions.busy
         for task in tasks:
@@ -221,7 +228,7 @@ async def test_closing_waits_for_the_transaction_under_way(publisher):
     publisher, transactions = publisher
     transactions.pause = 0.05
     under_way = asyncio.create_task(publisher.publish("acme", pending_records(1), unchanged, persist=False))
-    await asyncio.sleep(0.01)
+    await begun(transactions)
     await publisher.close()
     with pytest.raises(ShardClosedError):
         await publisher.publish("acme", pending_records(2), unchanged, persist=False)
@@ -240,7 +247,7 @@ async def test_a_checkpoint_change_applies_to_the_state_at_its_turn(publisher):
         return replace(checkpoint, backfilled=(TimeRange(0, 1),))
 
     covering = asyncio.create_task(publisher.publish("acme", pending_records(1), covered, persist=True))
-    await asyncio.sleep(0.01)
+    await begun(transactions)
     await publisher.write_checkpoint("acme", lambda checkpoint: replace(checkpoint, window_end=NOW - 60_000))
     await covering
 

@@ -67,6 +67,7 @@ async def test_polling_that_ends_at_once_causes_no_tight_loop():
     with structlog.testing.capture_logs() as logs:
         async with open_shard_harness(ends) as found:
             found.set_organizations(organization("acme"), organization("globex"))
+            await wait_until(lambda: set(found.polling.polls) == {"acme", "globex"})
             await asyncio.sleep(0.3)
 
     assert found.polling.polls == {"acme": 1, "globex": 1}

@@ -157,7 +157,7 @@ async def test_traffic_creates_records_until_it_is_cancelled():
         living = asyncio.create_task(
             jira.generate_traffic(2000, late_share=0.2, late_seconds=60, project_share=0.05)
         )
-        async with asyncio.timeout(20), open_client(sites[0]) as client:
+        async with asyncio.timeout(60), open_client(sites[0]) as client:
             while min(len(site.log) for site in sites) < 100 or not all(site.hidden for site in sites):
                 await get_page(client, limit=1)
         assert not living.done()

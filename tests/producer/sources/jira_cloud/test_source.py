@@ -17,6 +17,7 @@ from relay.timestamps import now_ms
 from simulators import faults
 from simulators.jira_cloud import faults as jira_faults
 from tests.support.jira import StubCredentials, error_kinds, jira_clients, page_request
+from tests.support.waiting import wait_until
 
 TENANT = "_edge/tenant_info"
 
@@ -73,9 +74,9 @@ async def test_a_key_set_during_a_refusal_ends_the_wait(jira, watchful):
     watchful.organization(acme)
     watchful.credentials.keys["acme"] = "wrong"
     source = watchful.source_for(acme)
-    acme.fault(faults.delayed_response(0.5), times=1)
+    refused = acme.fault(faults.delayed_response(0.5), times=1)
     source_error = asyncio.create_task(error_kinds(source.fetch_page(page_request())))
-    await asyncio.sleep(0.25)
+    await wait_until(lambda: refused.played > 0)
     watchful.credentials.keys["acme"] = acme.token
     assert await source_error != [None]
 

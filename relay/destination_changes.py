@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from management.change_log import write_change
+from relay.change_log import write_change
 from relay.kafka.connection import Connection
 
 

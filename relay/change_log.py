@@ -8,7 +8,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topics import Topics
 
-Facts = Mapping[str, object]
+ChangeFacts = Mapping[str, object]
 
 
 async def write_change(
@@ -17,8 +17,8 @@ async def write_change(
     who: str,
     at: int,
     what: str,
-    before: Facts | None = None,
-    after: Facts | None = None,
+    before: ChangeFacts | None = None,
+    after: ChangeFacts | None = None,
 ) -> None:
     """Write a change of the object `key` at `at` (ms UTC). `before` and `after`: facts without secrets; None: no facts.
 
