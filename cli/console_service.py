@@ -15,6 +15,8 @@ from cli.context import current_operator
 from console.api_tokens import ApiTokens
 from console.auth import Access
 from console.context import ConsoleContext
+from console.oidc import OidcLogin
+from console.oidc_provider import ProviderClient
 from console.server import open_socket, own_origins, own_url, run_console
 from management.context import OperatorContext
 from management.live_view import LiveView
@@ -45,6 +47,8 @@ class ConsoleToken:
 
     text: str
     file: Path | None = None
+    signs_in: bool = True
+    """False: it only makes the keys of sessions; people sign in at the identity provider."""
 
 
 def find_token(settings: Settings, directory: Path | None, *, on_terminal: bool) -> ConsoleToken:
@@ -54,6 +58,9 @@ def find_token(settings: Settings, directory: Path | None, *, on_terminal: bool)
     """
     if settings.console.token is not None:
         return ConsoleToken(settings.console.token.get_secret_value())
+    if settings.console.oidc_client_secret is not None:
+        # All consoles have it, so they share sessions; it signs nobody in.
+        return ConsoleToken(settings.console.oidc_client_secret.get_secret_value(), signs_in=False)
     if directory is not None:
         file = directory / TOKEN_FILE
         return ConsoleToken(_token_in(file), file)
@@ -97,6 +104,9 @@ def console_service(
     """
     file = settings.console.api_tokens
     api_tokens = None if file is None else ApiTokens(file)
+    oidc = None
+    if settings.console.oidc_issuer is not None:
+        oidc = OidcLogin(settings.console, ProviderClient(settings.console, now_ms), now_ms)
     listener = open_socket(settings.console.listen)
     redactor.add(token.text)
 
@@ -121,12 +131,13 @@ def console_service(
                 settings.destinations,
                 _key_ids(settings),
                 LiveView(connection, settings.destinations, now_ms),
-                Access(token.text),
+                Access(token.text, has_token=token.signs_in),
                 origins,
                 (public or "").startswith("https://"),
                 version("jira-audit-relay"),
                 settings.schema_registry,
                 api_tokens=api_tokens,
+                oidc=oidc,
             )
             url = public or own_url(settings.console, listener)
             fields = {"url": url} | ({"token_file": str(token.file)} if token.file else {})
@@ -135,7 +146,11 @@ def console_service(
                 code = context.access.make_link_code(now_ms())
                 announce(f"Console: {url}/login?code={code}\n  The link signs in once, within ten minutes.")
             health.report(NAME, ok=True)
-            await run_console(context, listener, stop)
+            try:
+                await run_console(context, listener, stop)
+            finally:
+                if oidc is not None:
+                    await oidc.close()
 
     return service
 

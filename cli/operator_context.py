@@ -5,9 +5,15 @@ from contextlib import asynccontextmanager
 
 from cli.context import CommandContext, current_operator
 from management.context import OperatorContext
-from producer.sources.catalogue import input_rules, open_connection_test
+from management.unreadable_redrive import ParseRecord
+from producer.sources.catalogue import input_rules, open_connection_test, parse_record
 from relay.config.secrets import SecretsConfig
 from relay.timestamps import now_ms
+
+
+def record_parser() -> ParseRecord:
+    """Return how this release reads the record of a producer's dead letter."""
+    return parse_record
 
 
 @asynccontextmanager

@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -46,21 +47,25 @@ class Access:
     """Who may use the console: a person who knows the token, or who has a session that was signed with it.
 
     Keys are derived from the token, so consoles with one token accept each other's sessions, and a new token ends them all.
+    `has_token` false: the text only makes the keys, as the secret at an identity provider does, and signs nobody in.
     """
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, *, has_token: bool = True) -> None:
+        self.has_token = has_token
         self._token = hashlib.sha256(token.encode()).digest()
         key = hmac.digest(token.encode(), b"jira-audit-relay console", "sha256").hex()
         options = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         self._sessions = URLSafeSerializer(key, salt="session", signer_kwargs=options)
         self._messages = URLSafeSerializer(key, salt="message", signer_kwargs=options)
         self._plans = URLSafeSerializer(key, salt="plan", signer_kwargs=options)
+        self._attempts = URLSafeSerializer(key, salt="attempt", signer_kwargs=options)
         self._form_key = hmac.digest(key.encode(), b"form", "sha256")
         self._link: tuple[str, int] | None = None
 
     def accepts(self, token: str) -> bool:
         """Return whether this is the token, in a time that says nothing about it."""
-        return hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._token)
+        given = hashlib.sha256(token.encode()).digest()
+        return hmac.compare_digest(given, self._token) and self.has_token
 
     def make_link_code(self, now_ms: int) -> str:
         """Return a code that signs in once, within ten minutes, in place of the token."""
@@ -90,6 +95,18 @@ class Access:
         except (BadData, TypeError, LookupError, ValueError):  # also one that another release has signed
             return None
         return found if now_ms < found.expires else None
+
+    def sign_attempt(self, attempt: Mapping[str, Any]) -> str:
+        """Return the value of a cookie that keeps a sign-in which has begun at an identity provider."""
+        return str(self._attempts.dumps(dict(attempt)))
+
+    def attempt(self, cookie: str | None, now_ms: int) -> dict[str, Any] | None:
+        """Return the sign-in that has begun. None: there is none, it is too old, or this console did not sign it."""
+        try:
+            found: dict[str, Any] = self._attempts.loads(cookie or "")
+            return found if now_ms < found["expires"] else None
+        except (BadData, TypeError, LookupError):
+            return None
 
     def form_token(self, session: Session) -> str:
         """Return the token that each form of this session carries, so that no other site can send one."""

@@ -7,6 +7,7 @@ from console.api_tokens import ApiTokens
 from console.auth import Access, LoginThrottle
 from console.lag_history import LagHistory
 from console.long_reads import LongReads
+from console.oidc import OidcLogin
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
 from management.context import OperatorContext
@@ -46,6 +47,8 @@ class ConsoleContext:
     registry: SchemaRegistryConfig = field(default_factory=SchemaRegistryConfig)
     api_tokens: ApiTokens | None = None
     """None: the settings name no file of API tokens."""
+    oidc: OidcLogin | None = None
+    """None: no identity provider signs people in."""
     timing: ConsoleTiming = ConsoleTiming()
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)

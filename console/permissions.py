@@ -26,6 +26,8 @@ class AccessRole(IntEnum):
 PERMISSIONS: Mapping[str, AccessRole | None] = {
     "GET /login": None,
     "POST /login": None,
+    "GET /login/provider": None,
+    "GET /login/callback": None,
     "POST /sign-out": AccessRole.VIEWER,
     "GET /": AccessRole.VIEWER,
     "GET /organizations": AccessRole.VIEWER,

@@ -15,11 +15,12 @@ from console import problems
 from console.api_tokens import ApiTokenError
 from console.auth import Session
 from console.context import ConsoleContext
+from console.permissions import PERMISSIONS
 from console.problems import ProblemKind, problem
 
 API_PREFIX = "/api/"
 MAX_BODY_BYTES = 256 * 1024
-_OPEN_PATHS = ("/login", "/static/")
+_OPEN_PATHS = {key.split(" ")[1] for key, role in PERMISSIONS.items() if role is None}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,12 @@ def session_cookie(context: ConsoleContext) -> str:
         return "__Host-jira-relay"
     ports = sorted(str(urlsplit(origin).port or 80) for origin in context.origins)
     return f"jira-relay-{ports[0]}"
+
+
+def own_origin(request: Request, context: ConsoleContext) -> str:
+    """Return the origin under which the browser reaches the console; the guard has checked the host."""
+    host = request.headers.get("host", "")
+    return next(origin for origin in context.origins if urlsplit(origin).netloc == host)
 
 
 class Guard:
@@ -90,7 +97,7 @@ class Guard:
 
     def _login_refusal(self, request: Request) -> Response | None:
         path = request.url.path
-        if any(path == each or (each.endswith("/") and path.startswith(each)) for each in _OPEN_PATHS):
+        if path in _OPEN_PATHS or path.startswith("/static/"):
             return None
         context = self._context
         session = context.access.session(request.cookies.get(session_cookie(context)), context.now_ms())

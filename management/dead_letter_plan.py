@@ -30,7 +30,8 @@ from relay.replays.job import ReplayJob, ReplayRange
 from relay.schema_registry.store import open_schema_store
 
 BY_PRODUCER = (
-    "A producer could not read the record, so there is no event to deliver; see `dead-letters show`."
+    "A producer could not read the record, so there is no event to deliver. When the producers run a release that reads it, run"
+    " `jira-relay dead-letters redrive --producer`."
 )
 FILTERED = "The destination's own filter leaves the event out now."
 

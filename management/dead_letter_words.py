@@ -64,6 +64,9 @@ def _fate(story: DeadLetterStory) -> str:
     if closing is None:
         return "It is open."
     job = closing.headers.get("replay", "unknown")
+    if closing.redriven is not None and story.group.written_by == "producer":
+        when = " before" if closing.was_published_before else ""
+        return f"The replay {job} marked it at {iso_seconds(closing.at)}: the record is published{when}, and nothing is left to do."
     if closing.redriven is not None:
         return f"It was redriven at {iso_seconds(closing.at)} by the replay {job}: the record was accepted, and nothing is left to do."
     return f"The replay {job} sent the record again, and it was refused again: see dead letter {closing.address}."
@@ -73,8 +76,8 @@ def _remedy(found: DeadLetterContent, destinations: Collection[str]) -> str:
     letter = found.dead_letter
     if letter.destination is None:
         return (
-            "The record stays here as it is: `--raw` prints it. The reason names what the producer could not read; upgrade the producers"
-            " to a release that reads such records."
+            "The record stays here as it is: `--raw` prints it. The reason names what the producer could not read. Upgrade the producers"
+            " to a release that reads such records, and run `jira-relay dead-letters redrive --producer`."
         )
     if (found.remark or "").startswith(SCHEMA_UNKNOWN):
         return (

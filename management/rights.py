@@ -49,11 +49,13 @@ def required_rights(role: Role, topics: Topics, destinations: Iterable[str]) -> 
 
 
 def _producer_rights(topics: Topics) -> list[Right]:
-    written = (topics.progress, topics.events, topics.backfill, topics.status, topics.replays, topics.schemas)
+    written = (
+        *(topics.progress, topics.events, topics.backfill, topics.dead_letters),
+        *(topics.status, topics.replays, topics.schemas),
+    )
     return [
         *_on_topics(written, "Read", "Write"),
         *_on_topics((topics.organizations,), "Read"),
-        *_on_topics((topics.dead_letters,), "Write"),
         *_on_topics((topics.changes, topics.destinations), "Describe"),
         *_on_topics(topics.all, "DescribeConfigs"),
         Right("group", f"{topics.prefix}.producer", "Read"),

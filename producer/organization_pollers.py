@@ -6,6 +6,7 @@ from collections.abc import Callable
 from producer.config import ProducerConfig
 from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
+from producer.polling.letters import LetterRedriver
 from producer.polling.poller import Poller
 from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
@@ -29,7 +30,9 @@ class PollerFactory:
         status_cache: StatusCache,
         metrics: ProducerMetrics,
         refills: RefillJobs,
+        redriver: LetterRedriver,
     ) -> None:
+        self._redriver = redriver
         self._refills = refills
         self._settings = settings
         self._config = PollingConfig(
@@ -51,7 +54,10 @@ class PollerFactory:
             organization, lambda: publisher.outcomes.problem(organization.name, now_ms())
         )
         if organization.paused:
-            await asyncio.gather(reporter.heartbeat(), self._refills.report_paused(organization.name))
+            jobs = self._refills, self._redriver.jobs
+            await asyncio.gather(
+                reporter.heartbeat(), *(each.report_paused(organization.name) for each in jobs)
+            )
         source = self._sources.source_for(organization)
         context = PollingContext(
             organization,
@@ -63,7 +69,7 @@ class PollerFactory:
             now_ms,
             refills=self._refills,
         )
-        await Poller(context, interval).run()
+        await Poller(context, interval, redriver=self._redriver).run()
 
     async def _reporter(
         self, organization: Organization, shard_problem: Callable[[], str | None]

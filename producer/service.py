@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,15 @@ from prometheus_client import CollectorRegistry
 from producer.config import ProducerConfig
 from producer.metrics import ProducerMetrics
 from producer.organization_pollers import PollerFactory
+from producer.polling.letters import LetterRedriver
 from producer.publishing.schema_watch import watch_event_schema
 from producer.publishing.topic_limits import TopicLimitsWatcher
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.recovery.loader import ShardLoader
+from producer.recovery.published_events import EventSearch
 from producer.replays.feed import follow_replays, report_sender
 from producer.replays.jobs import RefillJobs
+from producer.replays.letters import KafkaLetters
 from producer.sharding.assignment import ShardAssignment
 from producer.sharding.hanging_transactions import watch_hanging_transactions
 from producer.sharding.shard import Shard
@@ -110,7 +113,7 @@ class _Parts:
     member: Member
     assignment: ShardAssignment
     status_writer: StatusWriter
-    refills: RefillJobs
+    jobs: Sequence[RefillJobs]
 
 
 def _build_parts(
@@ -124,9 +127,18 @@ def _build_parts(
     """Wire membership, shards and pollers. A status waits while the membership is in doubt."""
     topics = loader.topics
     status_writer = StatusWriter(writer, topics.status, lambda: member.valid)
-    refills = RefillJobs(report_sender(writer, topics.replays))
+    send = report_sender(writer, topics.replays)
+    refills, redrives = RefillJobs(send), RefillJobs(send, content="unreadable")
+    search = EventSearch(connection, topics, loader.store)
+    redriver = LetterRedriver(redrives, KafkaLetters(connection), search.find)
     pollers = PollerFactory(
-        config, sources, status_writer, StatusCache(connection, topics.status), loader.metrics, refills
+        config,
+        sources,
+        status_writer,
+        StatusCache(connection, topics.status),
+        loader.metrics,
+        refills,
+        redriver,
     )
 
     def open_shard(number: int) -> Shard:
@@ -141,7 +153,7 @@ def _build_parts(
 
     assignment = ShardAssignment(count, open_shard, fencing=connection.profile.transactions)
     member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
-    return _Parts(member, assignment, status_writer, refills)
+    return _Parts(member, assignment, status_writer, (refills, redrives))
 
 
 def _start_tasks(
@@ -161,7 +173,7 @@ def _start_tasks(
         "watch of topic settings": limits.watch(),
         "watch of the schema of events": watch_event_schema(store, health),
         "status writer": status_writer.run(),
-        "feed of replays": follow_replays(connection, topics.replays, parts.refills),
+        "feed of replays": follow_replays(connection, topics.replays, parts.jobs),
         "heartbeat": _heartbeat(parts, limits, health, timing),
         "removal of stale status": _remove_stale_status(status_writer, connection, topics, timing),
     }

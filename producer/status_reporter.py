@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from producer.metrics import ProducerMetrics
-from producer.publishing.publisher import PublishResult
+from producer.publishing.publish_result import PublishResult
 from producer.sources.purpose import Purpose
 from producer.state.checkpoint import IdReuse
 from producer.state.intervals import TimeRange

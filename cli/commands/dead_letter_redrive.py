@@ -16,6 +16,7 @@ from cli.commands.dead_letter_options import (
     letter_selection,
 )
 from cli.commands.replay_options import RateOption, ReplayYesOption
+from cli.commands.unreadable_redrive import redrive_unreadable
 from cli.context import CommandContext, current_operator
 from cli.dead_letter_output import print_groups
 from cli.output import JsonOption, print_error, print_json, print_wrapped, terminal_width
@@ -41,6 +42,13 @@ _MAX_ORGANIZATIONS = 10
 def redrive(
     context: typer.Context,
     destination: DestinationOption = None,
+    producer: Annotated[
+        bool,
+        typer.Option(
+            "--producer",
+            help="Let the producers read again the records that they could not read, and publish those that they can read now.",
+        ),
+    ] = False,
     reason: ReasonOption = None,
     organization: OrganizationOption = None,
     from_: FromOption = None,
@@ -71,6 +79,13 @@ def redrive(
     """
     state: CommandContext = context.obj
     selection = letter_selection(destination, reason, organization, from_, to, None)
+    if producer:
+        if destination is not None or to_live or rate is not None:
+            raise InputError(
+                "--producer publishes to the topics, for every destination: leave out --destination, --to-live and --rate."
+            )
+        redrive_unreadable(state, selection, dry_run=dry_run, detach=detach, yes=yes, as_json=as_json)
+        return
     request = RedriveRequest(selection, to_live, rate)
     settings = state.settings
     plan: RedrivePlan = state.run_quietly(

@@ -14,6 +14,7 @@ from console.pages import (
     destinations,
     events,
     login,
+    oidc_login,
     organization_changes,
     organization_detail,
     organization_table,
@@ -25,6 +26,7 @@ from console.rendering import Pages
 
 PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     login.routes,
+    oidc_login.routes,
     overview.routes,
     organization_table.routes,
     organization_detail.routes,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.replay.letter_records import LetterRecord, find_non_events, restore
@@ -12,7 +11,7 @@ from relay.dead_letters.assembly import MAX_SPAN, LetterAssembler, WholeLetter
 from relay.dead_letters.closings import Closings, LetterState
 from relay.dead_letters.duplicates import Duplicates
 from relay.dead_letters.letter import DeadLetter, duplicate_mark_record, mark_record, refused_by_live
-from relay.dead_letters.log import LetterLog, LetterReader, open_letter_reader
+from relay.dead_letters.log import LetterLog, LetterReader, OpenLetterReader, open_letter_reader
 from relay.dead_letters.selection import LetterSelection
 from relay.kafka import Record, TopicPartition, partition_text
 from relay.kafka.connection import Connection
@@ -25,8 +24,6 @@ from relay.timestamps import now_ms
 CHUNK_BYTES = 1_000_000
 CHUNK_LETTERS = 500
 MARKS_AT_A_TIME = 500
-
-OpenReader = Callable[[Connection], AbstractAsyncContextManager[LetterReader]]
 
 _ENDINGS: Mapping[LetterState, Ending] = {"redriven": "sent", "failed again": "dead_lettered"}
 
@@ -60,7 +57,7 @@ class RedriveSource:
         writer: RecordWriter,
         schemas: SchemaLookup,
         now_ms: Callable[[], int] = now_ms,
-        open_reader: OpenReader = open_letter_reader,
+        open_reader: OpenLetterReader = open_letter_reader,
     ) -> None:
         self._connection = connection
         self._open_reader = open_reader

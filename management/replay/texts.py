@@ -9,7 +9,13 @@ from relay.replays.job import ReplayJob
 _CONTENTS = {
     "dead-letters": "dead letters",
     "refill": "events read from the source again",
-    "unreadable": "unreadable records",
+    "unreadable": "unreadable records of producers",
+}
+_LOST = "Kafka deleted lost offsets of the dead-letter topic before they were read, or cannot read them."
+_LOST_LETTERS = {
+    "dead-letters": f"{_LOST} The events of those letters may be on the event topics or in an archive: `jira-relay replay start` sends"
+    " those of a window again.",
+    "unreadable": f"{_LOST} `jira-relay dead-letters list` shows the letters that are left.",
 }
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -52,9 +58,10 @@ def duration_text(seconds: float) -> str:
 def counts_text(view: ReplayView) -> str:
     """Return the counts of a replay: `1,200 sent, 30 skipped`. Counts of zero are left out, but for the first."""
     progress = view.progress
+    word = "published" if view.job.content == "unreadable" else "sent"
     if progress is None:
-        return "0 sent"
-    counts = [f"{progress.sent:,} sent"]
+        return f"0 {word}"
+    counts = [f"{progress.sent:,} {word}"]
     if progress.skipped:
         counts.append(f"{progress.skipped:,} skipped")
     if progress.dead_lettered:
@@ -79,12 +86,14 @@ def _advice(view: ReplayView) -> Sequence[str]:
     if progress is None:
         return []
     advice = []
-    if progress.lost:
+    if progress.lost and job.content in _LOST_LETTERS:
+        advice.append(_LOST_LETTERS[job.content])
+    elif progress.lost:
         advice.append(
             "Kafka deleted lost offsets before they were read; an archive may have their events (--archive)."
         )
     if progress.dead_lettered:
         advice.append("`jira-relay dead-letters list` shows the dead letters.")
-    if progress.state == "cancelled" and progress.sent:
+    if progress.state == "cancelled" and progress.sent and job.content != "unreadable":
         advice.append(f"What was sent stays at {job.destination}.")
     return advice

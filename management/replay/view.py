@@ -15,6 +15,7 @@ _NEXT = {
     "paused": "It is paused when a consumer of {0} runs, and sends nothing before",
     "cancelled": "It is cancelled when a consumer of {0} runs, and sends nothing before",
 }
+_SEE_PRODUCERS = "Make sure that producers run (`jira-relay produce`), or cancel the replay."
 _SEE = "see `jira-relay destinations list` and `jira-relay consume`."
 
 
@@ -86,6 +87,8 @@ class ReplayView:
             own = " ".join(filter(None, (own, shortfall_text(self.replay))))
         if self.unattended_since is None:
             return own
+        if job.content == "unreadable":
+            return own or f"No producer has taken it yet. {_SEE_PRODUCERS}"
         last = "has taken it yet" if progress is None else f"works on it; {progress.owner} did last"
         following = f"{_NEXT[job.wished].format(job.destination)}: {_SEE}"
         return " ".join(filter(None, (f"No consumer {last}.", following, own)))

@@ -9,6 +9,7 @@ from functools import partial
 from producer.polling.backfill import backfill_round
 from producer.polling.context import PollingContext
 from producer.polling.gap import gap_round
+from producer.polling.letters import LetterRedriver
 from producer.polling.live import LiveRound
 from producer.polling.refill import refill_round
 from producer.polling.reread import reread_round
@@ -44,22 +45,27 @@ class PollerTiming:
 
 
 class Poller:
-    """Polls one organization: live rounds, re-reads, backfill, the look for gaps and the reading of unread ranges, each in a loop of its own, through one
-    publisher.
+    """Polls one organization: live rounds, re-reads, backfill, the look for gaps, unread ranges, refills and redrives, each in a loop
+    of its own, through one publisher.
 
     A failure of the source is reported and waited out, and so is a defect of the relay: neither ends a loop. The poller
     ends by ShardClosedError or by cancellation.
     """
 
     def __init__(
-        self, context: PollingContext, interval_seconds: float, timing: PollerTiming | None = None
+        self,
+        context: PollingContext,
+        interval_seconds: float,
+        timing: PollerTiming | None = None,
+        redriver: LetterRedriver | None = None,
     ) -> None:
-        """`interval_seconds`: between two live rounds, as decided by the caller."""
+        """`interval_seconds`: between two live rounds, as decided by the caller. `redriver` None: no dead letter is redriven."""
         self._context = context
         self._interval_seconds = interval_seconds
         self._timing = timing or PollerTiming()
         self._checkpoint_ready = asyncio.Event()
         self._live = LiveRound(context, self._checkpoint_ready)
+        self._redriver = redriver
         self._unread_ranges = UnreadRangeReader(context, self._timing.unread_ranges)
 
     async def run(self) -> None:
@@ -84,6 +90,11 @@ class Poller:
                     self._repeat_once_ready(refill, Purpose.REFILL, timing.refill_check_seconds)
                 )
                 tasks.create_task(context.reporter.heartbeat())
+                if self._redriver is not None:
+                    redrive = partial(self._redriver.run, context)
+                    tasks.create_task(
+                        self._repeat_once_ready(redrive, Purpose.REFILL, timing.refill_check_seconds)
+                    )
                 if context.organization.backfill_from is not None:
                     tasks.create_task(
                         self._repeat_once_ready(backfill, Purpose.BACKFILL, timing.backfill_check_seconds)

@@ -30,6 +30,7 @@ ledger is no longer kept.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Final
 
 from producer.events import Event, UnreadableRecord, content_hash, same_record
 from producer.state.checkpoint import Checkpoint, EventTime, with_reused_ids
@@ -45,6 +46,9 @@ class Duplication(Enum):
     REUSED_ID = "reused id"
     UNDECIDABLE = "undecidable"
 
+
+UNDECIDED: Final = "several different records have the id"
+"""How the reason of an undecidable record begins. Its id proves nothing about it, now or later."""
 
 SameId = Mapping[int, Sequence[Event]]
 """Ids that several different records of a window have, with these records."""
@@ -120,7 +124,7 @@ def deduplicated(
             return {**event, "variant": f"{content_hash(event):016x}"}
         case Duplication.UNDECIDABLE:
             return UnreadableRecord(
-                f"several different records have the id {event['id']}, and it is not known which was published",
+                f"{UNDECIDED} {event['id']}, and it is not known which was published",
                 restore(event),
             )
     return None

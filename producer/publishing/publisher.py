@@ -4,9 +4,11 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from producer.metrics import ProducerMetrics
+from producer.publishing.letters import LetterRedrive, LetterResult, letter_transaction
+from producer.publishing.publish_result import PublishResult
 from producer.publishing.refill import RefillWindow
 from producer.publishing.refill_transaction import refill_transaction
 from producer.publishing.shard_topics import ShardTopics
@@ -29,17 +31,6 @@ from relay.kafka.transactions import TransactionalProducer
 
 class ShardClosedError(Exception):
     """The shard accepts nothing more: it is being reloaded, or belongs to another process."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublishResult:
-    """The new among the pending records: events by mode, `created` of the newest in ms, and dead letters."""
-
-    events_by_mode: Counter[str]
-    newest_created: int | None
-    dead_letters: int
-    id_reuse: IdReuse | None = None
-    """Of the organization up to now. None: no two of its records had one id."""
 
 
 class ShardPublisher:
@@ -74,6 +65,11 @@ class ShardPublisher:
         self._closed = False
         self.in_transaction = False
         """Whether a transaction is under way; it ends by itself."""
+
+    @property
+    def partition(self) -> int:
+        """The number of its shard, which is the partition of everything that it writes."""
+        return self._topics.partition
 
     @property
     def batches_too_large(self) -> bool:
@@ -152,6 +148,23 @@ class ShardPublisher:
             self._metrics.events_refilled(organization, len(batch.records))
             if taken == len(window.events):
                 return batch.cursor
+
+    async def publish_letters(self, organization: str, redrive: LetterRedrive) -> LetterResult:
+        """Publish the new among the records of dead letters, each with the mark of its letter. Raises as `publish`."""
+        state, taken, result = self._state.organization(organization), 0, LetterResult()
+        while taken < len(redrive.letters):
+            async with self._exclusive(low_priority=True):
+                topics = replace(self._topics, limits=self.outcomes.limits(self._topics.limits))
+                plan, transaction = letter_transaction(
+                    state, redrive, taken, topics, self._next_collected(), self._topic_limits()
+                )
+                if transaction is not None:
+                    await self._commit(state, transaction)
+            taken += plan.taken
+            redrive.note_published(plan)
+            self._record_metrics(organization, plan.plan)
+            result.add(plan.result)
+        return result
 
     @asynccontextmanager
     async def _exclusive(self, *, low_priority: bool) -> AsyncIterator[None]:

@@ -91,6 +91,8 @@ class Transaction:
     _window_complete: bool
     _refill: RefillBatch | None = None
     """The events that it publishes again for a replay; None: none."""
+    _marks: int = 0
+    """How many dead letters it marks."""
 
     @property
     def organization(self) -> str:
@@ -101,8 +103,9 @@ class Transaction:
         plan = self.plan
         if self._refill is not None:
             return TransactionSize(len(self._refill.records), 0, self._refill.bytes)
+        letters = len(plan.unreadable) + self._marks
         raw_bytes = sum(len(unreadable.raw) for unreadable in plan.unreadable)
-        return TransactionSize(len(plan.events), len(plan.unreadable), raw_bytes + sum(map(len, plan.values)))
+        return TransactionSize(len(plan.events), letters, raw_bytes + sum(map(len, plan.values)))
 
     def after_offsets(self, offsets: Sequence[int]) -> Sequence[ProducerRecord]:
         """Return the progress records: the changed ledgers, and the checkpoint last."""
@@ -122,6 +125,10 @@ class Transaction:
     def with_refill(self, batch: RefillBatch) -> "Transaction":
         """Return a transaction without events of its own, with those of a refill."""
         return replace(self, records=batch.records, _refill=batch)
+
+    def with_marks(self, marks: Sequence[ProducerRecord]) -> "Transaction":
+        """Return a transaction that marks dead letters too."""
+        return replace(self, records=[*self.records, *marks], _marks=len(marks))
 
 
 def plan_transaction(
@@ -144,7 +151,7 @@ def plan_transaction(
     for candidate in pending.events:
         found = _new_event(candidate, pending, checkpoint, deduplicator, collected)
         value = (
-            _encode(found, topics.event_encoder, _max_bytes(found, topic_limits), pending.restore)
+            encode_event(found, topics.event_encoder, max_value_bytes(found, topic_limits), pending.restore)
             if isinstance(found, dict)
             else found
         )
@@ -248,11 +255,11 @@ def _new_event(
     )
 
 
-def _max_bytes(event: Event, topic_limits: TopicLimits) -> int:
+def max_value_bytes(event: Event, topic_limits: TopicLimits) -> int:
     return topic_limits.max_backfill_bytes if event["mode"] == "backfill" else topic_limits.max_event_bytes
 
 
-def _encode(
+def encode_event(
     event: Event, encoder: Encoder, max_event_bytes: int, restore: Callable[[Event], bytes]
 ) -> bytes | UnreadableRecord:
     try:

@@ -1,6 +1,7 @@
 """The feed of replays: one reader of their topic for all shards of the process."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -39,7 +40,7 @@ DEFAULT_TIMING = FeedTiming()
 
 
 async def follow_replays(
-    connection: Connection, topic: str, jobs: RefillJobs, timing: FeedTiming = DEFAULT_TIMING
+    connection: Connection, topic: str, jobs: Sequence[RefillJobs], timing: FeedTiming = DEFAULT_TIMING
 ) -> None:
     """Hand the replays to `jobs` whenever they change, until cancelled. Polling goes on while they cannot be read."""
     conditions = ConditionLog(log)
@@ -56,7 +57,11 @@ async def follow_replays(
 
 
 async def _follow(
-    connection: Connection, topic: str, jobs: RefillJobs, conditions: ConditionLog, timing: FeedTiming
+    connection: Connection,
+    topic: str,
+    jobs: Sequence[RefillJobs],
+    conditions: ConditionLog,
+    timing: FeedTiming,
 ) -> None:
     table = ReplayTable()
     async with standalone_consumer(connection) as consumer:
@@ -77,7 +82,8 @@ async def _follow(
                 continue
             if caught_up:
                 conditions.ended(topic, "Replays can be read; they could not be", {"topic": topic})
-                jobs.take_over(table)
+                for each in jobs:
+                    each.take_over(table)
 
 
 def _failed(conditions: ConditionLog, topic: str, kind: str, error: Exception) -> None:

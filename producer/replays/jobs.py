@@ -9,7 +9,7 @@ import structlog
 from relay.aio import Signal
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
 from relay.errors import RelayError
-from relay.replays.job import KnownReplay, ReplayJob, in_turn
+from relay.replays.job import Content, KnownReplay, ReplayJob, in_turn
 from relay.replays.refill import RefillProgress
 from relay.replays.store import ReplayTable
 from relay.telemetry.condition_log import ConditionLog
@@ -38,7 +38,14 @@ class RefillJobs:
     An organization has one refill at a time, the oldest; the others wait for it.
     """
 
-    def __init__(self, send: SendReport = send_nothing, clock_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(
+        self,
+        send: SendReport = send_nothing,
+        clock_ms: Callable[[], int] = now_ms,
+        content: Content = "refill",
+    ) -> None:
+        """`content`: of the replays to follow."""
+        self._content = content
         self._send = send
         self._clock_ms = clock_ms
         self._replays: Mapping[str, KnownReplay] = {}
@@ -52,7 +59,9 @@ class RefillJobs:
     def take_over(self, table: ReplayTable) -> None:
         """Follow the topic, which was read to its end."""
         replays = {
-            name: each for name, each in table.jobs.items() if each.job.content == "refill" and not each.ended
+            name: each
+            for name, each in table.jobs.items()
+            if each.job.content == self._content and not each.ended
         }
         changed = not self._known or _facts(replays) != _facts(self._replays)
         self._replays, self._known = replays, True
@@ -131,11 +140,7 @@ class RefillJobs:
     def _known_report(self, replay_id: str, organization: str) -> RefillProgress | None:
         """Return the last report that the topic has, if it can be read."""
         known = self._replays.get(replay_id)
-        value = None if known is None else known.producers.get(organization)
-        try:
-            return None if value is None else RefillProgress.from_value(value)
-        except _UNREADABLE:
-            return None
+        return None if known is None else _decoded(known.producers.get(organization))
 
 
 def _facts(replays: Mapping[str, KnownReplay]) -> Mapping[str, object]:
@@ -144,8 +149,13 @@ def _facts(replays: Mapping[str, KnownReplay]) -> Mapping[str, object]:
 
 def _has_ended(replay: KnownReplay, organization: str) -> bool:
     """Return whether the topic has the report that the organization's part has ended."""
-    value = replay.producers.get(organization)
+    report = _decoded(replay.producers.get(organization))
+    return report is not None and report.ended
+
+
+def _decoded(value: bytes | None) -> RefillProgress | None:
+    """Return a report; None: there is none, or a later release has written it."""
     try:
-        return value is not None and RefillProgress.from_value(value).ended
+        return None if value is None else RefillProgress.from_value(value)
     except _UNREADABLE:
-        return False
+        return None

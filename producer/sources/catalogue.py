@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from producer.config import ProducerConfig
+from producer.events import Event, UnreadableRecord
 from producer.sources.contract import (
     ConnectionTest,
     ConnectionTestResult,
@@ -43,6 +44,11 @@ def source_name(organization: Organization) -> str:  # noqa: ARG001
 def input_rules() -> InputRules:
     """Return the rules for an operator's input: those of the only source, until the operator names one."""
     return next(iter(SOURCES.values())).input_rules
+
+
+def parse_record(raw: bytes, organization: Organization) -> Event | UnreadableRecord:
+    """Return the event of the record of a dead letter, as the organization's source reads it in this release. Pure."""
+    return SOURCES[source_name(organization)].parse_record(raw, organization.name)
 
 
 class OpenSources:

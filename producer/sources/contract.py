@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Generic, Protocol, TypeVar
 
-from producer.events import Event
+from producer.events import Event, UnreadableRecord
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.errors import Messages, SourceError, SourceFailure
 from producer.sources.purpose import Purpose
@@ -120,6 +120,12 @@ class Source(Protocol):
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from, for a dead letter. Pure; no request."""
 
+    def parse_record(self, raw: bytes) -> Event | UnreadableRecord:
+        """Return the event of the record of a dead letter, as `read` would give it today. Pure; no request.
+
+        `raw`: what an UnreadableRecord held, or what `restore` returned.
+        """
+
 
 class SourceFactory(Protocol):
     """Keeps the sources of a process beyond their pollers: after a fault of Kafka, a refused key is not tried anew."""
@@ -209,5 +215,7 @@ class SourceKind(Generic[Config_contra]):
     open_connection_test: Callable[[Config_contra], AbstractAsyncContextManager[ConnectionTest]]
     """Open a connection test for as long as an operator's command runs. Entering makes no request."""
     input_rules: InputRules
+    parse_record: Callable[[bytes, str], Event | UnreadableRecord]
+    """`Source.parse_record`, for an operator's command; the second argument is the organization."""
     messages: Messages = field(default_factory=dict)
     """The messages of its own, for the runbook."""

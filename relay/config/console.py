@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from relay.config.base import ConfigModel, ExpandedPath, ListenAddress, OriginUrl
+from relay.config.base import ConfigModel, ExistingFile, ExpandedPath, ListenAddress, OriginUrl, SecretUrl
 from relay.config.validators import parse_address
 from relay.url_policy import Origin
 
@@ -40,16 +40,65 @@ class ConsoleConfig(ConfigModel):
         examples=["console-api-tokens.toml"],
     )
 
+    oidc_issuer: SecretUrl | None = Field(
+        default=None,
+        description="URL of an identity provider (OpenID Connect), as its document `/.well-known/openid-configuration` names it: people"
+        " then sign in there. The redirect URI to register is `public_url` and `/login/callback`.",
+        examples=["https://login.example.com/realms/relay"],
+    )
+    oidc_client_id: str | None = Field(
+        default=None, description="Client id at `oidc_issuer`.", examples=["jira-relay"]
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="Client secret at `oidc_issuer`.", examples=["…"]
+    )
+    oidc_scope: str = Field(
+        default="openid profile email",
+        description="Scopes that are asked for; some providers have the roles behind one of their own.",
+    )
+    oidc_role_claim: str = Field(
+        default="roles",
+        description="Claim of the id token that holds the roles of a person, a list or a text; a dot leads into an object.",
+        examples=["realm_access.roles", "groups"],
+    )
+    oidc_viewer_roles: tuple[str, ...] = Field(
+        default=("jira-relay-viewer",),
+        description="Values of `oidc_role_claim` that make a person a viewer. Without any, nobody is one.",
+    )
+    oidc_operator_roles: tuple[str, ...] = Field(
+        default=("jira-relay-operator",),
+        description="Values of `oidc_role_claim` that make a person an operator.",
+    )
+    oidc_name_claim: str = Field(
+        default="email",
+        description="Claim of the id token with the name that the history of changes shows. Choose one that people cannot change.",
+        examples=["preferred_username", "upn"],
+    )
+    oidc_ca_file: ExistingFile | None = Field(
+        default=None,
+        description="CA certificates (PEM) to verify the server of `oidc_issuer`. Not set: the system's.",
+        examples=["/etc/ssl/ca.pem"],
+    )
+
     @model_validator(mode="after")
     def _check_access(self) -> Self:
         if self.token is not None and len(self.token.get_secret_value()) < MIN_TOKEN_CHARS:
             raise ValueError(
                 f"console.token is shorter than {MIN_TOKEN_CHARS} characters: make one with `openssl rand -base64 32`"
             )
-        if not self.loopback and (self.token is None or self.public_url is None):
+        has_login = self.token is not None or self.oidc_issuer is not None
+        if not self.loopback and (not has_login or self.public_url is None):
             raise ValueError(
-                f"console.listen = {self.listen!r} can be reached from other machines: set console.token_file and console.public_url"
-                " too, or listen on 127.0.0.1"
+                f"console.listen = {self.listen!r} can be reached from other machines: set console.token_file (or console.oidc_issuer)"
+                " and console.public_url too, or listen on 127.0.0.1"
+            )
+        if (self.oidc_issuer is None) != (self.oidc_client_id is None):
+            raise ValueError(
+                "console.oidc_issuer and console.oidc_client_id need one another: set both, or none"
+            )
+        if (self.oidc_issuer is None) != (self.oidc_client_secret is None):
+            raise ValueError(
+                "console.oidc_issuer and console.oidc_client_secret_file need one another: set both, or none"
             )
         return self
 

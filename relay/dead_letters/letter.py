@@ -82,6 +82,11 @@ class DeadLetter:
         return "redriven" in self.headers
 
     @property
+    def was_published_before(self) -> bool:
+        """Whether this is the mark of a letter whose record was in Kafka already."""
+        return self.is_mark and "published" in self.headers
+
+    @property
     def is_duplicate_mark(self) -> bool:
         return self.is_mark and "duplicate-of" in self.headers
 
@@ -110,12 +115,24 @@ def parse_letter(record: Record) -> DeadLetter:
     )
 
 
-def mark_record(topic: str, letter: DeadLetter, key: bytes | None, replay: str, at_ms: int) -> ProducerRecord:
+def mark_record(
+    topic: str,
+    letter: DeadLetter,
+    key: bytes | None,
+    replay: str,
+    at_ms: int,
+    *,
+    published_before: bool = False,
+) -> ProducerRecord:
     """Return the record that marks a letter as redriven by the job `replay`; a letter with parts is named by its first one.
 
-    Its value is empty, and not None: the topic is not compacted, and a mark deletes nothing.
+    Its value is empty, and not None: the topic is not compacted, and a mark deletes nothing. `published_before`: the record of a
+    producer's letter was in Kafka already, and the job published nothing for it.
     """
-    return _mark(topic, letter.partition, key, at_ms, {"redriven": letter.address, "replay": replay})
+    fields = {"redriven": letter.address, "replay": replay}
+    if published_before:
+        fields["published"] = "before"
+    return _mark(topic, letter.partition, key, at_ms, fields)
 
 
 def duplicate_mark_record(

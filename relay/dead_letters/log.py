@@ -1,7 +1,7 @@
 """Read the dead-letter topic in bounded memory: all letters in their order, each with its state."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from relay.dead_letters.assembly import LetterAssembler, WholeLetter
@@ -38,6 +38,9 @@ class LetterReader(Protocol):
         on_corrupt: OnCorrupt | None = None,
     ) -> AsyncIterator[Sequence[Record]]:
         """Yield the records from `starts` to before `ends`, those of a partition in order. Raises an error of KAFKA_FAILURES."""
+
+
+OpenLetterReader = Callable[[Connection], AbstractAsyncContextManager[LetterReader]]
 
 
 class KafkaLetterReader:
@@ -127,6 +130,16 @@ class LetterLog:
     def _range(self) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         starts = {tp: each.log_start_offset for tp, each in self.bounds.items()}
         return starts, {tp: each.last_stable_offset for tp, each in self.bounds.items()}
+
+
+async def deleted_before(reader: LetterReader, tp: TopicPartition, position: int, found: int) -> int:
+    """Return how many offsets from `position` on Kafka has deleted before they were read. `found`: the next one that was read.
+
+    The marker of a transaction takes one offset, so a gap of one is none.
+    """
+    if found - position <= 1:
+        return 0
+    return max(0, min((await reader.bounds([tp]))[tp].log_start_offset, found) - position)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
 from relay.avro.codec import InternalCodec
+from relay.replays.job import ReplaySkip
 
 REPLAY_HEADER: Final = "relay.replay"
 """Header of an event on the topic of backfill that is there for one replay alone, with the id of the replay."""
@@ -39,6 +40,9 @@ class RefillProgress:
     unreadable: int = 0
     end: int | None = None
     unread: tuple[UnreadRange, ...] = ()
+    known: int = 0
+    lost: int = 0
+    skips: tuple[ReplaySkip, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -58,7 +62,8 @@ class RefillProgress:
         record = _CODEC.decode(value)
         state = record["state"] if record["state"] in {"done", "failed"} else "running"
         unread = tuple(UnreadRange(**one) for one in record["unread"])
-        return cls(**record | {"state": state, "unread": unread})
+        skips = tuple(ReplaySkip(**each) for each in record["skips"])
+        return cls(**record | {"state": state, "unread": unread, "skips": skips})
 
 
 def replay_of(headers: Sequence[tuple[str, bytes]]) -> str | None:

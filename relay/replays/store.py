@@ -21,6 +21,7 @@ from relay.replays.job import (
     State,
     Wish,
 )
+from relay.replays.unreadable import progress_of_reports
 
 _UNREADABLE = (NotAvro, BadBody, UnknownSchema)
 _PROGRESS, _PRODUCER = "progress", "producer."
@@ -59,10 +60,15 @@ class ReplayTable:
         """The replays by id. One of which a record cannot be read is left out: nobody may run or change it."""
         hidden = {key.partition(".")[0] for key in self.unreadable}
         return {
-            each.id: KnownReplay(each, self._progress.get(each.id), dict(self._producers.get(each.id, {})))
+            each.id: KnownReplay(each, self._progress_of(each), dict(self._producers.get(each.id, {})))
             for each in self._jobs.values()
             if each.id not in hidden
         }
+
+    def _progress_of(self, job: ReplayJob) -> ReplayProgress | None:
+        if job.content == "unreadable":
+            return progress_of_reports(job, self._producers.get(job.id, {}))
+        return self._progress.get(job.id)
 
     def apply(self, record: Record) -> None:
         """Take over a record, or a deletion."""

@@ -32,7 +32,7 @@ def explain(decoded=EVENT, remark=None, closed_by=None, destinations=("sentinel"
             "Whether the bytes are an event is not known here.",
         ),
         ({"destinations": ("splunk",)}, "The settings have no destination sentinel any more"),
-        ({"destination": None, "service": "producer"}, "upgrade the producers"),
+        ({"destination": None, "service": "producer"}, "dead-letters redrive --producer"),
     ],
 )
 def test_each_open_letter_has_a_remedy(given, remedy):

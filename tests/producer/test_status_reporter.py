@@ -6,7 +6,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
-from producer.publishing.publisher import PublishResult
+from producer.publishing.publish_result import PublishResult
 from producer.sources.purpose import Purpose
 from producer.state.checkpoint import IdReuse
 from producer.state.intervals import TimeRange

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from producer.metrics import ProducerMetrics
 from producer.polling.context import PollingContext
+from producer.polling.letters import LetterRedriver
 from producer.polling.poller import Poller, PollerTiming
 from producer.polling.unread_range_search import UnreadRangeTiming
 from producer.polling.window import PollingConfig
@@ -57,6 +58,7 @@ class PollerHarness:
         self.publisher, self.transactions = in_memory_publisher(self.now_ms, metrics=self.metrics)
         self.config = CONFIG
         self.refills = RefillJobs()
+        self.redriver: LetterRedriver | None = None
 
     def now_ms(self) -> int:
         """The local clock in ms; set `clock` to let it be wrong."""
@@ -81,7 +83,7 @@ class PollerHarness:
             self.now_ms,
             refills=self.refills,
         )
-        poller = Poller(context, interval, TIMING)
+        poller = Poller(context, interval, TIMING, self.redriver)
         task = asyncio.create_task(poller.run())
         try:
             yield task

@@ -11,5 +11,6 @@ from producer.sources.jira_cloud.connection_test import open_connection_test
 from producer.sources.jira_cloud.factory import open_jira_cloud
 from producer.sources.jira_cloud.input_rules import INPUT_RULES
 from producer.sources.jira_cloud.messages import MESSAGES
+from producer.sources.jira_cloud.raw_record import parse_record
 
-JIRA_CLOUD = SourceKind(open_jira_cloud, open_connection_test, INPUT_RULES, MESSAGES)
+JIRA_CLOUD = SourceKind(open_jira_cloud, open_connection_test, INPUT_RULES, parse_record, MESSAGES)

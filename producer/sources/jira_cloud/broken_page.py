@@ -90,7 +90,7 @@ def salvage_page(body: bytes, limit: int) -> Page | None:
     ):
         raws = [text[start + 1 : end].encode("latin-1").strip() for start, end in pairwise(bounds)]
         if all(raws) and (limit > 1 or len(raws) == 1):
-            return Page(tuple(map(_salvage_record, raws)), _total(body), len(body))
+            return Page(tuple(map(salvage_record, raws)), _total(body), len(body))
     only = _ONE_RECORD.match(body) if limit == 1 else None
     if only is None or not only[1].strip():
         return None
@@ -105,7 +105,8 @@ def _is_envelope(text: str) -> bool:
     return isinstance(envelope, dict) and envelope.get("records") == []
 
 
-def _salvage_record(raw: bytes) -> object:
+def salvage_record(raw: bytes) -> object:
+    """Return the record of these bytes, as parsed from JSON; an UnreadableRecord if they are none."""
     try:
         return parse_record(raw.decode())
     except UnicodeDecodeError:

@@ -40,6 +40,7 @@ from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.misplaced import MisplacedRecords
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import PageRequest
+from producer.sources.jira_cloud.raw_record import parse_record
 from producer.sources.jira_cloud.window_proof import contradiction_failure, contradicts, is_inconclusive
 from producer.sources.jira_cloud.window_reader import TRANSIENT, JiraCloudLimits, WindowReader
 from producer.sources.purpose import Purpose
@@ -216,6 +217,10 @@ class JiraCloudSource:
     def restore(self, event: Event) -> bytes:
         """Return the JSON of the record that the event was made from; nulls are gone, and UTC is written as Jira does."""
         return restore_json(event)
+
+    def parse_record(self, raw: bytes) -> Event | UnreadableRecord:
+        """Return the event of the record of a dead letter."""
+        return parse_record(raw, self.organization.name)
 
     async def _probe_near(self, offset: int, purpose: Purpose, step: int = 1) -> Page:
         """Fetch the record at `offset`, or one beside it where Jira fails to serve that one."""

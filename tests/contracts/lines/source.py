@@ -98,6 +98,9 @@ class LinesSource:
         record = {"uuid": None, "at": event["created"], "text": event["summary"]}
         return to_json({**record, **json.loads(event["unmodeled"])}).encode()
 
+    def parse_record(self, raw):
+        return to_event(raw, self.organization.name)
+
     async def _all_lines(self, on_retry, purpose=Purpose.LIVE):
         lines = []
         while page := await self._page_with_retries(len(lines), on_retry, purpose):
@@ -197,8 +200,6 @@ INPUT_RULES = InputRules(
     max_backfill_days=3_650,
 )
 
-LINES = SourceKind(open_lines, open_lines_test, INPUT_RULES)
-
 
 def to_event(line, organization):
     try:
@@ -222,3 +223,6 @@ def to_event(line, organization):
 def make_result(window, events, unreadable):
     count = len(events) + len(unreadable)
     return WindowResult(window, window, tuple(events), unreadable, count, 0, proven=True)
+
+
+LINES = SourceKind(open_lines, open_lines_test, INPUT_RULES, to_event)

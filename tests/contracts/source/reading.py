@@ -2,6 +2,7 @@
 
 import pytest
 
+from producer.events import same_record
 from producer.sources.purpose import Purpose
 from producer.state.intervals import TimeRange, split_in_half
 from tests.contracts.source.world import expected, restored
@@ -107,13 +108,15 @@ async def ids_are_stable_and_of_63_bits(opened):
 
 
 async def restoring_is_the_inverse_of_reading(opened):
-    """Each record of the API's format comes back from its event."""
+    """Each record of the API's format comes back from its event, and its bytes give the event again."""
     records = opened.world.add_odd_records(opened.window.start + 7)
     results = await opened.read()
     events = [event for result in results for event in result.events]
 
     assert restored(opened, events) == expected(opened, records)
     assert not [one for result in results for one in result.unreadable]
+    again = [opened.source.parse_record(opened.source.restore(event)) for event in events]
+    assert all(same_record(*pair) for pair in zip(events, again, strict=True))
 
 
 async def its_traits_are_true(opened):

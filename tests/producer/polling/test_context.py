@@ -63,6 +63,9 @@ class FakeSource:
     def restore(self, event):
         raise NotImplementedError
 
+    def parse_record(self, raw):
+        raise NotImplementedError
+
 
 @pytest.fixture
 def metrics():
