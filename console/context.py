@@ -12,10 +12,11 @@ from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
-from management.destinations import view_destinations
+from management.destinations import view_destinations, view_unlisted
 from management.events.tail import EventTail
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
+from management.organizations.windows import PaceWatch
 from management.replay.view import ReplayView
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
@@ -57,6 +58,7 @@ class ConsoleContext:
     lag: LagHistory = field(default_factory=LagHistory)
     changes: ChangeHistory = field(init=False)
     tail: EventTail = field(init=False)
+    pace: PaceWatch = field(default_factory=PaceWatch)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
@@ -82,11 +84,12 @@ class ConsoleContext:
         )
 
     def destination_views(self) -> list[DestinationView]:
-        """Return the destinations of the settings as the last snapshot has them, sorted by name."""
-        snapshot = self.view.snapshot
-        return view_destinations(
-            self.destinations, snapshot.statuses, snapshot.pauses, snapshot.lost_ranges, self.now_ms()
+        """Return the destinations of the settings as the last snapshot has them, sorted by name, then those that only consumers have."""
+        snapshot, now = self.view.snapshot, self.now_ms()
+        listed = view_destinations(
+            self.destinations, snapshot.statuses, snapshot.pauses, snapshot.lost_ranges, now
         )
+        return [*listed, *view_unlisted(self.destinations, snapshot.statuses, now)]
 
     def replays(self) -> list[ReplayView]:
         """Return the replays as the last snapshot has them, the newest first."""

@@ -32,6 +32,7 @@ PERMISSIONS: Mapping[str, AccessRole | None] = {
     "GET /": AccessRole.VIEWER,
     "GET /organizations": AccessRole.VIEWER,
     "GET /organization": AccessRole.VIEWER,
+    "GET /organization/activity": AccessRole.VIEWER,
     "GET /organizations/add": AccessRole.OPERATOR,
     "POST /organizations/add": AccessRole.OPERATOR,
     "GET /organization/modify": AccessRole.OPERATOR,

@@ -6,6 +6,9 @@ from consumer.targets.target import Pause
 from management.formatting import iso_milliseconds
 from relay.status.model import Status
 
+UNLISTED = "not in these settings"
+"""The kind of a destination that a consumer reports on and the settings of this program lack."""
+
 
 @dataclass(frozen=True, slots=True)
 class DestinationView:
@@ -23,6 +26,11 @@ class DestinationView:
     def _report(self) -> Status | None:
         """The status of a consumer that runs; None: no consumer reports now."""
         return None if self.status is None or self.now_ms > self.status.valid_until else self.status
+
+    @property
+    def listed(self) -> bool:
+        """Whether the settings of this program have it."""
+        return self.kind != UNLISTED
 
     def document(self) -> dict[str, object]:
         """Return the JSON document: instants in ISO 8601."""
@@ -47,6 +55,9 @@ class DestinationView:
     @property
     def reason(self) -> str:
         """Why it is in this state, and that events are lost. Empty: there is nothing to say."""
+        if not self.listed:
+            text = "a consumer reports on it, but the settings of this program do not have it: give it those of the consumers"
+            return "; ".join(filter(None, (self._reason, text)))
         command = f"jira-relay destinations lost {self.name}"
         if not self.lost_ranges or f"--destination {self.name} --lost" in self._reason:
             return self._reason

@@ -9,7 +9,7 @@ from consumer.losses.store import LossStore
 from consumer.offsets.backup import destination_status_key
 from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
-from management.destination_view import DestinationView
+from management.destination_view import UNLISTED, DestinationView
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.destination_changes import Change, record_change
@@ -19,6 +19,8 @@ from relay.kafka.topics import Topics
 from relay.status.model import Status
 from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
+
+_STATUS_PREFIX = destination_status_key("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,22 @@ def view_destinations(
             lost_ranges.get(name, 0),
         )
         for name, config in sorted(destinations.items())
+    ]
+
+
+def view_unlisted(
+    destinations: Mapping[str, DestinationConfig], statuses: Mapping[str, Status], now_ms: int
+) -> list[DestinationView]:
+    """Return the destinations that these settings lack and a consumer reports on now: its settings may be others. Pure."""
+    names = {
+        key.removeprefix(_STATUS_PREFIX): status
+        for key, status in statuses.items()
+        if key.startswith(_STATUS_PREFIX) and now_ms <= status.valid_until
+    }
+    return [
+        DestinationView(name, UNLISTED, status, None, now_ms)
+        for name, status in sorted(names.items())
+        if name not in destinations
     ]
 
 

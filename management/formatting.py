@@ -27,3 +27,9 @@ def age(ms: int | None, now_ms: int) -> str:
             count = f"{distance // unit_ms} {unit}"
             return f"{count} ago" if ms <= now_ms else f"in {count}"
     return "now"
+
+
+def duration(ms: int) -> str:
+    """Return a duration in its largest unit: `3 min`. Below a second: `less than 1 s`."""
+    found = next((f"{ms // unit_ms} {unit}" for unit_ms, unit in _UNITS if ms >= unit_ms), None)
+    return found or "less than 1 s"

@@ -2,6 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,8 +11,9 @@ from starlette.routing import BaseRoute, Route
 from console.context import ConsoleContext
 from console.pages.organization_rows import OrganizationRow
 from console.rendering import Pages
-from management.organizations.backfill import read_backfill
+from management.organizations.backfill import BackfillProgress, backfill_progress, read_checkpoint
 from management.organizations.view import OrganizationView
+from management.organizations.windows import describe_windows
 from relay.errors import RelayError, describe
 
 BACKFILL_SECONDS = 5.0
@@ -53,16 +55,22 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             row=OrganizationRow(view),
             view=view,
             organization=view.organization,
-            backfill="" if is_live_part else await _backfill(context, view),
+            pace=context.pace.pace(view),
+            **({"backfill": "", "windows": ()} if is_live_part else await _progress(context, view)),
         )
 
     return [Route("/organization", show, methods=["GET"])]
 
 
-async def _backfill(context: ConsoleContext, view: OrganizationView) -> str:
-    """Return how far the backfill has come, in words."""
+async def _progress(context: ConsoleContext, view: OrganizationView) -> dict[str, Any]:
+    """Return how far the backfill has come, in words, and what has been read."""
+    wanted_from, name = view.organization.backfill_from, view.organization.name
     try:
         async with asyncio.timeout(BACKFILL_SECONDS):
-            return (await read_backfill(context.connection, view.organization)).describe()
+            checkpoint = await read_checkpoint(context.connection, name)
     except (RelayError, TimeoutError) as error:
-        return f"not known now: {describe(error)}"
+        return {"backfill": f"not known now: {describe(error)}", "windows": None}
+    progress = BackfillProgress("not requested")
+    if wanted_from is not None:
+        progress = backfill_progress(wanted_from, checkpoint)
+    return {"backfill": progress.describe(), "windows": describe_windows(checkpoint)}

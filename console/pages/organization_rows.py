@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from management.organizations.view import OrganizationView
-from management.overview import last_day
+from management.overview import day_total, last_day
 from relay.status.model import HourCount
 
 PAGE_ROWS = 200
@@ -42,17 +42,21 @@ class OrganizationRow:
     def hours(self) -> Sequence[HourCount]:
         return last_day(self.view.counts, self.view.now_ms)
 
+    @cached_property
+    def _total(self) -> HourCount:
+        return day_total(self.view.counts, self.view.now_ms)
+
     @property
     def events(self) -> int:
-        return sum(each.events for each in self.hours)
+        return self._total.events
 
     @property
     def late(self) -> int:
-        return sum(each.late for each in self.hours)
+        return self._total.late
 
     @property
     def dead_letters(self) -> int:
-        return sum(each.dead_letters for each in self.hours)
+        return self._total.dead_letters
 
 
 _SORT_KEYS: Mapping[str, Callable[[OrganizationRow], Any]] = {

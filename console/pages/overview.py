@@ -10,7 +10,7 @@ from console.context import ConsoleContext
 from console.pages.replays import TEXTS
 from console.rendering import Pages
 from management.organizations.view import STATES
-from management.overview import find_causes, last_day
+from management.overview import day_total, find_causes
 
 MEMBERS_SHOWN = 8
 
@@ -19,7 +19,6 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
     async def show(request: Request) -> Response:
         organizations, destinations = context.organizations(), context.destination_views()
         words = Counter(view.state_word for view in organizations)
-        hours = [last_day(view.counts, view.now_ms) for view in organizations]
         return pages.render(
             request,
             "overview.html",
@@ -33,7 +32,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             destinations=destinations,
             replays=[each for each in context.replays() if not each.ended],
             texts=TEXTS,
-            events=sum(each.events for counts in hours for each in counts),
+            events=sum(day_total(view.counts, view.now_ms).events for view in organizations),
             events_have_arrived=any(view.status and view.status.last_event for view in organizations),
         )
 

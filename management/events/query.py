@@ -26,6 +26,7 @@ class EventQuery:
     from_ms: int | None = None
     to_ms: int | None = None
     personal: bool = False
+    mode: str = ""
 
     def may_match(self, key: bytes | None, value: bytes | None, at: int) -> bool:
         """Return False for a record that needs no decoding: it has another key or time, or lacks bytes that each match has."""
@@ -40,6 +41,8 @@ class EventQuery:
     def matches(self, event: Mapping[str, Any]) -> bool:
         """Return whether a decoded event matches."""
         if self.id is not None and event.get("id") != self.id:
+            return False
+        if self.mode and event.get("mode") != self.mode:
             return False
         if not self.text:
             return True

@@ -3,7 +3,8 @@
 import pytest
 
 from consumer.targets.target import Pause
-from management.destination_view import DestinationView
+from management.destination_view import UNLISTED, DestinationView
+from management.destinations import view_unlisted
 from tests.support.views import NOW, status
 
 
@@ -22,3 +23,17 @@ def test_a_consumer_that_does_not_follow_a_pause_is_named(reported, words):
     assert view.state == "paused"
     assert view.reason.startswith(words)
     assert (";" in view.reason) == (";" in words)
+
+
+def test_a_destination_that_only_consumers_know_is_named_while_they_report():
+    """It says that these settings lack it; one that nobody reports on any more was removed on purpose."""
+    statuses = {
+        "destination/soc": status(),
+        "destination/hidden": status(),
+        "destination/gone": status(valid_until=NOW - 1),
+        "producer/acme": status(),
+    }
+    (found,) = view_unlisted({"soc": None}, statuses, NOW)
+
+    assert (found.name, found.kind, found.listed, found.state) == ("hidden", UNLISTED, False, "active")
+    assert "the settings of this program do not have it" in found.reason

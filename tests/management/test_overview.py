@@ -1,8 +1,11 @@
 """Everything that needs an operator, grouped by cause."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from consumer.targets.target import Pause
 from management.destination_view import DestinationView
-from management.overview import BEHIND_MS, SILENT_MS, Severity, find_causes, last_day
+from management.overview import BEHIND_MS, SILENT_MS, Severity, day_total, find_causes, last_day
 from relay.status.model import HOUR_MS, HourCount
 from relay.timestamps import DAY_MS
 from tests.support.views import NOW, organization, status, view
@@ -132,3 +135,15 @@ def test_the_last_day_has_twenty_four_hours_and_no_gap():
 
     assert [each.hour for each in hours] == [newest - ago * HOUR_MS for ago in range(23, -1, -1)]
     assert sum(each.events for each in hours) == 3
+
+
+@given(st.lists(st.integers(-30, 2), unique=True), st.integers(0, HOUR_MS - 1))
+def test_the_sum_of_a_day_is_that_of_its_hours(hours, into):
+    """An hour that is too old or in the future counts in neither."""
+    now = NOW - NOW % HOUR_MS + into
+    start = now - now % HOUR_MS
+    counts = [HourCount(start + hour * HOUR_MS, 1, 2, 3, 4) for hour in sorted(hours)]
+    day, total = last_day(counts, now), day_total(counts, now)
+
+    for name in ("events", "late", "dead_letters", "skipped"):
+        assert getattr(total, name) == sum(getattr(each, name) for each in day)

@@ -10,6 +10,8 @@ from aiokafka import AIOKafkaProducer
 
 from producer.polling.unread_range_search import UnreadRangeSearch
 from producer.publishing.publisher import ShardPublisher
+from producer.publishing.refill import RefillBatch
+from producer.replays.jobs import RefillJobs
 from producer.sources.jira_cloud.pager import Pager
 from producer.state.ledger import Ledger
 from relay.kafka.transactions import TransactionalProducer
@@ -27,13 +29,20 @@ STEPS: dict[str, tuple[type, str, int]] = {
 }
 """Class and method whose call kills, and how many calls of it pass before."""
 
+REFILL_STEPS: dict[str, tuple[type, str, int]] = {
+    "after the commit of a refill": (RefillBatch, "with_offsets", 1),
+    "between events and checkpoint of a refill": (RefillBatch, "with_offsets", 0),
+    "before the report of the end of a refill": (RefillJobs, "report", 0),
+}
+"""The same for a refill; a transaction asks twice for the checkpoint: to send it, and after the commit."""
+
 ALWAYS = ("between two events", "after the events", "after the commit", "in the middle of pages")
 """The steps that every run of the tests plays."""
 
 
 def die_at(step: str) -> None:
     """Kill this process at a step. Records wait when it starts, so that its first transaction holds some."""
-    owner, name, passed = STEPS[step]
+    owner, name, passed = (STEPS | REFILL_STEPS)[step]
     method: Callable[..., Any] = getattr(owner, name)
     calls = 0
 
@@ -53,4 +62,8 @@ def _counts(step: str, given: tuple[Any, ...]) -> bool:
     """Return whether a call belongs to a round with records: others come before it."""
     if step == "in the middle of pages":
         return bool(given[0])
+    if step in {"after the commit of a refill", "between events and checkpoint of a refill"}:
+        return bool(given[1])
+    if step == "before the report of the end of a refill":
+        return bool(given[0].ended)
     return True

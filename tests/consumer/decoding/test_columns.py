@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.decoding.columns import decode, schema_references
-from consumer.decoding.event_schema import EVENT_COLUMNS, writer_schema
+from consumer.decoding.event_schema import EVENT_COLUMNS, SECOND_OPINIONS, writer_schema
 from consumer.decoding.schema_group import MAX_SINGLY, decode_singly, decode_together, schema_group
 from relay.avro.codec import Encoder, SchemaId
 from tests.support.messages import (
@@ -35,8 +35,8 @@ def whole(events):
     return [{name: each.get(name) for name in EVENT_COLUMNS} for each in events]
 
 
-def decoded_singly(messages):
-    return decode_singly(schema_group(messages, range(len(messages)), 5), writer_schema(AUDIT_EVENT))
+def decoded_singly(messages, schema=AUDIT_EVENT):
+    return decode_singly(schema_group(messages, range(len(messages)), 5), writer_schema(schema))
 
 
 @given(event_lists)
@@ -63,7 +63,8 @@ def changed(body, at, cut, put):
 def test_a_changed_body_is_judged_alone_and_touches_no_neighbour(written, data, at, cut, put):
     """Whatever happens to one body, its row or its refusal is what reading it alone gives, and all others are whole.
 
-    One thing apart: polars takes a branch that a union does not have for the one that is not null; alone, it is refused.
+    Two things apart: polars takes a branch that a union does not have for the one that is not null; alone, it is refused. And
+    where no neighbour fits the schema, it may be the wrong one: a body that lost its last byte can fit an older version.
     """
     messages = [message(each) for each in written]
     changed_index = data.draw(st.integers(0, len(messages) - 1))
@@ -71,14 +72,29 @@ def test_a_changed_body_is_judged_alone_and_touches_no_neighbour(written, data, 
     messages[changed_index].value = value[:5] + changed(value[5:], at, cut, put)
 
     decoded = decode(messages, WRITER_SCHEMAS)
-    alone, undecodable = decoded_singly([messages[changed_index]])
+    readings = [
+        decoded_singly([messages[changed_index]], each)
+        for each in (AUDIT_EVENT, *(SECOND_OPINIONS if len(written) == 1 else ()))
+    ]
+    alone, undecodable = next((each for each in readings if not each[1]), readings[0])
 
     others = [each for index, each in enumerate(written) if index != changed_index]
     kept = dict(zip(decoded.indices, as_events(decoded.frame), strict=True))
     assert [row for index, row in kept.items() if index != changed_index] == others
-    if not (undecodable and "IndexError" in undecodable[0].reason):
+    if not any("IndexError" in each.reason for _, refused in readings for each in refused):
         assert ([kept[changed_index]] if changed_index in kept else []) == as_events(alone)
         assert [each.index for each in decoded.undecodable] == [changed_index] * len(undecodable)
+
+
+def test_a_lone_body_that_fits_an_older_version_alone_is_read_by_it():
+    """A registry may name the wrong version; with a neighbour that fits the named one, the body is corrupt."""
+    cut = message(event(0, created=0, collected=0, organization="0"))
+    cut.value = cut.value[:-1]
+
+    decoded = decode([cut], WRITER_SCHEMAS)
+    assert (decoded.indices, decoded.undecodable) == ([0], [])
+    beside = decode([cut, message(event(1))], WRITER_SCHEMAS)
+    assert (beside.indices, [each.index for each in beside.undecodable]) == ([1], [0])
 
 
 def test_a_body_that_swallows_its_neighbour_is_found():
