@@ -12,6 +12,7 @@ from management.destinations import read_destinations, require_known
 from management.organizations.store import read_organizations
 from management.organizations.validation import InputError
 from management.replay.jobs import read_replays
+from management.replay.request import target_address
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.dead_letters.selection import LetterSelection
 from relay.kafka.connection import Connection
@@ -65,7 +66,8 @@ async def plan_redrive(
     jobs = []
     for name, letters in sorted(plan.by_destination.items()):
         _require_target(name, destinations[name], kinds, to_live=request.to_live)
-        job = _job(request, letters, who, now_ms)
+        target = target_address(destinations[name], kinds, to_live=request.to_live)
+        job = _job(request, letters, target, who, now_ms)
         await count_events(connection, registry, destinations[name], job, letters)
         notes = await _notes(connection, name, destinations, now_ms)
         if letters.events:
@@ -95,7 +97,9 @@ def _require_target(name: str, config: DestinationConfig, kinds: Kinds, *, to_li
     )
 
 
-def _job(request: RedriveRequest, letters: DestinationLetters, who: str, now_ms: int) -> ReplayJob:
+def _job(
+    request: RedriveRequest, letters: DestinationLetters, target: str | None, who: str, now_ms: int
+) -> ReplayJob:
     selection = request.selection
     named = selection.organizations or (letters.organizations if letters.left_deleted else ())
     return ReplayJob(
@@ -114,6 +118,7 @@ def _job(request: RedriveRequest, letters: DestinationLetters, who: str, now_ms:
         to_live=request.to_live,
         rate=request.rate,
         ranges=letters.ranges(),
+        target=target,
     )
 
 

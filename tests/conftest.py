@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import os
 import uuid
 
 import hypothesis
@@ -11,6 +12,9 @@ from tests.support.authorizing_kafka import AuthorizingKafka
 from tests.support.opensearch import running_opensearch
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
+
+# A panic of polars, which tests provoke by the thousand, would look up the names of a hundred stack frames.
+os.environ["RUST_BACKTRACE"] = "0"
 
 # No deadline for an example: its time depends on the load of the machine.
 hypothesis.settings.register_profile(
@@ -103,15 +107,30 @@ async def _no_background_failure():
 
 
 SLOW = (
-    "tests/contracts/",
-    "tests/flow/",
+    "tests/flow/test_sandbox.py",
+    "tests/consumer/test_first_starts.py",
+    "tests/consumer/replay/test_redrive.py",
+    "tests/flow/test_canary.py",
+    "tests/flow/test_up.py",
+    "tests/flow/test_chaos.py",
+    "tests/flow/test_replay_kills.py",
+    "tests/consumer/test_redrives.py",
+    "tests/producer/test_topic_settings.py",
     "tests/producer/histories/",
-    "tests/consumer/histories/",
+    "tests/flow/",
     "tests/consumer/test_",
+    "tests/consumer/histories/",
+    "tests/producer/polling/",
+    "tests/contracts/",
+    "tests/cli/",
 )
-"""Where the files are that take longest; a slow file that starts last keeps one worker busy while the others are done."""
+"""Where the files are that take longest, the longest first: one that starts last keeps a worker busy while the others are done."""
 
 
 def pytest_collection_modifyitems(items):
-    """Run the slow files first. The order within each part stays random."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+    """Run the slow files first, the slowest of them at once. The order within each part stays random."""
+    items.sort(
+        key=lambda item: next(
+            (rank for rank, path in enumerate(SLOW) if item.nodeid.startswith(path)), len(SLOW)
+        )
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from management import settings
+from tests.conftest import SLOW
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -275,3 +276,8 @@ def test_continuous_integration_runs_what_a_developer_runs():
 
     assert script.stat().st_mode & 0o111
     assert re.findall(r"^step (.+)$", script.read_text("utf-8"), re.MULTILINE) == ["make check", "make test"]
+
+
+def test_each_slow_path_of_the_tests_exists():
+    """A file that was renamed would no longer start first."""
+    assert [path for path in SLOW if not list(ROOT.glob(f"{path}*"))] == []

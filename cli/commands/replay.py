@@ -137,6 +137,7 @@ def _facts(view: ReplayView) -> list[tuple[str, str]]:
         ("reason", view.reason),
         ("destination", job.destination),
         ("goes", target_text(to_live=job.to_live)),
+        ("target", job.target or ""),
         ("events", events_text(job)),
         ("organizations", ", ".join(job.organizations)),
         ("ids", ", ".join(job.events)),

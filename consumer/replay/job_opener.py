@@ -85,6 +85,7 @@ class JobOpener:
             )
         if len({each.tp for each in job.ranges}) < len(job.ranges):
             raise JobRefusedError("The replay has two ranges of one partition. Start one replay for each.")
+        self._require_target(job)
         selection = compile_selection(job, parts.name, parts.config)
         async with self._sources.open(job) as source:
 
@@ -107,6 +108,16 @@ class JobOpener:
                 log,
                 self._timing.replay,
             )
+
+    def _require_target(self, job: ReplayJob) -> None:
+        """Raise JobRefusedError for a job that was started for another target: it would be divided between the two."""
+        guard = self.guard(job)
+        if guard is None or job.target is None or guard.address == job.target:
+            return
+        raise JobRefusedError(
+            f"The replay was started for another target ({job.target}); the settings of {job.destination} name {guard.address} now."
+            " What was sent stays where it is. Start another replay, which goes to the present target."
+        )
 
     def _letter_writer(self, fields: Callable[[Record], Mapping[str, str]]) -> DeadLetterWriter:
         parts = self._parts

@@ -82,6 +82,11 @@ class TargetGuard:
         """Why this process may not be a member; None: it may, or that is not known."""
         return self.problem or self.pause
 
+    @property
+    def address(self) -> str:
+        """The target of these settings, in words."""
+        return self._target.address
+
     async def require_own(self) -> None:
         """Read the claim. Raises KafkaError while it is another target's or the destination is paused.
 

@@ -1,6 +1,7 @@
 """The replays on their topic: submit one, list all, and change what is wished of one."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from management.formatting import iso_milliseconds, iso_seconds
@@ -92,6 +93,7 @@ async def set_wish(connection: Connection, replay_id: str, wish: Wish, who: str,
             ) from error
         written = require_replay(await _read(connection), replay_id)
         if written.job.wished != wish:
+            await _keep_cancellation(connection, written.job)
             raise RelayError(
                 f"{written.job.wished_by} wished the replay {replay_id} {written.job.wished} at the same moment, and that counts."
             )
@@ -105,6 +107,15 @@ async def set_wish(connection: Connection, replay_id: str, wish: Wish, who: str,
         )
         failure = await _record(connection, change, f"The replay {replay_id} is {_WORDS[wish]}")
     return WishResult(view, ReplayView(written, now_ms), changed=True, failure=failure)
+
+
+async def _keep_cancellation(connection: Connection, job: ReplayJob) -> None:
+    """Write a cancellation again that a wish of the same moment has followed: compaction would keep the wish, which does not count."""
+    if job.wished == "cancelled":
+        with suppress(
+            TopicWriteError
+        ):  # its consumer follows the cancellation within seconds, and that is on the topic too
+            await _store(connection).write_job(job)
 
 
 def wish_text(result: WishResult, wish: Wish) -> str:
@@ -142,6 +153,7 @@ def facts(job: ReplayJob) -> dict[str, object]:
         "archive": job.archive,
         "to_live": job.to_live,
         "rate": job.rate,
+        "target": job.target,
         "lost_range": None if job.lost is None else job.lost.name,
     }
 

@@ -8,10 +8,10 @@ from management.organizations.store import kafka_errors_as_relay_errors
 from relay.aio import cancellation_requested
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-from relay.kafka.followed_tables import FollowedTables, always_supersedes, records_of
+from relay.kafka.followed_tables import FollowedTables, records_of
 from relay.kafka.topics import Topics
 from relay.replays.job import KnownReplay
-from relay.replays.store import ReplayTable
+from relay.replays.store import ReplayTable, supersedes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class LiveReplays:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._topic = Topics(connection.kafka.topic_prefix).replays
-        self._tables = FollowedTables(connection, {self._topic: always_supersedes})
+        self._tables = FollowedTables(connection, {self._topic: supersedes})
         self.snapshot = ReplaySnapshot()
 
     async def refresh(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ from management.organizations.store import kafka_errors_as_relay_errors, read_or
 from management.organizations.validation import InputError
 from management.replay.archive import Destinations
 from management.replay.plan import ReplayPlan, wanted_partitions
-from management.replay.request import ReplayRequest, check_request
+from management.replay.request import ReplayRequest, check_request, target_address
 from management.replay.start import PlannedReplay
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
@@ -45,7 +45,8 @@ async def plan_lost(
         asked = replace(request, from_ms=lost.collected_from or 0, to_ms=lost.collected_before + 1)
         check_request(asked, destinations, now_ms, kinds)
         ranges = [ReplayRange(lost.topic, lost.partition, lost.start, lost.stop)]
-        return PlannedReplay(asked, ReplayPlan(ranges, {}, {}), (), lost=brought_back)
+        target = target_address(destinations[asked.destination], kinds, to_live=asked.to_live)
+        return PlannedReplay(asked, ReplayPlan(ranges, {}, {}), (), target, lost=brought_back)
     organizations = await _in_partition(connection, lost)
     from_ms, to_ms = _window(lost, organizations, Topics(connection.kafka.topic_prefix), now_ms)
     names = tuple(each.name for each in organizations)
@@ -80,7 +81,9 @@ async def plan_refill(
                 f"There is no organization {name}, so no producer can read its records. `jira-relay organizations list` shows all."
             )
     plan = await _backfill_ends(connection, asked.organizations)
-    return PlannedReplay(asked, plan, _notes([known[name] for name in asked.organizations]), content="refill")
+    target = target_address(destinations[asked.destination], kinds, to_live=asked.to_live)
+    notes = _notes([known[name] for name in asked.organizations])
+    return PlannedReplay(asked, plan, notes, target, content="refill")
 
 
 async def _in_partition(connection: Connection, lost: LostRange) -> Sequence[Organization]:

@@ -9,6 +9,7 @@ from consumer.decoding.event_schema import EVENT_COLUMNS
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.formats.filter import FilterError, compile_filter
+from consumer.targets.target import target_of
 from management.destinations import require_known
 from management.formatting import iso_seconds
 from management.organizations.validation import InputError, validate_name
@@ -67,6 +68,12 @@ def check_request(
     if request.archive is not None:
         wanted = conditions(destinations[request.destination], request.where)
         check_archive(request.archive, destinations, wanted)
+
+
+def target_address(config: DestinationConfig, kinds: Kinds, *, to_live: bool) -> str | None:
+    """Return where the events of a replay go, as its job and the claims of targets name it; None: there is no such target."""
+    identity = kinds[config.kind].identity(config).get("live" if to_live else "history")
+    return None if identity is None else target_of(config.kind, identity).address
 
 
 def _check_target(request: ReplayRequest, config: DestinationConfig, kinds: Kinds) -> None:

@@ -16,7 +16,7 @@ from management.replay.archive_skips import skips_note
 from management.replay.jobs import read_replays
 from management.replay.notes import deleted_note, notes_on
 from management.replay.plan import ReplayPlan, plan_ranges
-from management.replay.request import ReplayRequest, check_request
+from management.replay.request import ReplayRequest, check_request, target_address
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import standalone_consumer
 from relay.kafka.time_index import first_records
@@ -30,6 +30,8 @@ class PlannedReplay:
     request: ReplayRequest
     plan: ReplayPlan
     notes: Sequence[str]
+    target: str | None
+    """Where the events go, as `target_address` says."""
     content: Content = "events"
     lost: ReplayLost | None = None
     """The lost range that it brings back; None: none."""
@@ -56,6 +58,7 @@ class PlannedReplay:
             to_live=asked.to_live,
             rate=asked.rate,
             ranges=tuple(self.plan.ranges),
+            target=self.target,
             lost=self.lost,
         )
 
@@ -91,7 +94,8 @@ async def plan_replay(
     ]
     skips = None if request.archive is None else await skips_note(connection, request.archive, plan.ranges)
     notes = [*notes_on(request, view, others, now_ms), *filter(None, (deleted, skips))]
-    return PlannedReplay(request, plan, notes)
+    target = target_address(destinations[request.destination], kinds, to_live=request.to_live)
+    return PlannedReplay(request, plan, notes, target)
 
 
 async def _plan(

@@ -95,6 +95,8 @@ class ReplayJob:
     """Events a second, at most; None: no limit."""
     ranges: tuple[ReplayRange, ...] = ()
     lost: ReplayLost | None = None
+    target: str | None = None
+    """Where the events go, in the words of `consumer.targets.target.Target.address`; None: the job is of an earlier release."""
 
     @property
     def unknown_word(self) -> str | None:
@@ -145,6 +147,8 @@ class KnownReplay:
     progress: ReplayProgress | None = None
     producers: Mapping[str, bytes] = field(default_factory=dict)
     """The records of the producers' parts, by organization."""
+    sign: int = -1
+    """Offset of the last record of its progress, or of the job without one: each sign of life has another. -1: it is not known."""
 
     @property
     def ended(self) -> bool:

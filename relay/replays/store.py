@@ -42,16 +42,38 @@ def producer_key(replay_id: str, organization: str) -> str:
     return f"{replay_id}.{_PRODUCER}{organization}"
 
 
+def supersedes(record: Record, before: Record) -> bool:
+    """Return whether a record of the topic counts in place of the one before with its key: a cancellation is for good.
+
+    Two operators may wish at the same moment, each without knowing of the other. All readers read one log, so all come to one
+    result: the last wish counts, but none after a cancellation.
+    """
+    if b"." in (before.key or b"") or before.value is None or record.value is None:
+        return True
+    try:
+        return _following(decode_job(before.value), job := decode_job(record.value)) is job
+    except _UNREADABLE:
+        return True
+
+
+def _following(before: ReplayJob | None, job: ReplayJob) -> ReplayJob:
+    """Return the job that counts, after the one before. None: there was none."""
+    ended = before is not None and before.wished == "cancelled" and job.wished != "cancelled"
+    return before if ended and before is not None else job
+
+
 class ReplayTable:
     """The replays of one installation, from the records of the topic in their order. Pure.
 
-    A record that cannot be read hides its own replay alone.
+    A record that cannot be read hides its own replay alone. No wish counts after a cancellation.
     """
 
     def __init__(self) -> None:
         self._jobs: dict[str, ReplayJob] = {}
         self._progress: dict[str, ReplayProgress] = {}
         self._producers: dict[str, dict[str, bytes]] = {}
+        self._offsets: dict[str, dict[str, int]] = {}
+        """Of the last record of each part of a replay; the job itself is the part without a name."""
         self.unreadable: dict[str, str] = {}
         """Why a record cannot be read, by its key."""
 
@@ -60,7 +82,12 @@ class ReplayTable:
         """The replays by id. One of which a record cannot be read is left out: nobody may run or change it."""
         hidden = {key.partition(".")[0] for key in self.unreadable}
         return {
-            each.id: KnownReplay(each, self._progress_of(each), dict(self._producers.get(each.id, {})))
+            each.id: KnownReplay(
+                each,
+                self._progress_of(each),
+                dict(self._producers.get(each.id, {})),
+                self._sign_of(each),
+            )
             for each in self._jobs.values()
             if each.id not in hidden
         }
@@ -69,6 +96,13 @@ class ReplayTable:
         if job.content == "unreadable":
             return progress_of_reports(job, self._producers.get(job.id, {}))
         return self._progress.get(job.id)
+
+    def _sign_of(self, job: ReplayJob) -> int:
+        """Return the offset of the last record of those who work on a job; before there is one, of the job."""
+        offsets = self._offsets.get(job.id, {})
+        of_producers = (offset for part, offset in offsets.items() if part.startswith(_PRODUCER))
+        worked = max(of_producers, default=-1) if job.content == "unreadable" else offsets.get(_PROGRESS, -1)
+        return worked if worked >= 0 else offsets.get("", -1)
 
     def apply(self, record: Record) -> None:
         """Take over a record, or a deletion."""
@@ -80,18 +114,20 @@ class ReplayTable:
             return
         try:
             self._keep(replay_id, part, record.value)
+            self._offsets.setdefault(replay_id, {})[part] = record.offset
         except _UNREADABLE as error:
             self.unreadable[key] = f"The record {key} of a replay cannot be read ({error})."
 
     def _keep(self, replay_id: str, part: str, value: bytes) -> None:
         if not part:
-            self._jobs[replay_id] = decode_job(value)
+            self._jobs[replay_id] = _following(self._jobs.get(replay_id), decode_job(value))
         elif part == _PROGRESS:
             self._progress[replay_id] = _progress(_PROGRESS_CODEC.decode(value))
         elif part.startswith(_PRODUCER):
             self._producers.setdefault(replay_id, {})[part.removeprefix(_PRODUCER)] = value
 
     def _delete(self, replay_id: str, part: str) -> None:
+        self._offsets.get(replay_id, {}).pop(part, None)
         if not part:
             self._jobs.pop(replay_id, None)
         elif part == _PROGRESS:
@@ -112,7 +148,7 @@ class ReplayStore:
     async def read(self) -> ReplayTable:
         """Return all replays. Raises ReplaysUnavailableError, or an error of KAFKA_FAILURES for a later attempt."""
         try:
-            records = await read_table(self._connection, self._topic)
+            records = await read_table(self._connection, self._topic, supersedes=supersedes)
         except NoTopicError as error:
             raise ReplaysUnavailableError(no_topic_text(self._topic, str(error))) from error
         except CorruptBatchError as error:

@@ -125,12 +125,16 @@ async def test_a_replay_that_a_destination_refuses_waits_with_the_reason(kafka, 
         assert (done.state, done.sent, done.reason) == ("done", 20, None)
 
 
-async def test_a_condition_that_is_wrong_fails_the_replay(kafka, prefix, monkeypatch):
+async def test_a_wrong_condition_and_another_target_each_fail_the_replay(kafka, prefix, monkeypatch):
+    """The destination got another target after the replay was started: half of its events must not go to each."""
     async with replay_world(kafka, prefix, monkeypatch) as replays:
         await replays.world.publish(some_events(5))
         async with replays.world.consuming(timing=QUICK):
             replay_id = await replays.start(where="categry = 'x'")
-            failed = await replays.done(replay_id)
+            other_id = await replays.start(2, target="sentinel: table Former_CL")
+            failed, other = await replays.done(replay_id), await replays.done(other_id)
+        assert other.state == "failed"
+        assert "was started for another target (sentinel: table Former_CL)" in other.reason
         assert failed.state == "failed"
         assert "unknown column categry: did you mean category?" in failed.reason
         assert replays.replayed(replay_id) == []

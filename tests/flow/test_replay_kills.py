@@ -17,20 +17,25 @@ def is_history(request):
     return "History" in request.path
 
 
-def hang_at_the_end(replays, replay_id, reached):
-    """Return a fault that never answers once the table has every event of the replay."""
+def hang_when(replays, replay_id, condition):
+    """Return a fault and its event: requests are served, but one for which `condition(rows before, rows after)` holds has no answer."""
+    reached = asyncio.Event()
+
+    def count():
+        return len({row["EventUid"] for row in replays.replayed(replay_id)})
 
     async def play(_request, serve_normally):
+        before = count()
         response = await serve_normally()
-        if len({row["EventUid"] for row in replays.replayed(replay_id)}) >= COUNT:
+        if condition(before, count()):
             reached.set()
             await asyncio.sleep(3600)
         return response
 
-    return Fault("hang at the end", play)
+    return Fault("hang", play), reached
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_an_owner_may_be_killed_before_the_first_record_in_the_middle_and_before_the_last(
     kafka, prefix, monkeypatch
 ):
@@ -39,7 +44,7 @@ async def test_an_owner_may_be_killed_before_the_first_record_in_the_middle_and_
     It takes three session timeouts of the group, as long as Kafka needs to notice a death.
     """
     async with replay_world(kafka, prefix, monkeypatch) as replays:
-        world, reached = replays.world, asyncio.Event()
+        world = replays.world
         await world.publish(some_events(COUNT))
         replay_id = await replays.start(rate=RATE)
 
@@ -51,16 +56,21 @@ async def test_an_owner_may_be_killed_before_the_first_record_in_the_middle_and_
         hanging.cancel()
         assert replays.replayed(replay_id) == []
 
+        fault, reached = hang_when(replays, replay_id, lambda before, _after: before >= RATE)
+        hanging = world.azure.fault(fault, rate=1, only=is_history)
         process = await world.start_process()
+        await asyncio.wait_for(reached.wait(), 120)
         middle = await replays.wait_for(replay_id, lambda progress: progress.sent >= RATE)
         process.kill()
         await process.wait()
+        hanging.cancel()
         in_the_middle = len(replays.replayed(replay_id))
         assert 0 < in_the_middle < COUNT
 
-        world.azure.fault(hang_at_the_end(replays, replay_id, reached), rate=1, only=is_history)
+        fault, reached = hang_when(replays, replay_id, lambda _before, after: after >= COUNT)
+        world.azure.fault(fault, rate=1, only=is_history)
         process = await world.start_process()
-        await asyncio.wait_for(reached.wait(), 60)
+        await asyncio.wait_for(reached.wait(), 120)
         process.kill()
         await process.wait()
         assert not (await replays.known(replay_id)).ended

@@ -34,6 +34,7 @@ _BODY = object_of(
         "refill": boolean("Whether the source is read again."),
         "to_live": boolean("Whether the events go where live events go."),
         "rate": whole_number("The most events a second."),
+        "target": text("Where the events go: kind and settings of the target, without secrets."),
         "dry_run": boolean("Whether the events are counted alone."),
     },
     optional=(

@@ -15,6 +15,7 @@ from relay.replays.store import (
     ReplayTable,
     producer_key,
     progress_key,
+    supersedes,
 )
 from tests.support.kafka import connection_to
 from tests.support.replays import replay_job
@@ -30,6 +31,7 @@ JOB = replay_job(
     to_live=True,
     rate=500,
     ranges=(ReplayRange("p.events", 3, 10, 2**40), ReplayRange("p.backfill", 3, 0, 0)),
+    target="sentinel: endpoint https://example.com, table Jira_CL",
 )
 PROGRESS = ReplayProgress(
     JOB.id,
@@ -93,6 +95,38 @@ async def test_without_the_topic_the_error_names_the_command_that_creates_it(kaf
     store = ReplayStore(connection_to(kafka, prefix, shards=1), Topics(prefix).replays)
     with pytest.raises(ReplaysUnavailableError, match="run `jira-relay topics create`"):
         await store.read()
+
+
+async def test_no_wish_counts_after_a_cancellation(store):
+    """Two operators wish at the same moment, each without knowing of the other: a cancelled replay must not go on."""
+    await store.write_job(replace(JOB, wished="cancelled", wished_by="ann"))
+    await store.write_job(replace(JOB, wished="running", wished_by="bob"))
+    (found,) = (await store.read()).jobs.values()
+    assert (found.job.wished, found.job.wished_by) == ("cancelled", "ann")
+
+
+def test_every_reader_of_the_topic_takes_a_cancellation_for_good():
+    table = ReplayTable()
+    records = [job_record(wished=each) for each in ("running", "paused", "cancelled", "running")]
+    for each in records:
+        table.apply(each)
+    assert table.jobs[JOB.id].job.wished == "cancelled"
+    assert not supersedes(records[3], records[2])
+    assert supersedes(records[1], records[0])
+    assert supersedes(records[2], records[1])
+    assert supersedes(record(JOB.id, b"of a later release"), records[2])
+    assert supersedes(progress_record(), progress_record())
+
+
+def test_each_record_of_progress_is_another_sign_of_life():
+    """A wish is none: it comes from an operator."""
+    table = ReplayTable()
+    signs = []
+    for offset, each in enumerate([job_record(), progress_record(), progress_record(), job_record()], 7):
+        each.offset = offset
+        table.apply(each)
+        signs.append(table.jobs[JOB.id].sign)
+    assert signs == [7, 8, 9, 9]
 
 
 def test_an_unknown_wish_pauses_and_an_unknown_state_has_failed():
