@@ -1,6 +1,6 @@
 """Forms: every one is read here, and refused without the token of its session."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -11,7 +11,10 @@ from console.auth import Session
 from console.context import ConsoleContext
 
 MAX_FIELDS = 60
+MAX_CHOICES = 500
+"""Objects of one form that may be chosen together."""
 FormHandler = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
+ChoiceHandler = Callable[[Request, Mapping[str, str], Sequence[str]], Awaitable[Response]]
 
 
 async def read_form(request: Request, max_fields: int = MAX_FIELDS) -> dict[str, str]:
@@ -29,16 +32,40 @@ def form_route(context: ConsoleContext, path: str, handler: FormHandler) -> Rout
     """Return the route of a form. Its handler gets the fields as text; a field that is left empty is missing."""
 
     async def checked(request: Request) -> Response:
-        session: Session = request.scope["session"]
         fields = await read_form(request)
-        if not context.access.accepts_form(session, fields.pop("form_token", "")):
-            return PlainTextResponse(
-                "The form is too old, or was not made by this session. Go back, load the page again, and repeat the step.\n",
-                HTTPStatus.FORBIDDEN,
-            )
+        if not _is_of_session(context, request, fields.pop("form_token", "")):
+            return _refused()
         return await handler(request, {name: value for name, value in fields.items() if value.strip()})
 
     return Route(path, checked, methods=["POST"])
+
+
+def choice_route(context: ConsoleContext, path: str, handler: ChoiceHandler) -> Route:
+    """Return the route of a form with any number of fields `name`. Its handler gets their values, and the other fields."""
+
+    async def checked(request: Request) -> Response:
+        async with request.form(max_files=0, max_fields=MAX_CHOICES + MAX_FIELDS) as form:
+            items = [
+                (name, _encodable(value)) for name, value in form.multi_items() if isinstance(value, str)
+            ]
+        fields = {name: value for name, value in items if name != "name"}
+        if not _is_of_session(context, request, fields.pop("form_token", "")):
+            return _refused()
+        return await handler(request, fields, [value for name, value in items if name == "name"])
+
+    return Route(path, checked, methods=["POST"])
+
+
+def _is_of_session(context: ConsoleContext, request: Request, token: str) -> bool:
+    session: Session = request.scope["session"]
+    return context.access.accepts_form(session, token)
+
+
+def _refused() -> Response:
+    return PlainTextResponse(
+        "The form is too old, or was not made by this session. Go back, load the page again, and repeat the step.\n",
+        HTTPStatus.FORBIDDEN,
+    )
 
 
 def who(request: Request) -> str:

@@ -148,7 +148,7 @@ def flow_state(pipeline: RunningPipeline) -> tuple[str, str | None]:
             return "paused", reason
         return "waiting", reason
     if not pipeline.handler.ready:
-        return "starting", pipeline.handler.waiting_reason
+        return "starting", pipeline.member.trouble or pipeline.handler.waiting_reason
     if pipeline.coverage.problem is not None:
         return "starting", pipeline.coverage.problem
     return "active", None

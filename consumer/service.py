@@ -20,6 +20,7 @@ from consumer.topic_settings import TopicSettings
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
+from relay.kafka.join_trouble import joining_text
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import shard_count
@@ -53,7 +54,7 @@ async def run_consumer(
     Kafka is unreachable at the start or lacks the relay's topics, and for a destination whose settings cannot work.
     """
     timing = timing or ConsumerTiming()
-    _announce(destinations, health)
+    _announce(destinations, connection, health)
     topics = Topics(connection.kafka.topic_prefix)
     facts = await run_unless_stopped(stop, read_topic_facts(connection))
     if facts is None:
@@ -75,10 +76,10 @@ async def run_consumer(
         await _write_final_status(served, status_writer)
 
 
-def _announce(destinations: Mapping[str, DestinationConfig], health: Health) -> None:
+def _announce(destinations: Mapping[str, DestinationConfig], connection: Connection, health: Health) -> None:
     """Make the process not ready until each destination has joined its groups."""
     for name in destinations:
-        health.report(f"destination {name}", ok=False, reason="joining the group")
+        health.report(f"destination {name}", ok=False, reason=joining_text(connection.bootstrap))
     health.count("destination", len(destinations))
 
 

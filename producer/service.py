@@ -33,6 +33,7 @@ from relay.credentials.resolver import CredentialResolver
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
+from relay.kafka.join_trouble import joining_text
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import TopicFacts, TopicLimits, shard_count
@@ -78,7 +79,7 @@ async def run_producer(
 
     Raises RelayError if Kafka cannot be reached at the start, or lacks the relay's topics.
     """
-    health.report("producer", ok=False, reason="joining the group")
+    health.report("producer", ok=False, reason=joining_text(connection.bootstrap))
     topics = Topics(connection.kafka.topic_prefix)
     metrics = ProducerMetrics(registry)
     slots = RequestSlots(on_request_ended=metrics.request_ended)
@@ -211,10 +212,14 @@ async def _heartbeat(
     assignment, member, heartbeats = parts.assignment, parts.member, 0
     while True:
         ready = assignment.ready and member.valid
-        reason = assignment.problem or (
-            "some shards are not loaded; see the log for the reason"
-            if assignment.ready or assignment.numbers
-            else "not a member of the consumer group; see the log for the reason"
+        reason = (
+            assignment.problem
+            or member.trouble
+            or (
+                "some shards are not loaded; see the log for the reason"
+                if assignment.ready or assignment.numbers
+                else "not a member of the consumer group; see the log for the reason"
+            )
         )
         health.count("organization", assignment.organization_count)
         health.report("producer", ok=ready, reason=reason.rstrip("."))

@@ -95,6 +95,10 @@ class RowQuery:
             int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 7 and int(page) else 1,
         )
 
+    def bulk_link(self, **changes: Any) -> str:
+        """Return the address of the page that changes several of these organizations at once."""
+        return self.link(**changes).replace("/organizations", "/organizations/bulk", 1)
+
     def link(self, **changes: Any) -> str:
         """Return the address of the table with these changes; a change starts at the first page unless it names one."""
         values = {"q": self.text, "state": self.state, "sort": self.sort, "reverse": int(self.reverse)}
@@ -118,15 +122,15 @@ class RowPage:
     pages: int
 
 
-def select(views: Sequence[OrganizationView], query: RowQuery) -> RowPage:
+def select(views: Sequence[OrganizationView], query: RowQuery, page_rows: int = PAGE_ROWS) -> RowPage:
     """Return the rows that match, sorted, of the page that the query names; of the last page if it names a later one."""
     found = [OrganizationRow(view) for view in views if _matches(view, query)]
     # Sorted twice, so that equal rows are by name in both directions.
     found.sort(key=lambda row: row.name)
     found.sort(key=_SORT_KEYS[query.sort], reverse=query.reverse)
-    pages = max(1, -(-len(found) // PAGE_ROWS))
+    pages = max(1, -(-len(found) // page_rows))
     page = min(query.page, pages)
-    return RowPage(found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS], len(found), page, pages)
+    return RowPage(found[(page - 1) * page_rows : page * page_rows], len(found), page, pages)
 
 
 def _matches(view: OrganizationView, query: RowQuery) -> bool:

@@ -121,7 +121,8 @@ class TargetGuard:
             claim = await self._look()
         except KAFKA_FAILURES as error:
             self.waiting = (
-                f"It cannot be looked up whether the destination belongs to this target: {describe(error)}"
+                f"Kafka does not say whether the destination belongs to this target: {describe(error).rstrip('.')}."
+                " Check that Kafka runs and is reachable"
             )
             return False
         if self.reason_to_leave is not None:

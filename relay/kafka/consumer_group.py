@@ -20,6 +20,7 @@ from relay.kafka.aiokafka_patches.coordinator import liveness_problem, patch_coo
 from relay.kafka.aiokafka_patches.fetch_validation import FetchValidator
 from relay.kafka.bounded_consumer import BoundedConsumer
 from relay.kafka.connection import Connection
+from relay.kafka.join_trouble import JoinTrouble
 from relay.kafka.membership_lease import MembershipLease
 from relay.kafka.rebalance import MemberHandler, RebalanceListener
 from relay.telemetry.condition_log import ConditionLog
@@ -44,6 +45,9 @@ class MemberTiming:
     rejoin_first_seconds: float = 0.2
     rejoin_cap_seconds: float = 3.0
     """Waits before the member joins again; they double, and begin anew after `patience_seconds` of membership."""
+    error_seconds: float = 5.0
+    silence_seconds: float = 15.0
+    """How long the group may leave the membership unconfirmed, after an error and without one, before `trouble` names it."""
 
 
 DEFAULT_TIMING = MemberTiming()
@@ -81,6 +85,12 @@ class Member:
         self._lease = MembershipLease(self._session_seconds)
         self._renewal = asyncio.Event()
         self._conditions = ConditionLog(log)
+        self._trouble = JoinTrouble(
+            group,
+            connection.bootstrap,
+            error_seconds=timing.error_seconds,
+            silence_seconds=timing.silence_seconds,
+        )
         self._synced_at = -math.inf
         """When this member last asked the group for its partitions, in monotonic seconds."""
         self.generation = 0
@@ -95,6 +105,11 @@ class Member:
         """Return whether the group has confirmed the membership since the last doubt, and within the session timeout."""
         return self._lease.valid
 
+    @property
+    def trouble(self) -> str | None:
+        """Why Kafka has not let this process join for some time, since when, and what to do; None: nothing is known to be wrong."""
+        return self._trouble.text
+
     async def wait_for_membership(self) -> None:
         """Wait until the membership is valid."""
         while not self.valid:
@@ -108,6 +123,7 @@ class Member:
     def _renew(self, requested_at: float) -> None:
         self._lease.renew(requested_at)
         self._renewal.set()
+        self._trouble.confirmed()
         self._conditions.ended(
             "membership", "The group confirms the membership again; it had not", {"group": self._group}
         )
@@ -134,12 +150,14 @@ class Member:
                     "The group membership ended because of a defect in the relay; the member rejoins.",
                     group=self._group,
                 )
+                self._trouble.failed("a defect in the relay; see the log")
             if time.monotonic() - started > timing.patience_seconds:
                 pause = timing.rejoin_first_seconds
             await asyncio.sleep(pause)
             pause = min(timing.rejoin_cap_seconds, pause * 2)
 
     def _ended(self, reason: str) -> None:
+        self._trouble.failed(reason)
         self._conditions.failed(
             "membership",
             "ended",
@@ -148,6 +166,7 @@ class Member:
         )
 
     async def _join_and_poll(self) -> None:
+        self._trouble.began()
         consumer = self._create_consumer()
         self._start_generation()
         try:

@@ -32,11 +32,16 @@ PAGES = (
     "/organizations/add",
     "/organization/modify?name=site-00",
     "/organization/delete?name=site-00",
+    "/organization/activity?name=site-00",
+    "/organizations/bulk",
     "/destinations",
     "/destination/move?name=sentinel",
     "/replays",
     "/replays/start",
     "/dead-letters/redrive",
+    "/events",
+    "/events/live",
+    "/changes",
     "/nothing",
 )
 
@@ -58,7 +63,7 @@ async def served_console():
         )
         stop = asyncio.Event()
         serving = asyncio.create_task(run_console(console.context, listener, stop))
-        async with httpx.AsyncClient(base_url=url) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             assert (await client.get("/login")).status_code == 200
         yield console, url
         stop.set()

@@ -151,12 +151,13 @@ async def test_a_destination_that_an_operator_pauses_replays_nothing_until_it_is
         claims = ClaimStore(world.connection, world.topics.destinations)
         async with world.consuming(timing=timing):
             await world.wait_for_events()
-            replay_id = await replays.start(rate=20)
+            replay_id = await replays.start(rate=1)  # it lasts a minute, until it is paused
             await replays.wait_for(replay_id, lambda progress: progress.sent > 0)
             await claims.write_state("sentinel", "paused", Pause(1, "ann@host"))
             waiting = await replays.wait_for(replay_id, lambda progress: progress.state == "waiting")
             assert "ann@host paused the destination" in waiting.reason
             assert waiting.sent == len(replays.replayed(replay_id)) < 60
+            await replays.store.write_job(replace((await replays.known(replay_id)).job, rate=None))
             await claims.write_state("sentinel", "running", Pause(1, "ann@host"))
             done = await replays.done(replay_id)
         assert (done.state, done.sent, len(replays.replayed(replay_id))) == ("done", 60, 60)

@@ -53,7 +53,7 @@ class NoStatusHistory:
 def running_pipeline(flow):
     metrics = METRICS.for_pipeline("sentinel", flow)
     delivery_flow = DeliveryFlow(None, RouteStates(RateLimit()), None, metrics)
-    member = SimpleNamespace(valid=True)
+    member = SimpleNamespace(valid=True, trouble=None)
     coverage = CoverageCheck(flow, lambda: asyncio.sleep(0, GroupCoverage(owned=ONE, partitions=ONE)))
     return RunningPipeline(flow, member, FakeHandler(flow), delivery_flow, metrics, coverage, name=flow)
 
@@ -214,3 +214,22 @@ async def test_rejected_events_that_wait_for_others_are_named_while_all_is_activ
     status = last_status()
     assert status.state == "active"
     assert "2, since 1970-01-01T00:00:01Z (400)" in status.reason
+
+
+async def test_a_flow_that_joins_while_kafka_is_away_names_kafka_and_the_time():
+    """Status and health page say so, whatever its partitions wait for, until the group has confirmed the membership."""
+    pipeline = running_pipeline("live")
+    pipeline.handler.ready = False
+    reporter, _ = make_reporter([pipeline])
+    pipeline.member.trouble = "Kafka at b:9092 has not let this process join since 2026-11-30T09:00:00Z"
+    await reporter.publish()
+    (problem,) = reporter._health.problems()
+    assert problem.startswith(
+        "destination sentinel: Kafka at b:9092 has not let this process join since 2026"
+    )
+    pipeline.member.trouble = None
+    await reporter.publish()
+    assert reporter._health.problems()[0].startswith("destination sentinel: joining the group")
+    pipeline.handler.ready = True
+    await reporter.publish()
+    assert reporter._health.problems() == []

@@ -147,17 +147,17 @@ async def test_reading_the_rights_changes_nothing(kafka, prefix):
         f"{prefix}.0",
     )
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": transactional_id})
-    await asyncio.to_thread(producer.init_transactions, 20)
+    await asyncio.to_thread(producer.init_transactions, 60)
     producer.begin_transaction()
     producer.produce(Topics(prefix).events, b"1", partition=0)
-    await asyncio.to_thread(producer.flush, 20)
+    await asyncio.to_thread(producer.flush, 60)
 
     for _ in range(2):
         rights = await read_rights(connection, names, [group], [transactional_id])
         assert rights.missing == {f"{prefix}.nothing"}
         assert rights.operations[f"{prefix}.nothing"] == {"Describe", "Read", "Write", "DescribeConfigs"}
         assert (rights.groups, rights.transactional_ids) == ({group: True}, {transactional_id: True})
-    await asyncio.to_thread(producer.commit_transaction, 20)
+    await asyncio.to_thread(producer.commit_transaction, 60)
     listed = await asyncio.to_thread(
         AdminClient({"bootstrap.servers": kafka.bootstrap}).list_consumer_groups().result, 20
     )

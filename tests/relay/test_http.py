@@ -209,7 +209,7 @@ async def _ask_login(_azure):
 
 async def _ask_azure(azure):
     target = destination(azure, endpoint=f"https://{HOSTS[3]}")
-    async with IngestionClient("sentinel", target, 10.0) as client:
+    async with IngestionClient("sentinel", target, 60.0) as client:
         assert await client.send(azure.stream, body([row(1)])) == Sent()
     assert azure.identity.token_requests == 1
 
@@ -248,7 +248,7 @@ async def test_every_client_names_a_variable_that_it_cannot_use(name, proxied, m
 async def test_a_variable_that_became_wrong_pauses_the_destination_with_its_name(proxied, monkeypatch):
     """A credential reads the variables anew whenever it is opened."""
     _, azure = proxied
-    async with IngestionClient("sentinel", destination(azure), 10.0) as client:
+    async with IngestionClient("sentinel", destination(azure), 60.0) as client:
         monkeypatch.setenv("HTTPS_PROXY", "socks5://relay:s3cret@proxy:1080")
         outcome = await client.send(azure.stream, body([row(1)]))
     assert isinstance(outcome, Paused)

@@ -39,7 +39,7 @@ async def test_a_second_answer_is_not_read_for_the_next_request(first, second):
     """The next request has an answer of its own, over another connection."""
     async with (
         server([first + second, FAILED]) as (url, connections),
-        httpx.AsyncClient(transport=open_transport(), trust_env=False) as client,
+        httpx.AsyncClient(transport=open_transport(), trust_env=False, timeout=60) as client,
     ):
         assert (await client.post(url, content=b"1")).is_success
         assert (await client.post(url, content=b"2")).status_code == 503
@@ -49,7 +49,7 @@ async def test_a_second_answer_is_not_read_for_the_next_request(first, second):
 async def test_a_connection_is_kept_otherwise():
     async with (
         server([ACCEPTED, BARE, FAILED, ACCEPTED]) as (url, connections),
-        httpx.AsyncClient(transport=open_transport(), trust_env=False) as client,
+        httpx.AsyncClient(transport=open_transport(), trust_env=False, timeout=60) as client,
     ):
         found = [(await client.post(url, content=b"1")).status_code for _ in range(4)]
     assert found == [200, 204, 503, 200]

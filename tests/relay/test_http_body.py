@@ -129,7 +129,7 @@ async def serving(body):
 async def test_a_bomb_of_any_peer_is_a_named_failure():
     """Registry and login server share the transport; its default limit holds for both."""
     async with serving(gzip.compress(bytes(100_000_000), 1)) as url:
-        async with httpx.AsyncClient(transport=open_transport(), trust_env=False) as client:
+        async with httpx.AsyncClient(transport=open_transport(), trust_env=False, timeout=60) as client:
             with pytest.raises(httpx.DecodingError, match="more than 16777216 bytes"):
                 await client.get(url)
         async with open_schema_registry(SchemaRegistryConfig(url=url)) as registry:
@@ -146,7 +146,7 @@ async def test_a_bomb_of_jira_is_a_page_that_is_too_large():
         site = await world.add_site("acme")
         bomb = gzip.compress(bytes(100_000_000), 1)
         site.fault(faults.respond_with(200, bomb, headers={"Content-Encoding": "gzip"}))
-        async with httpx.AsyncClient(transport=open_transport(), trust_env=False) as client:
+        async with httpx.AsyncClient(transport=open_transport(), trust_env=False, timeout=60) as client:
             found = await fetch_page(client, at_site(site), max_bytes=1_000_000)
     assert isinstance(found, SourceFailure)
     assert found.kind is ErrorKind.TOO_LARGE

@@ -144,7 +144,7 @@ async def test_process_is_aborted_when_a_task_cannot_be_cancelled():
             await run_services(
                 {"immortal": immortal}, stop, stopping_seconds=0.02, cancel_seconds=0.02, abort=aborted.set
             )
-        assert await asyncio.to_thread(aborted.wait, 10)
+        assert await asyncio.to_thread(aborted.wait, 60)
     finally:
         end.set()
 

@@ -84,7 +84,7 @@ async def test_second_signal_cancels_no_more_than_the_task_that_waits_for_signal
         with stop_on_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
-            await asyncio.wait_for(asyncio.Event().wait(), 10)
+            await asyncio.wait_for(asyncio.Event().wait(), 60)
 
     async def caller():
         with pytest.raises(RelayError, match="second signal"):
@@ -119,6 +119,6 @@ async def test_the_loop_is_restored():
 
     with stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(stop.wait(), 10)
+        await asyncio.wait_for(stop.wait(), 60)
 
     assert (loop.get_exception_handler(), signal.getsignal(signal.SIGTERM)) == before

@@ -100,11 +100,11 @@ class AuthorizingKafka(EmbeddedKafka):
         )
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         for deleted in admin.delete_acls([anything]).values():
-            deleted.result(20)
+            deleted.result(60)
         for created in (admin.create_acls(bindings) if bindings else {}).values():
-            created.result(20)
-        for _ in range(200):
-            if set(admin.describe_acls(anything).result(20)) == set(bindings):
+            created.result(60)
+        for _ in range(1_200):
+            if set(admin.describe_acls(anything).result(60)) == set(bindings):
                 return
             time.sleep(0.05)
         raise AssertionError("the broker does not apply the rights")

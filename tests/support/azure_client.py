@@ -61,6 +61,6 @@ async def running_azure(**options: Any) -> AsyncIterator[tuple[AzureWorld, Inges
     """Yield a running world and a sender; `options` are those of `AzureWorld`."""
     async with (
         AzureWorld(**options) as azure,
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as session,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session,
     ):
         yield azure, IngestionSender(azure, session)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from console.app import create_app
 from console.auth import Access
-from console.context import ConsoleContext
+from console.context import ConsoleContext, ConsoleTiming
 from console.permissions import AccessRole
 from console.security import session_cookie
 from consumer.targets.target import Pause
@@ -127,6 +127,8 @@ async def open_console(
         "origins": frozenset({ORIGIN}),
         "secure": False,
         "version": "0.1.0",
+        # On a busy machine a page must not miss the change before it.
+        "timing": ConsoleTiming(look_seconds=60),
     }
     context = ConsoleContext(
         operator, destinations, view=LiveView(connection, destinations, clock), **(values | fields)

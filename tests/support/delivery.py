@@ -150,3 +150,15 @@ async def sender_fixture(
     finally:
         await fixture.sender.close(0)
         assert fixture.sender.defect is None
+
+
+async def feed_until(fixture: SenderFixture, condition: Callable[[], bool], count: int = 1) -> None:
+    """Send `count` further rows again and again until a condition holds: each acceptance may be evidence for a rejected row.
+
+    How many it takes depends on which attempts of the rejected rows fall between them.
+    """
+    async with asyncio.timeout(60):
+        while not condition():
+            await fixture.sender.wait_for_capacity()
+            fixture.sender.start(fixture.rows(count))
+            await asyncio.sleep(0.05)

@@ -17,7 +17,7 @@ QUICK_POLLS = AcknowledgementTiming(BackoffCurve(0.02, 0.05), grace_seconds=5.0)
 
 @asynccontextmanager
 async def hec_flow(
-    collector: HecCollector, timeout_seconds: float = 10.0, **settings: Any
+    collector: HecCollector, timeout_seconds: float = 60.0, **settings: Any
 ) -> AsyncIterator[Destination]:
     """Yield the live flow to `collector`, with these settings beside kind, endpoint and token."""
     config = SplunkConfig(**({"kind": "splunk", "endpoint": collector.url, "token": TOKEN} | settings))

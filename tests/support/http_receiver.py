@@ -17,7 +17,7 @@ OTHER_SECRET = "whsec_dGhpcyBpcyBhbm90aGVyIHNlY3JldCBvZiB0aGlydHkh"
 
 @asynccontextmanager
 async def live_flow(
-    receiver: HttpReceiver, timeout_seconds: float = 10.0, **settings: Any
+    receiver: HttpReceiver, timeout_seconds: float = 60.0, **settings: Any
 ) -> AsyncIterator[Destination]:
     """Yield the live stream to `receiver`, with these settings beside kind and URL."""
     config = HttpConfig(**({"kind": "http", "url": receiver.url("live")} | settings))

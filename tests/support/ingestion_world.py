@@ -38,7 +38,7 @@ async def ingestion_world(
     monkeypatch: pytest.MonkeyPatch,
     *,
     credential: str = "managed-identity",
-    timeout_seconds: float = 10.0,
+    timeout_seconds: float = 60.0,
     **fields: Any,
 ) -> AsyncIterator[tuple[AzureWorld, Callable[..., Awaitable[Outcome]]]]:
     """Yield a simulated Azure, and a function that sends one row for each number."""

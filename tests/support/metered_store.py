@@ -1,6 +1,5 @@
 """A store in memory that serves a budget of requests and rows."""
 
-import asyncio
 import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ UNLIMITED = 1_000_000
 
 @dataclass
 class MeteredStore:
-    """Objects in memory; an attempt may make `calls` requests and move `rows` rows, and then meets `fault`, or no answer."""
+    """Objects in memory; an attempt may make `calls` requests and move `rows` rows, and then meets `fault`, or its time is over."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
     calls: int = UNLIMITED
@@ -68,4 +67,4 @@ class MeteredStore:
             return
         if self.fault is not None:
             raise StoreFault(self.fault)
-        await asyncio.sleep(3600)
+        raise TimeoutError("the time of the attempt is over")

@@ -51,6 +51,7 @@ class SecureKafka(EmbeddedKafka):
             CertificateAuthority(pki, "stranger"),
         )
         self.client_certificate = self.authority.issue("ours", ())
+        self.expired_certificate = self.authority.issue("expired", expires_in=-DAY)
         self._keys_file = pki / "keys.json"
         self.signing_key = SigningKey(self._keys_file)
         self._ports = {
@@ -108,7 +109,7 @@ class SecureKafka(EmbeddedKafka):
         kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         change = UserScramCredentialUpsertion(user, kind, password.encode())
         for answer in admin.alter_user_scram_credentials([change]).values():
-            answer.result(20)
+            answer.result(60)
 
     def _listeners(self) -> dict[str, str]:
         addresses = {name.upper(): f"{HOST}:{port}" for name, port in self._ports.items()}
@@ -125,7 +126,7 @@ class SecureKafka(EmbeddedKafka):
 
     def _certificates(self) -> dict[str, str]:
         good = self.authority.issue("broker")
-        expired = self.authority.issue("expired", expires_in=-DAY)
+        expired = self.expired_certificate
         elsewhere = self.authority.issue("elsewhere", ["kafka-1.example.com", "10.0.0.1"])
         stores = {"EXPIRED": expired, "ELSEWHERE": elsewhere}
         properties: dict[str, str | Path] = {

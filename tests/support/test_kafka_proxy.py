@@ -99,7 +99,7 @@ async def test_a_trap_acts_at_its_request_alone(stage, arrives):
     """The action is called once, at a request of its kind, which the broker gets unless the stage is "instead"."""
     async with connected_proxy() as (broker, proxy, _, writer):
         sprung = []
-        trap = asyncio.create_task(proxy.run_at_request(END_TXN, lambda: sprung.append(1), stage, 0.0, 5))
+        trap = asyncio.create_task(proxy.run_at_request(END_TXN, lambda: sprung.append(1), stage, 0.0, 60))
         await asyncio.sleep(0)
         writer.write(request(PRODUCE))
         await wait_until(lambda: len(broker.received) == 1)

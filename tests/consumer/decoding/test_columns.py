@@ -281,18 +281,14 @@ def test_a_field_that_is_not_ours_never_keeps_an_event_from_being_read(kind, val
     written = [event(1, novelty=value), event(2, novelty=value)]
     messages = [message(each, ForeignSchemaEncoder(schema, REF)) for each in written]
 
-    decoded = decode(messages, {REF: schema})
-
-    assert as_events(decoded.frame) == whole(written)
+    assert as_events(decode(messages, {REF: schema}).frame) == whole(written)
 
 
 @pytest.mark.parametrize("bad", [0, 1, 499, 500, 998, 999])
 def test_a_bad_record_slows_few_others(bad):
     messages = [message(event(number)) for number in range(1000)]
     messages[bad].value = messages[bad].value[:-1]
-
     decoded = decode(messages, WRITER_SCHEMAS)
-
     assert [each.index for each in decoded.undecodable] == [bad]
     assert decoded.frame.height == 999
     assert decoded.decoded_singly <= MAX_SINGLY

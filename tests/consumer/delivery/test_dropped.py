@@ -7,7 +7,7 @@ import structlog
 
 from consumer.destinations.outcome import Dropped, Paused, Reject, Sent
 from consumer.timing import BreakerTiming
-from tests.support.delivery import QUICK, FakeDestination, sender_fixture
+from tests.support.delivery import QUICK, FakeDestination, feed_until, sender_fixture
 from tests.support.pipeline_world import wait_until
 
 DROPPED = Dropped(2, "200 two are too old", 200)
@@ -58,11 +58,8 @@ async def test_a_drop_is_an_acceptance_of_the_others():
         fixture.sender.start(fixture.rows(1))
         await wait_until(lambda: isinstance(fixture.problem, Paused))
         assert fixture.dead_letters.put_records == []
-        for _ in range(8):
-            fixture.sender.start(fixture.rows(3))
-            await asyncio.sleep(0.05)
-        assert await fixture.sender.wait_until_finished(30)
-        assert (0, "400 bad", 400) in fixture.dead_letters.put_records
+        await feed_until(fixture, lambda: (0, "400 bad", 400) in fixture.dead_letters.put_records, 3)
+        assert await fixture.sender.wait_until_finished(60)
 
 
 @pytest.mark.parametrize("count", [0, 3, 4, -1])

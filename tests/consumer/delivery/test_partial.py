@@ -1,13 +1,11 @@
 """Answers that name rows: what is accepted, sent again, or becomes a dead letter."""
 
-import asyncio
-
 import pytest
 
 from consumer.destinations.contract import OffsetRange
 from consumer.destinations.outcome import Partial, Paused, Retry, Sent
 from consumer.timing import BackoffCurve, BreakerTiming
-from tests.support.delivery import QUICK, FakeDestination, sender_fixture
+from tests.support.delivery import QUICK, FakeDestination, feed_until, sender_fixture
 from tests.support.pipeline_world import wait_until
 
 
@@ -76,9 +74,7 @@ async def test_without_a_witness_no_row_becomes_a_dead_letter(throttled):
         assert "bad" in fixture.problem.reason
         assert fixture.dead_letters.put_records == []
         destination.throttled = set()
-        for _ in range(8):
-            fixture.sender.start(fixture.rows(1))
-            await asyncio.sleep(0.05)
+        await feed_until(fixture, lambda: len(fixture.dead_letters.put_records) == 2)
         assert await fixture.sender.wait_until_finished(60)
         assert sorted(offset for offset, *_ in fixture.dead_letters.put_records) == [0, 1]
 

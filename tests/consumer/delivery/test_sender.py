@@ -7,7 +7,7 @@ from consumer.destinations.contract import Limits
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
 from consumer.timing import BackoffCurve
 from tests.support.dead_letters import FakeDeadLetterWriter
-from tests.support.delivery import LIMITS, QUICK, FakeDestination, sender_fixture
+from tests.support.delivery import LIMITS, QUICK, FakeDestination, feed_until, sender_fixture
 from tests.support.pipeline_world import wait_until
 
 
@@ -281,9 +281,6 @@ async def test_a_rejected_body_leaves_its_slot_to_others():
     async with sender_fixture(destination, rejection=QUICK) as fixture:
         fixture.sender.start(fixture.rows(1))
         await wait_until(lambda: fixture.problem is not None)
-        for _ in range(4):
-            await asyncio.wait_for(fixture.sender.wait_for_capacity(), 30)
-            fixture.sender.start(fixture.rows(1))
-            await asyncio.sleep(0.05)
+        await feed_until(fixture, lambda: len(fixture.dead_letters.put_records) == 1)
         assert await fixture.sender.wait_until_finished(60)
         assert [offset for offset, *_ in fixture.dead_letters.put_records] == [0]

@@ -5,7 +5,7 @@ import asyncio
 from consumer.destinations.contract import BodyFormat, Limits
 from consumer.destinations.outcome import Partial, Retry, Sent, Unconfirmed
 from consumer.timing import BackoffCurve, BreakerTiming
-from tests.support.delivery import QUICK, FakeDestination, sender_fixture
+from tests.support.delivery import QUICK, FakeDestination, feed_until, sender_fixture
 from tests.support.waiting import wait_until
 
 
@@ -51,10 +51,12 @@ async def test_rows_are_delivered_only_when_they_are_confirmed():
 async def test_rows_that_are_not_confirmed_are_sent_again_and_counted():
     """The same rows go again after a wait, the status names it meanwhile, and the repeat is counted."""
     destination = Later(Retry("not indexed"), Retry("not indexed"))
-    async with sender_fixture(destination, confirmation=BackoffCurve(0.05, 0.05)) as fixture:
+    take, problems = destination.answer, []
+    async with sender_fixture(destination, confirmation=QUICK) as fixture:
+        destination.answer = lambda rows: problems.append(fixture.problem) or take(rows)
         fixture.sender.start(fixture.rows(2))
-        await wait_until(lambda: fixture.problem == Retry("not indexed"))
         assert await fixture.sender.wait_until_finished(60)
+        assert problems == [None, Retry("not indexed"), Retry("not indexed")]
         assert destination.requests == [[b"0", b"1"]] * 3
         assert destination.accepted == [b"0", b"1"]
         assert fixture.count("events_unconfirmed") == 4
@@ -122,10 +124,7 @@ async def test_a_body_that_was_taken_is_evidence_against_a_rejected_row():
     destination.answer = lambda rows: bad if rows == [b"0"] else take(rows)
     async with sender_fixture(destination, rejection=QUICK) as fixture:
         fixture.sender.start(fixture.rows(1))
-        for _ in range(4):
-            await asyncio.sleep(0.05)
-            fixture.sender.start(fixture.rows(1))
-        await wait_until(lambda: fixture.dead_letters.put_records)
+        await feed_until(fixture, lambda: bool(fixture.dead_letters.put_records))
         assert [offset for offset, *_ in fixture.dead_letters.put_records] == [0]
         destination.confirming.set()
         assert await fixture.sender.wait_until_finished(60)

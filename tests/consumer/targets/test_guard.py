@@ -141,7 +141,7 @@ async def test_a_confirmed_target_joins_after_the_other_has_had_time_to_leave():
         confirmed_at = now_ms()
         claims.log.append(Claim(OWN, confirmed_at, confirmed=True))
         await wait_until(lambda: membership.is_member)
-        assert now_ms() - confirmed_at >= 300
+        assert now_ms() - confirmed_at >= 290
         assert guard.problem is None
 
 
@@ -150,7 +150,7 @@ async def test_a_process_that_starts_after_the_confirmation_waits_as_well():
     confirmed_at = now_ms()
     async with guarded(ClaimsInMemory(Claim(OWN, confirmed_at, confirmed=True))) as (_, membership):
         await wait_until(lambda: membership.is_member)
-        assert now_ms() - confirmed_at >= 300
+        assert now_ms() - confirmed_at >= 290
 
 
 async def test_a_member_leaves_when_another_target_is_confirmed():

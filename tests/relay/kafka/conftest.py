@@ -35,14 +35,14 @@ class InterruptibleKafka:
 
     async def _wait_until_frozen(self):
         """Wait until all threads are stopped: one that is not may still answer."""
-        for _ in range(500):
+        for _ in range(6_000):
             if all(state == "T" for state in _thread_states(self.kafka.pid)):
                 return
             await asyncio.sleep(0.01)
 
     async def _wait_until_ready(self):
         """Wait until the broker is registered again: its controller fenced it meanwhile."""
-        for _ in range(300):
+        for _ in range(600):
             if await is_ready(HOST, int(self.kafka.bootstrap.partition(":")[2])):
                 return
             await asyncio.sleep(0.1)

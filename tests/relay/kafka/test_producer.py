@@ -119,7 +119,7 @@ async def test_an_unknown_offset_fails_the_transaction(connection, prefix):
 
 async def wait_for_limits(connection, expected):
     """Wait until the broker applies changed topic settings, which takes a moment."""
-    for _ in range(50):
+    for _ in range(600):
         facts = await read_topic_facts(connection)
         limits = topic_limits(facts, Topics(connection.kafka.topic_prefix), connection.profile)
         found = limits.max_event_bytes, limits.max_backfill_bytes, limits.retention_ms

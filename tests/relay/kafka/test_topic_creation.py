@@ -51,7 +51,7 @@ async def create_topic(connection, name, partitions):
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, partitions, 1)])
-        for _ in range(100):
+        for _ in range(600):
             if name in await admin.list_topics():
                 return
             await asyncio.sleep(0.1)

@@ -8,6 +8,6 @@ from tests.support.registry_connection import CuttableTransport
 @pytest.fixture
 async def transport(registry):
     transport = CuttableTransport()
-    async with httpx.AsyncClient(base_url=registry, transport=transport) as client:
+    async with httpx.AsyncClient(base_url=registry, transport=transport, timeout=60) as client:
         transport.registry = SchemaRegistryClient(client)
         yield transport

@@ -13,7 +13,7 @@ AUDIT_EVENT = schemas.load("audit_event")
 @pytest.fixture
 async def transport(registry):
     transport = CuttableTransport()
-    async with httpx.AsyncClient(base_url=registry, transport=transport) as client:
+    async with httpx.AsyncClient(base_url=registry, transport=transport, timeout=60) as client:
         transport.registry = SchemaRegistryClient(client)
         yield transport
 

@@ -49,7 +49,7 @@ async def connection(kafka, prefix):
 def deserialized(registry, topic, message):
     """Return the record as Confluent's library deserializes it."""
     with SchemaRegistryClient(
-        {"url": registry, "timeout": 10}
+        {"url": registry, "timeout": 60}
     ) as client:  # without it, the client waits for ever; with it, it retries
         return AvroDeserializer(client)(message, SerializationContext(topic, MessageField.VALUE))
 
@@ -59,7 +59,7 @@ def consumed(bootstrap, topic):
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": topic, "enable.auto.commit": False})
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
-        return consumer.poll(20)
+        return consumer.poll(120)
     finally:
         consumer.close()
 

@@ -12,7 +12,7 @@ NOON_MS = 1_795_435_200_000
 
 
 async def get(url):
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return await client.get(url)
 
 

@@ -19,7 +19,7 @@ async def test_rows_arrive_over_tls(monkeypatch):
     async with AzureWorld() as azure:
         set_credentials(azure, "client-secret", monkeypatch)
         target = destination(azure, credential="client-secret", endpoint=azure.secure_endpoint)
-        async with IngestionClient("sentinel", target, 10.0) as client:
+        async with IngestionClient("sentinel", target, 60.0) as client:
             assert await client.send(azure.stream, body([row(1)])) == Sent()
 
 
@@ -35,7 +35,7 @@ async def test_nothing_in_clear_goes_through_a_proxy(monkeypatch):
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
         set_credentials(azure, "managed-identity", monkeypatch)
-        async with IngestionClient("sentinel", destination(azure), 10.0) as client:
+        async with IngestionClient("sentinel", destination(azure), 60.0) as client:
             assert await client.send(azure.stream, body([row(1)])) == Sent()
     assert seen == []
 
@@ -116,7 +116,7 @@ async def test_an_answer_without_end_is_read_to_a_bound(status, kind, encoding, 
 async def test_any_exception_of_the_library_is_a_retry_with_its_name(monkeypatch):
     async with AzureWorld() as azure:
         set_credentials(azure, "managed-identity", monkeypatch)
-        async with IngestionClient("sentinel", destination(azure), 10.0) as client:
+        async with IngestionClient("sentinel", destination(azure), 60.0) as client:
 
             async def upload(*_args, **_options):
                 raise LookupError("made up")

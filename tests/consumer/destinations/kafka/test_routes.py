@@ -16,6 +16,7 @@ from relay.timestamps import now_ms
 from simulators.kafka.broker import SimulatedKafka
 from tests.contracts.destination_case import body_of
 from tests.support.messages import WRITER_SCHEMAS, event, message
+from tests.support.sending import sent_at_last
 
 ACME = "jira-acme"
 NOT_ENOUGH_REPLICAS = 19
@@ -84,26 +85,24 @@ async def test_a_topic_of_an_organization_that_is_absent_or_read_only_pauses_tha
         assert [each.uid for each in broker.stored(ACME)] == [f"acme.atlassian.net/{n}" for n in (2, 4)]
 
 
-async def sent_at_last(live, number, topic=None):
+async def sent(live, number, topic=None):
     """Send until the event is accepted: on a busy machine a short time passes before a producer has started."""
-    async with asyncio.timeout(30):
-        while await send(live, number, topic) != Sent():
-            await asyncio.sleep(0.05)
+    await sent_at_last(lambda: send(live, number, topic))
 
 
 async def test_a_topic_without_an_answer_costs_the_others_one_wait_and_no_more():
     """From its first failure on it has a producer of its own, so the others neither wait for it nor lose theirs."""
     async with world(seconds=6.0) as (broker, live):
-        await sent_at_last(live, 1)
+        await sent(live, 1)
         broker.topics[ACME].refusal = NOT_ENOUGH_REPLICAS
         assert isinstance(await send(live, 2, ACME), Retry)
         again = asyncio.create_task(send(live, 2, ACME))
-        await sent_at_last(live, 3)
+        await sent(live, 3)
         assert not again.done()
         broker.topics[ACME].refusal = 0
         await again
-        await sent_at_last(live, 2, ACME)
-        await sent_at_last(live, 13, ACME)
+        await sent(live, 2, ACME)
+        await sent(live, 13, ACME)
         found = [each.uid for each in broker.stored(ACME)]
         assert list(dict.fromkeys(found)) == [f"acme.atlassian.net/{number}" for number in (2, 13)]
 

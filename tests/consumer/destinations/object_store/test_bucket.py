@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from consumer.destinations.object_store import response
-from consumer.destinations.outcome import Paused, Retry, Sent
+from consumer.destinations.outcome import Partial, Paused, Retry, Sent
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
 from simulators import faults
@@ -154,7 +154,7 @@ async def test_an_object_that_is_too_large_for_the_time_is_divided(tmp_path):
                 outcome = await live.send(body(live, offsets))
                 if outcome == Sent():
                     return
-                assert isinstance(outcome, Retry)
+                assert isinstance(outcome, Retry | Partial)  # a busy machine stores a part in the time
             pytest.fail(f"{outcome}")
 
         await send_at_last(range(1, 401))

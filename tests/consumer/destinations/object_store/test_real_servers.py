@@ -54,7 +54,7 @@ async def create_container(endpoint):
     text = f"PUT{12 * chr(10)}{lines}/{ACCOUNT}/{ACCOUNT}/audit\nrestype:container"
     signature = base64.b64encode(hmac.digest(base64.b64decode(ACCOUNT_KEY), text.encode(), "sha256"))
     headers["Authorization"] = f"SharedKey {ACCOUNT}:{signature.decode()}"
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.put(f"{endpoint}/audit?restype=container", headers=headers)
     assert answer.status_code == 201, answer.text
 

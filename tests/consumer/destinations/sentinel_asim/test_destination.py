@@ -33,7 +33,7 @@ async def opened(azure, monkeypatch, **changes):
         }
         | changes
     )
-    async with SENTINEL_ASIM.open("asim", config, 10.0) as flows:
+    async with SENTINEL_ASIM.open("asim", config, 60.0) as flows:
         yield flows
 
 
