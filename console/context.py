@@ -93,8 +93,7 @@ class ConsoleContext:
 
     def replays(self) -> list[ReplayView]:
         """Return the replays as the last snapshot has them, the newest first."""
-        now = self.now_ms()
-        return [ReplayView(each, now) for each in self.view.snapshot.replays.known]
+        return self.view.snapshot.replays.views(self.now_ms())
 
 
 async def refresh_soon(context: ConsoleContext) -> None:

@@ -98,6 +98,8 @@ def redrive(
             now_ms(),
         )
     )
+    for text in plan.corrupt:
+        print_error(text)
     if not as_json:
         _print_plan(plan, to_live=to_live)
     if dry_run or not plan.jobs:

@@ -151,7 +151,8 @@ def export(
     selection = letter_selection(destination, reason, organization, from_, to, letter_state)
 
     async def write_lines() -> None:
-        async for document in export_letters(state.connection(), selection, state.settings.schema_registry):
+        registry = state.settings.schema_registry
+        async for document in export_letters(state.connection(), selection, registry, print_error):
             print(json.dumps(document))
 
     state.run_quietly(write_lines())
