@@ -53,12 +53,28 @@ PERMISSIONS: Mapping[str, AccessRole | None] = {
     "GET /destinations": AccessRole.VIEWER,
     "GET /destination": AccessRole.VIEWER,
     "POST /destination/state": AccessRole.OPERATOR,
+    "GET /destination/move": AccessRole.OPERATOR,
+    "POST /destination/move/plan": AccessRole.OPERATOR,
+    "POST /destination/move": AccessRole.OPERATOR,
+    "POST /destination/lost/dismiss": AccessRole.OPERATOR,
+    "POST /api/v1/destinations/{name}/rewind": AccessRole.OPERATOR,
+    "POST /api/v1/destinations/{name}/skip": AccessRole.OPERATOR,
+    "GET /api/v1/destinations/{name}/lost": AccessRole.VIEWER,
+    "POST /api/v1/destinations/{name}/lost/dismiss": AccessRole.OPERATOR,
     "GET /replays": AccessRole.VIEWER,
     "GET /replay": AccessRole.VIEWER,
     "GET /replays/start": AccessRole.OPERATOR,
     "POST /replays/plan": AccessRole.OPERATOR,
     "POST /replays/start": AccessRole.OPERATOR,
     "POST /replay/wish": AccessRole.OPERATOR,
+    "GET /dead-letters": AccessRole.VIEWER,
+    "GET /dead-letter": AccessRole.VIEWER,
+    "POST /dead-letter/reveal": AccessRole.OPERATOR,
+    "GET /dead-letters/redrive": AccessRole.OPERATOR,
+    "POST /dead-letters/redrive/plan": AccessRole.OPERATOR,
+    "POST /dead-letters/redrive": AccessRole.OPERATOR,
+    "GET /api/v1/dead-letters": AccessRole.VIEWER,
+    "POST /api/v1/dead-letters/redrive": AccessRole.OPERATOR,
     "GET /api/v1/replays": AccessRole.VIEWER,
     "POST /api/v1/replays": AccessRole.OPERATOR,
     "GET /api/v1/replays/{id}": AccessRole.VIEWER,
@@ -97,23 +113,33 @@ def route_keys(route: Route) -> list[str]:
 
 
 def with_permissions(routes: Iterable[BaseRoute], refuse: RoleRefusal) -> list[Route]:
-    """Return the routes, each behind the check of its role. Raises LookupError for a route that the table does not have."""
-    return [_guarded(route, refuse) for route in routes]
+    """Return one route for each path, behind the check of the role of each method. Raises LookupError for a method and path
+    that the table does not have.
+
+    Routes of one path are joined, so that a refusal of another method names all that there are.
+    """
+    by_path: dict[str, list[Route]] = {}
+    for route in routes:
+        if not isinstance(route, Route):
+            raise TypeError(f"{route} is no route with a method and a path, so it can have no role.")
+        by_path.setdefault(route.path, []).append(route)
+    return [_guarded(path, found, refuse) for path, found in by_path.items()]
 
 
-def _guarded(route: BaseRoute, refuse: RoleRefusal) -> Route:
-    if not isinstance(route, Route):
-        raise TypeError(f"{route} is no route with a method and a path, so it can have no role.")
-    keys = route_keys(route)
-    if missing := [key for key in keys if key not in PERMISSIONS]:
-        raise LookupError(f"console/permissions.py has no role for {', '.join(missing)}.")
-    needed = max((PERMISSIONS[key] or 0 for key in keys), default=0)
-    endpoint: RouteHandler = route.endpoint
+def _guarded(path: str, routes: Iterable[Route], refuse: RoleRefusal) -> Route:
+    handlers: dict[str, tuple[AccessRole | None, RouteHandler]] = {}
+    for route in routes:
+        if missing := [key for key in route_keys(route) if key not in PERMISSIONS]:
+            raise LookupError(f"console/permissions.py has no role for {', '.join(missing)}.")
+        for method in route.methods or ():
+            key = f"{'GET' if method == 'HEAD' else method} {path}"
+            handlers[method] = PERMISSIONS[key], route.endpoint
 
     async def checked(request: Request) -> Response:
+        needed, handler = handlers[request.method]
         session = request.scope.get("session")
-        if needed and (session is None or session.role < needed):
-            return refuse(request, AccessRole(needed))
-        return await endpoint(request)
+        if needed is not None and (session is None or session.role < needed):
+            return refuse(request, needed)
+        return await handler(request)
 
-    return Route(route.path, checked, methods=sorted(route.methods or ()))
+    return Route(path, checked, methods=sorted(handlers))

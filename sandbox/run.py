@@ -117,6 +117,7 @@ async def _run_scenario(
         "embedded Kafka": _as_service(watch_kafka),
         "producer": _as_service(world.producer.watch),
         "consumer": _as_service(world.consumer.watch),
+        "console": _as_service(world.console.process.watch),
         "observer of Kafka": _as_service(scenario.observer.run),
         "sandbox": _as_service(run_scenario),
     }
@@ -137,7 +138,9 @@ async def _judge(
     screen.announce(
         "Comparing the records in Jira with the events in Kafka and the rows at the destinations."
     )
-    stop_problems = await asyncio.gather(world.producer.stop(), world.consumer.stop())
+    stop_problems = await asyncio.gather(
+        *(each.stop() for each in (world.producer, world.consumer, world.console.process))
+    )
     found = await evidence.collect_evidence(
         world.jira.truth(),
         world.connection,

@@ -62,6 +62,7 @@ class Scenario:
         """Print the address of Kafka and a command for a second terminal."""
         world = self._world
         self._screen.announce(f"Everything is running. Kafka: {world.kafka.bootstrap}")
+        self._screen.print_line(f"Console: {world.console.url}, token: {world.console.token}")
         self._screen.print_line(
             f"Try in a second terminal:\n    {program} --config {world.config} organizations list"
         )

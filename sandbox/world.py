@@ -25,6 +25,7 @@ from relay.organizations import Organization
 from relay.telemetry import logs
 from relay.timestamps import now_ms
 from sandbox.child_environment import Addresses, render_settings, service_environment
+from sandbox.console_process import ConsoleProcess, make_console
 from sandbox.destinations.catalogue import PEERS
 from sandbox.destinations.contract import DestinationPeer
 from sandbox.expected import created_ms
@@ -47,6 +48,7 @@ class SandboxWorld:
     destinations: Mapping[str, DestinationPeer]
     producer: ServiceProcess
     consumer: ServiceProcess
+    console: ConsoleProcess
     connection: Connection
 
 
@@ -116,17 +118,20 @@ async def running_world(
         producer, consumer = (
             _service_process(name, directory, config, destinations) for name in ("producer", "consumer")
         )
+        console = make_console(directory, config, _peer_environment(destinations))
         # Early, so that the services load their programs while Kafka starts.
-        for process in (producer, consumer):
+        for process in (producer, consumer, console.process):
             await process.start()
             stack.push_async_callback(process.kill)
         await stack.enter_async_context(kafka)
         keyring, connection = _configure(directory, config, kafka, jira, destinations)
         await topic_admin.create_missing_topics(connection)
-        producer.release()
-        consumer.release()
+        for process in (producer, consumer, console.process):
+            process.release()
         await _add_organizations(connection, keyring, jira.sites)
-        yield SandboxWorld(directory, config, kafka, jira, destinations, producer, consumer, connection)
+        yield SandboxWorld(
+            directory, config, kafka, jira, destinations, producer, consumer, console, connection
+        )
 
 
 def log_to_file(path: Path) -> None:
@@ -138,9 +143,12 @@ def _service_process(
     name: str, directory: Path, config: Path, destinations: Mapping[str, DestinationPeer]
 ) -> ServiceProcess:
     verb = {"producer": "produce", "consumer": "consume"}[name]
-    peers = {key: value for peer in destinations.values() for key, value in peer.environment.items()}
-    environ = service_environment(os.environ, peers, ports.pick_free_port())
+    environ = service_environment(os.environ, _peer_environment(destinations), ports.pick_free_port())
     return ServiceProcess(name, ["--config", str(config), verb], environ, directory / f"{name}.log")
+
+
+def _peer_environment(destinations: Mapping[str, DestinationPeer]) -> dict[str, str]:
+    return {key: value for peer in destinations.values() for key, value in peer.environment.items()}
 
 
 def _configure(

@@ -13,6 +13,7 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sandbox.destinations.catalogue import PEERS
@@ -116,7 +117,8 @@ async def wait_until_nothing_runs(directory, seconds=60):
 
 async def test_a_sandbox_plays_its_faults_and_passes():
     """Three faults begin and heal, every record arrives, and neither a process nor a file remains."""
-    async with running_sandbox("--destinations", ",".join(PEERS), "--duration", 15) as running:
+    # The faults begin with the first row at the last destination, and a slow machine needs some seconds for it.
+    async with running_sandbox("--destinations", ",".join(PEERS), "--duration", 30) as running:
         directory = await running.directory
         for name in NAMES:
             await running.wait_for_line(rf"Row in {name}: ")
@@ -242,8 +244,21 @@ async def test_an_unusable_records_file_is_refused(tmp_path):
             assert running.lines == []
 
 
-async def test_the_command_for_a_second_terminal_works():
-    """The printed command lists the organizations of the sandbox."""
+async def overview_of(url, token):
+    """Return the overview of a console that may still be starting."""
+    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(180):
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                answer = await client.get(
+                    f"{url}api/v1/overview", headers={"Authorization": f"Bearer {token}"}
+                )
+                if answer.status_code == httpx.codes.OK:
+                    return answer.json()
+            await asyncio.sleep(0.2)
+
+
+async def test_the_command_for_a_second_terminal_and_the_console_work():
+    """The printed command lists the organizations of the sandbox, and the printed console answers; it ends with the sandbox."""
     async with running_sandbox() as running:
         line = (await running.wait_for_line(r"^ +(.* organizations list)$"))[1]
         await running.wait_for_line(r"sentinel [1-9]")
@@ -251,8 +266,13 @@ async def test_the_command_for_a_second_terminal_works():
             *shlex.split(line), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         out, errors = await process.communicate()
+        console = await running.wait_for_line(r"^Console: (\S+), token: (\S+)$")
+        assert (await overview_of(*console.groups()))["failure"] is None
         running.process.send_signal(signal.SIGTERM)
         assert (await running.wait_for_exit())[0] == 0
     assert (process.returncode, errors) == (0, b"")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(console[1])
     for name in (b"acme", b"globex", b"initech"):
         assert name in out
