@@ -135,9 +135,16 @@ def _progress(offsets: GroupOffsets) -> dict[TopicPartition, DeliveryProgress]:
 
 
 async def plan(
-    connection: Connection, destination: str, flow: Flow, direction: Direction, to_ms: int | None
+    connection: Connection,
+    destination: str,
+    flow: Flow,
+    direction: Direction,
+    to_ms: int | None,
+    ends: Mapping[int, int] | None = None,
 ) -> PlannedMove:
     """Return the move of a flow to a time (ms UTC of collection; None: the end of the log), with its exact counts.
+
+    `ends`: in place of the present end, that of an earlier plan, by partition; a partition that it lacks is not moved.
 
     Changes nothing. Raises InputError while the group has members or has not begun, and RelayError.
     """
@@ -153,7 +160,7 @@ async def plan(
                     f"Kafka has no offset of the {flow} flow of {destination}: it has not begun, or Kafka has forgotten it, as it does a week"
                     " after the consumers left. Resume it, wait until it delivers, and pause it again; then it can be moved."
                 )
-        targets = await _targets(connection, offsets, to_ms)
+        targets = await _targets(connection, offsets, to_ms, ends)
         planned = (plan_move(direction, tp, progress[tp], targets[tp]) for tp in progress)
         moves = await _with_last_records(connection, [move for move in planned if move is not None])
         counts = await _count(connection, offsets, moves)
@@ -183,14 +190,19 @@ def _require_no_members(destination: str, offsets: GroupOffsets) -> None:
 
 
 async def _targets(
-    connection: Connection, offsets: GroupOffsets, to_ms: int | None
+    connection: Connection,
+    offsets: GroupOffsets,
+    to_ms: int | None,
+    ends: Mapping[int, int] | None,
 ) -> Mapping[TopicPartition, int]:
     """Return the first offset of each partition whose event was collected at `to_ms` or later; the end, if there is none."""
-    ends = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
+    present = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
     if to_ms is None:
-        return ends
+        return (
+            present if ends is None else {tp: min(ends.get(tp.partition, 0), present[tp]) for tp in present}
+        )
     async with standalone_consumer(connection) as consumer:
-        targets = await offsets_at(consumer, to_ms, ends)
+        targets = await offsets_at(consumer, to_ms, present)
     return {tp: max(offsets.bounds[tp].log_start_offset, target) for tp, target in targets.items()}
 
 
