@@ -20,7 +20,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import GroupInUseError, GroupOffsets, OpenGroup, open_group
 from relay.kafka.log_reader import CorruptBatchError, read_to_end, standalone_consumer
 from relay.kafka.producer import TopicWriteError
-from relay.kafka.record_search import last_record_before
+from relay.kafka.record_search import last_records_before
 from relay.kafka.time_index import offsets_at
 from relay.kafka.topics import Topics
 from relay.replays.refill import replay_of
@@ -162,7 +162,7 @@ async def plan(
                 )
         targets = await _targets(connection, offsets, to_ms, ends)
         planned = (plan_move(direction, tp, progress[tp], targets[tp]) for tp in progress)
-        moves = [await _with_last_record(connection, move) for move in planned if move is not None]
+        moves = await _with_last_records(connection, [move for move in planned if move is not None])
         counts = await _count(connection, offsets, moves)
     return PlannedMove(
         destination,
@@ -206,9 +206,12 @@ async def _targets(
     return {tp: max(offsets.bounds[tp].log_start_offset, target) for tp, target in targets.items()}
 
 
-async def _with_last_record(connection: Connection, move: OffsetMove) -> OffsetMove:
-    record = await last_record_before(connection, move.partition, move.after.offset)
-    return with_last(move, None if record is None else RecordFingerprint.of(record))
+async def _with_last_records(connection: Connection, moves: Sequence[OffsetMove]) -> list[OffsetMove]:
+    found = await last_records_before(connection, {move.partition: move.after.offset for move in moves})
+    return [
+        with_last(move, RecordFingerprint.of(found[move.partition]) if move.partition in found else None)
+        for move in moves
+    ]
 
 
 async def _count(connection: Connection, offsets: GroupOffsets, moves: Sequence[OffsetMove]) -> MoveCounts:
