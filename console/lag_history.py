@@ -72,6 +72,9 @@ class LagHistory:
 
 
 def _rate(samples: Sequence[LagSample]) -> float | None:
-    if len(samples) < 2 or samples[-1].handled < samples[0].handled:
+    if len(samples) < 2 or samples[-1].at == samples[0].at:
+        return None
+    handled = samples[-1].handled - samples[0].handled
+    if handled < 0:
         return None  # an hour has left the counts, or a new owner counts anew
-    return (samples[-1].handled - samples[0].handled) * 1000 / (samples[-1].at - samples[0].at)
+    return handled * 1000 / (samples[-1].at - samples[0].at)

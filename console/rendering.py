@@ -66,6 +66,7 @@ class Pages:
             "now_iso": to_iso(context.now_ms()),
             "notice": context.access.notice(cookie),
             "version": context.version,
+            "is_refusal": HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR,
         }
         content = self._environment.get_template(template).render({**shared, **values})
         response = HTMLResponse(content, status)

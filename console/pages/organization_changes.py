@@ -1,5 +1,6 @@
 """Forms that change one organization: add, modify, test, pause, resume, delete."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from relay.errors import RelayError
 from relay.timestamps import DAY_MS
 
 _SECRET_FIELDS = {"api_key"}
+_DOUBLED_NAME = re.compile(r"^(\S+): (?=\1 )")
 Fields = Mapping[str, str]
 
 
@@ -97,7 +99,7 @@ class _Changes:
         try:
             message = await commands.test(self._context.operator_for(who(request)), name)
         except RelayError as error:
-            text = f"The connection does not work. {error}"
+            text = f"The connection does not work. {_told(error)}"
             return redirect(self._context, page_of(name), [text], failed=True)
         return redirect(self._context, page_of(name), [message])
 
@@ -185,7 +187,12 @@ class _Changes:
 def _problem(error: RelayError | None) -> dict[str, Any]:
     """Return what a form shows of an error: its sentence, and the organization that it names, for a link."""
     other = error.other if isinstance(error, DuplicateOrganizationError) else None
-    return {"problem": None if error is None else str(error), "other": other}
+    return {"problem": None if error is None else _told(error), "other": other}
+
+
+def _told(error: RelayError) -> str:
+    """Return the sentence of an error; where the name of the organization is its host, the sentence begins with it once."""
+    return _DOUBLED_NAME.sub("", str(error))
 
 
 def _sentences(result: ChangeResult) -> list[str]:

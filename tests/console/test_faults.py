@@ -11,7 +11,9 @@ from console.context import ConsoleTiming
 from console.security import _bounded
 from console.server import open_socket, own_url
 from management.organizations.store import StoredOrganizations
+from management.organizations.validation import InputError
 from relay.config.console import ConsoleConfig
+from relay.kafka.publish_errors import PublishError
 from tests.support.console import ORIGIN, TOKEN, open_console
 from tests.support.views import organization
 
@@ -104,6 +106,32 @@ async def test_a_defect_is_answered_and_logged(console, monkeypatch, path):
 
 def _defect(*_arguments):
     raise ZeroDivisionError("hidden")
+
+
+@pytest.mark.parametrize(
+    ("error", "denied"),
+    [
+        (InputError("The URL is no URL."), True),
+        (InputError("acme.example: acme.example refuses the key."), True),
+        (PublishError("The outcome of the change is unknown."), False),
+    ],
+)
+async def test_a_form_denies_a_change_only_if_it_was_refused(console, monkeypatch, error, denied):
+    """An answer of Kafka that was lost may follow a stored change, so the page does not say that nothing was changed."""
+
+    async def add(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr("console.pages.organization_changes.commands.add", add)
+    console.show()
+    await console.sign_in()
+    fields = {"url": "https://acme.atlassian.net", "user": "anna@acme.example", "api_key": "key"}
+    form = await console.form("/organizations/add")
+    response = await console.client.post("/organizations/add", data=form | fields)
+    assert str(error).removeprefix("acme.example: ") in response.text
+    assert "acme.example: acme.example" not in response.text
+    assert ("Nothing was changed." in response.text) == denied
+    assert ("This was not confirmed." in response.text) != denied
 
 
 async def test_an_organization_that_cannot_be_read_is_not_denied(console):

@@ -41,13 +41,17 @@ def test_the_most_of_each_quarter_is_kept_for_a_day():
 
 
 def test_the_rate_is_that_of_the_last_ten_minutes():
-    """Counts that went down, as when an hour leaves them, tell no rate; a clock that was set back begins anew."""
+    """Counts that went down, as when an hour leaves them, tell no rate, nor do samples of one instant; a clock set back begins anew."""
     history = LagHistory()
     for number in range(40):
         at = NOW + number * 30_000
         history.add([seen(at, 0, events=600 * number)], at)
     assert history.events_per_second("soc", at) == 20.0
     assert history.events_per_second("soc", at + RATE_MS) is None
+    again = LagHistory()
+    for events in (1, 7):
+        again.add([seen(NOW, 0, events=events)], NOW)
+    assert again.events_per_second("soc", NOW) is None  # no time has passed between the two
     history.add([seen(at + 1_000, 0, events=1)], at + 1_000)
     assert history.events_per_second("soc", at + 1_000) is None
     history.add([replace(seen(NOW, 0), now_ms=NOW)], NOW)
