@@ -110,8 +110,10 @@ async def test_values_of_other_programs_are_text(console):
 async def test_without_kafka_the_history_says_that_it_cannot_be_read(console):
     """The page answers and names the cause; the API answers 503."""
     await console.sign_in()
+    console.show()
     page = await console.page("/changes")
 
     assert "has not been read yet" in page
     assert "127.0.0.1:1" in page
+    assert "read from Kafka" not in page
     assert (await console.client.get("/api/v1/changes", headers=BEARER)).status_code == 503
