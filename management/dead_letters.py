@@ -21,6 +21,10 @@ from relay.kafka.connection import Connection
 MAX_FOREBEARS = 100
 
 
+class UnknownLetterError(RelayError):
+    """The topic has no dead letter at this address, or not any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetterContent:
     """A dead letter with its original bytes. `remark`: why they are incomplete or not decoded; None: there is nothing to say.
@@ -148,7 +152,7 @@ async def _records(log: LetterLog, partition: int, first: int, end: int) -> Asyn
                 yield record
 
 
-def _not_found_error(partition: int, offset: int) -> RelayError:
-    return RelayError(
+def _not_found_error(partition: int, offset: int) -> UnknownLetterError:
+    return UnknownLetterError(
         f"Dead letter {address_of(partition, offset)} does not exist; `jira-relay dead-letters list` shows those that do."
     )
