@@ -2,23 +2,19 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from cli.output import escape_controls, print_facts, print_json, print_wrapped
 from cli.table import TableRow, print_rows, print_table
-from management.dead_letter_export import letter_document
+from management.dead_letter_documents import STATES, decode_text
 from management.dead_letter_list import LetterListing, ListedLetter
 from management.dead_letter_summary import ReasonGroup
 from management.dead_letters import DeadLetterContent
-from management.formatting import age, iso_milliseconds, iso_seconds
-from relay.dead_letters.closings import LetterState
-
-_STATES: tuple[LetterState, ...] = ("open", "redriven", "failed again", "duplicate")
+from management.formatting import age, iso_seconds
 
 TITLES = ("Where", "Written", "By", "Organization", "State")
 _WIDE_TITLES = ("Where", "At", "Organization", "Written by", "State", "Reason")
 _GROUP_TITLES = ("By", "Letters", "Open", "First", "Last")
-_WIDE_GROUP_TITLES = ("Written by", "Letters", *map(str.capitalize, _STATES), "First", "Last", "Reason")
+_WIDE_GROUP_TITLES = ("Written by", "Letters", *map(str.capitalize, STATES), "First", "Last", "Reason")
 
 _MAX_GROUPS = 20
 _BYTES_PER_LINE = 32
@@ -50,26 +46,6 @@ def summary_line(listing: LetterListing) -> str:
     text = f"{listing.count:,} dead letter{'s'[: listing.count != 1]}: {states}."
     shown = len(listing.newest)
     return text if shown == listing.count else f"{text} The newest {shown:,} are shown; --limit shows more."
-
-
-def group_document(group: ReasonGroup) -> dict[str, Any]:
-    return {
-        "written_by": group.written_by,
-        "reason": group.reason,
-        "letters": group.count,
-        **{state.replace(" ", "_"): group.states[state] for state in _STATES},
-        "first_at": iso_milliseconds(group.first_at),
-        "last_at": iso_milliseconds(group.last_at),
-    }
-
-
-def content_document(found: DeadLetterContent) -> dict[str, Any]:
-    text = decode_text(found.content)
-    content = {"hex": found.content.hex()} if text is None else {"text": text}
-    decoded = (
-        {} if found.decoded is None else {"subject": found.decoded.subject, "record": found.decoded.record}
-    )
-    return letter_document(found.dead_letter, None) | {"remark": found.remark} | content | decoded
 
 
 def print_dead_letter(found: DeadLetterContent, explanation: Sequence[str]) -> None:
@@ -132,7 +108,7 @@ def _group_cells(group: ReasonGroup, now: int) -> tuple[str, ...]:
 
 
 def _wide_group_row(group: ReasonGroup) -> tuple[str, ...]:
-    states = (group.states[each] for each in _STATES)
+    states = (group.states[each] for each in STATES)
     times = (iso_seconds(group.first_at), iso_seconds(group.last_at))
     return (group.written_by, str(group.count), *map(str, states), *times, group.reason)
 
@@ -143,16 +119,3 @@ def _readable(content: bytes) -> str:
         return "\n".join(map(escape_controls, text.split("\n")))
     starts = range(0, len(content), _BYTES_PER_LINE)
     return "\n".join(content[start : start + _BYTES_PER_LINE].hex(" ") for start in starts)
-
-
-def decode_text(content: bytes) -> str | None:
-    """Decode UTF-8 that a terminal can show. None: the content is not such text."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return None
-    return text if all(char.isprintable() or char in "\n\r\t" for char in text) else None
-
-
-def letters_document(letters: Sequence[ListedLetter]) -> list[dict[str, Any]]:
-    return [letter_document(each.letter, each.state) for each in letters]

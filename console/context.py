@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from console.api_tokens import ApiTokens
 from console.auth import Access, LoginThrottle
+from console.lag_history import LagHistory
 from console.long_reads import LongReads
 from console.oidc import OidcLogin
 from consumer.destinations.contract import DestinationConfig
@@ -54,6 +55,7 @@ class ConsoleContext:
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
     long_reads: LongReads = field(default_factory=LongReads)
+    lag: LagHistory = field(default_factory=LagHistory)
     changes: ChangeHistory = field(init=False)
     tail: EventTail = field(init=False)
     pace: PaceWatch = field(default_factory=PaceWatch)
@@ -91,8 +93,7 @@ class ConsoleContext:
 
     def replays(self) -> list[ReplayView]:
         """Return the replays as the last snapshot has them, the newest first."""
-        now = self.now_ms()
-        return [ReplayView(each, now) for each in self.view.snapshot.replays.known]
+        return self.view.snapshot.replays.views(self.now_ms())
 
 
 async def refresh_soon(context: ConsoleContext) -> None:

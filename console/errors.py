@@ -5,6 +5,7 @@ from http import HTTPStatus
 from console import problems
 from console.problems import ProblemKind
 from management.connection_test import ConnectionFailedError, DuplicateOrganizationError
+from management.dead_letters import UnknownLetterError
 from management.destinations import UnknownDestinationError
 from management.events.stored_event import NoEventError
 from management.organizations.editor import StaleEditError
@@ -19,6 +20,7 @@ _KINDS: tuple[tuple[type[RelayError], HTTPStatus, str], ...] = (
     (UnreadableOrganizationError, HTTPStatus.INTERNAL_SERVER_ERROR, "unreadable-organization"),
     (UnknownDestinationError, HTTPStatus.NOT_FOUND, "unknown-destination"),
     (UnknownReplayError, HTTPStatus.NOT_FOUND, "unknown-replay"),
+    (UnknownLetterError, HTTPStatus.NOT_FOUND, "unknown-dead-letter"),
     (DuplicateOrganizationError, HTTPStatus.CONFLICT, "duplicate-organization"),
     (StaleEditError, HTTPStatus.CONFLICT, "stale-edit"),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-input"),

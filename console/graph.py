@@ -4,26 +4,46 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from console.lag_history import LagSlot
 from relay.status.model import HourCount
 
-_WIDTH, _HEIGHT, _GAP = 4, 24, 1
+_WIDTH, _HEIGHT = 120, 24
+_BAR_SHARE = 0.8
+"""Of the place that each bar has."""
 
 
 def bars(hours: Sequence[HourCount]) -> Markup:
     """Return a bar for each hour, the oldest first; the text for a reader that sees no graph says the same in words."""
     most = max((each.events for each in hours), default=0)
     total = sum(each.events for each in hours)
+    label = f"{total:,} events in 24 hours, at most {most:,} in one of them"
+    return _graph([each.events for each in hours], label)
+
+
+def lag_bars(slots: Sequence[LagSlot]) -> Markup:
+    """Return a bar for each quarter of an hour, the oldest first; none where nothing is known."""
+    known = [each.lag for each in slots if each.lag is not None]
+    label = (
+        f"Events not delivered yet: now {known[-1]:,}, at most {max(known):,}"
+        if known
+        else "Nothing is known yet"
+    )
+    return _graph([each.lag for each in slots], label)
+
+
+def _graph(values: Sequence[int | None], label: str) -> Markup:
+    most, place = max((each for each in values if each is not None), default=0), _WIDTH / max(1, len(values))
     shapes = Markup().join(
         Markup('<rect x="{}" y="{}" width="{}" height="{}"/>').format(
-            number * (_WIDTH + _GAP), _HEIGHT - height, _WIDTH, height
+            round(number * place, 2), _HEIGHT - height, round(place * _BAR_SHARE, 2), height
         )
-        for number, height in enumerate(_height(each.events, most) for each in hours)
+        for number, height in (
+            (number, _height(value, most)) for number, value in enumerate(values) if value is not None
+        )
     )
-    label = f"{total:,} events in 24 hours, at most {most:,} in one of them"
-    width = len(hours) * (_WIDTH + _GAP)
     return Markup(
         '<svg class="bars" role="img" aria-label="{}" viewBox="0 0 {} {}" width="{}" height="{}">{}</svg>'
-    ).format(label, width, _HEIGHT, width, _HEIGHT, shapes)
+    ).format(label, _WIDTH, _HEIGHT, _WIDTH, _HEIGHT, shapes)
 
 
 def _height(value: int, most: int) -> int:

@@ -1,9 +1,10 @@
 """Dead letters as JSON lines: everything that is known of each, in bounded memory."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from management.corrupt_letters import CorruptLetters
 from management.decoding import RecordDecoder, open_decoder
 from management.formatting import iso_milliseconds
 from management.organizations.store import kafka_errors_as_relay_errors
@@ -30,17 +31,23 @@ def letter_document(letter: DeadLetter, state: LetterState | None) -> dict[str, 
 
 
 async def export_letters(
-    connection: Connection, selection: LetterSelection, registry: SchemaRegistryConfig
+    connection: Connection,
+    selection: LetterSelection,
+    registry: SchemaRegistryConfig,
+    on_corrupt: Callable[[str], None],
 ) -> AsyncIterator[dict[str, Any]]:
     """Yield the document of each letter of the selection, in the order of the topic's partitions. Raises RelayError.
+
+    `on_corrupt` takes a sentence for each batch that cannot be read, once; its letters are missing.
 
     `event`: the decoded event, or the record of another schema as `record`; a producer's letter has the record of the source as
     `text`. Other bytes are `base64`.
     """
+    corrupt = CorruptLetters(on_corrupt)
     with kafka_errors_as_relay_errors(connection):
         async with (
             open_decoder(registry, connection) as decoder,
-            open_letter_log(connection, selection.only_organization) as log,
+            open_letter_log(connection, selection.only_organization, corrupt.add) as log,
         ):
             async for whole, state in log.letters():
                 if selection.keeps(whole.letter, state):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from management.corrupt_letters import CorruptLetters
 from management.dead_letter_summary import LetterSummary, ReasonGroup
 from management.organizations.store import kafka_errors_as_relay_errors
 from relay.dead_letters.closings import LetterState
@@ -12,7 +13,6 @@ from relay.dead_letters.letter import DeadLetter
 from relay.dead_letters.log import open_letter_log
 from relay.dead_letters.selection import LetterSelection
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import CorruptBatchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,10 @@ class LetterListing:
 
 async def list_letters(connection: Connection, selection: LetterSelection, limit: int) -> LetterListing:
     """Read the whole topic in bounded memory; of one organization, its partition alone. Raises RelayError."""
-    unreadable: dict[int, str] = {}
-
-    def keep(error: CorruptBatchError) -> None:
-        unreadable[error.next_offset] = f"{error} Its dead letters are missing here."
-
+    corrupt = CorruptLetters()
     summary, newest = LetterSummary(), list[tuple[int, int, int, ListedLetter]]()
     with kafka_errors_as_relay_errors(connection):
-        async with open_letter_log(connection, selection.only_organization, keep) as log:
+        async with open_letter_log(connection, selection.only_organization, corrupt.add) as log:
             async for whole, state in log.letters():
                 letter = whole.letter
                 if selection.keeps(letter, state):
@@ -53,4 +49,4 @@ async def list_letters(connection: Connection, selection: LetterSelection, limit
                     entry = (letter.at, letter.offset, letter.partition, ListedLetter(letter, state))
                     (heapq.heappush if len(newest) < limit else heapq.heappushpop)(newest, entry)
     ordered = [each for *_, each in sorted(newest, key=lambda entry: entry[:3], reverse=True)]
-    return LetterListing(ordered, summary.groups(), summary.states(), tuple(unreadable.values()))
+    return LetterListing(ordered, summary.groups(), summary.states(), corrupt.texts)

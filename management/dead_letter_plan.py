@@ -1,7 +1,7 @@
 """What a redrive of dead letters would do: the letters of each destination, and those that stay open with the reason."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +16,7 @@ from consumer.replay.letter_records import NO_EVENT
 from consumer.replay.redrive import RedriveSource
 from consumer.replay.selection import Selection, compile_selection
 from consumer.replay.source import Chunk
+from management.corrupt_letters import CorruptLetters
 from management.dead_letter_summary import LetterSummary
 from management.organizations.store import kafka_errors_as_relay_errors
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -71,6 +72,8 @@ class LetterPlan:
 
     by_destination: dict[str, DestinationLetters] = field(default_factory=dict)
     left: Counter[str] = field(default_factory=Counter)
+    corrupt: Sequence[str] = ()
+    """A sentence for each batch of the topic that cannot be read."""
 
 
 async def collect_letters(
@@ -86,9 +89,9 @@ async def collect_letters(
     Letters of a deleted organization are delivered only if the selection names it. Raises RelayError.
     """
     plan, live_topic = LetterPlan(), Topics(connection.kafka.topic_prefix).events
-    wanted = replace(selection, state="open")
+    wanted, corrupt = replace(selection, state="open"), CorruptLetters()
     with kafka_errors_as_relay_errors(connection):
-        async with open_letter_log(connection, selection.only_organization) as log:
+        async with open_letter_log(connection, selection.only_organization, corrupt.add) as log:
             async for whole, state in log.letters():
                 letter = whole.letter
                 if not wanted.keeps(letter, state):
@@ -108,6 +111,7 @@ async def collect_letters(
                     plan.left[why] += 1
                 if deleted and letter.organization and name in destinations:
                     plan.by_destination.setdefault(name, DestinationLetters(name)).left_deleted = True
+    plan.corrupt = corrupt.texts
     plan.by_destination = {name: each for name, each in plan.by_destination.items() if each.ranges()}
     return plan
 

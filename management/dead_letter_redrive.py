@@ -44,6 +44,8 @@ class RedrivePlan:
 
     jobs: Sequence[PlannedRedrive]
     left: Counter[str]
+    corrupt: Sequence[str] = ()
+    """A sentence for each batch of the topic that cannot be read; its letters stay open."""
 
 
 async def plan_redrive(
@@ -74,7 +76,7 @@ async def plan_redrive(
             jobs.append(PlannedRedrive(job, letters, notes))
         else:
             plan.left.update(letters.skipped)
-    return RedrivePlan(jobs, plan.left)
+    return RedrivePlan(jobs, plan.left, plan.corrupt)
 
 
 async def require_no_other(connection: Connection, jobs: Sequence[PlannedRedrive], now_ms: int) -> None:

@@ -67,3 +67,8 @@ class LetterSummary:
 def reason_pattern(reason: str) -> str:
     """Return the reason without numbers and quoted values, which differ between letters of one cause."""
     return _VARYING.sub("…", reason)
+
+
+def shared_part(reason: str) -> str:
+    """Return the longest part that all reasons of a group share: a selection by it has all of its letters, and maybe others."""
+    return max(reason_pattern(reason).split("…"), key=len).strip()

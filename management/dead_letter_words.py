@@ -22,7 +22,7 @@ def describe_letter(
     """Return sentences: the refusal, since when, how often, what became of it, what to do. `destinations`: of the settings."""
     letter = found.dead_letter
     texts = [_refusal(letter), _times(letter, story), _same_reason(story), _fate(story)]
-    if story.closed_by is None:
+    if story.closed_by is None and not story.written_anew:
         texts.append(_remedy(found, destinations))
     return [text for text in texts if text]
 
@@ -61,6 +61,8 @@ def _same_reason(story: DeadLetterStory) -> str:
 
 def _fate(story: DeadLetterStory) -> str:
     closing = story.closed_by
+    if story.written_anew:
+        return "These parts are the rest of a write that was given up and begun anew: another letter has the whole record, and nothing is left to do."
     if closing is None:
         return "It is open."
     job = closing.headers.get("replay", "unknown")

@@ -21,6 +21,10 @@ from relay.kafka.connection import Connection
 MAX_FOREBEARS = 100
 
 
+class UnknownLetterError(RelayError):
+    """The topic has no dead letter at this address, or not any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetterContent:
     """A dead letter with its original bytes. `remark`: why they are incomplete or not decoded; None: there is nothing to say.
@@ -39,11 +43,13 @@ class DeadLetterStory:
     """What is known of a letter beside its content. `first_at`: when its record was refused first, in ms UTC.
 
     `closed_by`: the mark, or the letter of its next refusal; None: it is open. `group`: the letters of the same reason.
+    `written_anew`: its writing was given up, and another letter has the whole record.
     """
 
     first_at: int
     closed_by: DeadLetter | None
     group: ReasonGroup
+    written_anew: bool = False
 
 
 def parse_address(address: str) -> tuple[int, int]:
@@ -75,11 +81,15 @@ async def read_story(connection: Connection, letter: DeadLetter) -> DeadLetterSt
     """Return what is known of a letter beside its content. Reads the whole topic, in bounded memory. Raises RelayError."""
     with kafka_errors_as_relay_errors(connection):
         async with open_letter_log(connection, on_corrupt=lambda _: None) as log:
-            summary = LetterSummary()
+            summary, written_anew = LetterSummary(), False
             async for whole, state in log.letters():
                 summary.add(whole.letter, state)
+                if (whole.letter.partition, whole.letter.offset) == (letter.partition, letter.offset):
+                    written_anew = whole.is_cut_short and state == "duplicate"
             group = summary.group_of(letter) or ReasonGroup(letter.written_by, letter.reason)
-            return DeadLetterStory(await _first_at(log, letter), await _find_closing(log, letter), group)
+            return DeadLetterStory(
+                await _first_at(log, letter), await _find_closing(log, letter), group, written_anew
+            )
 
 
 async def _find_letter(log: LetterLog, partition: int, offset: int) -> WholeLetter:
@@ -142,7 +152,7 @@ async def _records(log: LetterLog, partition: int, first: int, end: int) -> Asyn
                 yield record
 
 
-def _not_found_error(partition: int, offset: int) -> RelayError:
-    return RelayError(
+def _not_found_error(partition: int, offset: int) -> UnknownLetterError:
+    return UnknownLetterError(
         f"Dead letter {address_of(partition, offset)} does not exist; `jira-relay dead-letters list` shows those that do."
     )

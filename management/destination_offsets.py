@@ -20,7 +20,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import GroupInUseError, GroupOffsets, OpenGroup, open_group
 from relay.kafka.log_reader import CorruptBatchError, read_to_end, standalone_consumer
 from relay.kafka.producer import TopicWriteError
-from relay.kafka.record_search import last_record_before
+from relay.kafka.record_search import last_records_before
 from relay.kafka.time_index import offsets_at
 from relay.kafka.topics import Topics
 from relay.replays.refill import replay_of
@@ -135,9 +135,16 @@ def _progress(offsets: GroupOffsets) -> dict[TopicPartition, DeliveryProgress]:
 
 
 async def plan(
-    connection: Connection, destination: str, flow: Flow, direction: Direction, to_ms: int | None
+    connection: Connection,
+    destination: str,
+    flow: Flow,
+    direction: Direction,
+    to_ms: int | None,
+    ends: Mapping[int, int] | None = None,
 ) -> PlannedMove:
     """Return the move of a flow to a time (ms UTC of collection; None: the end of the log), with its exact counts.
+
+    `ends`: in place of the present end, that of an earlier plan, by partition; a partition that it lacks is not moved.
 
     Changes nothing. Raises InputError while the group has members or has not begun, and RelayError.
     """
@@ -153,9 +160,9 @@ async def plan(
                     f"Kafka has no offset of the {flow} flow of {destination}: it has not begun, or Kafka has forgotten it, as it does a week"
                     " after the consumers left. Resume it, wait until it delivers, and pause it again; then it can be moved."
                 )
-        targets = await _targets(connection, offsets, to_ms)
+        targets = await _targets(connection, offsets, to_ms, ends)
         planned = (plan_move(direction, tp, progress[tp], targets[tp]) for tp in progress)
-        moves = [await _with_last_record(connection, move) for move in planned if move is not None]
+        moves = await _with_last_records(connection, [move for move in planned if move is not None])
         counts = await _count(connection, offsets, moves)
     return PlannedMove(
         destination,
@@ -183,20 +190,28 @@ def _require_no_members(destination: str, offsets: GroupOffsets) -> None:
 
 
 async def _targets(
-    connection: Connection, offsets: GroupOffsets, to_ms: int | None
+    connection: Connection,
+    offsets: GroupOffsets,
+    to_ms: int | None,
+    ends: Mapping[int, int] | None,
 ) -> Mapping[TopicPartition, int]:
     """Return the first offset of each partition whose event was collected at `to_ms` or later; the end, if there is none."""
-    ends = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
+    present = {tp: bounds.last_stable_offset for tp, bounds in offsets.bounds.items()}
     if to_ms is None:
-        return ends
+        return (
+            present if ends is None else {tp: min(ends.get(tp.partition, 0), present[tp]) for tp in present}
+        )
     async with standalone_consumer(connection) as consumer:
-        targets = await offsets_at(consumer, to_ms, ends)
+        targets = await offsets_at(consumer, to_ms, present)
     return {tp: max(offsets.bounds[tp].log_start_offset, target) for tp, target in targets.items()}
 
 
-async def _with_last_record(connection: Connection, move: OffsetMove) -> OffsetMove:
-    record = await last_record_before(connection, move.partition, move.after.offset)
-    return with_last(move, None if record is None else RecordFingerprint.of(record))
+async def _with_last_records(connection: Connection, moves: Sequence[OffsetMove]) -> list[OffsetMove]:
+    found = await last_records_before(connection, {move.partition: move.after.offset for move in moves})
+    return [
+        with_last(move, RecordFingerprint.of(found[move.partition]) if move.partition in found else None)
+        for move in moves
+    ]
 
 
 async def _count(connection: Connection, offsets: GroupOffsets, moves: Sequence[OffsetMove]) -> MoveCounts:

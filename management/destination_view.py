@@ -41,6 +41,7 @@ class DestinationView:
             "reason": self.reason or None,
             "since": iso_milliseconds(self.since),
             "lag": self.lag,
+            "last_accepted": iso_milliseconds(self.last_accepted),
             "lost_ranges": self.lost_ranges,
         }
 
@@ -86,6 +87,12 @@ class DestinationView:
         if self._report is None:
             return None if self.status is None else self.status.at
         return self._report.since
+
+    @property
+    def last_accepted(self) -> int | None:
+        """When the newest event that is behind an offset was collected, in ms UTC. None: no consumer has reported one."""
+        offsets = () if self.status is None else (*self.status.offsets, *self.status.older_offsets)
+        return max((each.last.timestamp for each in offsets if each.last is not None), default=None)
 
     @property
     def lag(self) -> int | None:

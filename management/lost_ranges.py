@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from consumer.destinations.contract import DestinationConfig
 from consumer.losses.lost_range import LostRange, remedy
 from consumer.losses.store import LossStore
 from consumer.replay.archive_opening import archives_for
 from management.destinations import require_known
+from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.destination_changes import Change, record_change
@@ -23,6 +25,8 @@ class LostRanges:
     ranges: Sequence[LostRange]
     remedies: Sequence[str]
     unreadable: Sequence[str]
+    archives: Sequence[str]
+    """Destinations whose objects may have the events."""
 
 
 async def read_lost_ranges(
@@ -37,7 +41,9 @@ async def read_lost_ranges(
             stored = await LossStore(connection, topic, writer).read(name)
     ranges = sorted(stored.ranges.values(), key=lambda each: (each.at, each.name))
     archives = archives_for(destinations, name)
-    return LostRanges(ranges, [remedy(each, archives, now_ms) for each in ranges], stored.unreadable)
+    return LostRanges(
+        ranges, [remedy(each, archives, now_ms) for each in ranges], stored.unreadable, archives
+    )
 
 
 def find_lost_range(ranges: Sequence[LostRange], destination: str, entry: str) -> LostRange:
@@ -73,3 +79,20 @@ async def dismiss(
     except TopicWriteError as error:
         return found, f"{entry} is dismissed, but the history of changes does not show it: {error}"
     return found, None
+
+
+def lost_range_text(lost: LostRange) -> str:
+    """Return which events a range has, and when the loss was noticed."""
+    since = "" if lost.collected_from is None else f"since {iso_seconds(lost.collected_from)} and "
+    return (
+        f"{lost.name}: {lost.lost:,} offsets of {lost.topic}, partition {lost.partition}, from {lost.start} to {lost.stop - 1},"
+        f" collected {since}before {iso_seconds(lost.collected_before)}; noticed at {iso_seconds(lost.at)}."
+    )
+
+
+def lost_range_document(each: LostRange, remedy: str) -> dict[str, Any]:
+    """Return a lost range with what brings it back."""
+    times = {
+        name: iso_milliseconds(getattr(each, name)) for name in ("collected_from", "collected_until", "at")
+    }
+    return {"entry": each.name, **asdict(each), **times, "remedy": remedy}

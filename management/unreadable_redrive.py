@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from management.corrupt_letters import CorruptLetters
 from management.dead_letter_summary import LetterSummary
 from management.organizations.store import kafka_errors_as_relay_errors, read_organizations
 from management.organizations.validation import InputError
@@ -14,7 +15,6 @@ from relay.dead_letters.assembly import WholeLetter
 from relay.dead_letters.log import open_letter_log
 from relay.dead_letters.selection import LetterSelection
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import CorruptBatchError
 from relay.organizations import Organization
 from relay.replays.job import ReplayJob, ReplayRange, new_replay_id
 from relay.replays.unreadable import PRODUCERS
@@ -48,18 +48,14 @@ async def plan_unreadable_redrive(
     """Plan the redrive of the open letters of a selection. Writes nothing. Raises RelayError."""
     plan, organizations = UnreadablePlan(), await read_organizations(connection)
     wanted, bounds = replace(selection, state="open", by_producer=True), _Bounds()
-    corrupt: dict[int, str] = {}
-
-    def note(error: CorruptBatchError) -> None:
-        corrupt[error.next_offset] = f"{error} Its dead letters stay open."
-
+    corrupt = CorruptLetters()
     with kafka_errors_as_relay_errors(connection):
-        async with open_letter_log(connection, selection.only_organization, note) as log:
+        async with open_letter_log(connection, selection.only_organization, corrupt.add) as log:
             async for whole, state in log.letters():
                 if wanted.keeps(whole.letter, state) and _add(plan, whole, organizations, parse_record):
                     bounds.add(log.topic, whole)
     names = sorted(plan.readable)
-    plan.corrupt = list(corrupt.values())
+    plan.corrupt = corrupt.texts
     plan.notes = _notes(names, organizations)
     if names:
         plan.job = _job(selection, names, bounds.ranges(), who, now_ms)

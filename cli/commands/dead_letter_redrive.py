@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,10 +18,11 @@ from cli.commands.dead_letter_options import (
 from cli.commands.replay_options import RateOption, ReplayYesOption
 from cli.commands.unreadable_redrive import redrive_unreadable
 from cli.context import CommandContext, current_operator
-from cli.dead_letter_output import group_document, print_groups
+from cli.dead_letter_output import print_groups
 from cli.output import JsonOption, print_error, print_json, print_wrapped, terminal_width
 from cli.replay_progress import detached_text, follow_job
 from cli.table import print_rows
+from management.dead_letter_documents import redrive_document, skipped_texts
 from management.dead_letter_redrive import (
     PlannedRedrive,
     RedrivePlan,
@@ -31,7 +32,7 @@ from management.dead_letter_redrive import (
 )
 from management.organizations.validation import InputError
 from management.replay.documents import replay_document
-from management.replay.jobs import facts, submit
+from management.replay.jobs import submit
 from management.replay.texts import result_text, target_text
 from relay.timestamps import now_ms
 
@@ -97,11 +98,13 @@ def redrive(
             now_ms(),
         )
     )
+    for text in plan.corrupt:
+        print_error(text)
     if not as_json:
         _print_plan(plan, to_live=to_live)
     if dry_run or not plan.jobs:
         if as_json:
-            print_json(_plan_document(plan, started=False))
+            print_json(redrive_document(plan, started=False))
         return
     state.run_quietly(require_no_other(state.connection(), plan.jobs, now_ms()))
     if not yes:
@@ -122,7 +125,7 @@ def _start(state: CommandContext, plan: RedrivePlan, *, detach: bool, as_json: b
         print_error(failure)
     if detach:
         if as_json:
-            print_json(_plan_document(plan, started=True))
+            print_json(redrive_document(plan, started=True))
     elif not _follow_all(state, plan.jobs, as_json=as_json):
         failures.append("")
     if failures:
@@ -138,7 +141,7 @@ def _follow_all(state: CommandContext, jobs: Sequence[PlannedRedrive], *, as_jso
         if not as_json:
             print_wrapped(result_text(view))
             skips = view.progress.skips if view.progress else ()
-            for text in _skipped_texts(Counter({each.reason: each.count for each in skips})):
+            for text in skipped_texts(Counter({each.reason: each.count for each in skips})):
                 print_wrapped(text)
     if as_json:
         print_json([replay_document(view) for view in views])
@@ -171,36 +174,10 @@ def _print_plan(plan: RedrivePlan, *, to_live: bool) -> None:
         print_rows(("organization", "events"), [(name, f"{count:,}") for name, count in most])
         if len(letters.by_organization) > len(most):
             print(f"and {len(letters.by_organization) - len(most)} more organizations")
-        for text in (*_skipped_texts(letters.skipped), *each.notes):
+        for text in (*skipped_texts(letters.skipped), *each.notes):
             print_wrapped(text)
         print()
-    for text in _skipped_texts(plan.left):
+    for text in skipped_texts(plan.left):
         print_wrapped(text)
     if not plan.jobs:
         print_wrapped("There is no dead letter that can be redriven.")
-
-
-def _skipped_texts(skipped: Counter[str]) -> list[str]:
-    return [
-        f"{count:,} letter{'s stay' if count != 1 else ' stays'} open: {why}"
-        for why, count in skipped.most_common()
-    ]
-
-
-def _plan_document(plan: RedrivePlan, *, started: bool) -> dict[str, Any]:
-    return {
-        "started": started,
-        "replays": [
-            facts(each.job)
-            | {
-                "destination": each.job.destination,
-                "letters": each.letters.events,
-                "by_organization": dict(each.letters.by_organization),
-                "by_reason": list(map(group_document, each.letters.summary.groups())),
-                "skipped": dict(each.letters.skipped),
-                "notes": list(each.notes),
-            }
-            for each in plan.jobs
-        ],
-        "left_open": dict(plan.left),
-    }

@@ -16,9 +16,6 @@ from cli.commands.dead_letter_options import (
 from cli.commands.dead_letter_redrive import redrive
 from cli.context import CommandContext
 from cli.dead_letter_output import (
-    content_document,
-    group_document,
-    letters_document,
     print_dead_letter,
     print_groups,
     print_letters,
@@ -27,6 +24,7 @@ from cli.dead_letter_output import (
 )
 from cli.output import JsonOption, print_error, print_json, print_wrapped, terminal_width
 from cli.table import WideOption
+from management.dead_letter_documents import content_document, group_document, letters_document
 from management.dead_letter_export import export_letters
 from management.dead_letter_list import LetterListing, list_letters
 from management.dead_letter_words import describe_letter
@@ -153,7 +151,8 @@ def export(
     selection = letter_selection(destination, reason, organization, from_, to, letter_state)
 
     async def write_lines() -> None:
-        async for document in export_letters(state.connection(), selection, state.settings.schema_registry):
+        registry = state.settings.schema_registry
+        async for document in export_letters(state.connection(), selection, registry, print_error):
             print(json.dumps(document))
 
     state.run_quietly(write_lines())

@@ -12,9 +12,9 @@ from cli.table import print_rows
 from consumer.destinations.contract import Flow
 from management.destination_offsets import FlowOffsets, PlannedMove, move, plan, read_offsets
 from management.destinations import require_known
-from management.formatting import iso_seconds
 from management.lost_ranges import LostRanges, read_lost_ranges
 from management.offset_moves import Direction
+from management.offset_texts import move_document, move_text
 from management.organizations.validation import InputError
 from management.times import parse_time
 from relay.timestamps import now_ms
@@ -121,7 +121,7 @@ def _move(
         failure = state.run_quietly(move(state.connection(), planned, current_operator(), now_ms()))
         moved = True
     if as_json:
-        print_json(_plan_document(planned, moved=moved))
+        print_json(move_document(planned, moved=moved))
     elif moved:
         print_wrapped(f"Done. Run `jira-relay destinations resume {name}` to go on.")
     if failure is not None:
@@ -137,18 +137,10 @@ def _ask(*, as_json: bool) -> None:
 
 
 def _print_plan(planned: PlannedMove) -> None:
-    counts = planned.counts
-    what = "would be delivered again" if planned.direction == "rewind" else "would be left out"
-    subject = f"the {planned.flow} flow of {planned.destination}"
+    print_wrapped(move_text(planned))
     if not planned.moves:
-        print_wrapped(f"Nothing changes for {subject}: it is there already.")
         return
-    times = (
-        ""
-        if counts.first_at is None
-        else f", collected from {iso_seconds(counts.first_at)} to {iso_seconds(counts.last_at)}"
-    )
-    print_wrapped(f"{counts.events:,} events {what} by {subject}{times}.")
+    counts = planned.counts
     most = counts.by_organization.most_common(_MAX_ORGANIZATIONS)
     if most:
         print_rows(("organization", "events"), [(organization, f"{count:,}") for organization, count in most])
@@ -156,22 +148,6 @@ def _print_plan(planned: PlannedMove) -> None:
         print(f"and {len(counts.by_organization) - len(most)} more organizations")
     for note in planned.notes:
         print_wrapped(note)
-
-
-def _plan_document(planned: PlannedMove, *, moved: bool) -> dict[str, Any]:
-    return {
-        "destination": planned.destination,
-        "flow": planned.flow,
-        "direction": planned.direction,
-        "moved": moved,
-        "events": planned.counts.events,
-        "by_organization": dict(planned.counts.by_organization),
-        "offsets": {
-            str(each.partition.partition): {"before": each.before.offset, "after": each.after.offset}
-            for each in planned.moves
-        },
-        "notes": list(planned.notes),
-    }
 
 
 def _rows(flow: FlowOffsets) -> Sequence[Sequence[str]]:

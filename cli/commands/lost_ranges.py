@@ -1,16 +1,13 @@
 """`jira-relay destinations lost` and `dismiss`."""
 
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cli.commands.destination_offsets import DestinationArgument
 from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, print_error, print_json, print_wrapped
-from consumer.losses.lost_range import LostRange
-from management.formatting import iso_milliseconds, iso_seconds
-from management.lost_ranges import LostRanges, dismiss, read_lost_ranges
+from management.lost_ranges import LostRanges, dismiss, lost_range_document, lost_range_text, read_lost_ranges
 from relay.timestamps import now_ms
 
 EntryArgument = Annotated[
@@ -26,7 +23,10 @@ def lost(context: typer.Context, name: DestinationArgument, as_json: JsonOption 
     found: LostRanges = state.run_quietly(work)
     if as_json:
         print_json(
-            [_document(each, remedy) for each, remedy in zip(found.ranges, found.remedies, strict=True)]
+            [
+                lost_range_document(each, remedy)
+                for each, remedy in zip(found.ranges, found.remedies, strict=True)
+            ]
         )
     else:
         _print(name, found)
@@ -59,15 +59,4 @@ def _print(name: str, found: LostRanges) -> None:
             f"{name} has no lost range: Kafka deleted no event before its delivery that is not refilled or dismissed."
         )
     for each, remedy in zip(found.ranges, found.remedies, strict=True):
-        since = "" if each.collected_from is None else f"since {iso_seconds(each.collected_from)} and "
-        print_wrapped(
-            f"{each.name}: {each.lost:,} offsets of {each.topic}, partition {each.partition}, from {each.start} to {each.stop - 1},"
-            f" collected {since}before {iso_seconds(each.collected_before)}; noticed at {iso_seconds(each.at)}. {remedy}"
-        )
-
-
-def _document(each: LostRange, remedy: str) -> dict[str, Any]:
-    times = {
-        name: iso_milliseconds(getattr(each, name)) for name in ("collected_from", "collected_until", "at")
-    }
-    return {"entry": each.name, **asdict(each), **times, "remedy": remedy}
+        print_wrapped(f"{lost_range_text(each)} {remedy}")

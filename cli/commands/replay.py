@@ -14,6 +14,7 @@ from management.formatting import age, iso_seconds
 from management.replay.documents import part_documents, range_documents, replay_document
 from management.replay.jobs import Replays, WishResult, read_replay, read_replays, set_wish, wish_text
 from management.replay.parts import PART_TITLES, parts_of
+from management.replay.signs import LookTiming
 from management.replay.texts import counts_text, duration_text, events_text, target_text
 from management.replay.view import ReplayView
 from relay.replays.job import Wish
@@ -65,7 +66,7 @@ def list_replays(context: typer.Context, wide: WideOption = False, as_json: Json
 def show(context: typer.Context, replay_id: IdArgument, as_json: JsonOption = False) -> None:
     """Show a replay: what was asked for, how far it is, and its place in each partition."""
     state: CommandContext = context.obj
-    view: ReplayView = state.run_quietly(read_replay(state.connection(), replay_id, now_ms()))
+    view: ReplayView = state.run_quietly(read_replay(state.connection(), replay_id, now_ms(), LookTiming()))
     if as_json:
         parts = {"ranges": range_documents(view), "parts": part_documents(view)}
         print_json(replay_document(view) | parts)

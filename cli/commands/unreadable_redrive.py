@@ -7,12 +7,13 @@ from typing import Any
 import typer
 
 from cli.context import CommandContext, current_operator
-from cli.dead_letter_output import group_document, print_groups
+from cli.dead_letter_output import print_groups
 from cli.operator_context import record_parser
 from cli.output import print_error, print_json, print_wrapped, terminal_width
 from cli.replay_output import finish
 from cli.replay_progress import detached_text, follow_job
 from cli.table import print_rows
+from management.dead_letter_documents import group_document
 from management.organizations.validation import InputError
 from management.replay.jobs import facts, submit
 from management.unreadable_redrive import (

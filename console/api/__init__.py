@@ -4,7 +4,17 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from console.api import changes, description, destinations, events, organizations, overview, replays
+from console.api import (
+    changes,
+    dead_letters,
+    description,
+    destination_moves,
+    destinations,
+    events,
+    organizations,
+    overview,
+    replays,
+)
 from console.context import ConsoleContext
 
 API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
@@ -12,7 +22,9 @@ API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
     overview.routes,
     organizations.routes,
     destinations.routes,
+    destination_moves.routes,
     replays.routes,
     events.routes,
     changes.routes,
+    dead_letters.routes,
 )

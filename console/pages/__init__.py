@@ -7,6 +7,10 @@ from starlette.routing import BaseRoute
 from console.context import ConsoleContext
 from console.pages import (
     changes,
+    dead_letter_redrive,
+    dead_letters,
+    destination_losses,
+    destination_moves,
     destinations,
     events,
     login,
@@ -32,8 +36,12 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     organization_bulk.routes,
     organization_changes.routes,
     destinations.routes,
+    destination_moves.routes,
+    destination_losses.routes,
     replays.routes,
     replay_start.routes,
     events.routes,
     changes.routes,
+    dead_letters.routes,
+    dead_letter_redrive.routes,
 )

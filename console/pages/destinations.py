@@ -10,6 +10,8 @@ from starlette.routing import BaseRoute, Route
 
 from console.context import ConsoleContext, refresh_soon
 from console.forms import form_route, who
+from console.pages.destination_losses import lost_ranges_of
+from console.pages.replays import TEXTS
 from console.rendering import Pages, redirect
 from management.destination_offsets import FlowOffsets, read_offsets
 from management.destinations import set_paused
@@ -34,6 +36,9 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
         # The live part of the page has no offsets: each reading of them asks the groups' coordinators.
         is_live_part = "hx-request" in request.headers
         flows, problem = ([], None) if is_live_part else await _offsets(context, name)
+        lost, lost_problem = (
+            (None, None) if is_live_part or not view.lost_ranges else await lost_ranges_of(context, name)
+        )
         return pages.render(
             request,
             "destination.html",
@@ -41,6 +46,13 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             hours=last_day(counts, view.now_ms),
             flows=flows,
             offsets_problem=problem,
+            lost=lost,
+            lost_problem=lost_problem,
+            lag_slots=context.lag.slots(name, view.now_ms),
+            lag_since=context.lag.since(name),
+            rate=context.lag.events_per_second(name, view.now_ms),
+            replays=[each for each in context.replays() if each.job.destination == name and not each.ended],
+            texts=TEXTS,
         )
 
     async def set_state(request: Request, fields: Mapping[str, str]) -> Response:

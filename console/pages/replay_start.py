@@ -1,8 +1,7 @@
 """Starting a replay: a form, then the plan with its count, then the confirmation of exactly this plan."""
 
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from console.errors import status_of
 from console.forms import form_route, who
 from console.long_reads import TooLongError
 from console.pages.replays import TEXTS, replay_page_of
+from console.plans import ConfirmedPlan, read_plan, sign_plan
 from console.rendering import Pages, redirect
 from management.destinations import require_known
 from management.organizations.validation import InputError
@@ -25,19 +25,8 @@ from management.replay.jobs import read_replays, submit
 from management.replay.start import PlannedReplay
 from relay.errors import RelayError
 from relay.replays.job import ReplayJob
-from relay.replays.store import decode_job, encode_job
 
-PLAN_MS = 3_600_000
-"""A plan is confirmed within an hour: its offsets are those of the moment when it was made."""
 _PLAN_REMEDY = "Give a smaller window, or run `jira-relay replay start`."
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmedJob:
-    """The job that a person confirms, with what was counted for it."""
-
-    job: ReplayJob
-    count_text: str
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
@@ -72,7 +61,7 @@ class _Start:
             counts, text = await self._count(planned, job)
         except RelayError as error:
             return self._render_form(request, fields, error)
-        confirmed = ConfirmedJob(job, text)
+        confirmed = ConfirmedPlan("replay", (job,), (text,))
         return self._render_plan(request, confirmed, fields, counts, [plan_text(planned), *planned.notes])
 
     async def _count(self, planned: PlannedReplay, job: ReplayJob) -> tuple[DryRun | None, str]:
@@ -99,10 +88,10 @@ class _Start:
     async def start(self, request: Request, fields: Mapping[str, str]) -> Response:
         context = self._context
         try:
-            confirmed = read_plan(context, fields.get("plan", ""))
+            confirmed = read_plan(context, fields.get("plan", ""), "replay")
         except RelayError as error:
             return self._render_form(request, {}, error)
-        job = replace(confirmed.job, requested_by=who(request), wished_by=who(request))
+        job = replace(confirmed.jobs[0], requested_by=who(request), wished_by=who(request))
         try:
             require_known(context.destinations, job.destination)
             if job.to_live and fields.get("confirmation", "").strip() != job.destination:
@@ -138,7 +127,7 @@ class _Start:
     def _render_plan(
         self,
         request: Request,
-        confirmed: ConfirmedJob,
+        confirmed: ConfirmedPlan,
         fields: Mapping[str, str],
         counts: DryRun | None,
         notes: list[str],
@@ -148,8 +137,8 @@ class _Start:
             request,
             "replay_plan.html",
             HTTPStatus.OK if error is None else status_of(error),
-            job=confirmed.job,
-            count_text=confirmed.count_text,
+            job=confirmed.jobs[0],
+            count_text=confirmed.texts[0],
             counts=counts,
             notes=notes,
             fields=fields,
@@ -157,20 +146,3 @@ class _Start:
             plan=sign_plan(self._context, confirmed),
             problem=None if error is None else str(error),
         )
-
-
-def sign_plan(context: ConsoleContext, confirmed: ConfirmedJob) -> str:
-    """Return a plan as the value of a form field. Its confirmation starts the job that was counted, and no other."""
-    job = b64encode(encode_job(confirmed.job)).decode()
-    return context.access.sign_plan(["replay", job, confirmed.count_text])
-
-
-def read_plan(context: ConsoleContext, value: str) -> ConfirmedJob:
-    """Return the plan in a form field. Raises InputError if it is too old, or none of this console."""
-    kind, *found = context.access.plan(value) or [""]
-    if kind != "replay" or len(found) != 2:
-        raise InputError("The plan was not made by this console, or with another token. Make it again.")
-    job = decode_job(b64decode(found[0]))
-    if context.now_ms() - job.requested_at > PLAN_MS:
-        raise InputError("The plan is older than an hour, and Kafka has changed since. Make it again.")
-    return ConfirmedJob(job, found[1])

@@ -65,6 +65,7 @@ class DeadLetterWriter:
             **self._fields(record),
         }
         headers = [*record.headers, *relay_headers(fields)]
+        partition = _partition_of_forebear(fields)
         while True:
             parts = _split_value(record.value, self._max_value_bytes)
             try:
@@ -72,7 +73,9 @@ class DeadLetterWriter:
                     part_header = (
                         [("relay.part", f"{number}/{len(parts)}".encode())] if len(parts) > 1 else []
                     )
-                    await self._writer.send(self._topic, record.key, part, headers=[*headers, *part_header])
+                    await self._writer.send(
+                        self._topic, record.key, part, partition=partition, headers=[*headers, *part_header]
+                    )
             except RecordTooLargeError:
                 rejected_bytes = len(parts[0] or b"")
                 if rejected_bytes <= MIN_PART_BYTES:
@@ -80,6 +83,15 @@ class DeadLetterWriter:
                 self._max_value_bytes = rejected_bytes // 2
             else:
                 return
+
+
+def _partition_of_forebear(fields: Mapping[str, str]) -> int | None:
+    """Return the partition of the letter that is closed by one with these fields; None: it closes none, and its key decides.
+
+    A letter is closed by a record of its own partition, also after the topic got more partitions.
+    """
+    address = fields.get("redrive")
+    return None if address is None else int(address.partition("/")[0])
 
 
 def _split_value(value: bytes | None, max_bytes: int | None) -> list[bytes | None]:

@@ -63,6 +63,11 @@ class LossLog:
         return list({**self._ranges, **self._refused, **self._unwritten}.values())
 
     @property
+    def recorded(self) -> Sequence[LostRange]:
+        """Those that are on the topic: only they can be taken off."""
+        return list(self._ranges.values())
+
+    @property
     def text(self) -> str | None:
         """What the status says about lost ranges; None: there are none, as far as known."""
         return losses_text(self.ranges, self._archives, self._clock_ms())
@@ -97,9 +102,11 @@ class LossLog:
 
     async def delete(self, lost: LostRange) -> None:
         """Take a range off the list, unless it has become longer. Raises KafkaError or TopicWriteError, as the store does."""
-        if self._ranges.get(lost.key) == lost:
+        known = self._ranges.get(lost.key)
+        if known is not None and (known.stop, known.at) == (lost.stop, lost.at):
             await self._store.delete(lost)
             self._ranges.pop(lost.key, None)
+            self._unwritten.pop(lost.key, None)  # its date would write it again
 
     def record_arrived(self, partition: TopicPartition, timestamp_ms: int) -> None:
         """Date the last range of the partition: its events were collected before this record."""

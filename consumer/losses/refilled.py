@@ -51,7 +51,7 @@ class RefilledRanges:
         timing: LossTiming | None = None,
         clock_ms: Callable[[], int] = now_ms,
     ) -> None:
-        """`ranges`: the lost ranges as far as this process knows. `delete` fails as `LossStore.delete` does."""
+        """`ranges`: the lost ranges on the topic, as far as this process knows. `delete` fails as `LossStore.delete` does."""
         self._ranges = ranges
         self._delete = delete
         self._read_replays = read_replays
@@ -124,7 +124,7 @@ def open_refilled_ranges(
         return (await store.read()).jobs
 
     record = partial(record_change, connection)
-    return RefilledRanges(lambda: losses.ranges, losses.delete, read_replays, record, owns_replays, timing)
+    return RefilledRanges(lambda: losses.recorded, losses.delete, read_replays, record, owns_replays, timing)
 
 
 def brought_back(lost: LostRange, replays: Sequence[KnownReplay]) -> KnownReplay | None:

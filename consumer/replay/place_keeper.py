@@ -100,7 +100,7 @@ class PlaceKeeper:
             count = self.lost_count(chunk.partition, start, stop)
             self._tally.lost(chunk.partition, stop, count)
             if count:
-                self._note_lost(chunk.partition, start, stop)
+                self._note_lost(chunk.partition, start, stop, corrupt=(start, stop) in chunk.corrupt)
         at = {record.offset: index for index, record in enumerate(chunk.records)} if chunk.left_out else {}
         pieces = []
         for sequence, records in self._tracker.track(chunk.partition, chunk.records):
@@ -148,10 +148,14 @@ class PlaceKeeper:
         if ended:
             await self._source.confirm(delivered, dead_lettered)
 
-    def _note_lost(self, tp: TopicPartition, start: int, stop: int) -> None:
+    def _note_lost(self, tp: TopicPartition, start: int, stop: int, *, corrupt: bool) -> None:
         """Name the range; of many, the last."""
         more = ", and others before" if self._lost_text else ""
-        self._lost_text = f"{LOST_TEXT}offsets {start} to {stop - 1} of {partition_text(tp)} when the replay came there{more}, and no archive has them."
+        copy = "a readable copy of " if corrupt else ""
+        self._lost_text = (
+            f"{LOST_TEXT}{copy}offsets {start} to {stop - 1} of {partition_text(tp)} when the replay came there{more}, and no archive has"
+            " them."
+        )
 
     def is_complete(self, job: ReplayJob) -> bool:
         """Return whether every range is delivered to its end."""

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+import structlog
+
 from consumer.decoding.schema_lookup import SchemaLookup
 from consumer.replay.letter_records import LetterRecord, find_non_events, restore
 from consumer.replay.source import Chunk
@@ -11,15 +13,23 @@ from relay.dead_letters.assembly import MAX_SPAN, LetterAssembler, WholeLetter
 from relay.dead_letters.closings import Closings, LetterState
 from relay.dead_letters.duplicates import Duplicates
 from relay.dead_letters.letter import DeadLetter, duplicate_mark_record, mark_record, refused_by_live
-from relay.dead_letters.log import LetterLog, LetterReader, OpenLetterReader, open_letter_reader
+from relay.dead_letters.log import (
+    LetterLog,
+    LetterReader,
+    OpenLetterReader,
+    deleted_before,
+    open_letter_reader,
+)
 from relay.dead_letters.selection import LetterSelection
 from relay.kafka import Record, TopicPartition, partition_text
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import LogBounds, TopicReadError
+from relay.kafka.log_reader import CorruptBatchError, LogBounds, TopicReadError
 from relay.kafka.producer import ProducerRecord, RecordWriter
 from relay.kafka.topics import Topics
 from relay.replays.job import ReplayJob
 from relay.timestamps import now_ms
+
+log = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 1_000_000
 CHUNK_LETTERS = 500
@@ -143,9 +153,9 @@ class RedriveSource:
             )
             for tp, each in bounds.items()
         }
-        log = LetterLog(reader, self._topics.dead_letters, within, replay=self._job.id)
-        self._closings = await log.closings()
-        self._duplicates = await log.duplicates(self._is_of_job)
+        letters = LetterLog(reader, self._topics.dead_letters, within, _log_corrupt, self._job.id)
+        self._closings = await letters.closings()
+        self._duplicates = await letters.duplicates(self._is_of_job)
 
     def _is_of_job(self, letter: DeadLetter) -> bool:
         """Return whether the letter was open when the job began: it is open, or the job has closed it."""
@@ -166,9 +176,14 @@ class RedriveSource:
             raise TopicReadError(
                 f"{partition_text(tp)} ends at offset {bounds.last_stable_offset}, and the replay goes to {end}; it may come back."
             )
-        start, assembler = max(bounds.log_start_offset, position - MAX_SPAN), LetterAssembler()
+        reached, assembler = max(bounds.log_start_offset, position - MAX_SPAN), LetterAssembler()
         found: list[WholeLetter] = []
-        async for records in reader.batches({tp: start}, {tp: end}):
+        corrupt: list[CorruptBatchError] = []
+        async for records in reader.batches({tp: reached}, {tp: end}, corrupt.append):
+            for gap in await _gaps(reader, tp, reached, records, end, corrupt):
+                if gap.next_offset > position:
+                    yield gap
+            reached = records[-1].offset + 1 if records else reached
             for record in records:
                 found += [
                     whole
@@ -184,6 +199,8 @@ class RedriveSource:
             if found:
                 yield await self._chunk(tp, found, records[-1].offset + 1)
                 found = []
+        for gap in await _gaps(reader, tp, reached, (), end, corrupt):
+            yield gap
         yield Chunk(tp, (), end)
 
     async def _chunk(self, tp: TopicPartition, letters: Sequence[WholeLetter], next_offset: int) -> Chunk:
@@ -201,6 +218,38 @@ class RedriveSource:
         no_events = await find_non_events([records[index] for index in unclear], self._schemas)
         left_out |= {unclear[place]: why for place, why in no_events.items()}
         return Chunk(tp, records, next_offset, left_out)
+
+
+async def _gaps(
+    reader: LetterReader,
+    tp: TopicPartition,
+    reached: int,
+    records: Sequence[Record],
+    end: int,
+    corrupt: list[CorruptBatchError],
+) -> Sequence[Chunk]:
+    """Return what lies between `reached` and the next records, or `end`, and was not read, in order. Empties `corrupt`.
+
+    Kafka may delete letters while they are read, and an unreadable batch is passed, so that the letters behind it are redriven.
+    """
+    found = []
+    for error in corrupt:
+        stop = min(error.next_offset, end)
+        place = (error.offset, stop)
+        found.append(Chunk(tp, (), stop, lost=(place,), corrupt=frozenset({place})))
+    if not corrupt and (
+        lost := await deleted_before(reader, tp, reached, records[0].offset if records else end)
+    ):
+        found.append(Chunk(tp, (), reached + lost, lost=((reached, reached + lost),)))
+    corrupt.clear()
+    return found
+
+
+def _log_corrupt(error: CorruptBatchError) -> None:
+    log.warning(
+        "A batch of dead letters could not be read; a letter that it closed may be delivered again.",
+        reason=str(error),
+    )
 
 
 def _size(letters: Sequence[WholeLetter]) -> int:

@@ -23,6 +23,8 @@ class Chunk:
     """The records that are not of this job: index, and the reason for the counts; empty: it needs none."""
     lost: Sequence[tuple[int, int]] = ()
     """Half-open ranges of positions before `next_offset` that nobody has any more."""
+    corrupt: frozenset[tuple[int, int]] = frozenset()
+    """Those of `lost` that Kafka still has, and cannot read."""
 
 
 class SourceWaitsError(RelayError):

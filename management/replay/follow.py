@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from management.replay.jobs import require_replay
+from management.replay.signs import SignsOfLife
 from management.replay.view import ReplayView
 from relay.errors import RelayError, describe
 from relay.kafka import KAFKA_FAILURES, TopicPartition
@@ -42,7 +43,7 @@ async def follow(
     timing = timing or FollowTiming()
     answered_at = time.monotonic()
     async with AsyncExitStack() as stack:
-        follower = _Follower(connection)
+        follower, signs = _Follower(connection), SignsOfLife()
         stack.push_async_callback(follower.close)
         while True:
             try:
@@ -52,13 +53,16 @@ async def follow(
                 raise
             except KAFKA_FAILURES as error:
                 await follower.close()
+                signs = SignsOfLife()
                 if time.monotonic() - answered_at > timing.give_up_seconds:
                     raise RelayError(
                         f"The replay {replay_id} is not followed any more, because Kafka fails: {describe(error)}. Its consumer goes on. Run"
                         f" `jira-relay replay follow {replay_id}` to follow it again."
                     ) from error
             else:
-                view = ReplayView(require_replay(follower.table, replay_id), now_ms())
+                known = require_replay(follower.table, replay_id)
+                signs.note([known])
+                view = ReplayView(known, now_ms(), signs.silent_ms(replay_id))
                 yield view
                 if view.ended:
                     return

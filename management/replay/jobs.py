@@ -1,5 +1,7 @@
 """The replays on their topic: submit one, list all, and change what is wished of one."""
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -7,6 +9,7 @@ from dataclasses import dataclass, replace
 from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
+from management.replay.signs import SILENT_MS, LookTiming
 from management.replay.view import ReplayView
 from relay.destination_changes import Change, record_change
 from relay.errors import RelayError
@@ -68,9 +71,23 @@ async def read_replays(connection: Connection, now_ms: int) -> Replays:
     return Replays(views, [text for _, text in sorted(table.unreadable.items())])
 
 
-async def read_replay(connection: Connection, replay_id: str, now_ms: int) -> ReplayView:
-    """Return one replay. Raises InputError if there is none, or RelayError."""
-    return ReplayView(require_replay(await _read(connection), replay_id), now_ms)
+async def read_replay(
+    connection: Connection, replay_id: str, now_ms: int, look: LookTiming | None = None
+) -> ReplayView:
+    """Return one replay. Raises InputError if there is none, or RelayError.
+
+    `look`: for how long a sign of life is looked for, where the clocks alone say that nobody works on it; None: not at all.
+    """
+    known, began = require_replay(await _read(connection), replay_id), time.monotonic()
+    view, elapsed = ReplayView(known, now_ms), 0.0
+    while look is not None and view.is_doubtful:
+        await asyncio.sleep(look.interval_seconds)
+        found, elapsed = require_replay(await _read(connection), replay_id), time.monotonic() - began
+        silent_ms = 0 if found.sign != known.sign else None
+        if silent_ms is None and elapsed >= look.seconds:
+            silent_ms = SILENT_MS + 1
+        view = ReplayView(found, now_ms + round(1000 * elapsed), silent_ms)
+    return view
 
 
 async def set_wish(connection: Connection, replay_id: str, wish: Wish, who: str, now_ms: int) -> WishResult:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from management.organizations.store import kafka_errors_as_relay_errors
+from management.replay.signs import SignsOfLife
+from management.replay.view import ReplayView
 from relay.aio import cancellation_requested
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
@@ -24,6 +26,15 @@ class ReplaySnapshot:
     known: Sequence[KnownReplay] = ()
     problems: Sequence[str] = ()
     failure: str | None = None
+    signs: SignsOfLife | None = None
+    """What its reader has seen of those who work on the replays; None: nothing, as while the topic cannot be read."""
+
+    def views(self, now_ms: int) -> list[ReplayView]:
+        """Return the replays as an operator sees them at `now_ms` (ms UTC)."""
+        return [
+            ReplayView(each, now_ms, None if self.signs is None else self.signs.silent_ms(each.job.id))
+            for each in self.known
+        ]
 
 
 class LiveReplays:
@@ -33,6 +44,7 @@ class LiveReplays:
         self._connection = connection
         self._topic = Topics(connection.kafka.topic_prefix).replays
         self._tables = FollowedTables(connection, {self._topic: supersedes})
+        self._signs = SignsOfLife()
         self.snapshot = ReplaySnapshot()
 
     async def refresh(self, seconds: float) -> None:
@@ -47,12 +59,13 @@ class LiveReplays:
                 raise
             return  # aiokafka has cancelled it, though nobody asked; the next look reads again
         except RelayError as error:
+            self._signs = SignsOfLife()
             self.snapshot = ReplaySnapshot(before.known, before.problems, str(error))
             return
         if changed:
-            self.snapshot = self._read()
-        elif before.failure is not None:
-            self.snapshot = ReplaySnapshot(before.known, before.problems)
+            before = self._read()
+        self._signs.note(before.known)
+        self.snapshot = ReplaySnapshot(before.known, before.problems, signs=self._signs)
 
     async def close(self) -> None:
         await self._tables.close()

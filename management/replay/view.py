@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from management.replay.parts import has_unread, shortfall_text
+from management.replay.signs import SILENT_MS
 from relay.replays.job import KnownReplay, ReplayJob, ReplayProgress, ReplayRange
-
-SILENT_MS = 60_000
-"""An owner shows a sign every few seconds; after so long without one, nobody works on the job."""
+from relay.timestamps import DAY_MS
 
 _CHANGING = {"paused": "pausing", "cancelled": "cancelling", "running": "resuming"}
 _NEXT = {
@@ -33,6 +32,8 @@ class ReplayView:
 
     replay: KnownReplay
     now_ms: int
+    silent_ms: int | None = None
+    """For how long its reader has seen no sign of life (`SignsOfLife`); None: it has just begun to look, so the clocks decide."""
 
     @property
     def job(self) -> ReplayJob:
@@ -76,7 +77,20 @@ class ReplayView:
         if progress is not None and (progress.ended or (progress.state == job.wished == "paused")):
             return None
         sign = max(job.wished_at, 0 if progress is None else progress.at)
-        return sign if self.now_ms - sign > SILENT_MS else None
+        if self.silent_ms is None:
+            return sign if self.now_ms - sign > SILENT_MS else None
+        return min(sign, self.now_ms - self.silent_ms) if self.silent_ms > SILENT_MS else None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether its last sign is old or of the future by the clocks of two machines, and nobody has looked for another.
+
+        Clocks differ by less than a day.
+        """
+        sign = max(self.job.wished_at, 0 if self.progress is None else self.progress.at)
+        paused = self.progress is not None and self.progress.state == self.job.wished == "paused"
+        unknown = self.silent_ms is None and not self.ended and not paused
+        return unknown and SILENT_MS < abs(self.now_ms - sign) < DAY_MS
 
     @property
     def reason(self) -> str:
@@ -91,7 +105,9 @@ class ReplayView:
             return own or f"No producer has taken it yet. {_SEE_PRODUCERS}"
         last = "has taken it yet" if progress is None else f"works on it; {progress.owner} did last"
         following = f"{_NEXT[job.wished].format(job.destination)}: {_SEE}"
-        return " ".join(filter(None, (f"No consumer {last}.", following, own)))
+        look = f"The clocks of two machines say so: `jira-relay replay show {job.id}` looks for a newer sign."
+        texts = (f"No consumer {last}.", following, look if self.is_doubtful else "", own)
+        return " ".join(filter(None, texts))
 
     @property
     def total(self) -> int:

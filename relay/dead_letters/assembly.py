@@ -33,6 +33,12 @@ class WholeLetter:
     offsets: tuple[int, ...]
     missing: str | None = None
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether its last part was never written, or is not written yet: a write that Kafka did not confirm is begun anew."""
+        number, count = self.letter.part
+        return self.missing is not None and number + len(self.offsets) - 1 < count
+
     def content(self) -> tuple[bytes, str | None]:
         """Return the original bytes, and why they are incomplete; None: they are complete."""
         if self.missing is not None or self.letter.headers.get("encoding") != "gzip":

@@ -23,6 +23,8 @@ class RepeatFinder:
 
     def __init__(self) -> None:
         self._seen: dict[Hashable, BitMap64] = {}
+        self._whole: dict[Hashable, BitMap64] = {}
+        """The refusals of which the last part of a letter is on the topic."""
         self._repeated: set[_Refusal] = set()
 
     @property
@@ -30,14 +32,23 @@ class RepeatFinder:
         return bool(self._repeated)
 
     def add(self, letter: DeadLetter) -> None:
-        """Take a record of the topic; only the first part of a letter counts."""
+        """Take a record of the topic."""
         refusal = _refusal(letter)
-        if refusal is None or letter.is_mark or letter.part[0] > 1:
+        if refusal is None or letter.is_mark:
+            return
+        if letter.part[0] == letter.part[1]:
+            self._whole.setdefault(refusal[0], BitMap64()).add(refusal[1])
+        if letter.part[0] > 1:
             return
         seen = self._seen.setdefault(refusal[0], BitMap64())
         if refusal[1] in seen:
             self._repeated.add(refusal)
         seen.add(refusal[1])
+
+    def was_written_anew(self, whole: WholeLetter) -> bool:
+        """Return whether the letter is what is left of a write that was given up, and repeated to its end."""
+        refusal = _refusal(whole.letter)
+        return whole.is_cut_short and refusal is not None and refusal[1] in self._whole.get(refusal[0], ())
 
     def is_repeated(self, letter: DeadLetter) -> bool:
         return _refusal(letter) in self._repeated

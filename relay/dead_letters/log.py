@@ -95,15 +95,19 @@ class LetterLog:
 
     async def letters(self) -> AsyncIterator[tuple[WholeLetter, LetterState]]:
         """Yield every letter with its state: those of a partition in the order of their last parts, incomplete ones last."""
-        closings = await self.closings()
+        closings, repeats = await self._read_index()
+
+        def state_of(whole: WholeLetter) -> LetterState:
+            return "duplicate" if repeats.was_written_anew(whole) else closings.state(whole.letter)
+
         assemblers = {tp.partition: LetterAssembler() for tp in self.bounds}
         async for records in self.reader.batches(*self._range(), self._on_corrupt):
             for record in records:
                 for whole in assemblers[record.partition].add(record):
-                    yield whole, closings.state(whole.letter)
+                    yield whole, state_of(whole)
         for assembler in assemblers.values():
             for whole in assembler.finish():
-                yield whole, closings.state(whole.letter)
+                yield whole, state_of(whole)
 
     async def duplicates(self, is_wanted: Callable[[DeadLetter], bool]) -> Duplicates:
         """Return which letters are duplicates of others, among the whole ones that are wanted or open."""
@@ -154,11 +158,15 @@ async def open_letter_reader(connection: Connection) -> AsyncIterator[KafkaLette
 async def open_letter_log(
     connection: Connection, organization: str | None = None, on_corrupt: OnCorrupt | None = None
 ) -> AsyncIterator[LetterLog]:
-    """Open the topic up to its end now. `organization`: only its partition is read; None: all are."""
-    topic = Topics(connection.kafka.topic_prefix).dead_letters
+    """Open the topic up to its end now. `organization`: only its partition is read; None: all are.
+
+    All are read, too, where the topic has got more partitions than there are shards: older letters are in another one.
+    """
+    topics = Topics(connection.kafka.topic_prefix)
+    topic = topics.dead_letters
     async with open_letter_reader(connection) as reader:
         numbers = await reader.partitions(topic)
-        if organization is not None:
+        if organization is not None and len(numbers) == len(await reader.partitions(topics.organizations)):
             numbers = [partition_of(organization, len(numbers))]
         bounds = await reader.bounds([TopicPartition(topic, number) for number in numbers])
         yield LetterLog(reader, topic, bounds, on_corrupt)

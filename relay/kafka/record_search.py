@@ -1,6 +1,6 @@
 """Search a partition for records, outside of consumer groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
@@ -46,18 +46,32 @@ async def last_record_before(connection: Connection, partition: TopicPartition, 
 
     Batches that cannot be read are left out. Raises TopicReadError.
     """
-    found: list[Record] = []
+    return (await last_records_before(connection, {partition: offset})).get(partition)
+
+
+async def last_records_before(
+    connection: Connection, offsets: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, Record]:
+    """Return the last committed record before the offset of each partition, as `last_record_before`, over one connection."""
+    found: dict[TopicPartition, Record] = {}
+
+    def keep(record: Record) -> None:
+        found[TopicPartition(record.topic, record.partition)] = record
+
     async with standalone_consumer(connection) as consumer:
-        bounds = (await stable_bounds(consumer, [partition]))[partition]
-        offset = min(offset, bounds.last_stable_offset)
+        bounds = await stable_bounds(consumer, list(offsets))
+        ends = {tp: min(offset, bounds[tp].last_stable_offset) for tp, offset in offsets.items()}
         for lookback in (100, LOOKBACK_OFFSETS):
-            start = max(bounds.log_start_offset, offset - lookback)
-            await read_to_end(
-                consumer, {partition: start}, {partition: offset}, found.append, on_corrupt=_leave_out
-            )
-            if found or start == bounds.log_start_offset:
+            starts = {
+                tp: max(bounds[tp].log_start_offset, end - lookback)
+                for tp, end in ends.items()
+                if tp not in found
+            }
+            if not starts:
                 break
-    return found[-1] if found else None
+            stops = {tp: ends[tp] for tp in starts}
+            await read_to_end(consumer, starts, stops, keep, on_corrupt=_leave_out)
+    return found
 
 
 def _leave_out(_error: CorruptBatchError) -> None:

@@ -3,13 +3,16 @@
 import asyncio
 import json
 
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+
 from consumer.delivery.dead_letters import DeadLetterWriter
 from relay.avro.codec import InternalCodec
 from relay.dead_letters.letter import mark_record, parse_letter
+from relay.dead_letters.log import open_letter_log
 from relay.kafka import TopicPartition
 from relay.kafka.log_reader import read_to_end, standalone_consumer
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topics import Topics
+from relay.kafka.topics import Topics, partition_of
 from tests.support.command_line import run_bytes
 from tests.support.messages import event, message
 
@@ -106,3 +109,31 @@ async def the_export_has_the_events(third):
     assert addresses([document]) == [third.address]
     assert document["event"]["id"] == 2
     assert document["headers"]["relay.redrive"].startswith(f"{third.partition}/")
+
+
+async def partition_count(connection):
+    async with open_letter_log(connection) as log:
+        return len(log.bounds)
+
+
+async def test_letters_of_an_organization_are_found_after_partitions_were_added(command_line, connection):
+    """Its key has another partition then, and the letters of before are in the former one."""
+    topic = Topics(connection.kafka.topic_prefix).dead_letters
+    name = next(
+        each for each in map("org-{}".format, range(99)) if partition_of(each, 2) != partition_of(each, 3)
+    )
+    async with RecordWriter(connection) as writer:
+        letters = DeadLetterWriter(writer, topic, "sentinel", fields=lambda _: {"flow": "live"})
+        await letters.put(message(event(1, organization=name), CODEC, offset=1), "odd", 400)
+    admin = AIOKafkaAdminClient(bootstrap_servers=connection.bootstrap)
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: NewPartitions(total_count=3)})
+    finally:
+        await admin.close()
+
+    async with asyncio.timeout(30):
+        while await partition_count(connection) < 3:
+            await asyncio.sleep(0.2)
+    listed = (await command_line("dead-letters", "list", "--organization", name, "--json")).json
+    assert [each["organization"] for each in listed] == [name]

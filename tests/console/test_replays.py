@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.pages.replay_start import PLAN_MS, ConfirmedJob, read_plan, sign_plan
+from console.plans import PLAN_MS, ConfirmedPlan, read_plan, sign_plan
 from management.organizations.validation import InputError
 from management.replay.live_replays import ReplaySnapshot
 from management.settings import load
@@ -152,22 +152,24 @@ async def test_a_plan_needs_kafka_and_says_so(console):
 async def test_a_plan_is_of_this_console_and_of_this_hour(console):
     """A plan that was changed, made with another token, or is old starts nothing."""
     context = console.context
-    confirmed = ConfirmedJob(replace(JOB, requested_at=NOW), "3 events")
+    confirmed = ConfirmedPlan("replay", (replace(JOB, requested_at=NOW),), ("3 events",))
     plan = sign_plan(context, confirmed)
-    assert read_plan(context, plan) == confirmed
+    assert read_plan(context, plan, "replay") == confirmed
     for wrong in ("", "a.b", plan[:-2], context.access.sign_plan(["other", "x", "y"])):
         with pytest.raises(InputError, match="not made by this console"):
-            read_plan(context, wrong)
+            read_plan(context, wrong, "replay")
     console.clock.ms = NOW + PLAN_MS + 1
     with pytest.raises(InputError, match="older than an hour"):
-        read_plan(context, plan)
+        read_plan(context, plan, "replay")
     response = await send(console, "/replays/start", plan=plan)
     assert (response.status_code, "older than an hour" in response.text) == (422, True)
 
 
 async def test_events_for_live_need_the_name_of_the_destination(console):
     """The plan is shown again, with its count, and can still be confirmed."""
-    confirmed = ConfirmedJob(replace(JOB, requested_at=NOW, to_live=True), "3 events would be sent.")
+    confirmed = ConfirmedPlan(
+        "replay", (replace(JOB, requested_at=NOW, to_live=True),), ("3 events would be sent.",)
+    )
     response = await send(
         console, "/replays/start", plan=sign_plan(console.context, confirmed), confirmation="other"
     )

@@ -117,7 +117,8 @@ async def wait_until_nothing_runs(directory, seconds=60):
 
 async def test_a_sandbox_plays_its_faults_and_passes():
     """Three faults begin and heal, every record arrives, and neither a process nor a file remains."""
-    async with running_sandbox("--destinations", ",".join(PEERS), "--duration", 15) as running:
+    # The faults begin with the first row at the last destination, and a slow machine needs some seconds for it.
+    async with running_sandbox("--destinations", ",".join(PEERS), "--duration", 30) as running:
         directory = await running.directory
         for name in NAMES:
             await running.wait_for_line(rf"Row in {name}: ")

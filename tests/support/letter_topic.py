@@ -15,7 +15,7 @@ from relay.dead_letters.letter import DeadLetter, parse_letter
 from relay.dead_letters.log import OnCorrupt
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import LogBounds
+from relay.kafka.log_reader import CorruptBatchError, LogBounds
 from relay.kafka.producer import RecordTooLargeError, RecordWriter
 from relay.kafka.topics import Topics
 from relay.replays.job import ReplayRange
@@ -41,6 +41,11 @@ class LetterTopic:
         """The partition of each key."""
         self.starts: dict[int, int] = defaultdict(int)
         """The first offset that is kept."""
+        self.on_batch: Callable[[], None] = lambda: None
+        """Called before each batch that is read."""
+        self.batch_records = 3
+        self.corrupt = range(0)
+        """The offsets of a batch that cannot be read, in any partition."""
 
     async def send(
         self,
@@ -56,7 +61,8 @@ class LetterTopic:
             raise RecordTooLargeError("too large")
         self.step()
         await asyncio.sleep(0)
-        partition = self.places.setdefault(key, 0 if partition is None else partition)
+        place = self.places.setdefault(key, 0 if partition is None else partition)
+        partition = place if partition is None else partition
         log = self.records[partition]
         log.append(StoredRecord(partition, len(log), key, value, tuple(headers), timestamp_ms or AT, topic))
         await asyncio.sleep(0)
@@ -71,13 +77,28 @@ class LetterTopic:
         self,
         starts: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
-        _on_corrupt: OnCorrupt | None = None,
+        on_corrupt: OnCorrupt | None = None,
     ) -> AsyncIterator[Sequence[Record]]:
         for tp, start in starts.items():
-            kept = self.records[tp.partition][max(start, self.starts[tp.partition]) : ends[tp]]
-            for first in range(0, len(kept), 3):
+            position = start
+            while position < ends[tp]:
                 await asyncio.sleep(0)
-                yield kept[first : first + 3]
+                self.on_batch()
+                position = max(position, self.starts[tp.partition])
+                if position in self.corrupt:
+                    error = CorruptBatchError(tp, position, self.corrupt[-1], "its checksum is wrong")
+                    if on_corrupt is None:
+                        raise error
+                    on_corrupt(error)
+                    position = error.next_offset
+                    continue
+                stop = min(
+                    position + self.batch_records,
+                    ends[tp],
+                    *([self.corrupt.start] if position < self.corrupt.start else []),
+                )
+                yield self.records[tp.partition][position:stop]
+                position = stop
 
     def letters(self) -> list[DeadLetter]:
         return [parse_letter(record) for log in self.records.values() for record in log]

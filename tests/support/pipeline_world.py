@@ -26,6 +26,7 @@ from relay.kafka.transactions import TransactionalProducer
 from relay.status.model import Status
 from relay.status.reader import read_statuses
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
+from tests.support.kafka_cluster import KafkaCluster
 from tests.support.messages import AUDIT_EVENT, event
 from tests.support.running_consumer import CONSUMER_PROGRAM, RunningConsumer
 
@@ -157,17 +158,19 @@ class PipelineWorld:
 
 @asynccontextmanager
 async def pipeline_world(
-    kafka: EmbeddedKafka,
+    kafka: EmbeddedKafka | KafkaCluster,
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
     shards: int = SHARDS,
     session: float = 6,
+    copies: int = 1,
     **options: Any,
 ) -> AsyncIterator[PipelineWorld]:
+    """`copies`: of each topic, on as many nodes."""
     settings = KafkaConfig(
         bootstrap=kafka.bootstrap,
         topic_prefix=prefix,
-        replication_factor=1,
+        replication_factor=copies,
         shards=shards,
         group_session_timeout_seconds=session,
     )

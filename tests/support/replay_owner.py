@@ -44,7 +44,7 @@ class PlayedOwner:
 
     async def wait_for_job(self) -> ReplayJob:
         """Wait for the first job; return it."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not (found := await self.jobs()):
                 await asyncio.sleep(0.1)
         return found[0].job

@@ -11,7 +11,8 @@ class RecordingWriter:
     def __init__(self):
         self.headers = []
 
-    async def send(self, _topic, _key, _value, *, headers):
+    async def send(self, _topic, _key, _value, *, partition, headers):
+        assert partition is None  # by its key
         self.headers.append(tuple(headers))
         return len(self.headers)
 

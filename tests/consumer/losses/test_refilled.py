@@ -8,6 +8,7 @@ from consumer.losses.loss_log import LossLog
 from consumer.losses.lost_range import LostRange
 from consumer.losses.refilled import RefilledRanges, brought_back
 from consumer.losses.store import StoredLosses
+from relay.kafka import TopicPartition
 from relay.kafka.producer import TopicWriteError
 from relay.replays.job import KnownReplay, ReplayLost, ReplayProgress
 from relay.replays.refill import RefillProgress, UnreadRange
@@ -81,9 +82,9 @@ class World:
         self.changes = []
         self.refusal = None
         self.owns = True
-        self.losses = LossLog("sentinel", self, clock_ms=lambda: NOW)
+        self.losses = LossLog("sentinel", self, clock_ms=lambda: LOST.at)
         self.refilled = RefilledRanges(
-            lambda: self.losses.ranges,
+            lambda: self.losses.recorded,
             self.losses.delete,
             self.replays,
             self.record,
@@ -93,6 +94,9 @@ class World:
 
     async def read(self, _destination):
         return StoredLosses(dict(self.stored))
+
+    async def write(self, lost):
+        self.stored[lost.key] = lost
 
     async def delete(self, lost):
         del self.stored[lost.key]
@@ -127,6 +131,21 @@ async def test_another_process_leaves_it_to_the_owner_of_the_replays():
     await world.losses.refresh()
     await world.refilled.look()
     assert (world.changes, len(world.stored)) == ([], 1)
+
+
+async def test_a_range_that_is_dated_meanwhile_is_taken_off_with_one_change():
+    """Its first later record has arrived, and the date is not on the topic yet; a longer range is another one, and stays."""
+    world = World()
+    world.stored = {LOST.key: replace(LOST, collected_until=None)}
+    await world.losses.note(TopicPartition(LOST.topic, LOST.partition), (LOST.start, LOST.stop), 40, 5)
+    world.losses.record_arrived(TopicPartition(LOST.topic, LOST.partition), 9)
+    await world.refilled.look()
+    await world.losses.refresh()
+    assert (len(world.changes), world.stored) == (1, {})
+    world.stored = {LOST.key: LOST}
+    await world.losses.refresh()
+    await world.losses.delete(replace(LOST, stop=120))
+    assert world.stored == {LOST.key: LOST}
 
 
 async def test_without_the_right_to_record_the_change_it_stays():

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from management.replay.signs import SILENT_MS
 from management.replay.speed import Speed
 from management.replay.texts import counts_text, duration_text, events_text, result_text
-from management.replay.view import SILENT_MS, ReplayView
+from management.replay.view import ReplayView
 from relay.replays.job import KnownReplay, ReplayPlace, ReplayProgress, ReplayRange
 from tests.support.replays import replay_job
 from tests.support.views import NOW

@@ -1,0 +1,74 @@
+"""Dead letters by HTTP, without their content: it may be personal data, and the pages record who sees it."""
+
+from typing import get_args
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from console.api.answers import PREFIX, answering, document, read_fields
+from console.context import ConsoleContext, refresh_soon
+from console.forms import who
+from management.dead_letter_documents import group_document, letters_document, redrive_document
+from management.dead_letter_fields import read_redrive, read_selection
+from management.dead_letter_list import list_letters
+from management.dead_letter_redrive import plan_redrive, require_no_other
+from management.fields import flag_of, number_of
+from management.organizations.validation import InputError
+from management.replay.jobs import submit
+from relay.dead_letters.closings import LetterState
+
+_ROOT = f"{PREFIX}/dead-letters"
+_REMEDY = "Choose one organization or less time, or use `jira-relay dead-letters`, which has no such end."
+_DEFAULT_LIMIT, _MAX_LIMIT = 50, 1_000
+
+
+def routes(context: ConsoleContext) -> list[BaseRoute]:
+    async def list_all(request: Request) -> Response:
+        """List the newest letters of a selection, and the numbers of all by destination and reason."""
+        query = dict(request.query_params)
+        limit = number_of({"limit": query.pop("limit", None)}, "limit") or _DEFAULT_LIMIT
+        if limit > _MAX_LIMIT:
+            raise InputError(f"limit must be at most {_MAX_LIMIT:,}.")
+        selection = read_selection(query)
+        found = await context.long_reads.run(
+            lambda: list_letters(context.connection, selection, limit), _REMEDY
+        )
+        return document(
+            {
+                "letters": letters_document(found.newest),
+                "reasons": list(map(group_document, found.groups)),
+                "states": {state: found.states[state] for state in get_args(LetterState)},
+                "problems": list(found.unreadable),
+            }
+        )
+
+    async def redrive(request: Request) -> Response:
+        """Start the redrive of open letters; with `dry_run`, count them alone."""
+        fields = dict(await read_fields(request))
+        is_dry_run = flag_of(fields, "dry_run")
+        fields.pop("dry_run", None)
+        asked, person = read_redrive(fields), who(request)
+        plan = await context.long_reads.run(
+            lambda: plan_redrive(
+                context.connection,
+                context.destinations,
+                context.registry,
+                asked,
+                person,
+                context.now_ms(),
+            ),
+            _REMEDY,
+        )
+        failures = []
+        if not is_dry_run:
+            await require_no_other(context.connection, plan.jobs, context.now_ms())
+            failures = [await submit(context.connection, each.job) for each in plan.jobs]
+            await refresh_soon(context)
+        answer = redrive_document(plan, started=not is_dry_run and bool(plan.jobs))
+        return document(answer | {"failures": [each for each in failures if each is not None]})
+
+    return [
+        Route(_ROOT, answering(list_all), methods=["GET"]),
+        Route(f"{_ROOT}/redrive", answering(redrive), methods=["POST"]),
+    ]
