@@ -182,7 +182,7 @@ async def test_a_letter_of_which_the_id_proves_nothing_stays_open_without_a_ledg
         letter(5, event(1, LONG_AGO), reason),
         letter(6, event(1, LONG_AGO, summary="other"), reason),
     )
-    published = PublishedEvents(found, live_since=0, backfill_since=0)
+    published = PublishedEvents(set(found), live_since=0, backfill_since=0)
     result = await publisher.publish_letters("acme", redrive(*letters, published=published))
     assert (transactions.ids(), marks(transactions)) == ([], ([], []))
     assert (result.known, dict(result.left)) == (0, {reason: 2})
