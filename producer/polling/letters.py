@@ -82,6 +82,9 @@ class LetterRedriver:
     async def _redrive(self, context: PollingContext, job: ReplayJob) -> RefillProgress | None:
         """Return the last report; None: the job is not wanted any more, or must be tried again."""
         tally = _Tally()
+        await self.jobs.report(
+            _report(context, job, tally, "running")
+        )  # others of the process may be read first
         try:
             if not await self._read(context, job, tally) or not await self._read_older(context, job, tally):
                 return None

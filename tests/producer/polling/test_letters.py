@@ -149,5 +149,5 @@ async def test_letters_that_cannot_be_read_now_are_a_reason_and_are_read_later(a
     async with harness.running():
         harness.ask()
         await harness.until(harness.done)
-    assert "of acme cannot be read" in harness.reports[0].reason
+    assert any("of acme cannot be read" in (each.reason or "") for each in harness.reports)
     assert (harness.published(), harness.done().reason) == ([1], None)
