@@ -18,9 +18,10 @@ from tests.support.secure_kafka import SecureKafka
 os.environ["RUST_BACKTRACE"] = "0"
 
 # No deadline for an example: its time depends on the load of the machine.
-hypothesis.settings.register_profile(
-    "relay", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+# Each run draws the same examples, so that a change fails for what it changed; `make explore` draws new ones.
+PROPERTIES = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("relay", PROPERTIES, derandomize=True)
+hypothesis.settings.register_profile("explore", PROPERTIES, max_examples=1_000)
 hypothesis.settings.load_profile("relay")
 
 

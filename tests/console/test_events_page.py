@@ -69,6 +69,7 @@ async def test_an_event_is_found_and_its_personal_data_is_behind_a_recorded_clic
     assert await changes_of(world) == [
         ("acme.atlassian.net", "Anna (console)", "viewed personal data of acme.atlassian.net/1")
     ]
+    world.context.changes._follower._read_at = None  # else a look less than a second ago counts as fresh
     assert "viewed personal data of acme.atlassian.net/1" in await world.page("/changes")
 
 
@@ -84,7 +85,6 @@ async def test_a_search_in_personal_data_is_recorded_without_its_text(world):
     assert await changes_of(world) == [
         ("all organizations", "Anna (console)", "searched personal data of events of all organizations")
     ]
-    assert 'href="/organizations"' in await world.page("/changes")
 
 
 async def test_the_api_answers_as_the_pages_do(world):
