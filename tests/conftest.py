@@ -9,6 +9,7 @@ import pytest
 from embedded import EmbeddedKafka
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.authorizing_kafka import AuthorizingKafka
+from tests.support.kafka import STEADY
 from tests.support.opensearch import running_opensearch
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
@@ -35,7 +36,7 @@ async def kafka(tmp_path_factory):
         tmp_path_factory.mktemp("kafka"),
         heap="512m",
         flush_each_write=False,
-        extra_properties={"log.initial.task.delay.ms": str(86_400_000)},
+        extra_properties={"log.initial.task.delay.ms": str(86_400_000), **STEADY},
     ) as broker:
         yield broker
 
@@ -47,7 +48,7 @@ async def auto_creating_kafka(tmp_path_factory):
         tmp_path_factory.mktemp("creating"),
         heap="384m",
         flush_each_write=False,
-        extra_properties={"auto.create.topics.enable": "true"},
+        extra_properties={"auto.create.topics.enable": "true", **STEADY},
     ) as broker:
         yield broker
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from console.pages import events as events_page
 from management.settings import load
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
@@ -121,9 +120,8 @@ async def test_the_live_tail_shows_the_newest_events(world):
     assert ADDRESS not in page
 
 
-async def test_without_kafka_each_page_names_the_cause(console, monkeypatch):
+async def test_without_kafka_each_page_names_the_cause(console):
     """Search, event, reveal and tail answer; nothing personal is shown, since no click can be recorded."""
-    monkeypatch.setattr(events_page, "EVENT_SECONDS", 30.0)
     await console.sign_in()
     for path in ("/events?id=1", "/event?at=events/0/0"):
         assert "127.0.0.1:1" in await console.page(path, 503)
