@@ -27,9 +27,10 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
     async def list_all(request: Request) -> Response:
         """List the newest letters of a selection, and the numbers of all by destination and reason."""
         query = dict(request.query_params)
-        limit = number_of({"limit": query.pop("limit", None)}, "limit") or _DEFAULT_LIMIT
-        if limit > _MAX_LIMIT:
-            raise InputError(f"limit must be at most {_MAX_LIMIT:,}.")
+        asked = number_of({"limit": query.pop("limit", None)}, "limit")
+        limit = _DEFAULT_LIMIT if asked is None else asked
+        if not 1 <= limit <= _MAX_LIMIT:
+            raise InputError(f"limit must be from 1 to {_MAX_LIMIT:,}.")
         selection = read_selection(query)
         found = await context.long_reads.run(
             lambda: list_letters(context.connection, selection, limit), _REMEDY

@@ -149,4 +149,5 @@ async def test_open_letters_are_redriven_after_a_plan(world):
     assert [each["letters"] for each in counted.json()["replays"]] == [4]
     again = await client.post(f"{calls}/redrive", json={"organization": ["acme"]}, headers=BEARER)
     assert (again.status_code, "already" in again.json()["detail"]) == (422, True)
-    assert (await client.get(f"{calls}?limit=5000", headers=BEARER)).status_code == 422
+    for limit in (0, -1, 5000):
+        assert (await client.get(f"{calls}?limit={limit}", headers=BEARER)).status_code == 422

@@ -64,7 +64,7 @@ _BODY = object_of(
         "from": text(_CONDITIONS["from"]),
         "to": text(_CONDITIONS["to"]),
         "to_live": boolean("Whether the events go where live events go."),
-        "rate": whole_number("The most events a second."),
+        "rate": nullable(whole_number("The most events a second; null: no limit.")),
         "dry_run": boolean("Whether the letters are counted alone."),
     },
     optional=("destination", "reason", "organization", "from", "to", "to_live", "rate", "dry_run"),

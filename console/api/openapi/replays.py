@@ -33,7 +33,7 @@ _BODY = object_of(
         "lost": text("A lost range of the destination, in place of a window."),
         "refill": boolean("Whether the source is read again."),
         "to_live": boolean("Whether the events go where live events go."),
-        "rate": whole_number("The most events a second."),
+        "rate": nullable(whole_number("The most events a second; null: no limit.")),
         "target": text("Where the events go: kind and settings of the target, without secrets."),
         "dry_run": boolean("Whether the events are counted alone."),
     },
