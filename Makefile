@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup sandbox test cover check format bench chaos image lock
+.PHONY: help setup sandbox test cover explore check format bench chaos image lock
 help: ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -23,6 +23,9 @@ test: setup ## every test, on a real embedded Kafka
 cover: setup ## every test with branch coverage: a floor for the whole, pure parts whole
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=json:coverage.json --cov-report=term:skip-covered
 	$(BIN)/python -m tests.cover coverage.json
+
+explore: setup ## property tests with examples that no run before has drawn
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m hypothesis --hypothesis-profile explore
 
 chaos: setup ## faults of every kind against a whole relay, then a verdict (SEED= MINUTES= PRODUCERS= CONSUMERS=)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \

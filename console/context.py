@@ -13,21 +13,34 @@ from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.destinations import view_destinations, view_unlisted
+from management.events.delivery import DeliveryTiming
+from management.events.search import SearchTiming
 from management.events.tail import EventTail
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
 from management.organizations.windows import PaceWatch
 from management.replay.view import ReplayView
+from management.topic_follower import FollowerTiming
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleTiming:
-    """Seconds: the end of the wait for the body of a request, and for a look at the topics after a change."""
+    """Seconds: the end of the wait for the body of a request, for a look at the topics after a change, and for each read of a page."""
 
     body_seconds: float = 30.0
     look_seconds: float = 3.0
+    event_seconds: float = 10.0
+    activity_seconds: float = 6.0
+    backfill_seconds: float = 5.0
+    offsets_seconds: float = 10.0
+    lost_seconds: float = 10.0
+    search: SearchTiming = field(default_factory=SearchTiming)
+    activity_search: SearchTiming = field(default_factory=lambda: SearchTiming(seconds=3.0))
+    delivery: DeliveryTiming = field(default_factory=DeliveryTiming)
+    changes: FollowerTiming = field(default_factory=FollowerTiming)
+    tail: FollowerTiming = field(default_factory=lambda: FollowerTiming(forget_seconds=600))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +74,9 @@ class ConsoleContext:
     pace: PaceWatch = field(default_factory=PaceWatch)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms))
-        object.__setattr__(self, "tail", EventTail(self.connection, self.registry, self.now_ms))
+        timing = self.timing
+        object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms, timing.changes))
+        object.__setattr__(self, "tail", EventTail(self.connection, self.registry, self.now_ms, timing.tail))
 
     @property
     def connection(self) -> Connection:

@@ -9,6 +9,7 @@ import pytest
 from embedded import EmbeddedKafka
 from tests.support.authorization_server import AuthorizationServer
 from tests.support.authorizing_kafka import AuthorizingKafka
+from tests.support.kafka import STEADY
 from tests.support.opensearch import running_opensearch
 from tests.support.registry import running_registry
 from tests.support.secure_kafka import SecureKafka
@@ -17,9 +18,10 @@ from tests.support.secure_kafka import SecureKafka
 os.environ["RUST_BACKTRACE"] = "0"
 
 # No deadline for an example: its time depends on the load of the machine.
-hypothesis.settings.register_profile(
-    "relay", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+# Each run draws the same examples, so that a change fails for what it changed; `make explore` draws new ones.
+PROPERTIES = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("relay", PROPERTIES, derandomize=True)
+hypothesis.settings.register_profile("explore", PROPERTIES, max_examples=1_000)
 hypothesis.settings.load_profile("relay")
 
 
@@ -34,7 +36,7 @@ async def kafka(tmp_path_factory):
         tmp_path_factory.mktemp("kafka"),
         heap="512m",
         flush_each_write=False,
-        extra_properties={"log.initial.task.delay.ms": str(86_400_000)},
+        extra_properties={"log.initial.task.delay.ms": str(86_400_000), **STEADY},
     ) as broker:
         yield broker
 
@@ -46,7 +48,7 @@ async def auto_creating_kafka(tmp_path_factory):
         tmp_path_factory.mktemp("creating"),
         heap="384m",
         flush_each_write=False,
-        extra_properties={"auto.create.topics.enable": "true"},
+        extra_properties={"auto.create.topics.enable": "true", **STEADY},
     ) as broker:
         yield broker
 

@@ -1,6 +1,5 @@
 """`jira-relay dead-letters redrive`."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
@@ -21,6 +20,7 @@ from cli.context import CommandContext, current_operator
 from cli.dead_letter_output import print_groups
 from cli.output import JsonOption, print_error, print_json, print_wrapped, terminal_width
 from cli.replay_progress import detached_text, follow_job
+from cli.start_question import require_person, require_typed
 from cli.table import print_rows
 from management.dead_letter_documents import redrive_document, skipped_texts
 from management.dead_letter_redrive import (
@@ -37,6 +37,7 @@ from management.replay.texts import result_text, target_text
 from relay.timestamps import now_ms
 
 _MAX_ORGANIZATIONS = 10
+_NOT_STARTED = "The redrive was not started"
 
 
 def redrive(
@@ -151,16 +152,12 @@ def _follow_all(state: CommandContext, jobs: Sequence[PlannedRedrive], *, as_jso
 
 
 def _ask(plan: RedrivePlan, *, to_live: bool, as_json: bool) -> None:
-    """With --json nobody is asked: the plan is not shown, and the answer must be one document."""
-    if as_json or sys.stdin is None or not sys.stdin.isatty():
-        raise InputError("The redrive was not started: give --yes, since nobody can be asked here.")
+    require_person(_NOT_STARTED, as_json=as_json)
     if not to_live:
         typer.confirm("Start the redrive?", abort=True)
         return
     names = ", ".join(each.job.destination for each in plan.jobs)
-    typed = typer.prompt(f"Type {names} to send them where new events go", default="", show_default=False)
-    if typed.strip() != names:
-        raise InputError("The redrive was not started: the name of the destination was not typed.")
+    require_typed(names, "send them where new events go", _NOT_STARTED)
 
 
 def _print_plan(plan: RedrivePlan, *, to_live: bool) -> None:

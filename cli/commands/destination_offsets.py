@@ -1,6 +1,5 @@
 """`jira-relay destinations offsets`, `rewind` and `skip`."""
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, print_error, print_json, print_wrapped
+from cli.start_question import require_person
 from cli.table import print_rows
 from consumer.destinations.contract import Flow
 from management.destination_offsets import FlowOffsets, PlannedMove, move, plan, read_offsets
@@ -15,7 +15,6 @@ from management.destinations import require_known
 from management.lost_ranges import LostRanges, read_lost_ranges
 from management.offset_moves import Direction
 from management.offset_texts import move_document, move_text
-from management.organizations.validation import InputError
 from management.times import parse_time
 from relay.timestamps import now_ms
 
@@ -130,9 +129,7 @@ def _move(
 
 
 def _ask(*, as_json: bool) -> None:
-    """With --json nobody is asked: the plan is not shown, and the answer must be one document."""
-    if as_json or sys.stdin is None or not sys.stdin.isatty():
-        raise InputError("The offsets were not moved: give --yes, since nobody can be asked here.")
+    require_person("The offsets were not moved", as_json=as_json)
     typer.confirm("Move the offsets?", abort=True)
 
 

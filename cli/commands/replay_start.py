@@ -1,7 +1,5 @@
 """`jira-relay replay start`."""
 
-import sys
-
 import typer
 
 from cli.commands.replay_options import (
@@ -26,6 +24,7 @@ from cli.output import JsonOption, print_error, print_json, print_wrapped
 from cli.replay_dry_run import count_events, print_dry_run
 from cli.replay_output import finish
 from cli.replay_progress import detached_text, follow_job
+from cli.start_question import require_person, require_typed
 from management.organizations.validation import InputError
 from management.replay.asking import AskedReplay, plan_asked, plan_text
 from management.replay.jobs import facts, submit
@@ -35,6 +34,8 @@ from management.replay.view import ReplayView
 from management.times import parse_time
 from relay.replays.job import ReplayJob
 from relay.timestamps import now_ms
+
+_NOT_STARTED = "The replay was not started"
 
 
 def start(
@@ -88,7 +89,7 @@ def start(
         print_dry_run(count_events(state, job, quiet=as_json), planned, as_json=as_json)
         return
     if not yes:
-        _require_terminal(as_json=as_json)
+        require_person(_NOT_STARTED, as_json=as_json)
         _ask(state, job)
     failure: str | None = state.run_quietly(submit(state.connection(), job))
     if failure is not None:
@@ -120,12 +121,6 @@ def _print_plan(planned: PlannedReplay) -> None:
         print_wrapped(note)
 
 
-def _require_terminal(*, as_json: bool) -> None:
-    """With --json nobody is asked: the plan is not shown, and the answer must be one document."""
-    if as_json or sys.stdin is None or not sys.stdin.isatty():
-        raise InputError("The replay was not started: give --yes, since nobody can be asked here.")
-
-
 def _ask(state: CommandContext, job: ReplayJob) -> None:
     """Ask whether to start. Rows that go where new events go are counted first, and the name of the destination is typed."""
     if not job.to_live:
@@ -138,6 +133,4 @@ def _ask(state: CommandContext, job: ReplayJob) -> None:
     print_wrapped(
         f"{events} would go where new events go, and rules of {job.destination} may raise alarms for each of them again."
     )
-    typed: str = typer.prompt(f"Type {job.destination} to send them", default="", show_default=False)
-    if typed.strip() != job.destination:
-        raise InputError("The replay was not started: the name of the destination was not typed.")
+    require_typed(job.destination, "send them", _NOT_STARTED)

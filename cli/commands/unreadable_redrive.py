@@ -1,6 +1,5 @@
 """`jira-relay dead-letters redrive --producer`."""
 
-import sys
 from collections import Counter
 from typing import Any
 
@@ -12,9 +11,9 @@ from cli.operator_context import record_parser
 from cli.output import print_error, print_json, print_wrapped, terminal_width
 from cli.replay_output import finish
 from cli.replay_progress import detached_text, follow_job
+from cli.start_question import require_person
 from cli.table import print_rows
 from management.dead_letter_documents import group_document
-from management.organizations.validation import InputError
 from management.replay.jobs import facts, submit
 from management.unreadable_redrive import (
     UnreadablePlan,
@@ -51,8 +50,7 @@ def redrive_unreadable(
         return
     state.run_quietly(require_no_other_unreadable(state.connection(), now_ms()))
     if not yes:
-        if as_json or sys.stdin is None or not sys.stdin.isatty():
-            raise InputError("The redrive was not started: give --yes, since nobody can be asked here.")
+        require_person("The redrive was not started", as_json=as_json)
         typer.confirm("Start the redrive?", abort=True)
     failure: str | None = state.run_quietly(submit(state.connection(), plan.job))
     if failure is not None:

@@ -24,9 +24,10 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
     async def search(request: Request) -> Response:
         query = read_query(fields_of(request.query_params))
         place = request.query_params.get("place", "")
-        return document(
-            _result(await search_events(context.connection, context.registry, query, place, PAGE_EVENTS))
+        found = await search_events(
+            context.connection, context.registry, query, place, PAGE_EVENTS, context.timing.search
         )
+        return document(_result(found))
 
     async def read(request: Request) -> StoredEvent:
         address = "/".join(request.path_params[name] for name in ("topic", "partition", "offset"))

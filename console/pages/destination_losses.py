@@ -14,8 +14,6 @@ from console.rendering import Pages, redirect
 from management.lost_ranges import LostRanges, dismiss, read_lost_ranges
 from relay.errors import RelayError, describe
 
-LOST_SECONDS = 10.0
-
 
 def routes(context: ConsoleContext, _pages: Pages) -> list[BaseRoute]:
     async def dismiss_one(request: Request, fields: Mapping[str, str]) -> Response:
@@ -41,7 +39,7 @@ def routes(context: ConsoleContext, _pages: Pages) -> list[BaseRoute]:
 async def lost_ranges_of(context: ConsoleContext, name: str) -> tuple[LostRanges | None, str | None]:
     """Return the lost ranges of a destination, and why they are not known."""
     try:
-        async with asyncio.timeout(LOST_SECONDS):
+        async with asyncio.timeout(context.timing.lost_seconds):
             return await read_lost_ranges(
                 context.connection, context.destinations, name, context.now_ms()
             ), None

@@ -18,8 +18,6 @@ from management.destinations import set_paused
 from management.overview import last_day
 from relay.errors import RelayError, describe
 
-OFFSETS_SECONDS = 10.0
-
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
     async def show_all(request: Request) -> Response:
@@ -82,7 +80,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
 async def _offsets(context: ConsoleContext, name: str) -> tuple[list[FlowOffsets], str | None]:
     """Return where the groups of a destination are, and why that is not known."""
     try:
-        async with asyncio.timeout(OFFSETS_SECONDS):
+        async with asyncio.timeout(context.timing.offsets_seconds):
             return await read_offsets(context.connection, name), None
     except (RelayError, TimeoutError) as error:
         return [], f"The offsets cannot be read now: {describe(error)}"

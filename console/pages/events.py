@@ -24,7 +24,6 @@ from relay.errors import RelayError
 
 FIELDS = ("organization", "id", "text", "from", "to")
 PAGE_EVENTS = 50
-EVENT_SECONDS = 10.0
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
@@ -67,7 +66,9 @@ class _Events:
 
     async def _search(self, query: EventQuery, place: str) -> SearchResult:
         context = self._context
-        return await search_events(context.connection, context.registry, query, place, PAGE_EVENTS)
+        return await search_events(
+            context.connection, context.registry, query, place, PAGE_EVENTS, context.timing.search
+        )
 
     def _render_search(
         self,
@@ -108,14 +109,14 @@ class _Events:
     async def _event(self, request: Request, at: str, *, personal: bool = False) -> Response:
         context = self._context
         try:
-            async with asyncio.timeout(EVENT_SECONDS):
+            async with asyncio.timeout(context.timing.event_seconds):
                 found = await read_event(context.connection, context.registry, EventAddress.parse(at))
             if personal:
                 await record_view(
                     context.connection, found.organization, found.uid, who(request), context.now_ms()
                 )
         except TimeoutError:
-            problem = f"Kafka did not answer within {EVENT_SECONDS:g} s. Load the page again."
+            problem = f"Kafka did not answer within {context.timing.event_seconds:g} s. Load the page again."
             return self._pages.render(
                 request, "event_unknown.html", HTTPStatus.SERVICE_UNAVAILABLE, problem=problem
             )
@@ -141,7 +142,9 @@ async def deliveries_of(context: ConsoleContext, found: StoredEvent) -> list[Del
     await context.changes.refresh()
     changes = list(context.changes.select(ChangeQuery(subject="destination")))
     others = {view.name for view in context.destination_views()} - context.destinations.keys()
-    return await read_deliveries(context.connection, context.destinations, others, found, changes)
+    return await read_deliveries(
+        context.connection, context.destinations, others, found, changes, context.timing.delivery
+    )
 
 
 async def record_personal_search(context: ConsoleContext, query: EventQuery, person: str) -> None:

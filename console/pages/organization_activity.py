@@ -17,15 +17,13 @@ from console.rendering import Pages
 from management.change_history import ChangeEntry, ChangeQuery
 from management.dead_letter_list import LetterListing, list_letters
 from management.events.query import EventQuery
-from management.events.search import SearchResult, SearchTiming, search_events
+from management.events.search import SearchResult, search_events
 from relay.dead_letters.selection import LetterSelection
 from relay.errors import RelayError, describe
 from relay.timestamps import DAY_MS
 
 ROWS = 10
-SECONDS = 6.0
 _LATE_DAYS = 2
-_TIMING = SearchTiming(seconds=3.0)
 
 T = TypeVar("T")
 
@@ -59,17 +57,23 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
 
 
 async def _activity(context: ConsoleContext, name: str) -> Activity:
+    timing = context.timing
+
     def found(query: EventQuery) -> Coroutine[Any, Any, SearchResult]:
-        return search_events(context.connection, context.registry, query, limit=ROWS, timing=_TIMING)
+        search = timing.activity_search
+        return search_events(context.connection, context.registry, query, limit=ROWS, timing=search)
+
+    async def bounded(work: Coroutine[Any, Any, T]) -> T | str:
+        return await _bounded(work, timing.activity_seconds)
 
     late_from = context.now_ms() - _LATE_DAYS * DAY_MS
     letters = LetterSelection(organizations=frozenset({name}))
     return Activity(
         *await asyncio.gather(
-            _bounded(found(EventQuery(name))),
-            _bounded(found(EventQuery(name, mode="late", from_ms=late_from))),
-            _bounded(list_letters(context.connection, letters, ROWS)),
-            _bounded(_changes(context, name)),
+            bounded(found(EventQuery(name))),
+            bounded(found(EventQuery(name, mode="late", from_ms=late_from))),
+            bounded(list_letters(context.connection, letters, ROWS)),
+            bounded(_changes(context, name)),
         )
     )
 
@@ -81,11 +85,11 @@ async def _changes(context: ConsoleContext, name: str) -> list[ChangeEntry]:
     return list(islice(context.changes.select(ChangeQuery("organization", name)), ROWS))
 
 
-async def _bounded(work: Coroutine[Any, Any, T]) -> T | str:
+async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T | str:
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             return await work
     except TimeoutError:
-        return f"Kafka did not answer within {SECONDS:g} s. Load the page again."
+        return f"Kafka did not answer within {seconds:g} s. Load the page again."
     except RelayError as error:
         return describe(error)

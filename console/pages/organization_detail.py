@@ -16,8 +16,6 @@ from management.organizations.view import OrganizationView
 from management.organizations.windows import describe_windows
 from relay.errors import RelayError, describe
 
-BACKFILL_SECONDS = 5.0
-
 
 def find_view(context: ConsoleContext, name: str) -> OrganizationView | None:
     """Return the organization of this name, as the last snapshot has it."""
@@ -66,7 +64,7 @@ async def _progress(context: ConsoleContext, view: OrganizationView) -> dict[str
     """Return how far the backfill has come, in words, and what has been read."""
     wanted_from, name = view.organization.backfill_from, view.organization.name
     try:
-        async with asyncio.timeout(BACKFILL_SECONDS):
+        async with asyncio.timeout(context.timing.backfill_seconds):
             checkpoint = await read_checkpoint(context.connection, name)
     except (RelayError, TimeoutError) as error:
         return {"backfill": f"not known now: {describe(error)}", "windows": None}

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from polars.exceptions import PanicException, SQLInterfaceError, StructFieldNotFoundError
 
+from consumer.formats.filter_growth import growth_fault, size_fault
 from consumer.formats.replay_mark import REPLAY_ID
 from relay.errors import one_line
 
@@ -101,6 +102,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
 
 def _check_text(where: str) -> None:
+    if fault := size_fault(where):
+        raise FilterError(fault)
     if _QUERY.search(where):
         raise FilterError(
             "must be one condition without a subquery, a function that reads files, or a comment; the word SELECT is refused in"
@@ -138,7 +141,8 @@ def check_node(node: Any) -> None:
         case {"Cast": {"expr": inner}} | {"Alias": [inner, _]} | {"Eval": {"expr": inner, "variant": "List"}}:
             inputs = [inner]
         case {"Function": {"input": list(inputs), "function": function}} if _is_of_one_event(function):
-            pass
+            if fault := growth_fault(function, inputs):
+                raise FilterError(fault)
         case {"Selector": _}:
             raise FilterError("has a pattern for several columns: name one column at a time")
         case _:

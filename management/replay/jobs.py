@@ -147,6 +147,8 @@ def wish_text(result: WishResult, wish: Wish) -> str:
         if silent is None
         else f"as soon as one runs: none has worked on it since {iso_seconds(silent)}"
     )
+    if job.content == "unreadable":
+        return f"{subject} is {_WORDS[wish]}. Its producers follow {when}; what is published stays."
     match wish:
         case "paused":
             return f"{subject} is paused. Its consumer stops {when}, and its places are kept. Run `jira-relay replay resume {job.id}` to go on."

@@ -11,6 +11,7 @@ from management.lost_ranges import find_lost_range, read_lost_ranges
 from management.organizations.store import kafka_errors_as_relay_errors, read_organizations
 from management.organizations.validation import InputError
 from management.replay.archive import Destinations
+from management.replay.archive_skips import skips_note
 from management.replay.plan import ReplayPlan, wanted_partitions
 from management.replay.request import ReplayRequest, check_request, target_address
 from management.replay.start import PlannedReplay
@@ -40,19 +41,38 @@ async def plan_lost(
     """
     found = await read_lost_ranges(connection, destinations, request.destination, now_ms)
     lost = find_lost_range(found.ranges, request.destination, entry)
-    brought_back = ReplayLost(lost.topic, lost.partition, lost.start, lost.stop, lost.at)
     if request.archive is not None:
         asked = replace(request, from_ms=lost.collected_from or 0, to_ms=lost.collected_before + 1)
         check_request(asked, destinations, now_ms, kinds)
         ranges = [ReplayRange(lost.topic, lost.partition, lost.start, lost.stop)]
         target = target_address(destinations[asked.destination], kinds, to_live=asked.to_live)
-        return PlannedReplay(asked, ReplayPlan(ranges, {}, {}), (), target, lost=brought_back)
+        planned = PlannedReplay(asked, ReplayPlan(ranges, {}, {}), (), target)
+        return _for_lost(planned, lost, await skips_note(connection, request.archive, ranges))
     organizations = await _in_partition(connection, lost)
-    from_ms, to_ms = _window(lost, organizations, Topics(connection.kafka.topic_prefix), now_ms)
+    topics = Topics(connection.kafka.topic_prefix)
+    from_ms, to_ms = _window(lost, organizations, topics, now_ms)
     names = tuple(each.name for each in organizations)
     asked = replace(request, by="created", from_ms=from_ms, to_ms=to_ms, organizations=names)
     planned = await plan_refill(connection, destinations, asked, now_ms, kinds)
-    return replace(planned, lost=brought_back)
+    if lost.topic == topics.events:
+        late = (
+            f"Lost events that became visible late, and were created before {iso_seconds(from_ms)}, are not read: for them, run"
+            " `jira-relay replay start --refill` with a --from up to seven days earlier."
+        )
+        planned = replace(planned, notes=[*planned.notes, late])
+    gone = None
+    if _wanted_start(lost, organizations, topics, now_ms) < from_ms:
+        gone = f"The source keeps records for {SOURCE_DAYS} days, so lost events that were created before {iso_seconds(from_ms)} are gone."
+    return _for_lost(planned, lost, gone)
+
+
+def _for_lost(planned: PlannedReplay, lost: LostRange, lack: str | None) -> PlannedReplay:
+    """Return the replay that brings a range back, so that its end takes the range off the list; not if it lacks events of it."""
+    if lack is None:
+        brought_back = ReplayLost(lost.topic, lost.partition, lost.start, lost.stop, lost.at)
+        return replace(planned, lost=brought_back)
+    text = f"{lack} So the range stays on the list until `jira-relay destinations dismiss {lost.destination} {lost.name}`."
+    return replace(planned, notes=[*planned.notes, text])
 
 
 async def plan_refill(
@@ -103,19 +123,36 @@ async def _in_partition(connection: Connection, lost: LostRange) -> Sequence[Org
 def _window(
     lost: LostRange, organizations: Sequence[Organization], topics: Topics, now_ms: int
 ) -> tuple[int, int]:
-    """Return the window of `created` that holds the lost events. Those of backfill may be of any time that was backfilled."""
-    earliest = now_ms - SOURCE_DAYS * DAY_MS + OVERLAP_MS
+    """Return the window of `created` that holds the lost events, as far back as the source keeps records."""
+    earliest = _earliest(now_ms)
+    start, stop = _wanted_start(lost, organizations, topics, now_ms), lost.collected_before
     if lost.topic == topics.backfill:
-        starts = [each.backfill_from for each in organizations if each.backfill_from is not None]
-        return max(earliest, min(starts, default=earliest)), max(each.added for each in organizations)
-    start = earliest if lost.collected_from is None else max(earliest, lost.collected_from - OVERLAP_MS)
-    if start >= lost.collected_before:
+        stop = max(each.added for each in organizations)
+    elif lost.collected_from is None:
+        start = earliest  # an organization that was added anew may have older events
+    start = max(earliest, start)
+    if start >= stop:
         raise InputError(
             f"The lost events were collected before {iso_seconds(lost.collected_before)}, and the source keeps records for"
             f" {SOURCE_DAYS} days, so they are gone. Give --archive, or run"
             f" `jira-relay destinations dismiss {lost.destination} {lost.name}`."
         )
-    return start, lost.collected_before
+    return start, stop
+
+
+def _earliest(now_ms: int) -> int:
+    """Return the first `created` that the source still has, with time for the refill to begin."""
+    return now_ms - SOURCE_DAYS * DAY_MS + OVERLAP_MS
+
+
+def _wanted_start(lost: LostRange, organizations: Sequence[Organization], topics: Topics, now_ms: int) -> int:
+    """Return from which `created` on events may be lost. Those of backfill may be of any time that was backfilled."""
+    if lost.topic == topics.backfill:
+        starts = [each.backfill_from for each in organizations if each.backfill_from is not None]
+        return min(starts, default=_earliest(now_ms))
+    if lost.collected_from is None:
+        return min(each.added for each in organizations) - OVERLAP_MS
+    return lost.collected_from - OVERLAP_MS
 
 
 async def _backfill_ends(connection: Connection, organizations: Sequence[str]) -> ReplayPlan:

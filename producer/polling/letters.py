@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from producer.events import Event, UnreadableRecord
 from producer.polling.context import PollingContext
@@ -13,6 +13,7 @@ from producer.publishing.letters import (
     LetterResult,
     PublishedEvents,
     ReadLetter,
+    earliest_publication,
 )
 from producer.replays.jobs import RefillJobs
 from producer.replays.letters import LetterChunk, LettersUnavailableError, OpenLetters
@@ -26,6 +27,7 @@ from relay.timestamps import to_iso_seconds
 MAX_REASONS = 20
 """Reasons that a report tells apart; the letters of the others are one number."""
 OTHER_REASONS = "Other reasons; `jira-relay dead-letters list --counts` has all of them."
+GONE = "Kafka deleted the letter, or another redrive closed it, while its record was looked for among the events."
 
 FindPublished = Callable[[str, int, Collection[int], int], Awaitable[PublishedEvents]]
 """Finds events of an organization, in a partition, with these ids, that were published since a time (ms). Raises EventsUnavailableError."""
@@ -77,11 +79,15 @@ class LetterRedriver:
             ended = await self._redrive(context, job)
         if ended is not None:
             self._ended[context.name] = ended
-            await self.jobs.report(ended)
+            # The time tells a repeat from the first report, where a former owner's came later than that.
+            await self.jobs.report(replace(ended, at=context.now_ms()))
 
     async def _redrive(self, context: PollingContext, job: ReplayJob) -> RefillProgress | None:
         """Return the last report; None: the job is not wanted any more, or must be tried again."""
         tally = _Tally()
+        await self.jobs.report(
+            _report(context, job, tally, "running")
+        )  # others of the process may be read first
         try:
             if not await self._read(context, job, tally) or not await self._read_older(context, job, tally):
                 return None
@@ -102,7 +108,7 @@ class LetterRedriver:
         published: PublishedEvents | None = None,
     ) -> bool:
         """Publish and mark what the ledgers decide, or, with `published`, the letters that they do not. Return False at a new wish."""
-        older = {one.letter.offset for one in tally.result.older}
+        left = {one.offset for one in tally.result.older}
         reading = self._letters.read(job, context.name, context.publisher.partition)
         async with aclosing(reading) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
@@ -112,20 +118,23 @@ class LetterRedriver:
                 if published is None:
                     tally.add(chunk)
                 else:
-                    letters = [one for one in letters if one.letter.offset in older]
+                    letters = [one for one in letters if one.letter.offset in left]
+                    left -= {one.letter.offset for one in letters}
                 tally.result.add(await _publish(context, job, letters, published))
                 await self.jobs.report(_report(context, job, tally, "running"))
+        if published is not None and left:
+            tally.result.left[GONE] += len(left)
         return True
 
     async def _read_older(self, context: PollingContext, job: ReplayJob, tally: _Tally) -> bool:
         """Read the letters again whose days have no ledger, after looking for their records on the topics."""
-        older = tally.result.older
-        if not older:
+        older, checkpoint = tally.result.older, context.checkpoint()
+        if checkpoint is None or not older:
             return True
-        since = min(one.letter.at for one in older)
+        since = min(earliest_publication(each.time.created, checkpoint) for each in older)
         text = f"{len(older):,} records of {context.name} are older than its ledgers: they are looked for among the events since {to_iso_seconds(since)}."
         await self.jobs.report(_report(context, job, tally, "running", text))
-        ids = {one.content["id"] for one in older if isinstance(one.content, dict)}
+        ids = {each.time.id for each in older}
         published = await self._search(context.name, context.publisher.partition, ids, since)
         return await self._read(context, job, tally, published)
 

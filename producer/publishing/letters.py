@@ -37,12 +37,15 @@ from relay.dead_letters.letter import DeadLetter, mark_record
 from relay.errors import RelayError
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topic_facts import TopicLimits
+from relay.timestamps import DAY_MS
 
 EVENTS_DELETED: Final = (
-    "Kafka has deleted the ledger of the record's day, and events that were published after the letter was written, so it is not known"
+    "Kafka has deleted the ledger of the record's day, and events that were published since the record was created, so it is not known"
     " whether the record was one of them. Compare its id with the events at the destinations; the letter keeps it."
 )
 OTHER_RECORD: Final = "Another record with this id was published, and Kafka has deleted the ledger of the record's day, so it is not known which one was."
+CLOCK_MARGIN_MS: Final = DAY_MS
+"""How far a producer's clock, which dates events, may have been behind that of the source, which dates records."""
 NOT_WANTED: Final = "The record is older than its organization's first day in the relay, and no history of that time is wanted (--backfill-days)."
 
 
@@ -68,6 +71,14 @@ class ReadLetter:
     letter: DeadLetter
     key: bytes | None
     content: Event | str
+
+
+@dataclass(frozen=True, slots=True)
+class OlderLetter:
+    """Offset of a letter, and id and `created` of its record: all that is held of it until the topics are looked at."""
+
+    offset: int
+    time: EventTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,7 @@ class LetterResult:
     published: int = 0
     known: int = 0
     left: Counter[str] = field(default_factory=Counter)
-    older: list[ReadLetter] = field(default_factory=list)
+    older: list[OlderLetter] = field(default_factory=list)
 
     def add(self, other: "LetterResult") -> None:
         self.published += other.published
@@ -160,8 +171,8 @@ def plan_letters(
             found, value = (
                 (encoded.reason, b"") if isinstance(encoded, UnreadableRecord) else (found, encoded)
             )
-        if found is _Ending.OLDER:
-            result.older.append(one)
+        if found is _Ending.OLDER and isinstance(one.content, dict):
+            result.older.append(OlderLetter(one.letter.offset, event_time(one.content)))
             taken += 1
             continue
         full = len(marks) == limits.max_dead_letters or len(events) == limits.max_events
@@ -184,6 +195,15 @@ def plan_letters(
             size += len(value)
     result.published = len(events)
     return PlannedLetters(TransactionPlan(collected, events, values), marks, result, taken)
+
+
+def earliest_publication(created: int, checkpoint: Checkpoint) -> int:
+    """Return the first instant at which the event of a record may have been published; all in ms UTC.
+
+    It may be long before its letter: a release that could read the record published it, and a later one that could not read it
+    any more met it in a re-read.
+    """
+    return max(created, checkpoint.live_since) - CLOCK_MARGIN_MS
 
 
 def letter_transaction(
@@ -219,9 +239,13 @@ def _event_of(
     if isinstance(one.content, str):
         return one.content
     event = one.content
+    if one.letter.reason.startswith(UNDECIDED) and not _has_variant(event, ledger):
+        return (
+            one.letter.reason
+        )  # one of several records with the id was published before the letter, and none knows which
     mode: Mode | None
     if is_no_longer_read(event["created"], checkpoint):
-        if (ending := _on_topics(one, event, redrive, checkpoint)) is not None:
+        if (ending := _on_topics(event, redrive, checkpoint)) is not None:
             return ending
         mode = _old_mode(event["created"], checkpoint, redrive.backfill_from)
     else:
@@ -233,16 +257,11 @@ def _event_of(
     )
     if isinstance(found, UnreadableRecord):
         return found.reason
-    if found is not None:
-        return found
-    undecided = one.letter.reason.startswith(UNDECIDED)
-    return one.letter.reason if undecided and not _has_variant(event, ledger) else _Ending.KNOWN
+    return _Ending.KNOWN if found is None else found
 
 
-def _on_topics(
-    one: ReadLetter, event: Event, redrive: LetterRedrive, checkpoint: Checkpoint
-) -> _Ending | str | None:
-    """Return how a letter ends by what the topics have of its record. None: it was not published since the letter was written."""
+def _on_topics(event: Event, redrive: LetterRedrive, checkpoint: Checkpoint) -> _Ending | str | None:
+    """Return how a letter ends by what the topics have of its record. None: it was never published."""
     if (published := redrive.published) is None:
         return _Ending.OLDER
     time = event_time(event)
@@ -252,7 +271,7 @@ def _on_topics(
         return OTHER_RECORD
     live = time.created >= checkpoint.live_since
     since = published.live_since if live else published.backfill_since
-    return EVENTS_DELETED if one.letter.at <= since else None
+    return EVENTS_DELETED if earliest_publication(time.created, checkpoint) <= since else None
 
 
 def _old_mode(created: int, checkpoint: Checkpoint, backfill_from: int | None) -> Mode | None:

@@ -8,8 +8,9 @@ import pytest
 import typer
 
 from cli.commands import replay_start
-from cli.commands.replay_start import _ask, _require_terminal
+from cli.commands.replay_start import _ask
 from cli.replay_progress import Bar, Lines, follow_job
+from cli.start_question import require_person
 from management.organizations.validation import InputError
 from management.replay.dry_run import DryRun
 from management.replay.speed import Speed
@@ -33,12 +34,12 @@ def view(seconds, **changes):
 
 def test_nobody_is_asked_without_a_terminal_or_for_one_document(monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    _require_terminal(as_json=False)
+    require_person("The replay was not started", as_json=False)
     with pytest.raises(InputError, match="--yes"):
-        _require_terminal(as_json=True)
+        require_person("The replay was not started", as_json=True)
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InputError, match="--yes"):
-        _require_terminal(as_json=False)
+        require_person("The replay was not started", as_json=False)
 
 
 @pytest.mark.parametrize("typed", ["sentinel", " sentinel ", "y", "", "Sentinel"])

@@ -2,7 +2,6 @@
 
 import pytest
 
-from console.pages import events as events_page
 from management.settings import load
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
@@ -70,6 +69,7 @@ async def test_an_event_is_found_and_its_personal_data_is_behind_a_recorded_clic
     assert await changes_of(world) == [
         ("acme.atlassian.net", "Anna (console)", "viewed personal data of acme.atlassian.net/1")
     ]
+    world.context.changes._follower._read_at = None  # else a look less than a second ago counts as fresh
     assert "viewed personal data of acme.atlassian.net/1" in await world.page("/changes")
 
 
@@ -85,7 +85,6 @@ async def test_a_search_in_personal_data_is_recorded_without_its_text(world):
     assert await changes_of(world) == [
         ("all organizations", "Anna (console)", "searched personal data of events of all organizations")
     ]
-    assert 'href="/organizations"' in await world.page("/changes")
 
 
 async def test_the_api_answers_as_the_pages_do(world):
@@ -121,9 +120,8 @@ async def test_the_live_tail_shows_the_newest_events(world):
     assert ADDRESS not in page
 
 
-async def test_without_kafka_each_page_names_the_cause(console, monkeypatch):
+async def test_without_kafka_each_page_names_the_cause(console):
     """Search, event, reveal and tail answer; nothing personal is shown, since no click can be recorded."""
-    monkeypatch.setattr(events_page, "EVENT_SECONDS", 30.0)
     await console.sign_in()
     for path in ("/events?id=1", "/event?at=events/0/0"):
         assert "127.0.0.1:1" in await console.page(path, 503)

@@ -21,14 +21,15 @@ from tests.support.kafka import connection_to
 from tests.support.settings import SENTINEL
 
 PROGRAM = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or shutil.which("schemathesis")
-SECONDS = 200
+SECONDS = 1_000
+"""It takes a minute on an idle machine, and many on a busy one."""
 LEFT_OUT = "positive_data_acceptance,unsupported_method"
 """A body of the right form names a site that is not there, so it is refused with reason. And a name may hold a slash, so PUT to
 `organizations/acme/pause` is a call: it puts the organization `acme/pause`."""
 
 pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="needs `.venv/bin/pip install schemathesis`"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(1_200),
 ]
 
 
@@ -39,7 +40,7 @@ class FailingTest(RefusingTest):
         raise ConnectionFailedError(f"{organization.url} cannot be reached.")
 
 
-async def test_the_api_is_as_it_describes_itself(kafka, prefix):
+async def test_the_api_is_as_it_describes_itself(kafka, prefix, tmp_path):
     """Every answer is in the document, of its schema, and no request makes the server fail."""
     connection = connection_to(kafka, prefix, shards=2)
     await create_missing_topics(connection)
@@ -69,6 +70,7 @@ async def test_the_api_is_as_it_describes_itself(kafka, prefix):
             "run",
             f"{url}/api/v1/openapi.json",
             *arguments,
+            cwd=tmp_path,  # it keeps a folder of what it has found
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
 
 from embedded import EmbeddedKafka, ports
 from embedded.properties import HOST
+from tests.support.kafka import STEADY
 
 USER, PASSWORD = "relay", "correct-horse-battery"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -67,6 +68,7 @@ class AuthorizingKafka(EmbeddedKafka):
                 "listener.name.users.plain.sasl.jaas.config": f"{_PLAIN} {login};",
                 "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
                 "super.users": "User:ANONYMOUS",
+                **STEADY,
             },
         )
 

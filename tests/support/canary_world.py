@@ -7,6 +7,7 @@ from pathlib import Path
 from embedded import EmbeddedKafka, ports
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
+from tests.support.kafka import STEADY
 
 KAFKA = "kafka-canary/5f1c9e00+a1b2c3d4e5f6"
 REGISTRY = "registry-canary&5f1c9e00=0123456789ab"
@@ -25,6 +26,7 @@ async def kafka_with_password(directory: Path) -> AsyncIterator[str]:
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_PLAINTEXT",
         "listener.name.guarded.sasl.enabled.mechanisms": "PLAIN",
         "listener.name.guarded.plain.sasl.jaas.config": login,
+        **STEADY,
     }
     async with EmbeddedKafka(
         directory, port, heap="384m", flush_each_write=False, extra_properties=properties

@@ -9,6 +9,10 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 
+STEADY = {"broker.session.timeout.ms": "60000"}
+"""Of a broker that no test kills or stops. With the 2 s of a fast restart, a busy machine that delays its heartbeats fences it, and no
+partition has a leader."""
+
 
 def connection_to(kafka: EmbeddedKafka, prefix: str, **settings: Any) -> Connection:
     return Connection(

@@ -185,10 +185,10 @@ class ReplayBench:
                 await task
         return died.is_set()
 
-    async def run_to_end(self) -> ReplayProgress:
+    async def run_to_end(self, seconds: float = 30) -> ReplayProgress:
         """Run until the job has ended; return its last progress."""
         self.step = lambda: None
-        await asyncio.wait_for(self.new_run().run(), 30)
+        await asyncio.wait_for(self.new_run().run(), seconds)
         return self.written[-1]
 
 

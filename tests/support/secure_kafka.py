@@ -15,6 +15,7 @@ from embedded import EmbeddedKafka, java, ports
 from embedded.properties import HOST
 from tests.support.authorization_server import AUDIENCE, ISSUER_NAME, AuthorizationServer, SigningKey
 from tests.support.certificates import DAY, CertificateAuthority
+from tests.support.kafka import STEADY
 
 SESSION_SECONDS = 3
 UNUSED_ADDRESS = f"{HOST}:1"
@@ -122,6 +123,7 @@ class SecureKafka(EmbeddedKafka):
             "controller.quorum.bootstrap.servers": self.listener_address("controller"),
             "listener.security.protocol.map": ",".join(f"{a}:{b}" for a, b in protocols.items()),
             "num.network.threads": "1",
+            **STEADY,
         }
 
     def _certificates(self) -> dict[str, str]:

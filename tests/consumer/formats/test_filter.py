@@ -175,6 +175,32 @@ def test_a_condition_reads_no_file(query, tmp_path):
     assert "No such file" not in missing
 
 
+@pytest.mark.parametrize(
+    ("where", "reason"),
+    [
+        ("id" + "::bigint" * 20_000 + " = 1", "characters"),
+        ("id = 1" + " OR id = 1" * (400), "characters"),
+        ("not(" * 30 + "id = 1", "parentheses"),
+        ("id = 1" + " * 1" * 900, "signs"),
+        ("LENGTH(RPAD(summary, 2000000000, 'x')) > 1", "pads"),
+        ("LENGTH(LPAD(summary, id, 'x')) > 1", "pads"),
+        ("LENGTH(" + "REPLACE(" * 8 + "summary" + ", '', 'aaaaaaaaaaaaaaa')" * 8 + ") > 1", "longer"),
+        ("REPLACE(summary, 'a', 'aa') = 'b'", "longer"),
+        ("REPLACE(summary, 'a', summary) = 'b'", "value of the event"),
+        ("REGEXP_REPLACE(summary, '(?:.*)', '$0$0') = 'b'", "pattern"),
+    ],
+)
+def test_a_condition_cannot_end_the_process(where, reason):
+    """A form of the console takes conditions: recursion beyond the stack, or memory without bound, would end producer and consumers too,
+    and one that parses for hours would hold them up.
+    """
+    assert reason in refusal(where)
+
+
+def test_a_replacement_that_is_no_longer_works():
+    assert mask("REPLACE(category, 'permissions', 'p') = 'p'", EVENT) == [True]
+
+
 def test_null_is_neither():
     """SQL's rule, which the page explains: a comparison with nothing is not true, so such events are left out."""
     without = event(8)

@@ -55,13 +55,14 @@ async def test_a_letter_that_fails_again_closes_the_former_one_after_partitions_
     assert topic.states() == {"0/0": "redriven", "0/1": "failed again", "0/2": "open"}
 
 
+@pytest.mark.timeout(300)
 async def test_ten_thousand_letters_with_one_that_fails_again():
     """9,999 are redriven and closed, and one has a successor; the counts are those of the topic and of the destination."""
     topic = LetterTopic()
     topic.batch_records = 500
     await topic.refuse(*range(1, 10_001))
     world = RedriveBench(topic, MarkedDestination(refusing(5_000)), FakeSchemaStore())
-    done = await world.run_to_end()
+    done = await world.run_to_end(seconds=200)
     assert (done.state, counts(done)) == ("done", (9_999, 0, 1, 0))
     assert ids(world) == [number for number in range(1, 10_001) if number != 5_000]
     states = Counter(topic.states().values())

@@ -6,6 +6,7 @@ import pytest
 
 from producer.publishing.deduplication import UNDECIDED
 from producer.publishing.letters import (
+    CLOCK_MARGIN_MS,
     EVENTS_DELETED,
     NOT_WANTED,
     OTHER_RECORD,
@@ -116,6 +117,8 @@ async def test_a_letter_of_which_the_id_proves_nothing_stays_open():
 
 
 LONG_AGO = NOW - 20 * DAY_MS
+BEFORE = LONG_AGO - CLOCK_MARGIN_MS
+"""The first instant at which a record of LONG_AGO may have been published."""
 HISTORY = NOW - 40 * DAY_MS
 
 
@@ -134,16 +137,16 @@ async def test_records_of_days_without_a_ledger_wait_until_the_topics_were_looke
     publisher, transactions = await opened_late()
     letters = redrive(letter(5, event(1, LONG_AGO)), letter(6, event(2, HISTORY)))
     found = await publisher.publish_letters("acme", letters)
-    assert ([one.letter.offset for one in found.older], dict(found.left)) == ([5], {NOT_WANTED: 1})
+    assert ([one.offset for one in found.older], dict(found.left)) == ([5], {NOT_WANTED: 1})
     assert (transactions.ids(), marks(transactions)) == ([], ([], []))
 
 
 async def test_the_topics_decide_where_no_ledger_does():
-    """Found: only marked. Not found, though nothing since the letter was deleted: published, once for two letters. Else open."""
+    """Found: only marked. Not found, though nothing since its creation was deleted: published, once for two letters. Else open."""
     publisher, transactions = await opened_late()
     publisher._topics = replace(publisher._topics, limits=TransactionLimits(max_dead_letters=1))
     times = {EventTime(LONG_AGO, 1), EventTime(LONG_AGO + 1, 4)}
-    published = PublishedEvents(times, live_since=NOW - 1, backfill_since=NOW)
+    published = PublishedEvents(times, live_since=BEFORE - 1, backfill_since=NOW)
     letters = (
         letter(5, event(1, LONG_AGO)),
         letter(6, event(2, LONG_AGO)),
@@ -155,9 +158,34 @@ async def test_the_topics_decide_where_no_ledger_does():
     assert [one["mode"] for one in transactions.events()] == ["late"]
     assert dict(found.left) == {OTHER_RECORD: 1}
 
-    later = PublishedEvents(set(), live_since=NOW, backfill_since=NOW)
+    later = PublishedEvents(set(), live_since=BEFORE, backfill_since=NOW)
     found = await publisher.publish_letters("acme", redrive(letter(9, event(9, LONG_AGO)), published=later))
     assert (transactions.ids(), dict(found.left)) == ([2], {EVENTS_DELETED: 1})
+
+
+async def test_a_record_may_have_been_published_long_before_its_letter():
+    """A release that failed at records met one in a re-read, a week after it was published. Its event is deleted by now."""
+    publisher, transactions = await opened_late()
+    published = PublishedEvents(set(), live_since=NOW - DAY_MS, backfill_since=0)
+    found = await publisher.publish_letters(
+        "acme", redrive(letter(5, event(1, LONG_AGO)), published=published)
+    )
+    assert (transactions.ids(), dict(found.left)) == ([], {EVENTS_DELETED: 1})
+
+
+@pytest.mark.parametrize("found", [set(), {EventTime(LONG_AGO, 1)}], ids=["deleted", "one is there"])
+async def test_a_letter_of_which_the_id_proves_nothing_stays_open_without_a_ledger_too(found):
+    """One of two records with one id and one time was published, and neither the ledger nor the topics tell which."""
+    publisher, transactions = await opened_late()
+    reason = f"{UNDECIDED} 1, and it is not known which was published"
+    letters = (
+        letter(5, event(1, LONG_AGO), reason),
+        letter(6, event(1, LONG_AGO, summary="other"), reason),
+    )
+    published = PublishedEvents(set(found), live_since=0, backfill_since=0)
+    result = await publisher.publish_letters("acme", redrive(*letters, published=published))
+    assert (transactions.ids(), marks(transactions)) == ([], ([], []))
+    assert (result.known, dict(result.left)) == (0, {reason: 2})
 
 
 async def test_wanted_history_goes_to_backfill():
