@@ -27,8 +27,10 @@ from relay.kafka.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class ConsoleTiming:
-    """Seconds: the end of the wait for the body of a request, for a look at the topics after a change, and for each read of a page."""
+    """Seconds: the end of the wait for the head and the body of a request, for a look at the topics after a change, and for each read of a page."""
 
+    head_seconds: float = 20.0
+    """More than uvicorn waits for another request, so that an idle connection ends in its way."""
     body_seconds: float = 30.0
     look_seconds: float = 3.0
     event_seconds: float = 10.0

@@ -60,6 +60,10 @@ class Person:
     role: AccessRole
 
 
+class UnknownAttemptError(OidcError):
+    """The answer belongs to no sign-in of this browser; the provider was not asked."""
+
+
 class RoleMissingError(OidcError):
     """The provider signed a person in who has no role here."""
 
@@ -106,7 +110,9 @@ class OidcLogin:
         """
         state = answer.get("state", "")
         if attempt is None or not hmac.compare_digest(state.encode(), attempt.state.encode()):
-            raise OidcError("This sign-in did not begin in this browser, or is older than ten minutes.")
+            raise UnknownAttemptError(
+                "This sign-in did not begin in this browser, or is older than ten minutes."
+            )
         metadata = await self._provider.metadata()
         issuer = answer.get("iss")
         if issuer != metadata.issuer and (issuer is not None or metadata.names_itself):

@@ -114,32 +114,36 @@ class Guard:
 
     def _bearer_refusal(self, request: Request) -> Response | None:
         context, now, address = self._context, self._context.now_ms(), client_address(request)
-        if wait := context.bearer_throttle.wait_seconds(address, now):
-            return problem(
-                problems.TOO_MANY_ATTEMPTS,
-                f"Too many wrong tokens; try again in {wait} s.",
-                {"Retry-After": str(wait)},
-            )
-        scheme, _, token = request.headers["authorization"].partition(" ")
+        scheme, _, text = request.headers["authorization"].partition(" ")
+        token = text.strip() if scheme.lower() == "bearer" else ""
         try:
-            session = self._session_of(token.strip(), now) if scheme.lower() == "bearer" else None
+            session, reason = self._script_of(token, now), None
         except ApiTokenError as error:
-            return _unauthorized(str(error))
+            session, reason = None, str(error)
         if session is None:
-            context.bearer_throttle.failed(address, now)
-            log.warning("A request with a wrong token was refused.", address=address)
-            return _unauthorized(
-                "The token is wrong. It is that of console.token, or one of console.api_tokens."
-            )
+            # Only now: a token of a script is too long to be guessed, so no other script behind the same proxy keeps it out.
+            if wait := context.bearer_throttle.wait_seconds(address, now):
+                detail = f"Too many wrong tokens; try again in {wait} s."
+                return problem(problems.TOO_MANY_ATTEMPTS, detail, {"Retry-After": str(wait)})
+            if not context.access.accepts(token):
+                return self._wrong_token(request, reason)
+            session = Session("API token (console)", "", 0)
         request.scope["session"] = session
         return None
 
-    def _session_of(self, token: str, now_ms: int) -> Session | None:
-        """Return the session of a request with this token. None: nobody knows it. Raises ApiTokenError if it has expired."""
-        context = self._context
-        if context.access.accepts(token):
-            return Session("API token (console)", "", 0)
-        found = None if context.api_tokens is None else context.api_tokens.find(token, now_ms)
+    def _wrong_token(self, request: Request, reason: str | None) -> Response:
+        """Return the refusal of a token; `reason`: why that of a script is not accepted any more, None: nobody knows it."""
+        if reason is not None:
+            return _unauthorized(reason)
+        address = client_address(request)
+        self._context.bearer_throttle.failed(address, self._context.now_ms())
+        log.warning("A request with a wrong token was refused.", address=address)
+        return _unauthorized("The token is wrong. It is that of console.token, or one of console.api_tokens.")
+
+    def _script_of(self, token: str, now_ms: int) -> Session | None:
+        """Return the session of a script with this token. None: no script has it. Raises ApiTokenError if it has expired."""
+        tokens = self._context.api_tokens
+        found = None if tokens is None else tokens.find(token, now_ms)
         return None if found is None else Session(f"API token {found.name}", "", 0, found.role)
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from console.app import create_app
+from console.connections import BoundedHeadProtocol
 from console.context import ConsoleContext
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.console import ConsoleConfig
@@ -63,7 +65,7 @@ async def _keep_lag_history(context: ConsoleContext) -> None:
 
 async def run_console(context: ConsoleContext, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve the console and follow the topics until `stop` is set."""
-    server = _Server(_uvicorn_config(create_app(context)))
+    server = _Server(_uvicorn_config(create_app(context), context.timing.head_seconds))
     tasks = [
         asyncio.create_task(server.serve([listener]), name="console"),
         asyncio.create_task(context.view.run(stop), name="live view"),
@@ -86,10 +88,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+def _uvicorn_config(app: ASGIApp, head_seconds: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=partial(BoundedHeadProtocol, head_seconds=head_seconds),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

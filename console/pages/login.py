@@ -19,7 +19,8 @@ log = structlog.get_logger(__name__)
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
     async def show(request: Request) -> Response:
-        code = request.query_params.get("code")
+        # A link preview asks by HEAD: it must not use up the code.
+        code = request.query_params.get("code") if request.method == "GET" else None
         if code is None:
             return render_login(context, pages, request, sign_out_url=await _sign_out_url(context, request))
         # The code is used up before anything is answered, so a second request with it signs nobody in.

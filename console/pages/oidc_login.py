@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from console.context import ConsoleContext
-from console.oidc import ATTEMPT_MS, OidcLogin, SignInAttempt
+from console.oidc import ATTEMPT_MS, OidcLogin, SignInAttempt, UnknownAttemptError
 from console.oidc_provider import OidcError
 from console.pages.login import render_login, signed_in
 from console.rendering import Pages
@@ -62,7 +62,9 @@ async def _finished(context: ConsoleContext, oidc: OidcLogin, pages: Pages, requ
     try:
         person = await oidc.finish(attempt, request.query_params, own_origin(request, context))
     except OidcError as error:
-        oidc.throttle.failed(address, now)
+        # What costs the provider nothing is not counted: anybody could keep the people behind a proxy out with it.
+        if not isinstance(error, UnknownAttemptError):
+            oidc.throttle.failed(address, now)
         log.warning("A sign-in at the identity provider was refused.", reason=str(error), address=address)
         return render_login(context, pages, request, HTTPStatus.FORBIDDEN, str(error))
     return signed_in(context, request, f"{person.name} (console)", person.role, provider=True)

@@ -6,7 +6,7 @@ from console.api_tokens import ApiTokenError, ApiTokens, add_to_file, make_token
 from console.permissions import AccessRole
 from relay.errors import SettingsError
 from relay.timestamps import DAY_MS
-from tests.support.console import open_console
+from tests.support.console import TOKEN, open_console
 from tests.support.views import NOW
 
 DIGEST = "0" * 64
@@ -43,6 +43,27 @@ async def test_a_token_has_the_rights_of_its_role_and_its_own_name(file):
             assert (
                 await console.client.post("/login", data={"token": token, "name": "x"})
             ).status_code == 403
+
+
+async def test_a_script_with_an_old_token_keeps_no_other_script_out(file):
+    """Behind a proxy all have one address. The token of the console has to wait."""
+    token = added(file, "dashboard", AccessRole.VIEWER)
+    async with open_console(api_tokens=ApiTokens(file)) as console:
+        console.show()
+        for _ in range(6):
+            refused = await console.client.get("/api/v1/overview", headers=bearer("old"))
+        assert refused.status_code == 429
+        assert (await console.client.get("/api/v1/overview", headers=bearer(token))).status_code == 200
+        assert (await console.client.get("/api/v1/overview", headers=bearer(TOKEN))).status_code == 429
+
+
+async def test_the_token_of_the_console_needs_no_file_of_tokens(file):
+    """Not while it is broken either."""
+    added(file, "one", AccessRole.VIEWER)
+    async with open_console(api_tokens=ApiTokens(file)) as console:
+        console.show()
+        file.write_text("[one")
+        assert (await console.client.get("/api/v1/overview", headers=bearer(TOKEN))).status_code == 200
 
 
 async def test_a_token_ends_on_its_day_and_when_it_is_deleted(file):

@@ -47,10 +47,12 @@ async def test_a_name_is_needed_for_the_history_of_changes(console):
 
 
 async def test_a_link_signs_in_once_in_the_name_of_its_operator(console):
-    """The second use of a link shows the login."""
+    """The second use of a link shows the login; a preview of it, as of a chat, uses nothing up."""
     console.show()
     code = console.context.access.make_link_code(console.clock.ms)
 
+    preview = await console.client.head(f"/login?code={code}")
+    assert (preview.status_code, "set-cookie" in preview.headers) == (200, False)
     assert (await console.client.get(f"/login?code={code}")).headers["location"] == "/"
     assert "Signed in as anna@host" in await console.page("/")
     console.client.cookies.clear()

@@ -203,9 +203,24 @@ async def test_a_sign_in_that_began_elsewhere_or_long_ago_signs_nobody_in(provid
 async def test_refused_sign_ins_are_slowed_down(provider):
     """Each refused answer may have cost a request to the provider."""
     async with open_console(oidc=provider.login()) as console:
+        console.clock.ms = now_ms()
         for _ in range(20):
-            assert (await console.client.get("/login/callback?state=x")).status_code == 403
+            begun = await console.client.get("/login/provider")
+            answer = {**provider.authorize(begun.headers["location"]), "error": "access_denied"}
+            assert (await console.client.get("/login/callback", params=answer)).status_code == 403
         assert (await console.client.get("/login/callback?state=x")).status_code == 429
+
+
+async def test_answers_that_nobody_asked_for_keep_no_person_out(provider):
+    """They cost the provider nothing, and anybody behind the same proxy could send them."""
+    async with open_console(oidc=provider.login()) as console:
+        console.clock.ms = now_ms()
+        for _ in range(60):
+            assert (await console.client.get("/login/callback?state=x")).status_code == 403
+        begun = await console.client.get("/login/provider")
+        answer = provider.authorize(begun.headers["location"])
+        signed_in = await console.client.get("/login/callback", params=answer)
+        assert (signed_in.status_code, signed_in.headers["location"]) == (303, "/")
 
 
 async def test_a_provider_that_is_away_is_named_and_the_token_still_signs_in(provider):
