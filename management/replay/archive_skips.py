@@ -1,21 +1,18 @@
 """Events that an operator skipped for the destination that writes an archive: no object has them, and no object shows it."""
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from consumer.replay.archive_losses import Range, united
-from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
+from management.replay.recorded_changes import read_changes
 from relay.destination_changes import change_key
 from relay.errors import describe, one_line
-from relay.kafka import KAFKA_FAILURES, Record, TopicPartition
+from relay.kafka import KAFKA_FAILURES, TopicPartition
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
 from relay.replays.job import ReplayRange
 
-_READ_SECONDS = 30.0
 _MAX_RANGES = 8
 
 Moves = Iterable[tuple[TopicPartition, int, int]]
@@ -39,8 +36,7 @@ def _without(ranges: Sequence[Range], start: int, stop: int) -> list[Range]:
 async def skips_note(connection: Connection, archive: str, ranges: Sequence[ReplayRange]) -> str | None:
     """Return what an operator skipped of these ranges for the archive; None: nothing that the history of changes shows."""
     try:
-        async with asyncio.timeout(_READ_SECONDS):
-            moves = await _read_moves(connection, archive)
+        moves = await _read_moves(connection, archive)
     except KAFKA_FAILURES as error:
         return (
             f"It is not known whether an operator skipped events for the archive {archive}, which would not be replayed:"
@@ -63,27 +59,16 @@ async def skips_note(connection: Connection, archive: str, ranges: Sequence[Repl
 
 
 async def _read_moves(connection: Connection, archive: str) -> list[tuple[TopicPartition, int, int]]:
-    topics = Topics(connection.kafka.topic_prefix)
-    partition, key = TopicPartition(topics.changes, 0), change_key(archive).encode()
-    records: list[Record] = []
-
-    def keep(record: Record) -> None:
-        if record.key == key:
-            records.append(record)
-
-    async with standalone_consumer(connection) as consumer:
-        bounds = (await stable_bounds(consumer, [partition]))[partition]
-        starts, ends = {partition: bounds.log_start_offset}, {partition: bounds.last_stable_offset}
-        await read_to_end(consumer, starts, ends, keep)
-    return [move for record in records for move in _moves(record, topics)]
+    topics, key = Topics(connection.kafka.topic_prefix), change_key(archive)
+    changes = await read_changes(connection, lambda each: each == key)
+    return [move for change in changes for move in _moves(change, topics)]
 
 
-def _moves(record: Record, topics: Topics) -> list[tuple[TopicPartition, int, int]]:
-    """Return the moves of offsets that a change consists of; none: it is another change, or of a newer release."""
+def _moves(change: Mapping[str, Any], topics: Topics) -> list[tuple[TopicPartition, int, int]]:
+    """Return the moves of offsets that a change consists of; none: it is another change."""
     try:
-        change = InternalCodec("change").decode(record.value or b"")
         before, after = (_offsets(change[name], topics) for name in ("before", "after"))
-    except (NotAvro, BadBody, UnknownSchema, ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError):
         return []
     return [(tp, before[tp], after[tp]) for tp in before.keys() & after.keys()]
 

@@ -12,6 +12,7 @@ from management.organizations.store import kafka_errors_as_relay_errors, read_or
 from management.organizations.validation import InputError
 from management.replay.archive import Destinations
 from management.replay.archive_skips import skips_note
+from management.replay.deleted_organizations import deletions_note
 from management.replay.plan import ReplayPlan, wanted_partitions
 from management.replay.request import ReplayRequest, check_request, target_address
 from management.replay.start import PlannedReplay
@@ -48,7 +49,7 @@ async def plan_lost(
         target = target_address(destinations[asked.destination], kinds, to_live=asked.to_live)
         planned = PlannedReplay(asked, ReplayPlan(ranges, {}, {}), (), target)
         return _for_lost(planned, lost, await skips_note(connection, request.archive, ranges))
-    organizations = await _in_partition(connection, lost)
+    organizations, deletions = await _in_partition(connection, lost)
     topics = Topics(connection.kafka.topic_prefix)
     from_ms, to_ms = _window(lost, organizations, topics, now_ms)
     names = tuple(each.name for each in organizations)
@@ -60,10 +61,12 @@ async def plan_lost(
             " `jira-relay replay start --refill` with a --from up to seven days earlier."
         )
         planned = replace(planned, notes=[*planned.notes, late])
-    gone = None
+    lacks = [] if deletions is None else [deletions]
     if _wanted_start(lost, organizations, topics, now_ms) < from_ms:
-        gone = f"The source keeps records for {SOURCE_DAYS} days, so lost events that were created before {iso_seconds(from_ms)} are gone."
-    return _for_lost(planned, lost, gone)
+        lacks.append(
+            f"The source keeps records for {SOURCE_DAYS} days, so lost events that were created before {iso_seconds(from_ms)} are gone."
+        )
+    return _for_lost(planned, lost, " ".join(lacks) or None)
 
 
 def _for_lost(planned: PlannedReplay, lost: LostRange, lack: str | None) -> PlannedReplay:
@@ -106,8 +109,11 @@ async def plan_refill(
     return PlannedReplay(asked, plan, notes, target, content="refill")
 
 
-async def _in_partition(connection: Connection, lost: LostRange) -> Sequence[Organization]:
-    """Return the organizations whose events the partition holds. Raises InputError if there are none any more."""
+async def _in_partition(connection: Connection, lost: LostRange) -> tuple[Sequence[Organization], str | None]:
+    """Return the organizations whose events the partition holds, and a note on deleted ones.
+
+    Raises InputError if there are none any more.
+    """
     known = await read_organizations(connection)
     async with standalone_consumer(connection) as consumer:
         count = len(await partitions_of(consumer, lost.topic))
@@ -117,7 +123,7 @@ async def _in_partition(connection: Connection, lost: LostRange) -> Sequence[Org
             f"No organization has its events in {lost.topic}, partition {lost.partition}, any more, so the source cannot be read."
             f" Give --archive, or run `jira-relay destinations dismiss {lost.destination} {lost.name}`."
         )
-    return found
+    return found, await deletions_note(connection, lost, known, count)
 
 
 def _window(

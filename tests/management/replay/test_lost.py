@@ -8,6 +8,7 @@ from consumer.losses.store import LossStore
 from management.organizations.validation import InputError
 from management.replay.lost import OVERLAP_MS, plan_lost
 from management.replay.request import ReplayRequest
+from relay.change_log import write_change
 from relay.destination_changes import Change, record_change
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import create_missing_topics
@@ -97,6 +98,23 @@ async def test_a_refill_names_the_late_events_that_it_does_not_read(installation
     planned = await installation.plan(lost)
     assert (planned.request.from_ms, planned.lost.stop) == (NOW - DAY_MS - OVERLAP_MS, 160)
     assert "became visible late" in planned.notes[-1]
+
+
+async def test_a_range_of_a_deleted_organization_stays(installation):
+    """No producer reads it; one that was deleted before, or has its events elsewhere, lacks nothing."""
+    lost = await installation.lose(installation.topics.events, NOW - DAY_MS)
+    here, elsewhere = (
+        [name for each in range(99) if (partition_of(name := f"site-{each}", 2) == NUMBER) == is_here][:2]
+        for is_here in (True, False)
+    )
+    for name, at in ((here[0], NOW - 2 * DAY_MS), (elsewhere[0], NOW - 5_000)):
+        await write_change(installation.connection, name, "ann", at, "deleted")
+    assert (await installation.plan(lost)).lost is not None
+    await write_change(installation.connection, here[1], "ann", NOW - 5_000, "deleted")
+    planned = await installation.plan(lost)
+    assert planned.lost is None
+    assert f"organizations that were deleted: {here[1]} (" in planned.notes[-1]
+    assert "the range stays on the list" in planned.notes[-1]
 
 
 async def test_a_first_range_of_a_young_organization_is_brought_back_whole(installation):
