@@ -127,12 +127,26 @@ SLOW = (
     "tests/cli/",
 )
 """Where the files are that take longest, the longest first: one that starts last keeps a worker busy while the others are done."""
+WAITING = ("tests/flow/", "tests/consumer/test_", "tests/producer/test_", "tests/cli/", "tests/console/")
+"""Where most of a test's time is a wait for another process."""
 
 
 def pytest_collection_modifyitems(items):
-    """Run the slow files first, the slowest of them at once. The order within each part stays random."""
-    items.sort(
-        key=lambda item: next(
-            (rank for rank, path in enumerate(SLOW) if item.nodeid.startswith(path)), len(SLOW)
-        )
-    )
+    """Run the slow files first, those that wait among those that compute: neither alone keeps all cores busy.
+
+    The order of the tests of a file, and of the files that are not slow, stays random.
+    """
+    files = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    ranked = sorted(files, key=_slow_rank)
+    waiting = [name for name in ranked if name.startswith(WAITING)]
+    computing = [name for name in ranked if not name.startswith(WAITING)]
+    # What waits ends its turn early: the last files should be short ones.
+    places = [(0.8 * at / len(waiting), name) for at, name in enumerate(waiting)]
+    places += [(at / len(computing), name) for at, name in enumerate(computing)]
+    items[:] = [item for _, name in sorted(places) for item in files[name]]
+
+
+def _slow_rank(name):
+    return next((rank for rank, path in enumerate(SLOW) if name.startswith(path)), len(SLOW))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from management import settings
-from tests.conftest import SLOW
+from tests.conftest import SLOW, WAITING
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -280,4 +280,4 @@ def test_continuous_integration_runs_what_a_developer_runs():
 
 def test_each_slow_path_of_the_tests_exists():
     """A file that was renamed would no longer start first."""
-    assert [path for path in SLOW if not list(ROOT.glob(f"{path}*"))] == []
+    assert [path for path in (*SLOW, *WAITING) if not list(ROOT.glob(f"{path}*"))] == []

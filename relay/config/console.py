@@ -55,6 +55,7 @@ class ConsoleConfig(ConfigModel):
     oidc_scope: str = Field(
         default="openid profile email",
         description="Scopes that are asked for; some providers have the roles behind one of their own.",
+        examples=["openid profile email groups"],
     )
     oidc_role_claim: str = Field(
         default="roles",
@@ -64,10 +65,12 @@ class ConsoleConfig(ConfigModel):
     oidc_viewer_roles: tuple[str, ...] = Field(
         default=("jira-relay-viewer",),
         description="Values of `oidc_role_claim` that make a person a viewer. Without any, nobody is one.",
+        examples=[["soc"]],
     )
     oidc_operator_roles: tuple[str, ...] = Field(
         default=("jira-relay-operator",),
         description="Values of `oidc_role_claim` that make a person an operator.",
+        examples=[["soc-lead"]],
     )
     oidc_name_claim: str = Field(
         default="email",

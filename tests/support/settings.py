@@ -22,6 +22,10 @@ REGISTRY = {
     "RELAY_SCHEMA_REGISTRY__URL": "https://registry",
     "RELAY_SCHEMA_REGISTRY__USERNAME": "relay",
 }
+OIDC = {
+    "RELAY_CONSOLE__OIDC_ISSUER": "https://login.example.com",
+    "RELAY_CONSOLE__OIDC_CLIENT_ID": "relay",
+}
 SENTINEL = {
     "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": "https://relay-a1b2.westeurope-1.ingest.monitor.azure.com",
     "RELAY_DESTINATIONS__SENTINEL__RULE_ID": RULE,

@@ -11,6 +11,7 @@ from relay.credentials.redaction import secrets_in
 from tests.support.settings import (
     CANARY,
     OAUTH,
+    OIDC,
     REGISTRY,
     SENTINEL,
     destination_of,
@@ -35,6 +36,7 @@ def test_the_secret_settings_are_exactly_these():
         "schema_registry.password",
         "secrets.keys",
         "console.token",
+        "console.oidc_client_secret",
         "destinations.<name>.sasl_password",
         "destinations.<name>.oauth_client_secret",
         "destinations.<name>.hide_key",
@@ -73,7 +75,7 @@ def test_the_redactor_knows_every_secret_setting():
             | environ
             | {variable(place): written(name, fields)}
         )
-    others = REGISTRY | {"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}
+    others = REGISTRY | OIDC | {"RELAY_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}
     password = {"RELAY_KAFKA__SASL_MECHANISM": "PLAIN", "RELAY_KAFKA__SASL_USERNAME": "relay"}
     token = OAUTH | {
         "RELAY_KAFKA__OAUTH_TOKEN_URL": "https://login",
