@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,8 +68,14 @@ def parse_tokens(text: str) -> dict[str, ApiToken]:
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SettingsError("It is not TOML.") from error
-    tokens = [_token(name, fields) for name, fields in tables.items()]
-    return {token.hash: token for token in tokens}
+    tokens: dict[str, ApiToken] = {}
+    for token in (_token(name, fields) for name, fields in tables.items()):
+        if token.hash in tokens:
+            raise SettingsError(
+                f"[{tokens[token.hash].name}] and [{token.name}] have one sha256. Delete one of them: a token has one role and one end."
+            )
+        tokens[token.hash] = token
+    return tokens
 
 
 def _token(name: str, fields: Any) -> ApiToken:
@@ -144,6 +151,8 @@ def add_to_file(file: Path, token: ApiToken) -> None:
         joined = f"{text.rstrip()}\n\n{token.to_toml()}".lstrip()
         temporary = file.with_name(f".{file.name}.{os.getpid()}")
         temporary.write_text(joined, "utf-8")
+        if file.exists():
+            temporary.chmod(stat.S_IMODE(file.stat().st_mode))
         temporary.replace(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"

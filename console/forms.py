@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -19,9 +20,22 @@ ChoiceHandler = Callable[[Request, Mapping[str, str], Sequence[str]], Awaitable[
 
 async def read_form(request: Request, max_fields: int = MAX_FIELDS) -> dict[str, str]:
     """Return the fields of a form as text that can be encoded: a multipart form may name a charset that makes lone surrogates."""
-    async with request.form(max_files=0, max_fields=max_fields) as form:
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
-    return {_encodable(name): _encodable(value) for name, value in fields.items()}
+    return dict(await _items(request, max_fields))
+
+
+async def _items(request: Request, most: int) -> list[tuple[str, str]]:
+    """Return the fields of a form. Starlette bounds their number in a multipart form alone."""
+    async with request.form(max_files=0, max_fields=most) as form:
+        items = [
+            (_encodable(name), _encodable(value))
+            for name, value in form.multi_items()
+            if isinstance(value, str)
+        ]
+    if len(items) > most:
+        raise HTTPException(
+            HTTPStatus.BAD_REQUEST, f"The form has {len(items)} fields; at most {most} are read."
+        )
+    return items
 
 
 def _encodable(text: str) -> str:
@@ -44,10 +58,7 @@ def choice_route(context: ConsoleContext, path: str, handler: ChoiceHandler) -> 
     """Return the route of a form with any number of fields `name`. Its handler gets their values, and the other fields."""
 
     async def checked(request: Request) -> Response:
-        async with request.form(max_files=0, max_fields=MAX_CHOICES + MAX_FIELDS) as form:
-            items = [
-                (name, _encodable(value)) for name, value in form.multi_items() if isinstance(value, str)
-            ]
+        items = await _items(request, MAX_CHOICES + MAX_FIELDS)
         fields = {name: value for name, value in items if name != "name"}
         if not _is_of_session(context, request, fields.pop("form_token", "")):
             return _refused()

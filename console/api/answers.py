@@ -58,6 +58,14 @@ async def read_fields(request: Request) -> Mapping[str, Any]:
     return found
 
 
+def creates_only(request: Request) -> bool:
+    """Return whether the request may not change what exists: `If-None-Match: *`. Raises InputError for another value."""
+    text = request.headers.get("if-none-match", "").strip()
+    if text not in {"", "*"}:
+        raise InputError("If-None-Match must be *, which adds an organization and changes none.")
+    return text == "*"
+
+
 def etag_of(request: Request) -> str | None:
     """Return the entity tag in If-Match. None: the request names none. Raises InputError."""
     text = request.headers.get("if-match", "").strip()

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.api.answers import PREFIX, answering, document, etag_of, read_fields, require_known
+from console.api.answers import PREFIX, answering, creates_only, document, etag_of, read_fields, require_known
 from console.context import ConsoleContext, refresh_soon
 from console.forms import who
 from management.organizations import commands
@@ -60,7 +60,14 @@ class _Organizations:
             raise InputError("test must be true or false.")
         operator = self._context.operator_for(who(request))
         change = read_change(fields, operator.input_rules)
-        result = await put(operator, request.path_params["name"], change, test=test, etag=etag_of(request))
+        result = await put(
+            operator,
+            request.path_params["name"],
+            change,
+            test=test,
+            etag=etag_of(request),
+            creates_only=creates_only(request),
+        )
         return await self._changed(result)
 
     async def delete(self, request: Request) -> Response:

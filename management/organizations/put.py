@@ -5,6 +5,7 @@ from dataclasses import replace
 from management.context import OperatorContext
 from management.organizations.commands import add, modify
 from management.organizations.credentials import has_key
+from management.organizations.editor import StaleEditError
 from management.organizations.results import ChangeResult
 from management.organizations.store import read_organizations
 from management.organizations.validation import OrganizationChange
@@ -18,9 +19,15 @@ async def put(
     *,
     test: bool = True,
     etag: str | None = None,
+    creates_only: bool = False,
 ) -> ChangeResult:
-    """Add the organization, or change the fields that `change` names. `etag` as for `modify`. Raises RelayError."""
+    """Add the organization, or change the fields that `change` names. `etag` as for `modify`.
+
+    `creates_only`: raise StaleEditError if the organization exists. Raises RelayError.
+    """
     before = (await read_organizations(context.connection)).get(name)
+    if before is not None and creates_only:
+        raise StaleEditError(f"{name} exists already, and the request asked to add it. Nothing was changed.")
     if before is None and etag is None:
         return await add(context, change, name, test=test)
     if before is not None:

@@ -106,6 +106,10 @@ def test_the_file_holds_no_token_and_each_name_once(file):
     token = added(file, "one", AccessRole.OPERATOR)
     assert token not in file.read_text()
     before = file.read_text()
+    file.chmod(0o640)
+    added(file, "two", AccessRole.VIEWER)
+    assert file.stat().st_mode & 0o777 == 0o640
+    file.write_text(before)
     with pytest.raises(SettingsError, match="has a token one already"):
         added(file, "one", AccessRole.VIEWER)
     assert file.read_text() == before
@@ -124,6 +128,12 @@ def test_the_file_holds_no_token_and_each_name_once(file):
         ('[a]\nrole = "viewer"\nexpires = 2027-01-01\nsha256 = "secret"', "64 digits"),
         (f'["a b"]\nrole = "viewer"\nexpires = 2027-01-01\nsha256 = "{DIGEST}"', "must have a name"),
         (f'[a]\nrole = "viewer"\nsha256 = "{DIGEST}"', "must have a name"),
+        (
+            "\n".join(
+                f'[{name}]\nrole = "viewer"\nexpires = 2027-01-01\nsha256 = "{DIGEST}"' for name in ("a", "b")
+            ),
+            r"\[a\] and \[b\] have one sha256",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused(text, reason):

@@ -121,7 +121,11 @@ async def test_the_api_puts_an_organization_by_name(world):
             method, path, headers=BEARER | options.pop("headers", {}), **options
         )
 
-    assert (await call("PUT", path, json=body)).status_code == 201
+    new = {"If-None-Match": "*"}
+    assert (await call("PUT", path, json=body, headers=new)).status_code == 201
+    exists = await call("PUT", path, json={"interval_seconds": 30}, headers=new)
+    assert (exists.status_code, "exists already" in exists.json()["detail"]) == (409, True)
+    assert (await call("PUT", path, json=body, headers={"If-None-Match": '"x"'})).status_code == 422
     assert (await call("PUT", path, json=body)).json()["what"] == "unchanged"
     shown = await call("GET", path)
     first = {"If-Match": shown.headers["etag"]}

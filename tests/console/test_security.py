@@ -162,3 +162,11 @@ async def test_a_console_behind_https_has_a_secure_cookie():
         assert cookie.startswith("__Host-jira-relay=")
         assert {"HttpOnly", "Secure", "SameSite=lax", "Path=/"} <= set(cookie.split("; "))
         assert response.headers["strict-transport-security"]
+
+
+@pytest.mark.parametrize("kind", ["data", "files"])
+async def test_a_form_of_too_many_fields_is_refused(console, kind):
+    """Starlette bounds the fields of a multipart form alone."""
+    fields = {f"field-{number}": "x" if kind == "data" else (None, "x") for number in range(6)}
+    response = await console.client.post("/login", headers={"Origin": ORIGIN}, **{kind: fields})
+    assert response.status_code == 400

@@ -41,6 +41,14 @@ IF_MATCH = Parameter(
 )
 
 
+IF_NONE_MATCH = Parameter(
+    "If-None-Match",
+    "`*`: add the organization; the call is refused if it exists.",
+    {"type": "string", "enum": ["*"]},
+    "header",
+)
+
+
 def text(description: str, **more: Any) -> Schema:
     return {"type": "string", "description": description, **more}
 

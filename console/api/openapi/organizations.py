@@ -2,6 +2,7 @@
 
 from console.api.openapi.contract import (
     IF_MATCH,
+    IF_NONE_MATCH,
     Operation,
     boolean,
     instant,
@@ -74,7 +75,7 @@ OPERATIONS = {
     "PUT /api/v1/organizations/{name:path}": Operation(
         "Add an organization, or change the fields that the body names; the same call twice changes nothing.",
         _CHANGED,
-        (IF_MATCH,),
+        (IF_MATCH, IF_NONE_MATCH),
         _BODY,
         creates=True,
         problems=(*_CHANGES, "duplicate-organization", "connection-failed"),
