@@ -1,6 +1,5 @@
 """The lost ranges of a destination: what Kafka deleted before its delivery, and what brings it back."""
 
-import asyncio
 from collections.abc import Mapping
 
 from starlette.requests import Request
@@ -11,8 +10,9 @@ from console.context import ConsoleContext, refresh_soon
 from console.forms import form_route, who
 from console.pages.destination_moves import destination_page_of
 from console.rendering import Pages, redirect
+from management.bounded_read import read_bounded
 from management.lost_ranges import LostRanges, dismiss, read_lost_ranges
-from relay.errors import RelayError, describe
+from relay.errors import RelayError
 
 
 def routes(context: ConsoleContext, _pages: Pages) -> list[BaseRoute]:
@@ -38,10 +38,6 @@ def routes(context: ConsoleContext, _pages: Pages) -> list[BaseRoute]:
 
 async def lost_ranges_of(context: ConsoleContext, name: str) -> tuple[LostRanges | None, str | None]:
     """Return the lost ranges of a destination, and why they are not known."""
-    try:
-        async with asyncio.timeout(context.timing.lost_seconds):
-            return await read_lost_ranges(
-                context.connection, context.destinations, name, context.now_ms()
-            ), None
-    except (RelayError, TimeoutError) as error:
-        return None, f"The lost ranges cannot be read now: {describe(error)}"
+    reading = read_lost_ranges(context.connection, context.destinations, name, context.now_ms())
+    found = await read_bounded(reading, context.timing.lost_seconds)
+    return (None, f"The lost ranges cannot be read now: {found}") if isinstance(found, str) else (found, None)

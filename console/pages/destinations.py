@@ -1,6 +1,5 @@
 """The destinations: state, lag and offsets of each, pause and resume."""
 
-import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -13,10 +12,11 @@ from console.forms import form_route, who
 from console.pages.destination_losses import lost_ranges_of
 from console.pages.replays import TEXTS
 from console.rendering import Pages, redirect
+from management.bounded_read import read_bounded
 from management.destination_offsets import FlowOffsets, read_offsets
 from management.destinations import set_paused
 from management.overview import last_day
-from relay.errors import RelayError, describe
+from relay.errors import RelayError
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
@@ -79,11 +79,8 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
 
 async def _offsets(context: ConsoleContext, name: str) -> tuple[list[FlowOffsets], str | None]:
     """Return where the groups of a destination are, and why that is not known."""
-    try:
-        async with asyncio.timeout(context.timing.offsets_seconds):
-            return await read_offsets(context.connection, name), None
-    except (RelayError, TimeoutError) as error:
-        return [], f"The offsets cannot be read now: {describe(error)}"
+    found = await read_bounded(read_offsets(context.connection, name), context.timing.offsets_seconds)
+    return ([], f"The offsets cannot be read now: {found}") if isinstance(found, str) else (found, None)
 
 
 def _done(name: str, *, paused: bool, changed: bool) -> str:

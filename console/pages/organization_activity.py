@@ -14,12 +14,13 @@ from console.context import ConsoleContext
 from console.pages.organization_detail import find_view, unknown
 from console.pages.organization_rows import OrganizationRow
 from console.rendering import Pages
+from management.bounded_read import read_bounded
 from management.change_history import ChangeEntry, ChangeQuery
 from management.dead_letter_list import LetterListing, list_letters
 from management.events.query import EventQuery
 from management.events.search import SearchResult, search_events
 from relay.dead_letters.selection import LetterSelection
-from relay.errors import RelayError, describe
+from relay.errors import RelayError
 from relay.timestamps import DAY_MS
 
 ROWS = 10
@@ -64,7 +65,7 @@ async def _activity(context: ConsoleContext, name: str) -> Activity:
         return search_events(context.connection, context.registry, query, limit=ROWS, timing=search)
 
     async def bounded(work: Coroutine[Any, Any, T]) -> T | str:
-        return await _bounded(work, timing.activity_seconds)
+        return await read_bounded(work, timing.activity_seconds)
 
     late_from = context.now_ms() - _LATE_DAYS * DAY_MS
     letters = LetterSelection(organizations=frozenset({name}))
@@ -83,13 +84,3 @@ async def _changes(context: ConsoleContext, name: str) -> list[ChangeEntry]:
     if state.failure is not None:
         raise RelayError(state.failure)
     return list(islice(context.changes.select(ChangeQuery("organization", name)), ROWS))
-
-
-async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T | str:
-    try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError:
-        return f"Kafka did not answer within {seconds:g} s. Load the page again."
-    except RelayError as error:
-        return describe(error)

@@ -1,6 +1,5 @@
 """The page of one organization."""
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -11,10 +10,10 @@ from starlette.routing import BaseRoute, Route
 from console.context import ConsoleContext
 from console.pages.organization_rows import OrganizationRow
 from console.rendering import Pages
+from management.bounded_read import read_bounded
 from management.organizations.backfill import BackfillProgress, backfill_progress, read_checkpoint
 from management.organizations.view import OrganizationView
 from management.organizations.windows import describe_windows
-from relay.errors import RelayError, describe
 
 
 def find_view(context: ConsoleContext, name: str) -> OrganizationView | None:
@@ -63,11 +62,11 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
 async def _progress(context: ConsoleContext, view: OrganizationView) -> dict[str, Any]:
     """Return how far the backfill has come, in words, and what has been read."""
     wanted_from, name = view.organization.backfill_from, view.organization.name
-    try:
-        async with asyncio.timeout(context.timing.backfill_seconds):
-            checkpoint = await read_checkpoint(context.connection, name)
-    except (RelayError, TimeoutError) as error:
-        return {"backfill": f"not known now: {describe(error)}", "windows": None}
+    checkpoint = await read_bounded(
+        read_checkpoint(context.connection, name), context.timing.backfill_seconds
+    )
+    if isinstance(checkpoint, str):
+        return {"backfill": f"not known now: {checkpoint}", "windows": None}
     progress = BackfillProgress("not requested")
     if wanted_from is not None:
         progress = backfill_progress(wanted_from, checkpoint)

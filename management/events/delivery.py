@@ -1,9 +1,8 @@
 """What became of one event at each destination."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import polars as pl
 from polars.exceptions import PanicException
@@ -13,6 +12,7 @@ from consumer.decoding.event_rules import compile_rules
 from consumer.destinations.contract import DestinationConfig
 from consumer.group_names import PipelineFlow, group_name
 from consumer.offsets.delivered import DeliveryProgress
+from management.bounded_read import read_bounded
 from management.change_history import ChangeEntry
 from management.events.delivery_words import DeliveryFacts, DeliveryFinding, judge, skipped_by
 from management.events.stored_event import StoredEvent
@@ -20,7 +20,7 @@ from management.organizations.store import kafka_errors_as_relay_errors
 from relay.dead_letters.closings import LetterState
 from relay.dead_letters.letter import DeadLetter
 from relay.dead_letters.log import open_letter_log
-from relay.errors import RelayError, SettingsError, describe
+from relay.errors import SettingsError
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import open_group
@@ -28,8 +28,6 @@ from relay.kafka.log_reader import records_at
 
 CONCURRENT_GROUPS = 4
 _DEFECTS = (Exception, PanicException)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +56,11 @@ async def read_deliveries(
 
     async def progress_of(name: str) -> tuple[PipelineFlow, DeliveryProgress | None] | str:
         async with slots:
-            return await _bounded(_progress(connection, name, found), timing.group_seconds)
+            return await read_bounded(_progress(connection, name, found), timing.group_seconds)
 
     letters, left_out, progresses = await asyncio.gather(
-        _bounded(_letters(connection, found), timing.letters_seconds),
-        _bounded(_left_out(connection, destinations, found), timing.group_seconds),
+        read_bounded(_letters(connection, found), timing.letters_seconds),
+        read_bounded(_left_out(connection, destinations, found), timing.group_seconds),
         asyncio.gather(*map(progress_of, names)),
     )
     deliveries = []
@@ -78,17 +76,6 @@ async def read_deliveries(
         )
         deliveries.append(judge(facts))
     return deliveries
-
-
-async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T | str:
-    """Return the result of `work`, or the reason why there is none, as a text."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError:
-        return f"Kafka did not answer within {seconds:g} s."
-    except RelayError as error:
-        return describe(error)
 
 
 async def _progress(
