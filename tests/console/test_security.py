@@ -166,7 +166,7 @@ async def test_a_console_behind_https_has_a_secure_cookie():
 
 @pytest.mark.parametrize("kind", ["data", "files"])
 async def test_a_form_of_too_many_fields_is_refused(console, kind):
-    """Starlette bounds the fields of a multipart form alone."""
+    """Both ways of sending a form have the bound."""
     fields = {f"field-{number}": "x" if kind == "data" else (None, "x") for number in range(6)}
     response = await console.client.post("/login", headers={"Origin": ORIGIN}, **{kind: fields})
     assert response.status_code == 400
