@@ -6,41 +6,96 @@ document on standard output, also for an error.
 
 import errno
 import importlib
+import inspect
 import io
 import os
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from cli.context import CommandContext
-from cli.fatal import ensure_logging, is_service, report_fatal
 from cli.output import JSON_FLAG, print_error, print_json
-from management.organizations.validation import InputError
-from relay.errors import RelayError, SettingsError
-from relay.lifecycle import keep_memory_private
+from relay.errors import RelayError
+from relay.private_memory import keep_memory_private
 
-COMMANDS = {
-    "up": "cli.commands.run:up_command",
-    "sandbox": "cli.commands.sandbox:sandbox_command",
-    "produce": "cli.commands.run:produce_command",
-    "consume": "cli.commands.run:consume_command",
-    "console": "cli.commands.run:console_command",
-    "organizations": "cli.commands.organizations:app",
-    "destinations": "cli.commands.destinations:app",
-    "replay": "cli.commands.replay:app",
-    "topics": "cli.commands.topics:app",
-    "schemas": "cli.commands.schemas:app",
-    "dead-letters": "cli.commands.dead_letters:app",
-    "api-token": "cli.commands.api_token:api_token_command",
-    "check": "cli.commands.check:check_command",
+SERVICES = ("up", "produce", "consume", "console")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A line of `--help`. The command itself is imported when it is used."""
+
+    path: str
+    """Module and attribute: a function, or a `typer.Typer` with commands of its own."""
+    summary: str
+    """The first paragraph of its help. The docstring of the function has the following ones."""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the command is part of this installation. The image has no sandbox."""
+        return find_spec(self.path.partition(":")[0]) is not None
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "up": Command(
+        "cli.commands.run:up_command",
+        "Run Kafka (embedded unless kafka.bootstrap is set), producer, consumers and console in one process, until stopped.",
+    ),
+    "sandbox": Command(
+        "cli.commands.sandbox:sandbox_command",
+        "Run the whole relay against a simulated Jira and destinations, with its own Kafka, and print whether every event arrived.",
+    ),
+    "produce": Command(
+        "cli.commands.run:produce_command",
+        "Poll Jira and publish its audit records to Kafka, until stopped.",
+    ),
+    "consume": Command(
+        "cli.commands.run:consume_command",
+        "Deliver events from Kafka to the destinations, until stopped.",
+    ),
+    "console": Command(
+        "cli.commands.run:console_command",
+        "Serve the console, pages for a browser and an HTTP API, until stopped.",
+    ),
+    "organizations": Command(
+        "cli.commands.organizations:app",
+        "Add, change and show the Jira organizations.",
+    ),
+    "destinations": Command(
+        "cli.commands.destinations:app",
+        "Show, pause and resume destinations, and move their offsets.",
+    ),
+    "replay": Command(
+        "cli.commands.replay:app",
+        "Deliver events again to one destination, as a job of the relay.",
+    ),
+    "topics": Command(
+        "cli.commands.topics:app",
+        "Create and check the topics of the relay.",
+    ),
+    "schemas": Command(
+        "cli.commands.schemas:app",
+        "Register and check the schemas of the event topics.",
+    ),
+    "dead-letters": Command(
+        "cli.commands.dead_letters:app",
+        "Show, export and redrive the records that could not be read or delivered.",
+    ),
+    "api-token": Command(
+        "cli.commands.api_token:api_token_command",
+        "Make a token for the API of the console, and print it once.",
+    ),
+    "check": Command(
+        "cli.commands.check:check_command",
+        "Test every connection, and print a line for each: Kafka, topics, rights, schema registry, organizations, destinations.",
+    ),
 }
-"""Module and attribute of each command, in the order of `--help`. A command is loaded when it is used."""
+"""The commands, in the order of `--help`."""
 
 _WRITE_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -49,26 +104,34 @@ class LazyCommands(TyperGroup):
     """Loads a command when it is used, so that a module that fails to load affects its own command alone."""
 
     def list_commands(self, _context: Any) -> list[str]:
-        return [name for name in COMMANDS if _is_installed(name)]
+        return [name for name, command in COMMANDS.items() if command.is_installed]
 
     def get_command(self, _context: Any, name: str) -> Any:
-        return _load_command(name) if name in COMMANDS and _is_installed(name) else None
+        return _load_command(name) if name in COMMANDS and COMMANDS[name].is_installed else None
+
+    def format_commands(self, context: Any, formatter: Any) -> None:
+        """Write the list of commands without loading one."""
+        names = self.list_commands(context)
+        limit = formatter.width - 6 - max(map(len, names))  # the spaces around a name
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _short_help(name, limit)) for name in names])
 
 
-def _is_installed(name: str) -> bool:
-    """Return whether the command is part of this installation. The image has no sandbox."""
-    return find_spec(COMMANDS[name].partition(":")[0]) is not None
+def _short_help(name: str, limit: int) -> str:
+    return TyperCommand(name, help=COMMANDS[name].summary).get_short_help_str(limit)
 
 
 def _load_command(name: str) -> Any:
-    module, _, attribute = COMMANDS[name].partition(":")
+    module, _, attribute = COMMANDS[name].path.partition(":")
     command = getattr(importlib.import_module(module), attribute)
     parent = typer.Typer(add_completion=False, rich_markup_mode=None)
     parent.callback()(lambda: None)
+    summary = COMMANDS[name].summary
     if isinstance(command, typer.Typer):
-        parent.add_typer(command, name=name)
+        parent.add_typer(command, name=name, help=summary)
     else:
-        parent.command(name)(command)
+        following = inspect.getdoc(command)
+        parent.command(name, help=f"{summary}\n\n{following}" if following else summary)(command)
     return typer.main.get_group(parent).commands[name]
 
 
@@ -85,6 +148,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - reads archives and mail headers
+
         print(f"jira-relay {version('jira-audit-relay')}")
         raise typer.Exit
 
@@ -103,6 +168,8 @@ def configure(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
+    from cli.context import CommandContext  # noqa: PLC0415 - it has the settings of all rooms, and `--help` needs none
+
     context.obj = CommandContext(config)
 
 
@@ -130,30 +197,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run_command(arguments: Sequence[str]) -> int:
     try:
         app(arguments)
-    except (SettingsError, InputError) as error:
-        return _report_error(arguments, error, 2)
     except RelayError as error:
-        return _report_error(arguments, error, 1)
+        return _report_error(arguments, error)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if code == 2 and JSON_FLAG in arguments:  # typer has written the reason to standard error
             print_json({"error": "The command has wrong usage; standard error has the reason."})
         return code
     except Exception:
-        if is_service(arguments):
+        if _is_service(arguments):
+            from cli.fatal import ensure_logging  # noqa: PLC0415 - opens the log, which other commands do without
+
             ensure_logging(arguments)
         raise
     return 0
 
 
-def _report_error(arguments: Sequence[str], error: Exception, code: int) -> int:
-    if is_service(arguments):
+def _is_service(arguments: Sequence[str]) -> bool:
+    """Return whether the arguments run a service, whose standard error is its log."""
+    return any(argument in SERVICES for argument in arguments)
+
+
+def _report_error(arguments: Sequence[str], error: RelayError) -> int:
+    if _is_service(arguments):
+        from cli.fatal import report_fatal  # noqa: PLC0415 - opens the log, which other commands do without
+
         report_fatal(error, arguments)
     else:
         print_error(str(error))
     if JSON_FLAG in arguments:
         print_json({"error": str(error)})
-    return code
+    return error.exit_code
 
 
 if __name__ == "__main__":
