@@ -10,92 +10,20 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import CompletionItem, TyperCommand, TyperGroup  # type: ignore[attr-defined]
 
+from cli.command_table import COMMANDS
+from cli.completion import PROGRAM, prepare_completion
 from cli.output import JSON_FLAG, print_error, print_json
 from relay.errors import RelayError
 from relay.private_memory import keep_memory_private
 
 SERVICES = ("up", "produce", "consume", "console")
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A line of `--help`. The command itself is imported when it is used."""
-
-    path: str
-    """Module and attribute: a function, or a `typer.Typer` with commands of its own."""
-    summary: str
-    """The first paragraph of its help. The docstring of the function has the following ones."""
-
-    @property
-    def is_installed(self) -> bool:
-        """Whether the command is part of this installation. The image has no sandbox."""
-        return find_spec(self.path.partition(":")[0]) is not None
-
-
-COMMANDS: Final[Mapping[str, Command]] = {
-    "up": Command(
-        "cli.commands.run:up_command",
-        "Run Kafka (embedded unless kafka.bootstrap is set), producer, consumers and console in one process, until stopped.",
-    ),
-    "sandbox": Command(
-        "cli.commands.sandbox:sandbox_command",
-        "Run the whole relay against a simulated Jira and destinations, with its own Kafka, and print whether every event arrived.",
-    ),
-    "produce": Command(
-        "cli.commands.run:produce_command",
-        "Poll Jira and publish its audit records to Kafka, until stopped.",
-    ),
-    "consume": Command(
-        "cli.commands.run:consume_command",
-        "Deliver events from Kafka to the destinations, until stopped.",
-    ),
-    "console": Command(
-        "cli.commands.run:console_command",
-        "Serve the console, pages for a browser and an HTTP API, until stopped.",
-    ),
-    "organizations": Command(
-        "cli.commands.organizations:app",
-        "Add, change and show the Jira organizations.",
-    ),
-    "destinations": Command(
-        "cli.commands.destinations:app",
-        "Show, pause and resume destinations, and move their offsets.",
-    ),
-    "replay": Command(
-        "cli.commands.replay:app",
-        "Deliver events again to one destination, as a job of the relay.",
-    ),
-    "topics": Command(
-        "cli.commands.topics:app",
-        "Create and check the topics of the relay.",
-    ),
-    "schemas": Command(
-        "cli.commands.schemas:app",
-        "Register and check the schemas of the event topics.",
-    ),
-    "dead-letters": Command(
-        "cli.commands.dead_letters:app",
-        "Show, export and redrive the records that could not be read or delivered.",
-    ),
-    "api-token": Command(
-        "cli.commands.api_token:api_token_command",
-        "Make a token for the API of the console, and print it once.",
-    ),
-    "check": Command(
-        "cli.commands.check:check_command",
-        "Test every connection, and print a line for each: Kafka, topics, rights, schema registry, organizations, destinations.",
-    ),
-}
-"""The commands, in the order of `--help`."""
 
 _WRITE_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -115,6 +43,12 @@ class LazyCommands(TyperGroup):
         limit = formatter.width - 6 - max(map(len, names))  # the spaces around a name
         with formatter.section("Commands"):
             formatter.write_dl([(name, _short_help(name, limit)) for name in names])
+
+    def shell_complete(self, context: Any, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, and the options, without loading a command."""
+        names = [name for name in self.list_commands(context) if name.startswith(incomplete)]
+        options = super(TyperGroup, self).shell_complete(context, incomplete)
+        return [*(CompletionItem(name, help=_short_help(name, 45)) for name in names), *options]
 
 
 def _short_help(name: str, limit: int) -> str:
@@ -143,6 +77,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -196,7 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run_command(arguments: Sequence[str]) -> int:
     try:
-        app(arguments)
+        prepare_completion(os.environ)
+        app(arguments, prog_name=PROGRAM)
     except RelayError as error:
         return _report_error(arguments, error)
     except SystemExit as end:
