@@ -61,8 +61,8 @@ def run_python(program):
         "PYTHONPATH": os.pathsep.join(sys.path),
         "RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:1",
         "RELAY_SECRETS__KEYS": json.dumps(["2026=" + "A" * 43 + "="]),
-        "RELAY_DESTINATIONS__LAKE__KIND": "object-store",
-        "RELAY_DESTINATIONS__LAKE__LOCATION": "file:///nowhere/relay",
+        "RELAY_DESTINATIONS__SOC__KIND": "http",
+        "RELAY_DESTINATIONS__SOC__URL": "https://receiver.example/events",
     }
     done = subprocess.run(
         [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False
@@ -77,7 +77,7 @@ def run_python(program):
         (["--help"], HELP | AZURE | CONSOLE | OTHERS),
         (["organizations", "list"], {"aiohttp", "polars"} | AZURE | CONSOLE | OTHERS),
         (["produce"], {"polars"} | AZURE | CONSOLE | OTHERS),
-        (["consume", "--destination", "lake"], AZURE | CONSOLE | OTHERS),
+        (["consume", "--destination", "soc"], AZURE | CONSOLE | OTHERS),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
