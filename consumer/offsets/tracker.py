@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from consumer.offsets.counts import DeliveredCounts
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
-from relay.kafka import Record, TopicPartition
+from relay.kafka import Record, TopicPartition, join_records, offsets_of, select_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,9 @@ class TrackedRecords:
         )
 
     def followed_by(self, later: "TrackedRecords") -> "TrackedRecords":
-        return TrackedRecords([*self.records, *later.records], (*self.sequences, *later.sequences))
+        return TrackedRecords(
+            join_records([self.records, later.records]), (*self.sequences, *later.sequences)
+        )
 
     def select(self, indices: Sequence[int]) -> "TrackedRecords":
         """Return the records at `indices`, which ascend, in one pass."""
@@ -83,7 +85,7 @@ class TrackedRecords:
                 sequences[-1] = replace(sequences[-1], stop=number + 1)
             else:
                 sequences.append(SequenceRange(partition, number, number + 1))
-        return TrackedRecords([self.records[index] for index in indices], tuple(sequences))
+        return TrackedRecords(select_records(self.records, indices), tuple(sequences))
 
     def singles(self) -> Iterator["TrackedRecords"]:
         """Return each record by itself."""
@@ -158,7 +160,7 @@ class OffsetTracker:
             return []
         state.last_read = RecordFingerprint.of(records[-1])
         first = state.first_pending + len(state.pending_offsets)
-        offsets = [record.offset for record in records]
+        offsets = offsets_of(records)
         state.pending_offsets.extend(offsets)
         undelivered, position = [], 0
         for start, stop in _indices_in_ranges(offsets, state.start.delivered_ahead):
