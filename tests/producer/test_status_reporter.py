@@ -50,7 +50,13 @@ def test_a_heartbeat_leaves_a_fresh_status_alone():
         shard_problem=lambda: problem[0],
     )
     written.clear()
-    for at, trouble in ((59_999, None), (60_000, None), (61_000, "Kafka is away."), (121_000, None), (5_000, None)):
+    for at, trouble in (
+        (59_999, None),
+        (60_000, None),
+        (61_000, "Kafka is away."),
+        (121_000, None),
+        (5_000, None),
+    ):
         now[0], problem[0] = NOW + at, trouble
         reporter.renew()
     assert written == [
