@@ -32,6 +32,8 @@ COMMANDS = {
     "produce": "cli.commands.run:produce_command",
     "consume": "cli.commands.run:consume_command",
     "console": "cli.commands.run:console_command",
+    "status": "cli.commands.status:status_command",
+    "top": "cli.commands.status:top_command",
     "organizations": "cli.commands.organizations:app",
     "destinations": "cli.commands.destinations:app",
     "replay": "cli.commands.replay:app",
