@@ -34,6 +34,8 @@ COMMANDS = {
     "console": "cli.commands.run:console_command",
     "status": "cli.commands.status:status_command",
     "top": "cli.commands.status:top_command",
+    "tail": "cli.commands.tail:tail_command",
+    "events": "cli.commands.events:app",
     "organizations": "cli.commands.organizations:app",
     "destinations": "cli.commands.destinations:app",
     "replay": "cli.commands.replay:app",
