@@ -1,6 +1,7 @@
 """`jira-relay status` and `jira-relay top`."""
 
 import asyncio
+import logging
 import sys
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from relay.timestamps import now_ms
 
 WIDTH = 100
 """Of the lines where standard output is no terminal."""
+LOOKS = 3
+"""A Kafka that answers slowly once, such as during an election, is asked again."""
 
 
 def status_command(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -57,9 +60,13 @@ def top_command(
 async def _look_once(state: CommandContext) -> Installation:
     connection, destinations = state.connection(), state.settings.destinations
     await connection.verify()
+    _silence_logs()
     view = LiveView(connection, destinations, now_ms)
     try:
-        await view.refresh()
+        for _ in range(LOOKS):
+            await view.refresh()
+            if view.snapshot.failure is None:
+                break
     finally:
         await view.close()
     if view.snapshot.failure is not None:
@@ -71,6 +78,7 @@ async def _follow(state: CommandContext, interval: float) -> None:
     """Show each look until the command is interrupted. While Kafka is away, the last content stays, with the reason."""
     connection, destinations, keys = state.connection(), state.settings.destinations, state.key_ids()
     await connection.verify()
+    _silence_logs()
     view, lag = LiveView(connection, destinations, now_ms), LagHistory()
     console = Console(file=sys.stdout, highlight=False)
     try:
@@ -83,6 +91,11 @@ async def _follow(state: CommandContext, interval: float) -> None:
                 await asyncio.sleep(interval)
     finally:
         await view.close()
+
+
+def _silence_logs() -> None:
+    """Write no log line from here on: its content is on the screen, which it would garble, or in the error."""
+    logging.root.setLevel(logging.CRITICAL + 1)
 
 
 def _screen(seen: Installation, bootstrap: str, lag: LagHistory, console: Console) -> str:

@@ -1,5 +1,7 @@
 """The installation on one screen."""
 
+from dataclasses import replace
+
 import pytest
 
 from cli.status_screen import organization_lines, status_lines
@@ -8,11 +10,8 @@ from management.installation import Installation, view_installation
 from management.live_view import Snapshot
 from management.organizations.store import StoredOrganizations
 from management.overview import find_causes
-from relay.kafka.producer import RecordWriter
-from relay.kafka.topics import Topics
-from relay.organizations import OrganizationCodec
+from relay.kafka.connection import Connection
 from relay.status.model import HOUR_MS, HourCount
-from tests.support.organizations import put_status
 from tests.support.views import NOW, organization, status, view
 
 WIDTH = 80
@@ -101,18 +100,68 @@ def test_a_snapshot_is_an_installation():
     assert seen.document()["organizations"]["states"] == {"no owner": 1, "active": 1}
 
 
-async def test_status_reads_the_topics_and_its_code_says_whether_something_fails(command_line, connection):
-    """A failing organization is named with its reason, as text and in the document, and the exit code is 1."""
-    assert "No organization has been added yet." in (await command_line("status")).out
-    async with RecordWriter(connection) as writer:
-        topic = Topics(connection.kafka.topic_prefix).organizations
-        await writer.send(topic, b"acme", OrganizationCodec().encode(organization("acme")))
-    await put_status(connection, "acme", "failing", "the key is wrong", valid_ms=3_600_000)
+@pytest.fixture
+def looks(monkeypatch):
+    """The snapshots of the view, one for each look, in place of Kafka."""
+    snapshots = []
 
-    assert "the key is wrong" in (await command_line("status", code=1)).out
-    document = (await command_line("status", "--json", code=1)).json
+    class View:
+        def __init__(self, *_arguments):
+            self.snapshot = None
+
+        async def refresh(self):
+            if not snapshots:
+                raise KeyboardInterrupt
+            self.snapshot = snapshots.pop(0)
+
+        async def close(self):
+            pass
+
+    async def reachable(_connection):
+        pass
+
+    monkeypatch.setattr("cli.commands.status.LiveView", View)
+    monkeypatch.setattr(Connection, "verify", reachable)
+    return snapshots
+
+
+FAILING = Snapshot(
+    StoredOrganizations({"acme": organization("acme")}, {}, {}),
+    {"producer/acme": status("failing", reason="the key is wrong", valid_until=2**53)},
+)
+NOT_READ = Snapshot(failure="Kafka is slow.")
+
+
+async def test_the_exit_code_says_whether_something_fails(command_line_without_kafka, looks):
+    """A failing organization is named with its reason, as text and in the document, and the exit code is 1."""
+    looks += [Snapshot(), FAILING, FAILING]
+    assert "No organization has been added yet." in (await command_line_without_kafka("status")).out
+    assert "the key is wrong" in (await command_line_without_kafka("status", code=1)).out
+    document = (await command_line_without_kafka("status", "--json", code=1)).json
     assert document["failing"] is True
     assert [cause["state"] for cause in document["causes"]] == ["failing"]
+
+
+async def test_a_look_that_fails_is_repeated(command_line_without_kafka, looks):
+    """A Kafka that is slow once is no failure of the command; the third failure is, with its reason."""
+    looks += [NOT_READ, Snapshot(), *3 * [NOT_READ]]
+    assert "No organization has been added yet." in (await command_line_without_kafka("status")).out
+    assert (await command_line_without_kafka("status", code=1)).err == "Kafka is slow.\n"
+
+
+async def test_top_shows_each_look_until_it_is_interrupted(command_line_without_kafka, looks, monkeypatch):
+    """The screen has causes and organizations, and says when Kafka is away; Ctrl-C ends it."""
+    monkeypatch.setattr("cli.output._is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # the library then takes any output for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    looks += [FAILING, replace(FAILING, failure="Kafka is slow.")]
+    shown = (await command_line_without_kafka("top", "--interval", "1", code=130)).out
+
+    assert shown.count("the key is wrong") == 2
+    assert shown.count("KAFKA    Kafka is slow.") == 1
+    assert "ORGANIZATION  STATE" in shown
 
 
 async def test_top_needs_a_terminal(command_line_without_kafka):
