@@ -16,7 +16,7 @@ from management.organizations.validation import InputError
 from management.personal_data import record_view
 from relay.timestamps import now_ms
 
-app = typer.Typer(help="Find an event in Kafka, and show what became of it.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

@@ -27,10 +27,7 @@ LOOKS = 3
 
 
 def status_command(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Show the whole installation on one screen: what needs an operator first, then organizations, destinations and replays.
-
-    It reads what running services report, and tests no connection: `jira-relay check` does. The exit code is 1 if something fails.
-    """
+    """It reads what running services report, and tests no connection: `jira-relay check` does. The exit code is 1 if something fails."""
     state: CommandContext = context.obj
     seen: Installation = state.run_quietly(_look_once(state))
     if as_json:
@@ -48,7 +45,6 @@ def top_command(
         float, typer.Option("--interval", metavar="SECONDS", min=1, max=3600, help="Time between two looks.")
     ] = 2.0,
 ) -> None:
-    """Show the installation and its organizations on the whole terminal, renewed every two seconds, until Ctrl-C."""
     if terminal_width() is None:
         raise InputError(
             "top needs a terminal. Run `jira-relay status`, or `jira-relay status --json` in scripts."

@@ -41,10 +41,7 @@ def tail_command(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print each event as a line of JSON.")] = False,
 ) -> None:
-    """Show new live events as they come to Kafka, each on one line, until Ctrl-C.
-
-    Values that may be personal are not shown; `jira-relay events show` shows them. While Kafka is away, the command waits for it.
-    """
+    """Values that may be personal are not shown; `jira-relay events show` shows them. While Kafka is away, the command waits for it."""
     state: CommandContext = context.obj
     select = None if where is None else compile_condition(where)
     connection = state.connection()
