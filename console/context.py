@@ -21,6 +21,7 @@ from management.organizations.view import OrganizationView, build_views
 from management.organizations.windows import PaceWatch
 from management.replay.view import ReplayView
 from management.topic_follower import FollowerTiming
+from management.unreadable_redrive import ParseRecord
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
 
@@ -60,6 +61,8 @@ class ConsoleContext:
     origins: frozenset[str]
     secure: bool
     version: str
+    parse_record: ParseRecord
+    """Reads the record of a producer's dead letter, as this release does."""
     registry: SchemaRegistryConfig = field(default_factory=SchemaRegistryConfig)
     api_tokens: ApiTokens | None = None
     """None: the settings name no file of API tokens."""
