@@ -100,7 +100,7 @@ class Guard:
         if path in _OPEN_PATHS or path.startswith("/static/"):
             return None
         context = self._context
-        session = context.access.session(request.cookies.get(session_cookie(context)), context.now_ms())
+        session = context.session(request.cookies.get(session_cookie(context)))
         if is_api(request) and "authorization" in request.headers:
             return self._bearer_refusal(request)
         if session is not None:

@@ -44,6 +44,7 @@ PATIENT = ConsoleTiming(
             "look_seconds",
             "event_seconds",
             "activity_seconds",
+            "sign_out_seconds",
             "backfill_seconds",
             "offsets_seconds",
             "lost_seconds",
