@@ -35,6 +35,8 @@ class ConsoleTiming:
     head_seconds: float = 20.0
     """More than uvicorn waits for another request, so that an idle connection ends in its way."""
     body_seconds: float = 30.0
+    read_seconds: float = 30.0
+    """Between two looks at a client that reads its answer slowly."""
     look_seconds: float = 3.0
     event_seconds: float = 10.0
     activity_seconds: float = 6.0

@@ -55,7 +55,7 @@ async def test_a_sign_out_at_another_console_counts_here(console):
 
 
 async def test_the_record_is_on_the_topic_until_the_session_could_have_ended(kafka, prefix):
-    """Another console reads it, after a restart too; a day after the session's end whoever cleans up deletes it."""
+    """Another console reads it, after a restart too; a day after the session's end any process deletes it."""
     connection, deleted = connection_to(kafka, prefix, shards=1), []
     await create_missing_topics(connection)
     topic = Topics(prefix).status
