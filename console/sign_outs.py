@@ -7,17 +7,19 @@ MOST = 10_000
 
 
 class SignOuts:
-    """The keys of the sessions, until their ends. Times are ms UTC."""
+    """The keys of the sessions, until their ends at least. Times are ms UTC."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._ends: OrderedDict[str, int] = OrderedDict()
 
     def add(self, key: str, ends: int, now_ms: int) -> None:
-        """Keep a key until `ends`; those that have ended leave."""
-        self._ends = OrderedDict((each, end) for each, end in self._ends.items() if end > now_ms)
-        self._ends[key] = ends
-        while len(self._ends) > MOST:
+        """Keep a key until `ends`. Where there is no room, those that have ended leave, or else the oldest one."""
+        if len(self._ends) >= self._most:
+            self._ends = OrderedDict((each, end) for each, end in self._ends.items() if end > now_ms)
+        if len(self._ends) >= self._most:
             self._ends.popitem(last=False)
+        self._ends[key] = ends
 
     def __contains__(self, key: str) -> bool:
         return key in self._ends

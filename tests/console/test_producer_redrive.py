@@ -8,30 +8,34 @@ from console.plans import ConfirmedPlan, sign_plan
 from consumer.delivery.dead_letters import DeadLetterWriter
 from management.replay.live_replays import ReplaySnapshot
 from relay.kafka.producer import RecordWriter
+from relay.kafka.topics import partition_of
+from relay.organizations import OrganizationCodec
 from relay.replays.job import KnownReplay
 from relay.replays.refill import RefillProgress
 from relay.replays.unreadable import PRODUCERS, progress_of_reports
 from tests.support.console import TOKEN
-from tests.support.console_operations import open_operations
+from tests.support.console_operations import SHARDS, open_operations
 from tests.support.messages import Message
 from tests.support.replays import replay_job
-from tests.support.views import NOW
+from tests.support.views import NOW, organization
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 FORM = "/dead-letters/producers"
 PLAN = re.compile(r'name="plan" value="([^"]+)"')
-ACME = {"url": "https://acme.example", "user": "a@b.example", "api_key": "secret", "test": False}
 
 
 async def write_letters(world):
-    """Write a letter of `acme` whose record this release can read, one whose record it cannot, and one of a deleted organization."""
+    """Write the organization `acme`, a letter of it whose record this release can read, one whose record it cannot, and one of a deleted organization."""
     async with RecordWriter(world.connection) as writer:
+        acme = OrganizationCodec().encode(organization("acme"))
+        place = {"partition": partition_of("acme", SHARDS)}
+        await writer.send(world.topics.organizations, b"acme", acme, **place)
         letters = DeadLetterWriter(
             writer, world.topics.dead_letters, "", fields=lambda _: {"service": "producer"}
         )
         readable = json.dumps({"id": 7, "created": "2026-09-21T12:00:00.000+0000"}).encode()
-        for raw, organization in ((readable, b"acme"), (b"{", b"acme"), (b"{", b"gone")):
-            await letters.put(Message(raw, organization, 1), "no <readable> id")
+        for raw, name in ((readable, b"acme"), (b"{", b"acme"), (b"{", b"gone")):
+            await letters.put(Message(raw, name, 1), "no <readable> id")
 
 
 async def test_producers_letters_are_counted_confirmed_once_and_started(kafka, prefix):
@@ -40,8 +44,6 @@ async def test_producers_letters_are_counted_confirmed_once_and_started(kafka, p
         client = world.console.client
         empty = await world.send(FORM, f"{FORM}/plan", {})
         assert "Nothing to redrive" in empty.text
-        added = await client.put("/api/v1/organizations/acme", json=ACME, headers=BEARER)
-        assert added.status_code == 201, added.text
         await write_letters(world)
         listed = await world.console.page("/dead-letters")
         assert f'href="{FORM}?reason=no+%3Creadable%3E+id"' in listed
