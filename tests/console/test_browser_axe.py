@@ -87,7 +87,9 @@ def show_every_state(console):
         ],
         {
             "acme": status(last_event=now, complete_up_to=now, counts=counts, **fresh),
-            "umbra": status("waiting", reason=f"umbra: rate limited: {LONG}", waiting_until=now + 9_000, **fresh),
+            "umbra": status(
+                "waiting", reason=f"umbra: rate limited: {LONG}", waiting_until=now + 9_000, **fresh
+            ),
             NAME: status("failing", reason=f"<script>alert(1)</script> refused the key: {LONG}", **fresh),
             "silent": status(last_event=now - 8 * DAY_MS, complete_up_to=now, **fresh),
             "destination/sentinel": status(
