@@ -84,7 +84,7 @@ class SimpleRepair:
 
 async def test_a_quota_is_named_and_met(kafka, prefix, tmp_path):
     """Under a quota that no full transaction fits, smaller ones carry everything, and the failures say why."""
-    connection = replace(connection_to(kafka, prefix, shards=1), client_id=prefix)
+    connection = replace(connection_to(kafka, prefix, patience=1.0, shards=1), client_id=prefix)
     await create_missing_topics(connection)
     async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), connection) as store:
         limits = TopicLimitsWatcher(connection, TopicLimits(), check_seconds=3600)

@@ -44,7 +44,7 @@ async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, p
     running. Afterwards a member reads on, a writer writes, and a publisher of the same id opens and publishes.
     """
     connection = connection_to(
-        interruptible_kafka.kafka, prefix, shards=2, group_session_timeout_seconds=SESSION
+        interruptible_kafka.kafka, prefix, patience=1.0, shards=2, group_session_timeout_seconds=SESSION
     )
     await create_missing_topics(connection)
     before = aiokafka_tasks()
