@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.completion import PROGRAM, prepare_completion
 from cli.context import CommandContext
 from cli.fatal import ensure_logging, is_service, report_fatal
 from cli.output import JSON_FLAG, print_error, print_json
@@ -39,6 +40,7 @@ COMMANDS = {
     "dead-letters": "cli.commands.dead_letters:app",
     "api-token": "cli.commands.api_token:api_token_command",
     "check": "cli.commands.check:check_command",
+    "completion": "cli.commands.completion:completion_command",
 }
 """Module and attribute of each command, in the order of `--help`. A command is loaded when it is used."""
 
@@ -80,6 +82,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -132,7 +135,8 @@ def main(arguments: Sequence[str] | None = None, patience: float = 1.0) -> None:
 
 def _run_command(arguments: Sequence[str], patience: float) -> int:
     try:
-        app(arguments, obj=patience)
+        prepare_completion(os.environ)
+        app(arguments, prog_name=PROGRAM, obj=patience)
     except (SettingsError, InputError) as error:
         return _report_error(arguments, error, 2)
     except RelayError as error:

@@ -74,7 +74,18 @@ def read_key(file: str, directory: Path = Path()) -> SecretStr:
         ) from None
 
 
+def ask_for_key() -> SecretStr:
+    """Return the API key that a person types at the terminal, without showing it. Raises InputError where nobody can be asked."""
+    if not _is_terminal():
+        raise InputError(
+            "The API key is missing; give --api-key-file FILE (- is standard input) or --api-key-ref REF."
+        )
+    return validate_key(_read_key_from_stdin())
+
+
 def _read_key_from_stdin() -> bytes:
-    if sys.stdin is not None and sys.stdin.isatty():
-        return getpass.getpass("API key: ").encode()
-    return read_stdin(MAX_KEY_BYTES + 1)
+    return getpass.getpass("API key: ").encode() if _is_terminal() else read_stdin(MAX_KEY_BYTES + 1)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()

@@ -1,12 +1,14 @@
 """`jira-relay organizations`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from cli.commands.organization_files import apply_command, export_command, print_each
 from cli.context import CommandContext, current_operator
+from cli.input import ask_for_key
 from cli.operator_context import open_operator_context
 from cli.organization_options import (
     BackfillOption,
@@ -127,15 +129,13 @@ def add(
     test: TestOption = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Add an organization, after a connection test."""
+    """Add an organization, after a connection test. Without an option for the API key, a terminal is asked for it."""
     state: CommandContext = context.obj
     change = change_from_options(
         url, user, api_key_file, api_key_ref, interval_seconds, backfill_days, key_expires, gateway
     )
     if change.key is None:
-        raise InputError(
-            "The API key is missing; give --api-key-file FILE (- is standard input) or --api-key-ref REF."
-        )
+        change = replace(change, key=ask_for_key())
     print_result(
         state.run_quietly(_with_operator(state, commands.add, change, name, test=test)), as_json=as_json
     )
