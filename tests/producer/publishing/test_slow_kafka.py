@@ -111,6 +111,7 @@ async def test_one_event_that_a_quota_holds_up_is_published(loader, monkeypatch)
         return await publish(self, given, after_offsets)
 
     monkeypatch.setattr(TransactionalProducer, "_publish", throttled)
+    loader = replace(loader, connection=replace(loader.connection, patience=1.0))
     outcomes = TransactionOutcomes(OutcomeTiming(transaction_seconds=0.5, quick_seconds=0.0))
     failures = await publish_all(loader, outcomes, records("acme", 1))
 

@@ -15,13 +15,14 @@ from relay.kafka.topics import Topics
 from relay.kafka.transactions import TransactionalProducer
 from simulators.faults import respond_with
 from tests.support.group_member import SESSION, RecordingHandler, running_member
-from tests.support.kafka import aiokafka_tasks
+from tests.support.kafka import PATIENCE, aiokafka_tasks
 from tests.support.waiting import wait_until
 
 
 async def open_connection(given, prefix):
     found = Connection(
-        KafkaConfig(**given, topic_prefix=prefix, shards=1, group_session_timeout_seconds=SESSION)
+        KafkaConfig(**given, topic_prefix=prefix, shards=1, group_session_timeout_seconds=SESSION),
+        patience=PATIENCE,
     )
     await found.verify()
     await create_missing_topics(found)
