@@ -18,7 +18,8 @@ from relay.kafka import OffsetAndMetadata, TopicPartition
 from relay.kafka.aiokafka_patches.coordinator import committed_offsets, patch_group_reader
 from relay.kafka.aiokafka_patches.group_coverage import member_count
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import LogBounds, partitions_of, stable_bounds, standalone_consumer, timing_of
+from relay.kafka.log_reader import LogBounds, partitions_of, stable_bounds, standalone_consumer
+from relay.kafka.reader_timing import timing_of
 
 _HAS_MEMBERS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 

@@ -21,33 +21,8 @@ from relay.kafka.aiokafka_patches.consumer import (
 )
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptFetchError, FetchValidator
 from relay.kafka.connection import Connection
+from relay.kafka.reader_timing import DEFAULT_TIMING, ReaderTiming, set_timing, timing_of
 from relay.kafka.topics import NOT_VISIBLE
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderTiming:
-    """Bounds of a reader, in seconds."""
-
-    open_seconds: float = 10.0
-    answer_seconds: float = 10.0
-    stable_attempts: int = 6
-    stable_pause_seconds: float = 0.1
-    """Between two looks whether an open transaction has ended."""
-    idle_seconds: float = 20.0
-    """How long reading may make no progress."""
-
-    def times(self, patience: float) -> "ReaderTiming":
-        """Return the bounds multiplied by `patience`."""
-        return ReaderTiming(
-            self.open_seconds * patience,
-            self.answer_seconds * patience,
-            int(self.stable_attempts * patience),
-            self.stable_pause_seconds,
-            self.idle_seconds * patience,
-        )
-
-
-DEFAULT_TIMING = ReaderTiming()
 
 
 class TopicReadError(RelayError):
@@ -99,7 +74,7 @@ async def standalone_consumer(
     }
     consumer = AIOKafkaConsumer(**connection.options(), **(defaults | options))
     patch_consumer(consumer)
-    consumer.relay_timing = timing
+    set_timing(consumer, timing)
     try:
         async with asyncio.timeout(timing.open_seconds):
             await consumer.start()
@@ -111,12 +86,6 @@ async def standalone_consumer(
         ) from error
     finally:
         await discard_consumer(consumer, 2)
-
-
-def timing_of(consumer: AIOKafkaConsumer) -> ReaderTiming:
-    """Return the bounds with which a reader was opened."""
-    timing: ReaderTiming = getattr(consumer, "relay_timing", DEFAULT_TIMING)
-    return timing
 
 
 async def log_bounds(

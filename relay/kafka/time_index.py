@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import Record, TopicPartition
-from relay.kafka.log_reader import CorruptBatchError, read_to_end, timing_of
+from relay.kafka.log_reader import CorruptBatchError, read_to_end
+from relay.kafka.reader_timing import timing_of
 
 _FIRST_OFFSETS, _MAX_OFFSETS = 100, 5_000
 """Offsets of each partition that are read before the search looks whether it may end; they grow from the first number to the second."""

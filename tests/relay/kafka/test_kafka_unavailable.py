@@ -10,9 +10,10 @@ import pytest
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.compacted_topics import read_table
-from relay.kafka.log_reader import ReaderTiming, TopicReadError, log_bounds, read_to_end, standalone_consumer
+from relay.kafka.log_reader import TopicReadError, log_bounds, read_to_end, standalone_consumer
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.publish_errors import PublishError
+from relay.kafka.reader_timing import ReaderTiming
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TransactionalProducer
