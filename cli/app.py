@@ -39,6 +39,7 @@ COMMANDS = {
     "schemas": "cli.commands.schemas:app",
     "dead-letters": "cli.commands.dead_letters:app",
     "api-token": "cli.commands.api_token:api_token_command",
+    "config": "cli.commands.config:app",
     "check": "cli.commands.check:check_command",
     "completion": "cli.commands.completion:completion_command",
 }

@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from management.settings import Settings, load
+from management.settings import Settings, read_given
 from relay.config.secrets import SecretsConfig
+from relay.config.sources import SettingValues
 from relay.credentials.keyring import load_keyring, make_encryption_key_file
 from relay.credentials.redaction import Redactor, basic_auth, secrets_in
 from relay.credentials.resolver import CredentialResolver
@@ -41,7 +42,12 @@ class CommandContext:
 
     @cached_property
     def settings(self) -> Settings:
-        return load(self.config)
+        return self.given_settings[0]
+
+    @cached_property
+    def given_settings(self) -> tuple[Settings, SettingValues]:
+        """The settings, and the values that they were made of, each with its source."""
+        return read_given(self.config, os.environ)
 
     @cached_property
     def redactor(self) -> Redactor:

@@ -93,8 +93,14 @@ def load(config: Path | None = None, environ: Mapping[str, str] | None = None) -
     The file is `config`. None: relay.toml in the working directory, if it exists. Raises SettingsError with a line for each
     fault; no line holds a secret.
     """
-    given = sources.read_settings(Settings, config, os.environ if environ is None else environ)
+    settings, _ = read_given(config, os.environ if environ is None else environ)
+    return settings
+
+
+def read_given(config: Path | None, environ: Mapping[str, str]) -> tuple[Settings, sources.SettingValues]:
+    """Return the settings, and the values they were made of, each with its source. Raises SettingsError as `load` does."""
+    given = sources.read_settings(Settings, config, environ)
     try:
-        return Settings.model_validate(given.to_tree())
+        return Settings.model_validate(given.to_tree()), given
     except ValidationError as error:
         raise given.explain(error) from None

@@ -27,6 +27,8 @@ The relay takes each setting from the environment, else from the settings file, 
 - A destination has a name of your choice: `[destinations.sentinel]`, `RELAY_DESTINATIONS__SENTINEL__RULE_ID`.
 - An unknown name is an error, which names the nearest known one. Variables that begin with `RELAY_KEY_` are not settings: they
   hold the API keys of organizations that have a reference (`env:RELAY_KEY_ACME`).
+- `jira-relay config show` shows each setting in force and its source, and no secret; `jira-relay config check` names every fault
+  without a connection.
 - Durations are in seconds, fractions allowed.
 - A relative path starts at the directory of the file that holds it: of the settings file, or of the file of
   `jira-relay organizations apply`. In the environment, on the command line and on standard input, it starts at the working

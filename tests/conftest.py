@@ -12,6 +12,7 @@ from tests.support.authorizing_kafka import AuthorizingKafka
 from tests.support.kafka import STEADY
 from tests.support.opensearch import running_opensearch
 from tests.support.registry import running_registry
+from tests.support.scheduling import ScheduleByServer, in_order
 from tests.support.secure_kafka import SecureKafka
 
 # A panic of polars, which tests provoke by the thousand, would look up the names of a hundred stack frames.
@@ -75,7 +76,7 @@ async def authorization_server(secure_kafka):
 
 
 @pytest.fixture(scope="session")
-async def registry(tmp_path_factory):
+async def real_registry(tmp_path_factory):
     """The address of a real schema registry, as Confluent's clients want it."""
     async with running_registry(tmp_path_factory.mktemp("registry")) as url:
         yield url
@@ -108,45 +109,10 @@ async def _no_background_failure():
         raise AssertionError(f"In the background: {failure['message']}") from failure.get("exception")
 
 
-SLOW = (
-    "tests/flow/test_sandbox.py",
-    "tests/consumer/test_first_starts.py",
-    "tests/consumer/replay/test_redrive.py",
-    "tests/flow/test_canary.py",
-    "tests/flow/test_up.py",
-    "tests/flow/test_chaos.py",
-    "tests/flow/test_replay_kills.py",
-    "tests/consumer/test_redrives.py",
-    "tests/producer/test_topic_settings.py",
-    "tests/producer/histories/",
-    "tests/flow/",
-    "tests/consumer/test_",
-    "tests/consumer/histories/",
-    "tests/producer/polling/",
-    "tests/contracts/",
-    "tests/cli/",
-)
-"""Where the files are that take longest, the longest first: one that starts last keeps a worker busy while the others are done."""
-WAITING = ("tests/flow/", "tests/consumer/test_", "tests/producer/test_", "tests/cli/", "tests/console/")
-"""Where most of a test's time is a wait for another process."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return ScheduleByServer(config, log)
 
 
 def pytest_collection_modifyitems(items):
-    """Run the slow files first, those that wait among those that compute: neither alone keeps all cores busy.
-
-    The order of the tests of a file, and of the files that are not slow, stays random.
-    """
-    files = {}
-    for item in items:
-        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    ranked = sorted(files, key=_slow_rank)
-    waiting = [name for name in ranked if name.startswith(WAITING)]
-    computing = [name for name in ranked if not name.startswith(WAITING)]
-    # What waits ends its turn early: the last files should be short ones.
-    places = [(0.8 * at / len(waiting), name) for at, name in enumerate(waiting)]
-    places += [(at / len(computing), name) for at, name in enumerate(computing)]
-    items[:] = [item for _, name in sorted(places) for item in files[name]]
-
-
-def _slow_rank(name):
-    return next((rank for rank, path in enumerate(SLOW) if name.startswith(path)), len(SLOW))
+    items[:] = in_order(items)

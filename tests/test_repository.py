@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from management import settings
-from tests.conftest import SLOW, WAITING
+from tests.support.scheduling import SLOW, WAITING
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

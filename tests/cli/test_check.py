@@ -199,9 +199,9 @@ async def test_an_invalid_key_file_is_reported(command_line, acme, tmp_path):
     assert "hunter2" not in result.output
 
 
-async def test_a_registry_is_checked(command_line, registry, kafka, prefix):
+async def test_a_registry_is_checked(command_line, real_registry, kafka, prefix):
     """The check of a registry without the schemas names the command that registers them, and passes after it."""
-    command_line.set_environment(RELAY_SCHEMA_REGISTRY__URL=registry)
+    command_line.set_environment(RELAY_SCHEMA_REGISTRY__URL=real_registry)
     assert (
         "jira-relay schemas register"
         in (await check_results(command_line, code=1))["schema registry"]["message"]

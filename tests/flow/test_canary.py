@@ -67,7 +67,7 @@ def echo_of_secrets(site):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.timeout(900)
-async def test_no_secret_leaves(tmp_path, registry, start_command_line):
+async def test_no_secret_leaves(tmp_path, real_registry, start_command_line):
     """No output, page, topic, file or process list of the relay has a key, password or token, right or wrong."""
     port = ports.pick_free_port()
     async with (
@@ -77,7 +77,7 @@ async def test_no_secret_leaves(tmp_path, registry, start_command_line):
     ):
         acme, beta = [await jira.add_site(name) for name in ("acme", "beta")]
         environ = service_environment(os.environ, azure.environment("client-secret"), port)
-        environ |= relay_environment(tmp_path / "relay", bootstrap, registry, jira, azure)
+        environ |= relay_environment(tmp_path / "relay", bootstrap, real_registry, jira, azure)
         talkative = {"PYTHONFAULTHANDLER": "1", "PYTHONASYNCIODEBUG": "1"}
         command_line = start_command_line(environ | talkative | {"RELAY_KEY_BETA": beta.token})
         await set_up(command_line, acme, beta)

@@ -210,21 +210,6 @@ async def test_the_death_of_a_service_ends_the_sandbox():
     await wait_until_nothing_runs(directory)
 
 
-async def test_the_second_signal_ends_a_sandbox_at_once():
-    """After a first signal the sandbox waits for the last records; a second one ends it with 1."""
-    async with running_sandbox() as running:
-        directory = await running.directory
-        await running.wait_for_line("Everything is running")
-        running.process.send_signal(signal.SIGINT)
-        await running.wait_for_line("waiting for the last records to arrive")
-        running.process.send_signal(signal.SIGINT)
-        code, errors = await running.wait_for_exit()
-    assert code == 1
-    assert errors.startswith("A second signal stopped the process at once")
-    assert not directory.exists()
-    await wait_until_nothing_runs(directory)
-
-
 async def test_an_unusable_records_file_is_refused(tmp_path):
     """A file that is empty, invalid or missing ends the sandbox with one sentence and 2, before it starts anything."""
     empty = tmp_path / "empty.jsonl"
@@ -257,19 +242,29 @@ async def overview_of(url, token):
             await asyncio.sleep(0.2)
 
 
-async def test_the_command_for_a_second_terminal_and_the_console_work():
-    """The printed command lists the organizations of the sandbox, and the printed console answers; it ends with the sandbox."""
+async def test_the_command_and_the_console_work_until_a_second_signal():
+    """The printed command lists the organizations, and the printed console answers.
+
+    After a first signal the sandbox waits for the last records; a second one ends it with 1, the console too.
+    """
     async with running_sandbox() as running:
+        directory = await running.directory
         line = (await running.wait_for_line(r"^ +(.* organizations list)$"))[1]
-        await running.wait_for_line(r"sentinel [1-9]")
+        await running.wait_for_line("Everything is running")
         process = await asyncio.create_subprocess_exec(
             *shlex.split(line), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
         out, errors = await process.communicate()
         console = await running.wait_for_line(r"^Console: (\S+), token: (\S+)$")
         assert (await overview_of(*console.groups()))["failure"] is None
-        running.process.send_signal(signal.SIGTERM)
-        assert (await running.wait_for_exit())[0] == 0
+        running.process.send_signal(signal.SIGINT)
+        await running.wait_for_line("waiting for the last records to arrive")
+        running.process.send_signal(signal.SIGINT)
+        code, ending = await running.wait_for_exit()
+    assert code == 1
+    assert ending.startswith("A second signal stopped the process at once")
+    assert not directory.exists()
+    await wait_until_nothing_runs(directory)
     assert (process.returncode, errors) == (0, b"")
     async with httpx.AsyncClient(trust_env=False) as client:
         with pytest.raises(httpx.ConnectError):

@@ -33,8 +33,8 @@ def incompatible_schema():
 
 
 @pytest.fixture
-async def client(registry):
-    async with open_schema_registry(SchemaRegistryConfig(url=registry)) as client:
+async def client(real_registry):
+    async with open_schema_registry(SchemaRegistryConfig(url=real_registry)) as client:
         yield client
 
 
@@ -94,8 +94,8 @@ async def test_a_subject_may_hold_any_character(client, prefix):
     assert await client.lookup(f"{prefix}/ä b?c#d-value", AUDIT_EVENT) == ref
 
 
-async def test_a_wrong_path_at_a_real_registry_proves_nothing_missing(registry):
-    url = registry.removesuffix("/ccompat/v7")
+async def test_a_wrong_path_at_a_real_registry_proves_nothing_missing(real_registry):
+    url = real_registry.removesuffix("/ccompat/v7")
     async with open_schema_registry(SchemaRegistryConfig(url=url)) as client:
         answer = await client.by_id(SchemaId(1))
     assert isinstance(answer, Unavailable)

@@ -99,10 +99,10 @@ async def test_without_a_registry_a_service_reads_the_messages_of_another(connec
 
 
 async def test_an_ordinary_confluent_consumer_reads_the_events_topic(
-    kafka, registry, connection, prefix, tmp_path
+    kafka, real_registry, connection, prefix, tmp_path
 ):
     topics = Topics(prefix)
-    settings = SchemaRegistryConfig(url=registry, cache_directory=tmp_path)
+    settings = SchemaRegistryConfig(url=real_registry, cache_directory=tmp_path)
     async with open_schema_registry(settings) as client:
         await register_schemas(client, topics)
     async with open_schema_store(settings, connection) as store, RecordWriter(connection) as writer:
@@ -110,7 +110,7 @@ async def test_an_ordinary_confluent_consumer_reads_the_events_topic(
         assert isinstance(encoder.ref, SchemaId)
         await writer.send(topics.events, b"acme.atlassian.net", encoder.encode(EVENT))
     message = await asyncio.to_thread(consumed, kafka.bootstrap, topics.events)
-    event = await asyncio.to_thread(deserialized, registry, topics.events, message.value())
+    event = await asyncio.to_thread(deserialized, real_registry, topics.events, message.value())
     assert event["id"] == EVENT["id"]
     assert event["created"].isoformat() == "2026-11-23T00:00:00.123000+00:00"
     assert event["summary"] == EVENT["summary"]

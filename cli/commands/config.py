@@ -1,0 +1,87 @@
+"""`jira-relay config`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from cli.context import CommandContext
+from cli.output import JsonOption, escape_controls, print_json
+from management.checks import check_secrets
+from management.settings_view import DEFAULT, render_toml, setting_views
+from relay.config.names import dotted
+from relay.config.sources import SettingValues
+from relay.errors import SettingsError
+
+app = typer.Typer(help="Show and check the settings. Kafka is not asked.", no_args_is_help=True)
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    prefix: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A group or a setting, such as kafka or destinations.sentinel. Default: all.",
+            show_default=False,
+        ),
+    ] = "",
+    only_set: Annotated[
+        bool, typer.Option("--set", help="Leave out settings that have their default.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each setting in force and its source: a variable of the environment, the settings file, or the default.
+
+    Secrets are not shown, only whether they are set. The output is a settings file; secrets are comments in it.
+    """
+    state: CommandContext = context.obj
+    views = [
+        view
+        for view in setting_views(*state.given_settings)
+        if f"{dotted(view.name)}.".startswith(f"{prefix}.".lstrip("."))
+        and not (only_set and view.source == DEFAULT)
+    ]
+    if not views and not only_set:
+        raise SettingsError(
+            f"{prefix} is neither a group nor a setting; `jira-relay config show` lists them."
+        )
+    if as_json:
+        print_json([view.document() for view in views])
+        return
+    for line in render_toml(views):
+        print(escape_controls(state.redactor(line)))
+
+
+@app.command()
+def check(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Check the settings without a connection: names, values, files, filters, and the keys that encrypt API keys.
+
+    A fault ends the command with 2, and one line for each. `jira-relay check` tests every connection.
+    """
+    state: CommandContext = context.obj
+    settings, given = state.given_settings
+    facts = {
+        "settings": f"valid, from {_sources(given)}",
+        "secrets": check_secrets(settings.secrets).message,
+        "Kafka": settings.kafka.bootstrap or "that of `jira-relay up`, since kafka.bootstrap is not set",
+        "destinations": ", ".join(
+            f"{name} ({each.kind})" for name, each in sorted(settings.destinations.items())
+        )
+        or "none is set; events stay in Kafka for 30 days",
+    }
+    if as_json:
+        print_json(facts)
+        return
+    for name, text in facts.items():
+        print(f"ok  {name}: {escape_controls(text)}")
+
+
+def _sources(given: SettingValues) -> str:
+    """Return the file and the number of variables that settings come from."""
+    sources = {each.source for each in given.values.values()}
+    files = sorted(source for source in sources if source not in os.environ)
+    count = len(sources) - len(files)
+    variables = [f"{count} variable{'s' if count != 1 else ''} of the environment"] if count else []
+    return " and ".join([*files, *variables]) or "the defaults alone"
