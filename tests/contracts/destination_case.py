@@ -18,7 +18,7 @@ from tests.support.in_memory_group import handler
 from tests.support.messages import WRITER_SCHEMAS, message
 
 NEVER_LATE_SECONDS = 200
-"""Of a request to a peer that answers: on a machine that stands still for a minute, none is sent a second time."""
+"""Of a request to a peer that answers: on a machine that stops for a minute, none is sent a second time."""
 QUICK = BackoffCurve(0.02, 0.1)
 CONFIG = {"breaker": BreakerTiming(QUICK, QUICK), "sender": {"rejection": QUICK, "defect": QUICK}}
 

@@ -15,7 +15,7 @@ partition has a leader."""
 
 
 PATIENCE = 8.0
-"""Of a client of a broker that no test kills or stops: on a machine that stands still for a minute, no answer is late."""
+"""Of a client of a broker that no test kills or stops: on a machine that stops for a minute, no answer is late."""
 
 
 def connection_to(
