@@ -37,6 +37,8 @@ _SINGLE_NODE = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "auto.create.topics.enable": "false",
+    # Each half second without a change the controller would write a record, which no other controller waits for.
+    "metadata.max.idle.interval.ms": "0",
 }
 
 # No other replica exists, so each acknowledged record must be on the disk.

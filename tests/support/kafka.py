@@ -9,9 +9,9 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 
-STEADY = {"broker.session.timeout.ms": "60000"}
+STEADY = {"broker.session.timeout.ms": "60000", "broker.heartbeat.interval.ms": "10000"}
 """Of a broker that no test kills or stops. With the 2 s of a fast restart, a busy machine that delays its heartbeats fences it, and no
-partition has a leader."""
+partition has a leader. The heartbeats of a fast restart cost as much as all else of an idle broker."""
 
 
 PATIENCE = 8.0
