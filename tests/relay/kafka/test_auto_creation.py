@@ -49,7 +49,7 @@ async def test_a_write_to_a_missing_topic_does_not_create_it(connection, prefix)
     async with RecordWriter(connection) as writer:
         with pytest.raises(TopicWriteError):
             await writer.send(Topics(prefix).status, b"k", b"v", seconds=3)
-    short = TransactionTiming(transaction_seconds=3.0)
+    short = TransactionTiming(transaction_seconds=3.0, open_seconds=80.0)
     publisher = await TransactionalProducer.open(connection, f"{prefix}.0", short)
     try:
         with pytest.raises(PublishError):
