@@ -22,8 +22,8 @@ from relay.timestamps import is_instant, parse_iso, to_iso
 MESSAGES_COOKIE = "jira-relay-messages"
 _COMMAND_OR_INSTANT = re.compile(r"`([^`]{1,400})`|\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 """An instant within a command stays as it is."""
-_LINK = re.compile(r"https://(?:id|admin|support)\.atlassian\.com(?:/[\w./?=&%-]*[\w/])?")
-"""Addresses that become links: pages of accounts at Atlassian. A message may quote text from a site, so no other address does."""
+_LINK = re.compile(r"https://(?:id|admin|support|status)\.atlassian\.com(?:/[\w./?=&%-]*[\w/])?")
+"""Addresses that become links: pages of Atlassian alone, where no customer writes. A message may quote text from a site, so no other address does."""
 
 
 class Pages:

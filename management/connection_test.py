@@ -1,6 +1,7 @@
 """The connection test of an organization: does its source return audit records for this URL, user and key?"""
 
 import asyncio
+import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -124,7 +125,7 @@ async def _run(
 
 def _test_error(failure: SourceFailure, message: str) -> ConnectionFailedError:
     kind = LocalFaultError if failure.kind in _LOCAL_KINDS else ConnectionFailedError
-    return kind(_without_retry_promise(message))
+    return kind(_without_retry_promise(message, failure.retry_after_seconds))
 
 
 def _refuse_other_site(organization: Organization, cloud_id: str | None) -> None:
@@ -147,6 +148,10 @@ def _refuse_known_site(
             )
 
 
-def _without_retry_promise(message: str) -> str:
-    """Return the message without the promise that the request is repeated: only a producer repeats it."""
-    return _RETRY_PROMISE.sub("", message)
+def _without_retry_promise(message: str, wait_seconds: float | None) -> str:
+    """Return the message without the promise that the request is repeated: only a producer repeats it.
+
+    `wait_seconds`: the wait that the source asks for; None: it asks for none.
+    """
+    attempt = "" if wait_seconds is None else f"; try again in {math.ceil(wait_seconds)} s"
+    return _RETRY_PROMISE.sub(attempt, message)

@@ -35,11 +35,13 @@ class Affected:
     since: int | None
     detail: str = ""
     """What is known of this member alone, such as a number."""
+    own_reason: str = ""
+    """The reason in this member's own words; empty: it is that of the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause and all that it affects. `reason`: with placeholders for what differs among the members; it names the remedy."""
+    """One cause and all that it affects. `reason` names the remedy; of several members, it has placeholders for what differs."""
 
     severity: Severity
     subject: str
@@ -64,8 +66,14 @@ def find_causes(
         *_destination_findings(destinations),
     ):
         members[severity, subject, state, reason].append(member)
-    causes = [Cause(*key, tuple(sorted(found, key=lambda each: each.name))) for key, found in members.items()]
+    causes = [_cause(*key, found) for key, found in members.items()]
     return sorted(causes, key=lambda cause: (cause.severity, -len(cause.members), cause.state, cause.reason))
+
+
+def _cause(severity: Severity, subject: str, state: str, reason: str, members: list[Affected]) -> Cause:
+    """Return the cause. A placeholder such as HOST would be a riddle where only one host is affected."""
+    own = members[0].own_reason if len(members) == 1 else ""
+    return Cause(severity, subject, state, own or reason, tuple(sorted(members, key=lambda each: each.name)))
 
 
 _Finding = tuple[Severity, str, str, str, Affected]
@@ -78,15 +86,15 @@ def _organization_findings(views: Iterable[OrganizationView]) -> Iterator[_Findi
         if word in _TROUBLE and not _is_new(view):
             severity = Severity.WAITING if word == "waiting" else Severity.FAILING
             reason = shared_reason(view.reason, name, view.organization.url, view.organization.user)
-            yield severity, "organization", word, reason, Affected(name, view.since)
+            yield severity, "organization", word, reason, Affected(name, view.since, own_reason=view.reason)
         elif word != "paused":
             yield from _quiet_findings(view)
         if view.expires_within_days is not None and word != "paused":
             expired = view.expires_within_days == 0
             state = "key expired" if expired else "key expires soon"
             reason = (
-                f"The API key {'has expired' if expired else 'expires within 30 days'}. Make a new one at Atlassian, and set it here"
-                " with its new day of expiry."
+                f"The API key {'has expired' if expired else 'expires within 30 days'}. Make a new one at"
+                " https://id.atlassian.com/manage-profile/security/api-tokens, and set it here with its new day of expiry."
             )
             severity = Severity.FAILING if expired else Severity.NOTICE
             yield (

@@ -50,13 +50,13 @@ def _render_sections() -> Iterator[str]:
 
 
 def _render_section(title: str, name: tuple[str, ...], model: Any) -> str:
-    fields = sorted(model.model_fields.items(), key=lambda each: _generation(model, each[0]))
+    fields = sorted(model.model_fields.items(), key=lambda each: generation(model, each[0]))
     rows = "".join(_render_row((*name, setting), field) for setting, field in fields)
     head = "| setting | variable | default | what it does | example |\n|---|---|---|---|---|\n"
     return f"\n## {title}\n\n{model.__doc__}\n\n{head}{rows}"
 
 
-def _generation(model: Any, setting: str) -> int:
+def generation(model: Any, setting: str) -> int:
     """Return how far from `model` the setting is declared: a kind's own settings come first, then those that others share."""
     declared = (setting in getattr(each, "__annotations__", {}) for each in model.__mro__)
     return list(declared).index(True)

@@ -126,7 +126,7 @@ class _Changes:
         name, context = fields.get("name", ""), self._context
         try:
             if fields.get("confirmation", "").strip() != name:
-                raise InputError(f"Nothing was deleted. Type {name} to confirm.")
+                raise InputError(f"Type {name} to confirm.")
             result = await commands.delete(
                 context.connection,
                 name,

@@ -37,4 +37,5 @@ async def test_a_replay_is_followed_and_its_form_is_sent_by_keyboard():
         alert = page.get_by_role("alert")
         await alert.wait_for()
         assert "soon is no time" in await alert.text_content()
+        assert await alert.evaluate("note => document.activeElement === note")
         assert await page.locator("#from").input_value() == "soon"

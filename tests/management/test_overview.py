@@ -49,6 +49,13 @@ def test_one_reason_is_one_cause_however_many_have_it():
     assert cause.since == NOW - 180_000
 
 
+def test_a_cause_of_one_organization_is_in_its_own_words():
+    """HOST is a riddle where one host is affected."""
+    (cause,) = find_causes([view("acme", "failing", REASON)], ())
+
+    assert cause.reason == "acme.atlassian.net refuses user and API key (401); check both."
+
+
 def test_the_worst_comes_first_and_then_the_most_frequent():
     """Failing, then waiting, then notices; within one of them the cause with more members."""
     views = [

@@ -37,9 +37,11 @@ class AllowedHosts:
                 f"{origin.url} is plain http: use https, since credentials are sent encrypted only."
             )
         if not self._is_allowed(origin):
+            whole = f" The site {origin.host} has the URL https://{origin.host}.atlassian.net."
             raise UrlError(
-                f"{origin.authority} may not get credentials: it is neither *.atlassian.net "
-                f"or *.{_GOVERNMENT_DOMAIN} nor their gateway. If it is your Jira, add it to producer.allowed_hosts."
+                f"{origin.authority} may not get credentials: it is not a site at *.atlassian.net "
+                f"or *.{_GOVERNMENT_DOMAIN}, nor their gateway.{'' if {'.', ':'} & set(origin.host) else whole}"
+                " If it is your Jira, add it to producer.allowed_hosts."
             )
 
     def _is_allowed(self, origin: Origin) -> bool:

@@ -107,3 +107,12 @@ def test_no_hostile_url_passes(url):
         }
         assert own or ipaddress.ip_address(host).is_loopback
     assert not target.userinfo
+
+
+def test_the_name_of_a_site_alone_is_refused_with_its_whole_address():
+    """A new user may give `acme`; a host of another domain is completed by nothing."""
+    with pytest.raises(UrlError, match=r"The site acme has the URL https://acme\.atlassian\.net\."):
+        HOSTS.check("https://acme")
+    with pytest.raises(UrlError) as refused:
+        HOSTS.check("https://acme.example.com")
+    assert "The site" not in str(refused.value)
