@@ -38,7 +38,7 @@ async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_en
     opened = TransactionalProducer.open
 
     async def with_little_time(connection, name, **options):
-        options["timing"] = TransactionTiming(transaction_seconds=1.0)
+        options["timing"] = TransactionTiming(transaction_seconds=1.0, open_seconds=80.0)
         return await opened(connection, name, **options)
 
     monkeypatch.setattr(TransactionalProducer, "open", with_little_time)
