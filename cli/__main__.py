@@ -7,7 +7,7 @@ def main() -> None:
     on_interrupt = signal.getsignal(signal.SIGINT)
     if on_interrupt is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from cli.app import main as run  # noqa: PLC0415 - takes a second or two, in which an interrupt would show a traceback
+    from cli.app import main as run  # noqa: PLC0415 - an interrupt would show a traceback while it loads
 
     signal.signal(signal.SIGINT, on_interrupt)
     run()

@@ -6,44 +6,24 @@ document on standard output, also for an error.
 
 import errno
 import importlib
+import inspect
 import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import CompletionItem, TyperCommand, TyperGroup  # type: ignore[attr-defined]
 
+from cli.command_table import COMMANDS
 from cli.completion import PROGRAM, prepare_completion
-from cli.context import CommandContext
-from cli.fatal import ensure_logging, is_service, report_fatal
 from cli.output import JSON_FLAG, print_error, print_json
-from management.organizations.validation import InputError
-from relay.errors import RelayError, SettingsError
-from relay.lifecycle import keep_memory_private
+from relay.errors import RelayError
+from relay.private_memory import keep_memory_private
 
-COMMANDS = {
-    "up": "cli.commands.run:up_command",
-    "sandbox": "cli.commands.sandbox:sandbox_command",
-    "produce": "cli.commands.run:produce_command",
-    "consume": "cli.commands.run:consume_command",
-    "console": "cli.commands.run:console_command",
-    "organizations": "cli.commands.organizations:app",
-    "destinations": "cli.commands.destinations:app",
-    "replay": "cli.commands.replay:app",
-    "topics": "cli.commands.topics:app",
-    "schemas": "cli.commands.schemas:app",
-    "dead-letters": "cli.commands.dead_letters:app",
-    "api-token": "cli.commands.api_token:api_token_command",
-    "config": "cli.commands.config:app",
-    "check": "cli.commands.check:check_command",
-    "completion": "cli.commands.completion:completion_command",
-}
-"""Module and attribute of each command, in the order of `--help`. A command is loaded when it is used."""
+SERVICES = ("up", "produce", "consume", "console")
 
 _WRITE_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -52,26 +32,40 @@ class LazyCommands(TyperGroup):
     """Loads a command when it is used, so that a module that fails to load affects its own command alone."""
 
     def list_commands(self, _context: Any) -> list[str]:
-        return [name for name in COMMANDS if _is_installed(name)]
+        return [name for name, command in COMMANDS.items() if command.is_installed]
 
     def get_command(self, _context: Any, name: str) -> Any:
-        return _load_command(name) if name in COMMANDS and _is_installed(name) else None
+        return _load_command(name) if name in COMMANDS and COMMANDS[name].is_installed else None
+
+    def format_commands(self, context: Any, formatter: Any) -> None:
+        """Write the list of commands without loading one."""
+        names = self.list_commands(context)
+        limit = formatter.width - 6 - max(map(len, names))  # the spaces around a name
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _short_help(name, limit)) for name in names])
+
+    def shell_complete(self, context: Any, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin so, and the options, without loading a command."""
+        names = [name for name in self.list_commands(context) if name.startswith(incomplete)]
+        options = super(TyperGroup, self).shell_complete(context, incomplete)
+        return [*(CompletionItem(name, help=_short_help(name, 45)) for name in names), *options]
 
 
-def _is_installed(name: str) -> bool:
-    """Return whether the command is part of this installation. The image has no sandbox."""
-    return find_spec(COMMANDS[name].partition(":")[0]) is not None
+def _short_help(name: str, limit: int) -> str:
+    return TyperCommand(name, help=COMMANDS[name].summary).get_short_help_str(limit)
 
 
 def _load_command(name: str) -> Any:
-    module, _, attribute = COMMANDS[name].partition(":")
+    module, _, attribute = COMMANDS[name].path.partition(":")
     command = getattr(importlib.import_module(module), attribute)
     parent = typer.Typer(add_completion=False, rich_markup_mode=None)
     parent.callback()(lambda: None)
+    summary = COMMANDS[name].summary
     if isinstance(command, typer.Typer):
-        parent.add_typer(command, name=name)
+        parent.add_typer(command, name=name, help=summary)
     else:
-        parent.command(name)(command)
+        following = inspect.getdoc(command)
+        parent.command(name, help=f"{summary}\n\n{following}" if following else summary)(command)
     return typer.main.get_group(parent).commands[name]
 
 
@@ -89,6 +83,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - reads archives and mail headers
+
         print(f"jira-relay {version('jira-audit-relay')}")
         raise typer.Exit
 
@@ -107,6 +103,8 @@ def configure(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
+    from cli.context import CommandContext  # noqa: PLC0415 - it has the settings of all rooms, and `--help` needs none
+
     context.obj = CommandContext(config, 1.0 if context.obj is None else context.obj)
 
 
@@ -138,30 +136,37 @@ def _run_command(arguments: Sequence[str], patience: float) -> int:
     try:
         prepare_completion(os.environ)
         app(arguments, prog_name=PROGRAM, obj=patience)
-    except (SettingsError, InputError) as error:
-        return _report_error(arguments, error, 2)
     except RelayError as error:
-        return _report_error(arguments, error, 1)
+        return _report_error(arguments, error)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if code == 2 and JSON_FLAG in arguments:  # typer has written the reason to standard error
             print_json({"error": "The command has wrong usage; standard error has the reason."})
         return code
     except Exception:
-        if is_service(arguments):
+        if _is_service(arguments):
+            from cli.fatal import ensure_logging  # noqa: PLC0415 - opens the log, which other commands do without
+
             ensure_logging(arguments)
         raise
     return 0
 
 
-def _report_error(arguments: Sequence[str], error: Exception, code: int) -> int:
-    if is_service(arguments):
+def _is_service(arguments: Sequence[str]) -> bool:
+    """Return whether the arguments run a service, whose standard error is its log."""
+    return any(argument in SERVICES for argument in arguments)
+
+
+def _report_error(arguments: Sequence[str], error: RelayError) -> int:
+    if _is_service(arguments):
+        from cli.fatal import report_fatal  # noqa: PLC0415 - opens the log, which other commands do without
+
         report_fatal(error, arguments)
     else:
         print_error(str(error))
     if JSON_FLAG in arguments:
         print_json({"error": str(error)})
-    return code
+    return error.exit_code
 
 
 if __name__ == "__main__":

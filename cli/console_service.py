@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from cli.context import current_operator
+from cli.process_context import ProcessContext
 from console.api_tokens import ApiTokens
 from console.auth import Access
 from console.context import ConsoleContext
@@ -25,7 +26,7 @@ from producer.sources.catalogue import input_rules, open_connection_test
 from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.resolver import CredentialResolver
-from relay.errors import SettingsError
+from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import Connection
 from relay.lifecycle import Service
 from relay.telemetry.health import Health
@@ -168,3 +169,17 @@ def terminal_announcer() -> Callable[[str], None] | None:
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return lambda text: print(text, flush=True)
+
+
+def console_beside(process: ProcessContext, directory: Path | None) -> dict[str, Service]:
+    """Return the console of `up`. Without a token or its address, the services run without it, and the log says so."""
+    announce = terminal_announcer()
+    try:
+        token = find_token(process.settings, directory, on_terminal=announce is not None)
+        service = console_service(
+            process.settings, process.connection, process.redactor, process.health, token, announce
+        )
+    except RelayError as error:
+        log.warning("The console is not served; the other services run.", reason=str(error))
+        return {}
+    return {NAME: service}

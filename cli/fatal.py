@@ -15,14 +15,8 @@ from cli.output import print_error
 from relay.credentials.redaction import Redactor
 from relay.telemetry.logs import configure_logging, configured_format, is_logged
 
-SERVICES = ("up", "produce", "consume", "console")
 _FORMATS: tuple[Literal["json", "text"], ...] = ("json", "text")
 _CONFIG_OPTION = "--config"
-
-
-def is_service(arguments: Sequence[str]) -> bool:
-    """Return whether the arguments run a service, whose standard error is its log."""
-    return any(argument in SERVICES for argument in arguments)
 
 
 def report_fatal(error: Exception, arguments: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from consumer.config import ConsumerConfig
-from consumer.decoding.event_rules import compile_rules
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
 from producer.sources.catalogue import ProducerSettings
@@ -34,16 +33,25 @@ AnyDestination = Annotated[
 
 def _check_rules(destinations: dict[str, DestinationConfig]) -> dict[str, DestinationConfig]:
     """Refuse filters, privacy rules and shared places that cannot work, before any service starts."""
+    faults = [*_rule_faults(destinations), *_shared_places(destinations)]
+    if faults:
+        raise ValueError("\n".join(faults))
+    return destinations
+
+
+def _rule_faults(destinations: Mapping[str, DestinationConfig]) -> list[str]:
+    ruled = {name: config for name, config in destinations.items() if config.where is not None or config.hide}
+    if not ruled:
+        return []
+    from consumer.decoding.event_rules import compile_rules  # noqa: PLC0415 - opens polars, which few commands use
+
     faults = []
-    for name, config in destinations.items():
+    for name, config in ruled.items():
         try:
             compile_rules(name, config)
         except SettingsError as error:
             faults.append(str(error))
-    faults += _shared_places(destinations)
-    if faults:
-        raise ValueError("\n".join(faults))
-    return destinations
+    return faults
 
 
 def _shared_places(destinations: Mapping[str, DestinationConfig]) -> list[str]:

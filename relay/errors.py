@@ -18,9 +18,14 @@ An error outside this tree is a defect of the program.
 A class exists where some caller catches it, beside the code that raises it.
 """
 
+from typing import ClassVar
+
 
 class RelayError(Exception):
     """A failure that an operator must know of, or can fix."""
+
+    exit_code: ClassVar[int] = 1
+    """That of a command which it ends. 2: the input or the settings are invalid, whatever the state of the system."""
 
 
 class SecretError(RelayError):
@@ -29,6 +34,8 @@ class SecretError(RelayError):
 
 class SettingsError(RelayError):
     """The settings are invalid. The message has one sentence a line, one for each fault."""
+
+    exit_code = 2
 
 
 def one_line(text: str, max_chars: int = 400) -> str:

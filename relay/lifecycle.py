@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
-import resource
 import signal
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
@@ -25,20 +22,7 @@ Service = Callable[[asyncio.Event], Awaitable[None]]
 T = TypeVar("T")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_PR_SET_DUMPABLE = 4
 _log = structlog.get_logger()
-
-
-def keep_memory_private() -> None:
-    """Disable core dumps of this process, since its memory holds keys.
-
-    The limit holds for its child processes too.
-    Some systems hand a dump to a program whatever the limit is, so on Linux the process also becomes non-dumpable:
-    other processes of the same user can then read neither its memory nor its environment.
-    """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The commands, a module for each group; `cli.app.COMMANDS` lists them.
+"""The commands, a module for each group; `cli.command_table` lists them.
 
 In: the `CommandContext` of `cli.context`, arguments and options.
 Out: printed results, and `typer.Exit(1)` when a check or a change failed.

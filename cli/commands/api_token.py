@@ -23,10 +23,7 @@ def api_token_command(
     days: Annotated[int, typer.Option(min=1, max=MAX_DAYS, help="Days until the token expires.")] = 90,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a token for the API of the console, and print it once.
-
-    The file of console.api_tokens gets its name, role, expiry and hash. Without that setting, the table for it is printed.
-    """
+    """The file of console.api_tokens gets its name, role, expiry and hash. Without that setting, the table for it is printed."""
     if not is_name(name):
         raise InputError("The name of a token has at most 60 letters, digits, hyphens and underscores.")
     state: CommandContext = context.obj

@@ -37,9 +37,7 @@ def check_command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Test every connection, and print a line for each: Kafka, topics, rights, schema registry, organizations, destinations.
-
-    For an organization or a destination, the line has what running services report, and the result of this shell's own test.
+    """For an organization or a destination, the line has what running services report, and the result of this shell's own test.
     Lines that begin with FAILED say what to fix. They come last, before the count; then the exit code is 1.
     """
     state: CommandContext = context.obj

@@ -10,9 +10,8 @@ from cli.completion import Shell, completion_script
 def completion_command(
     shell: Annotated[Shell, typer.Argument(help="The shell that evaluates the lines.", show_default=False)],
 ) -> None:
-    """Print the lines that make a shell complete commands and options.
+    """In bash: `eval "$(jira-relay completion bash)"` in ~/.bashrc. In zsh: the same with zsh, in ~/.zshrc, after compinit.
 
-    In bash: `eval "$(jira-relay completion bash)"` in ~/.bashrc. In zsh: the same with zsh, in ~/.zshrc, after compinit. In fish:
-    `jira-relay completion fish > ~/.config/fish/completions/jira-relay.fish`.
+    In fish: `jira-relay completion fish > ~/.config/fish/completions/jira-relay.fish`.
     """
     print(completion_script(shell))

@@ -13,7 +13,7 @@ from relay.config.names import dotted
 from relay.config.sources import SettingValues
 from relay.errors import SettingsError
 
-app = typer.Typer(help="Show and check the settings. Kafka is not asked.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

@@ -34,10 +34,7 @@ from relay.dead_letters.closings import LetterState
 from relay.dead_letters.selection import LetterSelection
 from relay.timestamps import now_ms
 
-app = typer.Typer(
-    help="Show, export and redrive the records that could not be read or delivered.",
-    no_args_is_help=True,
-)
+app = typer.Typer(no_args_is_help=True)
 app.command()(redrive)
 
 OpenOption = Annotated[bool, typer.Option("--open", help="Only those that were not redriven.")]

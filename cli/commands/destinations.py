@@ -21,7 +21,7 @@ from management.destinations import (
 from management.formatting import age, iso_seconds
 from relay.timestamps import now_ms
 
-app = typer.Typer(help="Show, pause and resume destinations, and move their offsets.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 app.command()(offsets)
 app.command()(rewind)
 app.command()(skip)

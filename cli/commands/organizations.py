@@ -42,7 +42,7 @@ from management.organizations.view import OrganizationView, build_views, read_or
 from relay.kafka.connection import Connection
 from relay.timestamps import now_ms
 
-app = typer.Typer(help="Add, change and show the Jira organizations.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 app.command("apply")(apply_command)
 app.command("export")(export_command)
 

@@ -20,9 +20,7 @@ from management.replay.view import ReplayView
 from relay.replays.job import Wish
 from relay.timestamps import now_ms
 
-app = typer.Typer(
-    help="Deliver events again to one destination, as a job of the relay.", no_args_is_help=True
-)
+app = typer.Typer(no_args_is_help=True)
 app.command()(start)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the replay, as `replay list` shows it.")]

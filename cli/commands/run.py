@@ -1,33 +1,28 @@
-"""The services: `jira-relay produce`, `consume`, `console`, and `up`, which runs all of them and a Kafka."""
+"""The services: `jira-relay produce`, `consume`, `console`, and `up`, which runs all of them and a Kafka.
+
+A command imports its own service after the settings are read: a consumer needs no console, and a fault of the settings neither.
+"""
 
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
-from prometheus_client import CollectorRegistry
 
 from cli import embedded_kafka
-from cli.console_service import NAME as CONSOLE
-from cli.console_service import console_service, find_token, terminal_announcer
 from cli.context import CommandContext, build_redactor, run
+from cli.process_context import ProcessContext, ServiceFactory
 from consumer.destinations.catalogue import DESTINATIONS
-from consumer.service import run_consumer
 from management.settings import Settings
-from producer.service import run_producer
 from relay import lifecycle
 from relay.aio import run_unless_stopped
-from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
-from relay.credentials.resolver import CredentialResolver
-from relay.errors import RelayError, SettingsError
+from relay.errors import SettingsError
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.monitor import monitor
 from relay.lifecycle import Service, stop_on_signals
@@ -37,29 +32,18 @@ from relay.telemetry.health import Health
 from relay.telemetry.metrics import open_registry
 from relay.telemetry.readiness import announce_readiness
 
-ServiceFactory = Callable[["ProcessContext"], Mapping[str, Service]]
-
 REVISION_VARIABLE = "JIRA_RELAY_REVISION"
 """The image sets it to the commit that it was built from."""
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessContext:
-    """The objects that the services of one process share."""
-
-    settings: Settings
-    connection: Connection
-    registry: CollectorRegistry
-    health: Health
-    redactor: Redactor
-
-
 def produce_command(context: typer.Context) -> None:
-    """Poll Jira and publish its audit records to Kafka, until stopped."""
     state: CommandContext = context.obj
-    run(_run_alone(state.settings, state.external_connection(), _producer_service))
+    settings, connection = state.settings, state.external_connection()
+    from cli.producer_service import producer_service  # noqa: PLC0415 - see the docstring of this module
+
+    run(_run_alone(settings, connection, producer_service))
 
 
 def consume_command(
@@ -69,28 +53,30 @@ def consume_command(
         typer.Option(help="Name of a destination in the settings; may be repeated. Default: all."),
     ] = None,
 ) -> None:
-    """Deliver events from Kafka to the destinations, until stopped."""
     state: CommandContext = context.obj
     names = _selected_destinations(state.settings, destination)
+    settings, connection = state.settings, state.external_connection()
+    from cli.consumer_service import consumer_service  # noqa: PLC0415 - see the docstring of this module
 
     def services(process: ProcessContext) -> dict[str, Service]:
-        return _consumer_service(process, names)
+        return consumer_service(process, names)
 
-    run(_run_alone(state.settings, state.external_connection(), services))
+    run(_run_alone(settings, connection, services))
 
 
 def console_command(context: typer.Context) -> None:
-    """Serve the console, pages for a browser and an HTTP API, until stopped."""
     state: CommandContext = context.obj
     settings = state.settings.model_copy(update={"secrets": state.secrets()})
     embedded = None if settings.kafka.bootstrap is not None else settings.embedded.data_dir
+    from cli.console_service import NAME, console_service, find_token, terminal_announcer  # noqa: PLC0415
+
     announce = terminal_announcer()
     token = find_token(settings, embedded, on_terminal=announce is not None)
 
     def services(process: ProcessContext) -> dict[str, Service]:
-        process.health.report(CONSOLE, ok=False, reason="still starting")
+        process.health.report(NAME, ok=False, reason="still starting")
         return {
-            CONSOLE: console_service(
+            NAME: console_service(
                 settings, process.connection, process.redactor, process.health, token, announce
             )
         }
@@ -99,9 +85,22 @@ def console_command(context: typer.Context) -> None:
 
 
 def up_command(context: typer.Context) -> None:
-    """Run Kafka (embedded unless kafka.bootstrap is set), producer, consumers and console in one process, until stopped."""
     state: CommandContext = context.obj
-    run(_run_up(state.settings))
+    settings = state.settings
+    from cli.console_service import console_beside  # noqa: PLC0415 - see the docstring of this module
+    from cli.consumer_service import consumer_service  # noqa: PLC0415
+    from cli.producer_service import producer_service  # noqa: PLC0415
+
+    def services(process: ProcessContext) -> dict[str, Service]:
+        started = producer_service(process)
+        if settings.destinations:
+            started |= consumer_service(process, sorted(settings.destinations))
+        else:
+            process.health.count("destination", 0)
+        embedded = None if settings.kafka.bootstrap is not None else settings.embedded.data_dir
+        return started | console_beside(process, embedded)
+
+    run(_run_up(settings, services))
 
 
 def _selected_destinations(settings: Settings, requested: list[str] | None) -> list[str]:
@@ -124,7 +123,7 @@ async def _run_alone(settings: Settings, connection: Connection, services: Servi
             await lifecycle.run_services({**services(process), **_watch_services(process)}, stop)
 
 
-async def _run_up(settings: Settings) -> None:
+async def _run_up(settings: Settings, factory: ServiceFactory) -> None:
     with stop_on_signals() as stop:
         async with AsyncExitStack() as stack:
             redactor = _set_up_logging(settings)
@@ -137,12 +136,7 @@ async def _run_up(settings: Settings) -> None:
             process = await stack.enter_async_context(
                 _open_process(settings, Connection(settings.kafka), redactor)
             )
-            services = _producer_service(process)
-            if settings.destinations:
-                services |= _consumer_service(process, sorted(settings.destinations))
-            else:
-                process.health.count("destination", 0)
-            services |= _console_beside(process, None if kafka is None else settings.embedded.data_dir)
+            services = dict(factory(process))
             if kafka is not None:
                 services["embedded Kafka"] = embedded_kafka.keep_alive(kafka, process.health)
             services |= _watch_services(process)
@@ -176,58 +170,6 @@ def _relax_garbage_collection() -> None:
     """
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-
-
-def _producer_service(process: ProcessContext) -> dict[str, Service]:
-    keyring = load_keyring(process.settings.secrets)
-    credentials = CredentialResolver(
-        keyring, process.settings.secrets.directory, os.environ, process.redactor.add
-    )
-
-    async def service(stop: asyncio.Event) -> None:
-        await run_producer(
-            process.settings.producer,
-            process.settings.schema_registry,
-            process.connection,
-            credentials,
-            stop,
-            process.registry,
-            process.health,
-        )
-
-    return {"producer": service}
-
-
-def _consumer_service(process: ProcessContext, names: Sequence[str]) -> dict[str, Service]:
-    destinations = {name: process.settings.destinations[name] for name in names}
-
-    async def service(stop: asyncio.Event) -> None:
-        await run_consumer(
-            process.settings.consumer,
-            destinations,
-            process.settings.schema_registry,
-            process.connection,
-            stop,
-            process.registry,
-            process.health,
-            archives=process.settings.destinations,
-        )
-
-    return {"consumer": service}
-
-
-def _console_beside(process: ProcessContext, directory: Path | None) -> dict[str, Service]:
-    """Return the console of `up`. Without a token or its address, the services run without it, and the log says so."""
-    announce = terminal_announcer()
-    try:
-        token = find_token(process.settings, directory, on_terminal=announce is not None)
-        service = console_service(
-            process.settings, process.connection, process.redactor, process.health, token, announce
-        )
-    except RelayError as error:
-        log.warning("The console is not served; the other services run.", reason=str(error))
-        return {}
-    return {CONSOLE: service}
 
 
 def _watch_services(process: ProcessContext) -> dict[str, Service]:

@@ -38,10 +38,7 @@ def sandbox_command(
         bool, typer.Option("--keep", help="Keep data, logs and rows, and print their directory.")
     ] = False,
 ) -> None:
-    """Run the whole relay against a simulated Jira and destinations, with its own Kafka, and print whether every event arrived.
-
-    Of the settings it uses embedded.maven_repository alone, the source of the Kafka download.
-    """
+    """Of the settings it uses embedded.maven_repository alone, the source of the Kafka download."""
     try:
         from sandbox.destinations.catalogue import DEFAULT, PEERS  # noqa: PLC0415 - see above
         from sandbox.run import SandboxOptions, run  # noqa: PLC0415 - see above

@@ -15,7 +15,7 @@ NO_REGISTRY = (
     " be registered."
 )
 
-app = typer.Typer(help="Register and check the schemas of the event topics.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

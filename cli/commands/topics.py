@@ -8,7 +8,7 @@ from relay.kafka.topic_admin import compare_topics, create_missing_topics
 from relay.kafka.topic_comparison import TopicReport
 from relay.timestamps import DAY_MS
 
-app = typer.Typer(help="Create and check the topics of the relay.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("create")

@@ -3,17 +3,20 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-import polars as pl
 from pydantic import SecretStr
 
 from consumer.config import StartPosition
 from consumer.destinations.outcome import Outcome
-from consumer.formats.column_rows import AnyRows
-from consumer.formats.encoded_rows import EncodedRows
-from consumer.formats.privacy import Rule
 from relay.config.kafka import KafkaConfig
+
+if TYPE_CHECKING:  # the settings need this module, and no polars
+    import polars as pl
+
+    from consumer.formats.column_rows import AnyRows
+    from consumer.formats.encoded_rows import EncodedRows
+    from consumer.formats.privacy import Rule
 
 Flow = Literal["live", "history"]
 """The flows that a destination has a target for. The flow of older events, a `PipelineFlow`, has the target of history."""
@@ -32,7 +35,7 @@ class DestinationConfig(Protocol):
     def where(self) -> str | None: ...
 
     @property
-    def hide(self) -> Mapping[str, Rule]: ...
+    def hide(self) -> "Mapping[str, Rule]": ...
 
     @property
     def hide_key(self) -> SecretStr | None: ...
@@ -62,15 +65,15 @@ class BodyFormat:
         """Bytes of a row that has a body to itself."""
         return self.max_bytes - self.overhead
 
-    def framed(self, rows: EncodedRows) -> bytes:
+    def framed(self, rows: "EncodedRows") -> bytes:
         """Return the body of these rows, not compressed."""
         return b"".join((self.prefix, rows.view, self.suffix))
 
-    def size(self, rows: AnyRows) -> int:
+    def size(self, rows: "AnyRows") -> int:
         """Return the bytes of the body of these rows."""
         return self.overhead + rows.size
 
-    def count_fitting(self, rows: AnyRows, size: int, count: int) -> int:
+    def count_fitting(self, rows: "AnyRows", size: int, count: int) -> int:
         """Return how many leading `rows` fit into a body that has `size` bytes, framing included, and `count` rows."""
         room = self.max_bytes - size - (len(self.separator) if count else 0)
         fitting = rows.count_within(room)
@@ -150,7 +153,7 @@ class Destination(Protocol):
     def config_hint(self) -> str:
         """One sentence that names the settings, files or rights to check when the destination rejects every row."""
 
-    def encode(self, events: pl.DataFrame) -> AnyRows:
+    def encode(self, events: "pl.DataFrame") -> "AnyRows":
         """Return one row an event, in their order, each of at most `limits.format.max_row_bytes` bytes.
 
         Called in a worker thread, for several batches at a time. Pure: calls nothing, keeps nothing. The frame has the columns
@@ -175,17 +178,22 @@ class Destination(Protocol):
         """Make one harmless request that holds no row. Sent: address, credential and rights work. Bounded as `send` is."""
 
 
+OpenFlows = AbstractAsyncContextManager[Mapping[Flow, Destination]]
+"""The flows of one destination, for as long as they are open."""
+
+
 @dataclass(frozen=True, slots=True)
 class DestinationKind(Generic[C]):
     """One line of the catalogue of destinations."""
 
     config: type[C]
     """The settings: a pydantic model whose `kind` is `Literal["<the key of the catalogue>"]`."""
-    open: Callable[[str, C, float], AbstractAsyncContextManager[Mapping[Flow, Destination]]]
+    open: Callable[[str, C, float], OpenFlows]
     """Open the flows: the operator's name for it, its settings, the request timeout in seconds.
 
     Yields "live" and, unless the destination takes no history, "history"; they share one client. Entering makes no request.
-    Raises RelayError for settings that cannot work. A library of this kind alone is imported here.
+    Raises RelayError for settings that cannot work. It imports the client of the kind and its encoder: a process loads those
+    of the kinds that it serves.
     """
     identity: Callable[[C], Mapping[Flow, Mapping[str, str]]]
     """Return the settings that say where the events of each flow go, by name: two settings with equal ones share a target.
@@ -204,9 +212,7 @@ class DestinationKind(Generic[C]):
     own_places: Callable[[C], Iterable[str]] = lambda _: ()
     """Return the places that no other destination of the settings may write to, as a log of which it is the only writer."""
 
-    def open_beside(
-        self, name: str, config: C, own: KafkaConfig
-    ) -> AbstractAsyncContextManager[Mapping[Flow, Destination]]:
+    def open_beside(self, name: str, config: C, own: KafkaConfig) -> OpenFlows:
         """Open the flows as `open` does. `own`: the settings of the relay's own cluster."""
         settings = config if self.beside is None else self.beside(config, own)
         return self.open(name, settings, self.request_timeout_seconds)

@@ -4,17 +4,15 @@
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import polars as pl
 
 from consumer.formats.json_text import iso_time, json_text, without_nulls
 from consumer.formats.native import event_uid
+from consumer.formats.record_time import RecordTime
 from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 from consumer.formats.source_labels import OTLP_NAMESPACE
 from consumer.formats.verbs import verb_of
-
-RecordTime = Literal["created", "collected"]
 
 TIME, OBSERVED, BODY = "timeUnixNano", "observedTimeUnixNano", "body"
 """The columns that are no attribute: two times in ns since 1970 UTC, and a text."""

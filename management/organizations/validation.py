@@ -23,6 +23,8 @@ NEVER = "never"
 class InputError(RelayError):
     """The input is invalid whatever the state of the system; nothing was done."""
 
+    exit_code = 2
+
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyReference:

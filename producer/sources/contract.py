@@ -211,7 +211,10 @@ class SourceKind(Generic[Config_contra]):
     """One line of the catalogue of sources."""
 
     open: Callable[[SourceSetup[Config_contra]], AbstractAsyncContextManager[SourceFactory]]
-    """Open the source's connections for as long as the process polls."""
+    """Open the source's connections for as long as the process polls.
+
+    The functions of a kind import its client: the settings need the kinds, and few commands send a request.
+    """
     open_connection_test: Callable[[Config_contra], AbstractAsyncContextManager[ConnectionTest]]
     """Open a connection test for as long as an operator's command runs. Entering makes no request."""
     input_rules: InputRules

@@ -3,7 +3,8 @@ import json
 import pytest
 import structlog
 
-from cli.fatal import is_service, report_fatal
+from cli.app import _is_service
+from cli.fatal import report_fatal
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
 from relay.telemetry.logs import configure_logging, mark_logged
@@ -66,7 +67,7 @@ def test_an_error_has_one_line(directory, capsys):  # noqa: ARG001
 
 def test_only_services_have_a_log():
     """Only the standard error of a service is a log."""
-    assert [is_service(arguments) for arguments in (["--config", "x", "up"], ["topics", "check"])] == [
+    assert [_is_service(arguments) for arguments in (["--config", "x", "up"], ["topics", "check"])] == [
         True,
         False,
     ]

@@ -17,7 +17,7 @@ async def obedient(stop):
 
 PRIVATE = """
 import ctypes, resource, sys
-from relay.lifecycle import keep_memory_private
+from relay.private_memory import keep_memory_private
 
 keep_memory_private()
 dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) if sys.platform == "linux" else 0

@@ -5,9 +5,15 @@ Leaves: one bulk request that creates documents in a data stream or in indices o
 May not know: Kafka, delivery. docs/destinations/elasticsearch.md is the operator's page.
 """
 
-from consumer.destinations.contract import DestinationKind
+from consumer.destinations.contract import DestinationKind, OpenFlows
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig, identity
-from consumer.destinations.elasticsearch.destination import open_elasticsearch
 from consumer.destinations.elasticsearch.response import classify_status
 
-ELASTICSEARCH = DestinationKind(ElasticsearchConfig, open_elasticsearch, identity, classify_status)
+
+def _open(name: str, config: ElasticsearchConfig, request_timeout_seconds: float) -> OpenFlows:
+    from consumer.destinations.elasticsearch.destination import open_elasticsearch  # noqa: PLC0415 - see DestinationKind.open
+
+    return open_elasticsearch(name, config, request_timeout_seconds)
+
+
+ELASTICSEARCH = DestinationKind(ElasticsearchConfig, _open, identity, classify_status)

@@ -5,17 +5,28 @@ Leaves: objects named by partition and first offset, created only if absent: eac
 May not know: Kafka, delivery. docs/destinations/object-store.md is the operator's page.
 """
 
-from consumer.destinations.contract import DestinationKind
+from consumer.destinations.contract import DestinationKind, OpenFlows
 from consumer.destinations.object_store.config import ObjectStoreConfig, identity
-from consumer.destinations.object_store.destination import open_object_store
-from consumer.destinations.object_store.layout import own_folders
 from consumer.destinations.object_store.response import classify_status
+
+
+def _open(name: str, config: ObjectStoreConfig, request_timeout_seconds: float) -> OpenFlows:
+    from consumer.destinations.object_store.destination import open_object_store  # noqa: PLC0415 - see DestinationKind.open
+
+    return open_object_store(name, config, request_timeout_seconds)
+
+
+def _own_folders(config: ObjectStoreConfig) -> set[str]:
+    from consumer.destinations.object_store.layout import own_folders  # noqa: PLC0415 - opens polars
+
+    return own_folders(config)
+
 
 OBJECT_STORE = DestinationKind(
     ObjectStoreConfig,
-    open_object_store,
+    _open,
     identity,
     classify_status,
     request_timeout_seconds=40.0,
-    own_places=own_folders,
+    own_places=_own_folders,
 )

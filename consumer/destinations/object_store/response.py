@@ -3,10 +3,13 @@
 import errno
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
 from relay.errors import one_line
-from relay.http import Proxy
+
+if TYPE_CHECKING:  # the catalogue needs this module, and no HTTP client
+    from relay.http import Proxy
 
 _MAX_QUOTED_CHARS = 300
 _STATUS = re.compile(r"returned non-2xx status code: (\d{3})")
@@ -80,7 +83,7 @@ def store_fault(
     url: str,
     name: str,
     redact: Callable[[str], str] = str,
-    proxy: Proxy | None = None,
+    proxy: "Proxy | None" = None,
 ) -> Retry | Paused:
     """Return the outcome of an error of obstore, by the status within its text: it has no other place for it.
 

@@ -9,7 +9,7 @@ from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
 from consumer.destinations.request_headers import HeaderSettings
-from consumer.formats.otlp import RecordTime
+from consumer.formats.record_time import RecordTime
 from relay.config.base import Count
 from relay.config.validators import parse_url
 

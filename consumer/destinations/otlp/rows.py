@@ -13,7 +13,8 @@ from consumer.destinations.otlp.config import Encoding, OtlpConfig
 from consumer.destinations.truncation import truncate_row
 from consumer.formats import otlp_json, otlp_protobuf
 from consumer.formats.encoded_rows import EncodedRows
-from consumer.formats.otlp import BODY, FLOW, IDENTITY, JSON_TEXTS, RecordTime, attribute_keys, log_columns
+from consumer.formats.otlp import BODY, FLOW, IDENTITY, JSON_TEXTS, attribute_keys, log_columns
+from consumer.formats.record_time import RecordTime
 
 CONTENT_TYPES: Mapping[Encoding, str] = {
     "protobuf": "application/x-protobuf",

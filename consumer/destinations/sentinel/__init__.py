@@ -7,8 +7,14 @@ May not know: Kafka, delivery. docs/destinations/sentinel.md is the operator's p
 
 from consumer.destinations.azure_ingestion.config import identity
 from consumer.destinations.azure_ingestion.response import classify_status
-from consumer.destinations.contract import DestinationKind
+from consumer.destinations.contract import DestinationKind, OpenFlows
 from consumer.destinations.sentinel.config import SentinelConfig
-from consumer.destinations.sentinel.destination import open_sentinel
 
-SENTINEL = DestinationKind(SentinelConfig, open_sentinel, identity, classify_status)
+
+def _open(name: str, config: SentinelConfig, request_timeout_seconds: float) -> OpenFlows:
+    from consumer.destinations.sentinel.destination import open_sentinel  # noqa: PLC0415 - see DestinationKind.open
+
+    return open_sentinel(name, config, request_timeout_seconds)
+
+
+SENTINEL = DestinationKind(SentinelConfig, _open, identity, classify_status)

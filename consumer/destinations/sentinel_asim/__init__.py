@@ -7,8 +7,14 @@ May not know: Kafka, delivery. docs/destinations/sentinel-asim.md is the operato
 
 from consumer.destinations.azure_ingestion.config import identity
 from consumer.destinations.azure_ingestion.response import classify_status
-from consumer.destinations.contract import DestinationKind
+from consumer.destinations.contract import DestinationKind, OpenFlows
 from consumer.destinations.sentinel_asim.config import SentinelAsimConfig
-from consumer.destinations.sentinel_asim.destination import open_sentinel_asim
 
-SENTINEL_ASIM = DestinationKind(SentinelAsimConfig, open_sentinel_asim, identity, classify_status)
+
+def _open(name: str, config: SentinelAsimConfig, request_timeout_seconds: float) -> OpenFlows:
+    from consumer.destinations.sentinel_asim.destination import open_sentinel_asim  # noqa: PLC0415 - see DestinationKind.open
+
+    return open_sentinel_asim(name, config, request_timeout_seconds)
+
+
+SENTINEL_ASIM = DestinationKind(SentinelAsimConfig, _open, identity, classify_status)

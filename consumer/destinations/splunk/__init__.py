@@ -5,9 +5,15 @@ Leaves: one request to a collector and its outcome; with acknowledgement, the ou
 May not know: Kafka, delivery. docs/destinations/splunk.md is the operator's page.
 """
 
-from consumer.destinations.contract import DestinationKind
+from consumer.destinations.contract import DestinationKind, OpenFlows
 from consumer.destinations.splunk.config import SplunkConfig, identity
-from consumer.destinations.splunk.destination import open_splunk
 from consumer.destinations.splunk.response import classify_status
 
-SPLUNK = DestinationKind(SplunkConfig, open_splunk, identity, classify_status)
+
+def _open(name: str, config: SplunkConfig, request_timeout_seconds: float) -> OpenFlows:
+    from consumer.destinations.splunk.destination import open_splunk  # noqa: PLC0415 - see DestinationKind.open
+
+    return open_splunk(name, config, request_timeout_seconds)
+
+
+SPLUNK = DestinationKind(SplunkConfig, _open, identity, classify_status)

@@ -6,11 +6,31 @@ next. auth.py builds the endpoint, connection_test.py tests it for an operator, 
 the form of URL and user, and allowed_hosts.py decides which hosts may get a key. May not know Kafka, or any other source.
 """
 
-from producer.sources.contract import SourceKind
-from producer.sources.jira_cloud.connection_test import open_connection_test
-from producer.sources.jira_cloud.factory import open_jira_cloud
+from contextlib import AbstractAsyncContextManager
+
+from producer.events import Event, UnreadableRecord
+from producer.sources.contract import ConnectionTest, SourceFactory, SourceKind, SourceSetup
+from producer.sources.jira_cloud.config import JiraCloudConfig
 from producer.sources.jira_cloud.input_rules import INPUT_RULES
 from producer.sources.jira_cloud.messages import MESSAGES
-from producer.sources.jira_cloud.raw_record import parse_record
 
-JIRA_CLOUD = SourceKind(open_jira_cloud, open_connection_test, INPUT_RULES, parse_record, MESSAGES)
+
+def _open(setup: SourceSetup[JiraCloudConfig]) -> AbstractAsyncContextManager[SourceFactory]:
+    from producer.sources.jira_cloud.factory import open_jira_cloud  # noqa: PLC0415 - see SourceKind.open
+
+    return open_jira_cloud(setup)
+
+
+def _open_connection_test(config: JiraCloudConfig) -> AbstractAsyncContextManager[ConnectionTest]:
+    from producer.sources.jira_cloud.connection_test import open_connection_test  # noqa: PLC0415 - see SourceKind.open
+
+    return open_connection_test(config)
+
+
+def _parse_record(raw: bytes, organization: str) -> Event | UnreadableRecord:
+    from producer.sources.jira_cloud.raw_record import parse_record  # noqa: PLC0415 - see SourceKind.open
+
+    return parse_record(raw, organization)
+
+
+JIRA_CLOUD = SourceKind(_open, _open_connection_test, INPUT_RULES, _parse_record, MESSAGES)
