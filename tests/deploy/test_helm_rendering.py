@@ -1,0 +1,145 @@
+"""What helm makes of the chart: valid for each version of Kubernetes, and accepted by the program."""
+
+import importlib.util
+import re
+
+import pytest
+
+from management import settings
+from tests.support.helm import CHART, NEEDS_HELM, ODD, SMALL, pods_of, render, run_helm, write_values
+
+KUBERNETES = ("1.29", "1.33", "1.37")  # the oldest that the chart takes, and the newest with schemas
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"
+CONTENTS = {"RELAY_DESTINATIONS__HTTP__URL_FILE": "https://receiver.example.com/x"}
+NO_SCHEMA = {"ScaledObject", "PodMonitor"}
+EACH = pytest.mark.parametrize("values", [SMALL, ODD], ids=["small", "odd"])
+
+pytestmark = NEEDS_HELM
+
+
+def environment_of(container, folder):
+    """Return the variables of a container, with a file for each mounted secret."""
+    environ = {}
+    for each in container["env"]:
+        value = each.get("value", "a value of a Secret")
+        if value.startswith("/run/relay/"):
+            mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+            assert any(f"{value}/".startswith(f"{mount}/") for mount in mounts)
+            file = folder / each["name"]
+            file.write_text(CONTENTS.get(each["name"], KEY))
+            value = str(file if each["name"] != "RELAY_SECRETS__DIRECTORY" else folder)
+        environ[each["name"]] = value
+    return environ
+
+
+@EACH
+def test_helm_finds_no_fault(tmp_path, values):
+    """`helm lint --strict` accepts the chart."""
+    done = run_helm("lint", "--strict", CHART, "--values", write_values(tmp_path, values))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@EACH
+@pytest.mark.skipif(
+    importlib.util.find_spec("kubernetes_validate") is None,
+    reason="kubernetes-validate is not installed: pip install kubernetes-validate==1.37.0",
+)
+def test_every_supported_kubernetes_knows_the_fields(tmp_path, values):
+    """No manifest has a field that a supported version does not know, in its strict schemas."""
+    import kubernetes_validate  # noqa: PLC0415 - a tool that need not be installed
+
+    manifests = [each for each in render(tmp_path, values) if each["kind"] not in NO_SCHEMA]
+
+    for version in KUBERNETES:
+        for manifest in manifests:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@EACH
+def test_the_program_accepts_the_environment_of_each_pod(tmp_path, values):
+    """Each variable of each pod is a setting with an allowed value, and the settings are those of the values."""
+    pods = pods_of(render(tmp_path, values))
+    (tmp_path / "files").mkdir()
+
+    for name, pod in pods.items():
+        loaded = settings.load(None, environment_of(pod["containers"][0], tmp_path / "files"))
+        assert loaded.kafka.bootstrap == values["settings"]["kafka"]["bootstrap"]
+        delivers = "consumer" in name or "console" in name
+        assert set(loaded.destinations) == (set(values["settings"]["destinations"]) if delivers else set())
+
+
+@EACH
+def test_every_pod_is_restricted_and_has_a_limit(tmp_path, values):
+    """Each pod meets the standard "restricted" of Pod Security, has a read-only root and no token of the cluster."""
+    for pod in pods_of(render(tmp_path, values)).values():
+        (container,) = pod["containers"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert "memory" in container["resources"]["limits"]
+
+
+@EACH
+def test_names_fit_and_are_unique(tmp_path, values):
+    """No two objects of a kind have one name, and no name is longer than a label may be."""
+    names = [(each["kind"], each["metadata"]["name"]) for each in render(tmp_path, values)]
+
+    assert len(names) == len(set(names))
+    assert all(len(name) <= 63 for _, name in names)
+
+
+def test_each_destination_has_one_consumer(tmp_path):
+    """An entry without destinations has those that no other names, and a scaled consumer has no fixed number."""
+    manifests = render(tmp_path, ODD)
+    consumers = {
+        each["metadata"]["labels"]["jira-relay/consumer"]: each["spec"]
+        for each in manifests
+        if each["kind"] == "Deployment" and "jira-relay/consumer" in each["metadata"]["labels"]
+    }
+
+    args = {name: spec["template"]["spec"]["containers"][0]["args"] for name, spec in consumers.items()}
+    assert args == {
+        name: ["consume", "--destination", destination]
+        for name, destination in {"all": "kafka", "http": "http", "splunk": "splunk"}.items()
+    }
+    assert {name for name, spec in consumers.items() if "replicas" in spec} == {"all"}
+    scalers = {
+        each["kind"]: each["spec"] for each in manifests if "Scale" in each["kind"] or "Auto" in each["kind"]
+    }
+    assert scalers["ScaledObject"]["maxReplicaCount"] == 9
+    target = scalers["HorizontalPodAutoscaler"]["metrics"][0]["external"]["target"]
+    assert target == {"type": "AverageValue", "averageValue": "5000000"}
+
+
+def test_without_destinations_there_is_no_consumer(tmp_path):
+    """Without a destination the producer and the console run, and no consumer."""
+    pods = pods_of(render(tmp_path, {"settings": {"kafka": {"bootstrap": "k:1"}}}))
+
+    assert set(pods) == {"relay-producer", "relay-console", "relay-topics"}
+
+
+@pytest.mark.parametrize(
+    ("consumers", "sentence"),
+    [
+        ({"soc": {"destinations": ["soc"]}}, "settings.destinations does not have"),
+        ({"a": {"destinations": ["sentinel"]}, "b": {"destinations": ["sentinel"]}}, "is in two entries"),
+        ({"a": {}}, "only one entry can have the rest"),
+        ({"all": None}, "No entry of consumers has the destinations sentinel"),
+    ],
+)
+def test_a_destination_without_a_place_is_refused(tmp_path, consumers, sentence):
+    """A destination that no consumer or two would serve ends the rendering with a sentence."""
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        render(tmp_path, {**SMALL, "consumers": consumers})
+
+
+def test_kafka_is_needed(tmp_path):
+    """Without brokers the rendering ends with the name of the value."""
+    with pytest.raises(ValueError, match=r"settings\.kafka\.bootstrap is needed"):
+        render(tmp_path, {})
