@@ -31,8 +31,12 @@ class TopicWriteError(RelayError):
     """Kafka did not confirm a write. The record may be on the topic or not."""
 
 
-class RecordTooLargeError(TopicWriteError):
-    """The topic or the brokers reject a record of this size. It is not on the topic, and a retry does not help."""
+class NotWrittenError(TopicWriteError):
+    """The record was not sent, or was refused. It is not on the topic, and never will be."""
+
+
+class RecordTooLargeError(NotWrittenError):
+    """The topic or the brokers reject a record of this size. A retry does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +102,17 @@ class RecordWriter:
     ) -> int:
         """Write one record and return its offset. `seconds` None: 20, with the connection's patience.
 
-        Raises TopicWriteError if Kafka does not confirm it within `seconds`.
+        Raises TopicWriteError if Kafka does not confirm it within `seconds`, and NotWrittenError if it was not sent: no producer
+        could start, or the topic is missing or refused.
         """
-        producer = None
+        producer = acknowledgement = None
         try:
             async with asyncio.timeout(20.0 * self._connection.patience if seconds is None else seconds):
                 producer = await self._ensure_started()
-                sent = await producer.send_and_wait(
+                acknowledgement = await producer.send(
                     topic, value, key, partition=partition, headers=list(headers), timestamp_ms=timestamp_ms
                 )
-                return int(sent.offset)
+                return int((await acknowledgement).offset)
         except KAFKA_FAILURES as error:
             if producer is not None:
                 await self._discard(producer)
@@ -117,6 +122,8 @@ class RecordWriter:
                     " topic; `jira-relay topics check` names the value."
                 ) from error
             reason = str(error).removesuffix(".") or type(error).__name__
+            if acknowledgement is None:
+                raise NotWrittenError(f"Nothing was written to {topic}: {reason}.") from error
             raise TopicWriteError(f"Kafka did not confirm a write to {topic}: {reason}.") from error
         except asyncio.CancelledError:
             if producer is not None:

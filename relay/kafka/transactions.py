@@ -73,6 +73,8 @@ class TransactionalProducer:
     ) -> None:
         """`max_batch_bytes`: largest batch that `producer` makes of several records."""
         self.max_batch_bytes = max_batch_bytes
+        self.may_be_written = False
+        """Whether records of the last publication may be on the topics, once it has raised."""
         self._connection = connection
         self._producer = producer
         self._timing = timing
@@ -129,6 +131,7 @@ class TransactionalProducer:
         Raises PublishError. A cancellation leaves nothing running.
         """
         self._throttled_seconds = 0.0
+        self.may_be_written = not self._transactional
         task = asyncio.create_task(self._publish(records, after_offsets))
         try:
             async with asyncio.timeout(self._timing.transaction_seconds):
@@ -172,6 +175,7 @@ class TransactionalProducer:
         await self._producer.begin_transaction()
         offsets = await self._send(records)
         await self._send(after_offsets(offsets))
+        self.may_be_written = True
         await self._producer.commit_transaction()
         return offsets
 

@@ -52,6 +52,7 @@ PAGES = (
     "/dead-letter?at=0/0",
     "/dead-letter?at=0/99",
     "/dead-letters/redrive",
+    "/dead-letters/producers",
     "/events?organization=acme",
     "/event?at=events/0/0",
     "/event?at=events/0/99999",

@@ -101,11 +101,13 @@ async def test_a_defect_is_answered_and_logged(console, monkeypatch, path):
     response = await console.client.get("/" if path == "/overview" else path)
     assert response.status_code == 500
     assert "its log has the details" in response.text
-    assert "hidden" not in response.text
+    assert "secret detail" not in response.text
+    if path != "/api/v1/overview":
+        assert '<a href="/">Overview</a>' in response.text
 
 
 def _defect(*_arguments):
-    raise ZeroDivisionError("hidden")
+    raise ZeroDivisionError("secret detail")
 
 
 @pytest.mark.parametrize(
