@@ -67,7 +67,7 @@ def producer_options(connection: Connection, max_batch_bytes: int = MAX_BATCH_BY
         "max_batch_size": min(
             max_batch_bytes, profile.max_request_bytes // 4
         ),  # a request may hold one batch of each topic
-        "request_timeout_ms": 5_000,
+        "request_timeout_ms": int(5_000 * connection.patience),
     }
 
 
@@ -98,16 +98,16 @@ class RecordWriter:
         partition: int | None = None,
         headers: Sequence[tuple[str, bytes]] = (),
         timestamp_ms: int | None = None,
-        seconds: float = 20.0,
+        seconds: float | None = None,
     ) -> int:
-        """Write one record and return its offset.
+        """Write one record and return its offset. `seconds` None: 20, with the connection's patience.
 
         Raises TopicWriteError if Kafka does not confirm it within `seconds`, and NotWrittenError if it was not sent: no producer
         could start, or the topic is missing or refused.
         """
         producer = acknowledgement = None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(20.0 * self._connection.patience if seconds is None else seconds):
                 producer = await self._ensure_started()
                 acknowledgement = await producer.send(
                     topic, value, key, partition=partition, headers=list(headers), timestamp_ms=timestamp_ms
@@ -136,7 +136,7 @@ class RecordWriter:
                 producer = AIOKafkaProducer(**producer_options(self._connection))
                 patch_client(producer.client)
                 try:
-                    async with asyncio.timeout(self._timing.open_seconds):
+                    async with asyncio.timeout(self._timing.open_seconds * self._connection.patience):
                         await producer.start()
                 except BaseException:
                     await discard_producer(producer, 1)

@@ -43,6 +43,11 @@ class TransactionTiming:
         grace_ms = self.timeout_ms - int(1000 * self.transaction_seconds)
         return replace(self, transaction_seconds=seconds, timeout_ms=int(1000 * seconds) + grace_ms)
 
+    def times(self, patience: float) -> "TransactionTiming":
+        """Return the bounds multiplied by `patience`."""
+        lasting = self.lasting(self.transaction_seconds * patience)
+        return replace(lasting, open_seconds=self.open_seconds * patience)
+
 
 DEFAULT_TIMING = TransactionTiming()
 
@@ -87,15 +92,17 @@ class TransactionalProducer:
         cls,
         connection: Connection,
         transactional_id: str,
-        timing: TransactionTiming = DEFAULT_TIMING,
+        timing: TransactionTiming | None = None,
         max_batch_bytes: int = MAX_BATCH_BYTES,
     ) -> "TransactionalProducer":
         """Start a producer. It fences every earlier one with this `transactional_id` and aborts its open transaction.
 
+        `timing` None: the default, with the connection's patience.
         `max_batch_bytes`: largest record batch that every topic accepts.
 
         Raises PublishError. The producer is closed then, so that a late start cannot fence a successor.
         """
+        timing = timing or DEFAULT_TIMING.times(connection.patience)
         options = producer_options(connection, max_batch_bytes)
         if connection.profile.transactions:
             options |= {

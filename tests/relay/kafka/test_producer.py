@@ -39,7 +39,7 @@ async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(connection, p
     opening = asyncio.create_task(TransactionalProducer.open(connection, f"{prefix}.0"))
     await asyncio.sleep(0)
     opening.cancel()
-    await asyncio.wait({opening}, timeout=30)
+    await asyncio.wait({opening}, timeout=120)
 
     assert opening.cancelled()
     assert aiokafka_tasks() <= before
