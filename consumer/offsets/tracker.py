@@ -26,8 +26,7 @@ class SequenceRange:
 
 def slice_sequences(sequences: Iterable[SequenceRange], start: int, stop: int) -> tuple[SequenceRange, ...]:
     """Return the sequences of positions `start` to before `stop`; `sequences` cover all positions in order."""
-    sliced = []
-    position = 0
+    sliced, position = [], 0
     for sequence in sequences:
         first, last = max(start - position, 0), min(stop - position, len(sequence))
         if first < last:
@@ -70,9 +69,8 @@ class TrackedRecords:
         )
 
     def followed_by(self, later: "TrackedRecords") -> "TrackedRecords":
-        return TrackedRecords(
-            join_records([self.records, later.records]), (*self.sequences, *later.sequences)
-        )
+        records = join_records([self.records, later.records])
+        return TrackedRecords(records, (*self.sequences, *later.sequences))
 
     def select(self, indices: Sequence[int]) -> "TrackedRecords":
         """Return the records at `indices`, which ascend, in one pass."""
