@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from management.destination_view import DestinationView
+from management.formatting import iso_milliseconds
 from management.organizations.causes import shared_reason
 from management.organizations.view import OrganizationView
 from relay.status.model import HOUR_MS, HourCount
@@ -17,6 +19,7 @@ BEHIND_MS = HOUR_MS
 """An active organization whose events are complete only up to an earlier time is named."""
 NEW_MS = 60_000
 _TROUBLE = {"failing", "waiting", "no owner"}
+_NO_OWNER_REMEDY = "; check that `jira-relay produce` runs and reaches Kafka"
 
 
 class Severity(IntEnum):
@@ -55,6 +58,20 @@ class Cause:
         """The instant at which the first member was affected; None: unknown."""
         return min((each.since for each in self.members if each.since is not None), default=None)
 
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document: instants in ISO 8601."""
+        return {
+            "severity": self.severity.name.lower(),
+            "subject": self.subject,
+            "state": self.state,
+            "reason": self.reason,
+            "since": iso_milliseconds(self.since),
+            "members": [
+                {"name": each.name, "since": iso_milliseconds(each.since), "detail": each.detail or None}
+                for each in self.members
+            ],
+        }
+
 
 def find_causes(
     organizations: Sequence[OrganizationView], destinations: Sequence[DestinationView]
@@ -85,8 +102,9 @@ def _organization_findings(views: Iterable[OrganizationView]) -> Iterator[_Findi
         word = view.state_word
         if word in _TROUBLE and not _is_new(view):
             severity = Severity.WAITING if word == "waiting" else Severity.FAILING
-            reason = shared_reason(view.reason, name, view.organization.url, view.organization.user)
-            yield severity, "organization", word, reason, Affected(name, view.since, own_reason=view.reason)
+            own = f"{view.reason}{_NO_OWNER_REMEDY}" if word == "no owner" else view.reason
+            reason = shared_reason(own, name, view.organization.url, view.organization.user)
+            yield severity, "organization", word, reason, Affected(name, view.since, own_reason=own)
         elif word != "paused":
             yield from _quiet_findings(view)
         if view.expires_within_days is not None and word != "paused":
