@@ -42,6 +42,22 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "cli.commands.run:console_command",
         "Serve the console, pages for a browser and an HTTP API, until stopped.",
     ),
+    "status": Command(
+        "cli.commands.status:status_command",
+        "Show the whole installation on one screen: what needs an operator first, then organizations, destinations and replays.",
+    ),
+    "top": Command(
+        "cli.commands.status:top_command",
+        "Show the installation and its organizations on the whole terminal, renewed every two seconds, until Ctrl-C.",
+    ),
+    "tail": Command(
+        "cli.commands.tail:tail_command",
+        "Show new live events as they come to Kafka, each on one line, until Ctrl-C.",
+    ),
+    "events": Command(
+        "cli.commands.events:app",
+        "Find an event in Kafka, and show what became of it.",
+    ),
     "organizations": Command(
         "cli.commands.organizations:app",
         "Add, change and show the Jira organizations.",

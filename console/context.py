@@ -12,10 +12,10 @@ from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
 from management.context import OperatorContext
 from management.destination_view import DestinationView
-from management.destinations import view_destinations, view_unlisted
 from management.events.delivery import DeliveryTiming
 from management.events.search import SearchTiming
 from management.events.tail import EventTail
+from management.installation import all_destination_views
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
 from management.organizations.windows import PaceWatch
@@ -101,11 +101,7 @@ class ConsoleContext:
 
     def destination_views(self) -> list[DestinationView]:
         """Return the destinations of the settings as the last snapshot has them, sorted by name, then those that only consumers have."""
-        snapshot, now = self.view.snapshot, self.now_ms()
-        listed = view_destinations(
-            self.destinations, snapshot.statuses, snapshot.pauses, snapshot.lost_ranges, now
-        )
-        return [*listed, *view_unlisted(self.destinations, snapshot.statuses, now)]
+        return all_destination_views(self.view.snapshot, self.destinations, self.now_ms())
 
     def replays(self) -> list[ReplayView]:
         """Return the replays as the last snapshot has them, the newest first."""

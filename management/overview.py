@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from management.destination_view import DestinationView
+from management.formatting import iso_milliseconds
 from management.organizations.causes import shared_reason
 from management.organizations.view import OrganizationView
 from relay.status.model import HOUR_MS, HourCount
@@ -54,6 +56,20 @@ class Cause:
     def since(self) -> int | None:
         """The instant at which the first member was affected; None: unknown."""
         return min((each.since for each in self.members if each.since is not None), default=None)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document: instants in ISO 8601."""
+        return {
+            "severity": self.severity.name.lower(),
+            "subject": self.subject,
+            "state": self.state,
+            "reason": self.reason,
+            "since": iso_milliseconds(self.since),
+            "members": [
+                {"name": each.name, "since": iso_milliseconds(each.since), "detail": each.detail or None}
+                for each in self.members
+            ],
+        }
 
 
 def find_causes(

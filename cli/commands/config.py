@@ -23,7 +23,7 @@ def show(
         str,
         typer.Argument(
             metavar="[NAME]",
-            help="A group or a setting, such as kafka or destinations.sentinel. Default: all.",
+            help="A group or a setting, such as kafka or destinations.NAME. Default: all.",
             show_default=False,
         ),
     ] = "",

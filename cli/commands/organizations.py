@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.commands.organization_files import apply_command, export_command, print_each
+from cli.commands.organization_history import history_command
 from cli.context import CommandContext, current_operator
 from cli.input import ask_for_key
 from cli.operator_context import open_operator_context
@@ -45,6 +46,7 @@ from relay.timestamps import now_ms
 app = typer.Typer(no_args_is_help=True)
 app.command("apply")(apply_command)
 app.command("export")(export_command)
+app.command("history")(history_command)
 
 
 @app.command("list")

@@ -28,6 +28,7 @@ from relay.kafka.diagnostics.monitor import monitor
 from relay.lifecycle import Service, stop_on_signals
 from relay.telemetry import logs
 from relay.telemetry import server as health
+from relay.telemetry.debug_switch import debug_on_signal
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import open_registry
 from relay.telemetry.readiness import announce_readiness
@@ -118,13 +119,13 @@ def _selected_destinations(settings: Settings, requested: list[str] | None) -> l
 
 
 async def _run_alone(settings: Settings, connection: Connection, services: ServiceFactory) -> None:
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, debug_on_signal(settings.telemetry.log_level):
         async with _open_process(settings, connection) as process:
             await lifecycle.run_services({**services(process), **_watch_services(process)}, stop)
 
 
 async def _run_up(settings: Settings, factory: ServiceFactory) -> None:
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, debug_on_signal(settings.telemetry.log_level):
         async with AsyncExitStack() as stack:
             redactor = _set_up_logging(settings)
             kafka = None

@@ -7,7 +7,8 @@ from starlette.routing import BaseRoute, Route
 from console.api.answers import PREFIX, answering, document, require_known
 from console.context import ConsoleContext
 from management.formatting import iso_milliseconds
-from management.overview import Cause, find_causes
+from management.installation import problems_of
+from management.overview import find_causes
 
 
 def routes(context: ConsoleContext) -> list[BaseRoute]:
@@ -19,23 +20,9 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
             {
                 "as_of": iso_milliseconds(snapshot.as_of),
                 "failure": snapshot.failure,
-                "problems": [*(text for _, text in snapshot.organizations.problems), *snapshot.problems],
-                "causes": [_document(cause) for cause in causes],
+                "problems": problems_of(snapshot),
+                "causes": [cause.document() for cause in causes],
             }
         )
 
     return [Route(f"{PREFIX}/overview", answering(show), methods=["GET"])]
-
-
-def _document(cause: Cause) -> dict[str, object]:
-    return {
-        "severity": cause.severity.name.lower(),
-        "subject": cause.subject,
-        "state": cause.state,
-        "reason": cause.reason,
-        "since": iso_milliseconds(cause.since),
-        "members": [
-            {"name": each.name, "since": iso_milliseconds(each.since), "detail": each.detail or None}
-            for each in cause.members
-        ],
-    }

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 from console.context import ConsoleContext
 from console.pages.replays import TEXTS
 from console.rendering import Pages
+from management.installation import problems_of
 from management.organizations.view import STATES
 from management.overview import day_total, find_causes
 
@@ -23,8 +24,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             request,
             "overview.html",
             causes=find_causes(organizations, destinations),
-            problems=[text for _, text in context.view.snapshot.organizations.problems]
-            + list(context.view.snapshot.problems),
+            problems=problems_of(context.view.snapshot),
             members_shown=MEMBERS_SHOWN,
             organization_count=len(organizations),
             paused_count=words["paused"],

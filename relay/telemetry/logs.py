@@ -14,12 +14,13 @@ from relay.telemetry.third_party_lines import ThirdPartyFilter
 
 # At INFO, httpx logs every URL, azure and msal every step of a login, and aiokafka lines for its own developers.
 _QUIETED_LOGGERS = ("aiohttp.access", "aiokafka", "azure", "httpcore", "httpx", "msal", "urllib3")
+LogLevel = Literal["debug", "info", "warning", "error"]
 _LOGGED = "logged_by_jira_relay"
 
 
 def configure_logging(
     log_format: Literal["json", "text", "auto"],
-    log_level: Literal["debug", "info", "warning", "error"],
+    log_level: LogLevel,
     redactor: Redactor,
     stream: TextIO | None = None,
 ) -> None:
@@ -31,19 +32,29 @@ def configure_logging(
     text = log_format == "text" or (log_format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Formatter("text" if text else "json", stream, redactor))
-    handler.addFilter(ThirdPartyFilter(logging.getLevelNamesMapping()[log_level.upper()]))
+    handler.addFilter(ThirdPartyFilter(logging.DEBUG))
     logging.root.handlers[:] = [handler]
-    logging.root.setLevel(log_level.upper())
-    for name in _QUIETED_LOGGERS:
-        logging.getLogger(name).setLevel(max(logging.WARNING, logging.root.level))
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     structlog.configure(
         processors=[*_common_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.root.level),
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=False,  # each line then follows `set_log_level`
     )
+    set_log_level(log_level)
+
+
+def set_log_level(log_level: LogLevel) -> None:
+    """Write the lines from this level on, until it is set again. `configure_logging` has set up the rest."""
+    level = logging.getLevelNamesMapping()[log_level.upper()]
+    logging.root.setLevel(level)
+    for handler in logging.root.handlers:
+        for each in handler.filters:
+            if isinstance(each, ThirdPartyFilter):
+                each.level = level
+    for name in _QUIETED_LOGGERS:
+        logging.getLogger(name).setLevel(max(logging.WARNING, level))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
 
 
 def configured_format() -> Literal["json", "text"] | None:

@@ -40,7 +40,8 @@ class ThirdPartyFilter(logging.Filter):
     def __init__(self, level: int, clock: Callable[[], float] = time.monotonic) -> None:
         """`level`: the lowest one that is written."""
         super().__init__()
-        self._limiter, self._clock, self._level = LogRateLimiter(), clock, level
+        self._limiter, self._clock = LogRateLimiter(), clock
+        self.level = level
 
     def filter(self, record: logging.LogRecord) -> bool:
         library = record.name.partition(".")[0]
@@ -48,7 +49,7 @@ class ThirdPartyFilter(logging.Filter):
             return True
         if library == "aiokafka" and _is_transient(record):
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-        return record.levelno >= self._level and self._admit(record)
+        return record.levelno >= self.level and self._admit(record)
 
     def _admit(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[0] if record.exc_info else None

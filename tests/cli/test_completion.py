@@ -12,7 +12,7 @@ STUB = '#!/bin/sh\nprintf "%s\\n" "$COMP_WORDS" "$_JIRA_RELAY_COMPLETE" > asked\
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("jira-relay to", {"topics"}),
+        ("jira-relay sch", {"schemas"}),
         ("jira-relay organizations re", {"resume", "reseal"}),
         ("jira-relay organizations list --st", {"--state"}),
         ("jira-relay organizations list --state no", {"no-owner"}),

@@ -1,0 +1,125 @@
+"""A whole installation as lines of text: causes first, the worst at the top. Pure."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from cli.output import escape_controls, wrap
+from cli.table import TableRow, list_names, render_table
+from management.destination_view import DestinationView
+from management.formatting import age, iso_seconds
+from management.installation import Installation
+from management.organizations.view import OrganizationView
+from management.overview import Cause, day_total
+
+DESTINATION_TITLES = ("Destination", "State", "Since", "Lag", "Last accepted", "24 h", "Kind")
+ORGANIZATION_TITLES = ("Organization", "State", "Since", "Complete up to", "Last event", "24 h")
+_INDENT = " " * 9
+
+Rate = Callable[[str], float | None]
+"""Returns the events a second that a destination handles. None: that is not known."""
+
+
+def status_lines(seen: Installation, bootstrap: str, width: int, rate: Rate | None = None) -> list[str]:
+    """Return the lines. `rate`: shown instead of the kind of a destination."""
+    lines = [*_head(seen, bootstrap, width), ""]
+    for cause in seen.causes:
+        lines += _cause_lines(cause, seen.now_ms, width)
+    for problem in seen.problems:
+        lines += wrap(f"PROBLEM  {escape_controls(problem)}", width, _INDENT)
+    if not seen.causes and not seen.problems:
+        lines.append("Nothing needs you." if seen.organizations else "No organization has been added yet.")
+    lines += ["", *wrap(_organization_sentence(seen), width)]
+    if seen.destinations:
+        lines += ["", *_destination_table(seen.destinations, width, rate)]
+    for view in seen.replays:
+        text = f"Replay {view.job.id} to {view.job.destination}: {view.state}, {100 * view.fraction:.0f} %"
+        lines += wrap(escape_controls(text), width)
+    return lines
+
+
+def organization_lines(seen: Installation, width: int) -> list[str]:
+    """Return a table of the organizations, those that need an operator first, then those with the newest events."""
+    if not seen.organizations:
+        return []
+    rows = [_organization_row(view) for view in sorted(seen.organizations, key=_urgency)]
+    return render_table(ORGANIZATION_TITLES, rows, "organization", numbered=1, width=width)
+
+
+def _head(seen: Installation, bootstrap: str, width: int) -> Iterator[str]:
+    processes = ", ".join(f"{count} {word}{'s' * (count != 1)}" for word, count in seen.processes.items())
+    yield from wrap(f"{iso_seconds(seen.as_of)}  {processes}; Kafka at {bootstrap}", width)
+    if seen.failure is not None:
+        yield from wrap(f"KAFKA    {escape_controls(seen.failure)}", width, _INDENT)
+
+
+def _cause_lines(cause: Cause, now_ms: int, width: int) -> Iterator[str]:
+    names = [f"{each.name} ({each.detail})" if each.detail else each.name for each in cause.members]
+    count = len(names)
+    subject = cause.subject if count == 1 else f"{count} {cause.subject}s"
+    since = f", since {age(cause.since, now_ms).removesuffix(' ago')}" if _is_past(cause, now_ms) else ""
+    severity = cause.severity.name
+    state = "" if cause.state == severity.lower() else cause.state
+    text = f"{severity:<9}{f'{state}{since}'.removeprefix(', ')}: {subject} {list_names(names)}"
+    yield from wrap(escape_controls(text), width, _INDENT)
+    if cause.reason:
+        yield from wrap(_INDENT + escape_controls(cause.reason), width, _INDENT)
+
+
+def _is_past(cause: Cause, now_ms: int) -> bool:
+    """Return whether its first member was affected more than a second ago; a key may expire later than now."""
+    return cause.since is not None and now_ms - cause.since >= 1_000
+
+
+def _organization_sentence(seen: Installation) -> str:
+    count, day = len(seen.organizations), seen.last_day
+    states = ", ".join(f"{number} {word}" for word, number in seen.states)
+    complete = age(seen.complete_up_to, seen.now_ms)
+    parts = [
+        f"{count} organization{'s' * (count != 1)}{f': {states}' if states else ''}",
+        f"complete up to {complete}" if complete else "",
+        f"{day.events:,} events in 24 h ({day.late:,} late, {day.dead_letters:,} dead letters)"
+        if count
+        else "",
+    ]
+    return escape_controls("; ".join(filter(None, parts)))
+
+
+def _destination_table(views: Sequence[DestinationView], width: int, rate: Rate | None) -> list[str]:
+    titles = (*DESTINATION_TITLES[:-1], "Kind" if rate is None else "Events/s")
+    urgent_first = sorted(
+        views, key=lambda view: (view.state == "active" and not view.lost_ranges, view.name)
+    )
+    rows = [_destination_row(view, rate) for view in urgent_first]
+    return render_table(titles, rows, "destination", numbered=1, width=width)
+
+
+def _destination_row(view: DestinationView, rate: Rate | None) -> TableRow:
+    counts = () if view.status is None else view.status.counts
+    speed = None if rate is None else rate(view.name)
+    cells = (
+        view.name,
+        view.state,
+        age(view.since, view.now_ms),
+        "" if view.lag is None else f"{view.lag:,}",
+        age(view.last_accepted, view.now_ms),
+        f"{day_total(counts, view.now_ms).events:,}",
+        view.kind if rate is None else "" if speed is None else f"{speed:,.1f}",
+    )
+    return TableRow(cells)
+
+
+def _organization_row(view: OrganizationView) -> TableRow:
+    status, now = view.status, view.now_ms
+    cells = (
+        view.organization.name,
+        view.state_word,
+        age(view.since, now),
+        age(None if status is None else status.complete_up_to, now),
+        age(None if status is None else status.last_event, now),
+        f"{day_total(view.counts, now).events:,}",
+    )
+    return TableRow(cells)
+
+
+def _urgency(view: OrganizationView) -> tuple[int, int, str]:
+    last_event = view.status.last_event if view.status is not None else None
+    return (view.urgency[0], -(last_event or 0), view.organization.name)
