@@ -50,6 +50,8 @@ bench: setup ## CPU time of an event beside a record-by-record consumer; memory,
 	$(BIN)/python benchmarks/bounds.py
 	$(BIN)/python benchmarks/organizations.py
 	$(BIN)/python benchmarks/backfill.py
+	$(BIN)/python benchmarks/producer.py
+	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/replay.py
 
 image: ## the image jira-audit-relay (docker)

@@ -9,6 +9,7 @@ rounds begin, does not count.
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -31,12 +32,14 @@ from embedded import EmbeddedKafka
 from management.settings import Settings
 from relay.kafka.connection import Connection
 from relay.kafka.producer import ProducerRecord
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import TransactionalProducer
 from relay.organizations import Organization, OrganizationCodec
 
 SHARDS = 16
+OPEN_ATTEMPTS = 10
 RECORD = {"id": 1, "created": "2026-01-01T00:00:00.000+0000", "summary": "User created", "category": "users"}
 
 
@@ -74,13 +77,21 @@ class JiraStub(asyncio.Protocol):
         return json.dumps(page).encode()
 
 
+async def _open_publisher(connection: Connection) -> TransactionalProducer:
+    """Open a producer. On a busy machine a new Kafka may have no coordinator of transactions for a minute."""
+    for _ in range(OPEN_ATTEMPTS - 1):
+        with contextlib.suppress(PublishError):
+            return await TransactionalProducer.open(connection, "put")
+    return await TransactionalProducer.open(connection, "put")
+
+
 async def put_organizations(
     connection: Connection, count: int, port: int, backfill_from: int | None = None
 ) -> None:
     """Write organizations to their topic, as `organizations add` does."""
     topic, codec = Topics(connection.kafka.topic_prefix).organizations, OrganizationCodec()
     now_ms = time.time_ns() // 1_000_000
-    publisher = await TransactionalProducer.open(connection, "put")
+    publisher = await _open_publisher(connection)
     for start in range(0, count, 500):
         records = []
         for number in range(start, min(start + 500, count)):

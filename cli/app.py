@@ -105,17 +105,20 @@ def configure(
 ) -> None:
     from cli.context import CommandContext  # noqa: PLC0415 - it has the settings of all rooms, and `--help` needs none
 
-    context.obj = CommandContext(config)
+    context.obj = CommandContext(config, 1.0 if context.obj is None else context.obj)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit. An operator's error is a sentence on standard error; only a defect has a traceback."""
+def main(arguments: Sequence[str] | None = None, patience: float = 1.0) -> None:
+    """Run a command and exit. An operator's error is a sentence on standard error; only a defect has a traceback.
+
+    `patience`: that of its connection to Kafka.
+    """
     keep_memory_private()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = _run_command(sys.argv[1:] if arguments is None else arguments)
+        code = _run_command(sys.argv[1:] if arguments is None else arguments, patience)
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
@@ -129,10 +132,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run_command(arguments: Sequence[str]) -> int:
+def _run_command(arguments: Sequence[str], patience: float) -> int:
     try:
         prepare_completion(os.environ)
-        app(arguments, prog_name=PROGRAM)
+        app(arguments, prog_name=PROGRAM, obj=patience)
     except RelayError as error:
         return _report_error(arguments, error)
     except SystemExit as end:

@@ -22,7 +22,7 @@ from console.server import open_socket, own_origins, own_url, run_console
 from management.context import OperatorContext
 from management.live_view import LiveView
 from management.settings import Settings
-from producer.sources.catalogue import input_rules, open_connection_test
+from producer.sources.catalogue import input_rules, open_connection_test, parse_record
 from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.resolver import CredentialResolver
@@ -136,6 +136,7 @@ def console_service(
                 origins,
                 (public or "").startswith("https://"),
                 version("jira-audit-relay"),
+                parse_record,
                 settings.schema_registry,
                 api_tokens=api_tokens,
                 oidc=oidc,

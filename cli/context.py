@@ -37,6 +37,8 @@ class CommandContext:
     """The settings of a command, read at first use: `--help` needs none."""
 
     config: Path | None
+    patience: float = 1.0
+    """That of each connection to Kafka."""
 
     @cached_property
     def settings(self) -> Settings:
@@ -53,13 +55,13 @@ class CommandContext:
 
     def connection(self) -> Connection:
         """Return the Kafka of the settings; without one, the embedded Kafka of a running `jira-relay up`."""
-        return connection_from(self.settings)
+        return connection_from(self.settings, self.patience)
 
     def external_connection(self) -> Connection:
         """Return the Kafka of the settings, for commands that require one. Raises SettingsError when none is set."""
         if self.settings.kafka.bootstrap is None:
             raise SettingsError(f"{NO_CLUSTER}, or run `jira-relay up`, which has its own.")
-        return Connection(self.settings.kafka)
+        return Connection(self.settings.kafka, patience=self.patience)
 
     def secrets(self) -> SecretsConfig:
         """Return the keys that encrypt API keys; with embedded Kafka and no setting, the key file of `jira-relay up`."""
@@ -113,12 +115,12 @@ def build_redactor(settings: Settings) -> Redactor:
     return redactor
 
 
-def connection_from(settings: Settings) -> Connection:
+def connection_from(settings: Settings, patience: float = 1.0) -> Connection:
     """Return the Kafka of the settings, or the embedded one when none is set."""
     if settings.kafka.bootstrap is not None:
-        return Connection(settings.kafka)
+        return Connection(settings.kafka, patience=patience)
     embedded = {"bootstrap": f"127.0.0.1:{settings.embedded.port}", "replication_factor": 1}
-    return Connection(settings.kafka.model_copy(update=embedded))
+    return Connection(settings.kafka.model_copy(update=embedded), patience=patience)
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from itsdangerous import BadData, URLSafeSerializer
 
 from console.permissions import AccessRole
+from management.sign_outs import PREFIX
 from relay.timestamps import DAY_MS
 
 SESSION_MS = DAY_MS // 2
@@ -60,6 +61,7 @@ class Access:
         self._plans = URLSafeSerializer(key, salt="plan", signer_kwargs=options)
         self._attempts = URLSafeSerializer(key, salt="attempt", signer_kwargs=options)
         self._form_key = hmac.digest(key.encode(), b"form", "sha256")
+        self._sign_out_key = hmac.digest(key.encode(), b"sign-out", "sha256")
         self._link: tuple[str, int] | None = None
 
     def accepts(self, token: str) -> bool:
@@ -95,6 +97,10 @@ class Access:
         except (BadData, TypeError, LookupError, ValueError):  # also one that another release has signed
             return None
         return found if now_ms < found.expires else None
+
+    def sign_out_key(self, session: Session) -> str:
+        """Return the key of the record that ends this session before its time. It says nothing about the cookie."""
+        return PREFIX + hmac.digest(self._sign_out_key, session.id.encode(), "sha256").hex()[:32]
 
     def sign_attempt(self, attempt: Mapping[str, Any]) -> str:
         """Return the value of a cookie that keeps a sign-in which has begun at an identity provider."""

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from console.api_tokens import ApiTokens
-from console.auth import Access, LoginThrottle
+from console.auth import Access, LoginThrottle, Session
 from console.lag_history import LagHistory
 from console.long_reads import LongReads
 from console.oidc import OidcLogin
+from console.sign_outs import SignOuts
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
 from management.context import OperatorContext
@@ -20,7 +21,9 @@ from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
 from management.organizations.windows import PaceWatch
 from management.replay.view import ReplayView
+from management.sign_outs import record_sign_out
 from management.topic_follower import FollowerTiming
+from management.unreadable_redrive import ParseRecord
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
 
@@ -32,9 +35,12 @@ class ConsoleTiming:
     head_seconds: float = 20.0
     """More than uvicorn waits for another request, so that an idle connection ends in its way."""
     body_seconds: float = 30.0
+    read_seconds: float = 30.0
+    """Between two looks at a client that reads its answer slowly."""
     look_seconds: float = 3.0
     event_seconds: float = 10.0
     activity_seconds: float = 6.0
+    sign_out_seconds: float = 5.0
     backfill_seconds: float = 5.0
     offsets_seconds: float = 10.0
     lost_seconds: float = 10.0
@@ -60,6 +66,8 @@ class ConsoleContext:
     origins: frozenset[str]
     secure: bool
     version: str
+    parse_record: ParseRecord
+    """Reads the record of a producer's dead letter, as this release does."""
     registry: SchemaRegistryConfig = field(default_factory=SchemaRegistryConfig)
     api_tokens: ApiTokens | None = None
     """None: the settings name no file of API tokens."""
@@ -70,6 +78,7 @@ class ConsoleContext:
     bearer_throttle: LoginThrottle = field(default_factory=LoginThrottle)
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
     long_reads: LongReads = field(default_factory=LongReads)
+    sign_outs: SignOuts = field(default_factory=SignOuts)
     lag: LagHistory = field(default_factory=LagHistory)
     changes: ChangeHistory = field(init=False)
     tail: EventTail = field(init=False)
@@ -91,6 +100,21 @@ class ConsoleContext:
     def operator_for(self, who: str) -> OperatorContext:
         """Return the operator context of a person, whose name the history of changes gets."""
         return replace(self.operator, author=who)
+
+    def session(self, cookie: str | None) -> Session | None:
+        """Return the session of a cookie. None: there is none, or it has ended, at whichever console."""
+        found = self.access.session(cookie, self.now_ms())
+        if found is None:
+            return None
+        key = self.access.sign_out_key(found)
+        return None if key in self.sign_outs or key in self.view.snapshot.statuses else found
+
+    async def sign_out(self, session: Session) -> str | None:
+        """End a session, at this console now, and at the others once they have read it. Return why Kafka did not keep that."""
+        key, now = self.access.sign_out_key(session), self.now_ms()
+        self.sign_outs.add(key, session.expires, now)
+        seconds = self.timing.sign_out_seconds
+        return await record_sign_out(self.connection, key, session.expires, now, seconds)
 
     def organizations(self) -> list[OrganizationView]:
         """Return the organizations as the last snapshot has them, sorted by name."""

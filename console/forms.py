@@ -1,10 +1,9 @@
 """Forms: every one is read here, and refused without the token of its session."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from console.auth import Session
@@ -15,6 +14,10 @@ MAX_CHOICES = 500
 """Objects of one form that may be chosen together."""
 FormHandler = Callable[[Request, Mapping[str, str]], Awaitable[Response]]
 ChoiceHandler = Callable[[Request, Mapping[str, str], Sequence[str]], Awaitable[Response]]
+
+
+class StaleFormError(Exception):
+    """The form was not made by the session that sends it, or is too old."""
 
 
 async def read_form(request: Request, max_fields: int = MAX_FIELDS) -> dict[str, str]:
@@ -41,8 +44,7 @@ def form_route(context: ConsoleContext, path: str, handler: FormHandler) -> Rout
 
     async def checked(request: Request) -> Response:
         fields = await read_form(request)
-        if not _is_of_session(context, request, fields.pop("form_token", "")):
-            return _refused()
+        _require_session(context, request, fields.pop("form_token", ""))
         return await handler(request, {name: value for name, value in fields.items() if value.strip()})
 
     return Route(path, checked, methods=["POST"])
@@ -54,23 +56,16 @@ def choice_route(context: ConsoleContext, path: str, handler: ChoiceHandler) -> 
     async def checked(request: Request) -> Response:
         items = await _items(request, MAX_CHOICES + MAX_FIELDS)
         fields = {name: value for name, value in items if name != "name"}
-        if not _is_of_session(context, request, fields.pop("form_token", "")):
-            return _refused()
+        _require_session(context, request, fields.pop("form_token", ""))
         return await handler(request, fields, [value for name, value in items if name == "name"])
 
     return Route(path, checked, methods=["POST"])
 
 
-def _is_of_session(context: ConsoleContext, request: Request, token: str) -> bool:
+def _require_session(context: ConsoleContext, request: Request, token: str) -> None:
     session: Session = request.scope["session"]
-    return context.access.accepts_form(session, token)
-
-
-def _refused() -> Response:
-    return PlainTextResponse(
-        "The form is too old, or was not made by this session. Go back, load the page again, and repeat the step.\n",
-        HTTPStatus.FORBIDDEN,
-    )
+    if not context.access.accepts_form(session, token):
+        raise StaleFormError
 
 
 def who(request: Request) -> str:

@@ -8,17 +8,17 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console import problems
 from console.api_tokens import ApiTokenError
 from console.auth import Session
 from console.context import ConsoleContext
+from console.error_pages import BodyTooLargeError, BodyTooSlowError, ErrorAnswers, is_api
 from console.permissions import PERMISSIONS
-from console.problems import ProblemKind, problem
+from console.problems import problem
 
-API_PREFIX = "/api/"
 MAX_BODY_BYTES = 256 * 1024
 _OPEN_PATHS = {key.split(" ")[1] for key, role in PERMISSIONS.items() if role is None}
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -64,8 +64,9 @@ class Guard:
     4. Every path but the login and static files needs a session, or for the API a token as bearer.
     """
 
-    def __init__(self, app: ASGIApp, context: ConsoleContext) -> None:
+    def __init__(self, app: ASGIApp, context: ConsoleContext, errors: ErrorAnswers) -> None:
         self._app = app
+        self._errors = errors
         self._context = context
         self._hosts = {urlsplit(origin).netloc for origin in context.origins}
 
@@ -82,13 +83,12 @@ class Guard:
         host = request.headers.get("host", "")
         if host not in self._hosts:
             detail = f"The console does not answer for the host {host[:100]!r}. Set console.public_url to the URL that browsers use."
-            return refusal(request, problems.FOREIGN_HOST, detail)
+            return self._errors.refusal(request, problems.FOREIGN_HOST, detail)
         if request.method not in _SAFE_METHODS and not self._is_own(request.headers):
-            return refusal(
-                request, problems.FOREIGN_ORIGIN, "The request comes from another site and was refused."
-            )
+            detail = "The request comes from another site and was refused."
+            return self._errors.refusal(request, problems.FOREIGN_ORIGIN, detail)
         if _is_too_large(request.headers):
-            return refusal(request, problems.BODY_TOO_LARGE, "The request is too large.")
+            return self._errors.refusal(request, problems.BODY_TOO_LARGE, "The request is too large.")
         return self._login_refusal(request)
 
     def _is_own(self, headers: Mapping[str, str]) -> bool:
@@ -100,7 +100,7 @@ class Guard:
         if path in _OPEN_PATHS or path.startswith("/static/"):
             return None
         context = self._context
-        session = context.access.session(request.cookies.get(session_cookie(context)), context.now_ms())
+        session = context.session(request.cookies.get(session_cookie(context)))
         if is_api(request) and "authorization" in request.headers:
             return self._bearer_refusal(request)
         if session is not None:
@@ -160,14 +160,6 @@ class Guard:
         return send_with_headers
 
 
-class BodyTooLargeError(Exception):
-    """The body is larger than it says, or does not say how large it is."""
-
-
-class BodyTooSlowError(Exception):
-    """The body has not arrived in time."""
-
-
 def _bounded(receive: Receive, seconds: float) -> Receive:
     """Return a receiver that bounds the body: its bytes, and the seconds from the request's beginning to the body's end."""
     received = 0
@@ -202,15 +194,3 @@ def client_address(request: Request) -> str:
 
 def _unauthorized(detail: str) -> Response:
     return problem(problems.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
-
-
-def is_api(request: Request) -> bool:
-    """Return whether a request is to the API, so that every answer is JSON."""
-    return request.url.path.startswith(API_PREFIX)
-
-
-def refusal(request: Request, kind: ProblemKind, detail: str) -> Response:
-    """Return a refusal: a problem document to a script, a line of text to a browser."""
-    if is_api(request):
-        return problem(kind, detail)
-    return PlainTextResponse(f"{detail}\n", kind.status)

@@ -11,8 +11,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from console.app import create_app
-from console.connections import BoundedHeadProtocol
-from console.context import ConsoleContext
+from console.connections import BoundedProtocol
+from console.context import ConsoleContext, ConsoleTiming
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.console import ConsoleConfig
 from relay.config.validators import parse_address
@@ -65,7 +65,7 @@ async def _keep_lag_history(context: ConsoleContext) -> None:
 
 async def run_console(context: ConsoleContext, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve the console and follow the topics until `stop` is set."""
-    server = _Server(_uvicorn_config(create_app(context), context.timing.head_seconds))
+    server = _Server(_uvicorn_config(create_app(context), context.timing))
     tasks = [
         asyncio.create_task(server.serve([listener]), name="console"),
         asyncio.create_task(context.view.run(stop), name="live view"),
@@ -88,10 +88,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _uvicorn_config(app: ASGIApp, head_seconds: float) -> uvicorn.Config:
+def _uvicorn_config(app: ASGIApp, timing: ConsoleTiming) -> uvicorn.Config:
+    protocol = partial(BoundedProtocol, head_seconds=timing.head_seconds, read_seconds=timing.read_seconds)
     return uvicorn.Config(
         app,
-        http=partial(BoundedHeadProtocol, head_seconds=head_seconds),  # type: ignore[arg-type]
+        http=protocol,  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_config=None,

@@ -11,6 +11,7 @@ from management.dead_letter_summary import ReasonGroup
 from management.dead_letters import DeadLetterContent
 from management.formatting import iso_milliseconds
 from management.replay.jobs import facts
+from management.unreadable_redrive import UnreadablePlan
 from relay.dead_letters.closings import LetterState
 
 STATES: tuple[LetterState, ...] = ("open", "redriven", "failed again", "duplicate")
@@ -69,6 +70,23 @@ def redrive_document(plan: RedrivePlan, *, started: bool) -> dict[str, Any]:
             for each in plan.jobs
         ],
         "left_open": dict(plan.left),
+    }
+
+
+def unreadable_redrive_document(plan: UnreadablePlan, *, started: bool) -> dict[str, Any]:
+    """Return what a redrive by the producers would do, or does, in the fields of another redrive."""
+    letters = {
+        "letters": plan.readable.total(),
+        "by_organization": dict(plan.readable),
+        "by_reason": list(map(group_document, plan.summary.groups())),
+        "skipped": dict(plan.still),
+        "notes": list(plan.notes),
+    }
+    jobs = [] if plan.job is None else [plan.job]
+    return {
+        "started": started,
+        "replays": [facts(job) | {"destination": job.destination} | letters for job in jobs],
+        "left_open": dict(plan.left if jobs else plan.left + plan.still),
     }
 
 

@@ -9,6 +9,7 @@ from relay.dead_letters.closings import LetterState
 from relay.dead_letters.selection import LetterSelection
 
 SELECTION_FIELDS = ("destination", "reason", "organization", "from", "to", "producer")
+UNREADABLE_FIELDS = ("reason", "organization", "from", "to")
 REDRIVE_FIELDS = ("destination", "reason", "organization", "from", "to", "to_live", "rate")
 
 
@@ -29,6 +30,12 @@ def read_selection(fields: FieldValues) -> LetterSelection:
         cast("LetterState | None", state),
         True if flag_of(fields, "producer") else None,
     )
+
+
+def read_unreadable(fields: FieldValues) -> LetterSelection:
+    """Return the producers' letters that the fields mean, for a redrive by the producers. Raises InputError."""
+    require_fields(fields, UNREADABLE_FIELDS)
+    return read_selection(fields)
 
 
 def read_redrive(fields: FieldValues) -> RedriveRequest:

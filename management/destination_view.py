@@ -68,9 +68,8 @@ class DestinationView:
         if self.pause is not None:
             return f"paused by {self.pause.who}{self._still_delivering}"
         if self._report is None:
-            return (
-                f"no consumer {'has reported on it yet' if self.status is None else 'reports on it any more'}"
-            )
+            seen = "has reported on it yet" if self.status is None else "reports on it any more"
+            return f"no consumer {seen}; check that `jira-relay consume` runs and reaches Kafka"
         return self._report.reason or ""
 
     @property

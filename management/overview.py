@@ -19,6 +19,7 @@ BEHIND_MS = HOUR_MS
 """An active organization whose events are complete only up to an earlier time is named."""
 NEW_MS = 60_000
 _TROUBLE = {"failing", "waiting", "no owner"}
+_NO_OWNER_REMEDY = "; check that `jira-relay produce` runs and reaches Kafka"
 
 
 class Severity(IntEnum):
@@ -101,8 +102,9 @@ def _organization_findings(views: Iterable[OrganizationView]) -> Iterator[_Findi
         word = view.state_word
         if word in _TROUBLE and not _is_new(view):
             severity = Severity.WAITING if word == "waiting" else Severity.FAILING
-            reason = shared_reason(view.reason, name, view.organization.url, view.organization.user)
-            yield severity, "organization", word, reason, Affected(name, view.since, own_reason=view.reason)
+            own = f"{view.reason}{_NO_OWNER_REMEDY}" if word == "no owner" else view.reason
+            reason = shared_reason(own, name, view.organization.url, view.organization.user)
+            yield severity, "organization", word, reason, Affected(name, view.since, own_reason=own)
         elif word != "paused":
             yield from _quiet_findings(view)
         if view.expires_within_days is not None and word != "paused":

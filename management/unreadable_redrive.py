@@ -22,6 +22,7 @@ from relay.replays.unreadable import PRODUCERS
 ParseRecord = Callable[[bytes, Organization], Event | UnreadableRecord]
 """Reads the record of a letter, as the source of its organization does in this release."""
 
+NOTHING_READABLE = "There is no dead letter of a producer whose record this release can read."
 _MAX_NAMED = 5
 
 
@@ -60,6 +61,15 @@ async def plan_unreadable_redrive(
     if names:
         plan.job = _job(selection, names, bounds.ranges(), who, now_ms)
     return plan
+
+
+def unreadable_text(plan: UnreadablePlan) -> str:
+    """Return what the job of a plan does."""
+    readable = plan.readable.total()
+    return (
+        f"The producers read {readable + plan.still.total():,} dead letters again. This release reads {readable:,} of their records; each is"
+        " published, unless it was published meanwhile, and its letter is marked."
+    )
 
 
 async def require_no_other_unreadable(connection: Connection, now_ms: int) -> None:

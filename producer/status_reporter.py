@@ -86,7 +86,16 @@ class OrganizationStatusReporter:
         """Renew the status until cancelled: it expires when its owner has died."""
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
-            self._publish(self._with_shard_problem(replace(self._status, at=self._now_ms())))
+            self.renew()
+
+    def renew(self) -> None:
+        """Publish the status again. One that a round has published since the last heartbeat is left alone, while its shard
+        can write: with thousands of organizations, each second record on the status topic would say nothing new.
+        """
+        now = self._now_ms()
+        fresh = 0 <= now - self._status.at < self._heartbeat_seconds * 1000
+        if not fresh or self._shard_problem() is not None:
+            self._publish(self._with_shard_problem(replace(self._status, at=now)))
 
     def _with_shard_problem(self, status: Status) -> Status:
         """Return the status as failing while its shard cannot write; only a round ends that."""

@@ -8,7 +8,8 @@
   * TopicReadError (kafka/log_reader.py)
     * CorruptBatchError
   * TopicWriteError (kafka/producer.py)
-    * RecordTooLargeError
+    * NotWrittenError
+      * RecordTooLargeError
   * PublishError (kafka/transactions.py)
   * SchemaUnavailableError (schema_registry/store.py)
   * EmbeddedKafkaError (embedded/errors.py)

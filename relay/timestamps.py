@@ -5,14 +5,17 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 DAY_MS = 86_400_000
+_CACHED_DAYS = 1_024
+"""Records of a page and events of a transaction are of a few days; three years fit."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = -62_135_596_800_000
 _LATEST = 253_402_300_799_999
 _TEXT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:(Z)|([+-])(\d\d):?(\d\d)?)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:(Z)|([+-])(\d\d):?(\d\d)?)?", re.ASCII
 )
 
 
@@ -40,13 +43,15 @@ def parse_iso(text: str) -> Instant | None:
     match = _TEXT.fullmatch(text)
     if match is None:
         return None
-    year, month, day, hour, minute, second, fraction, utc, sign, offset_hours, offset_minutes = match.groups()
-    try:
-        local = datetime.fromisoformat(f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}+00:00")
-    except ValueError:
+    date, hour, minute, second, fraction, utc, sign, offset_hours, offset_minutes = match.groups()
+    hours, minutes, seconds = int(hour), int(minute), int(second or 0)
+    start = _day_start_or_none(date)
+    if start is None or hours > 23 or minutes > 59 or seconds > 59:
         return None
-    offset = (int(offset_hours or 0) * 60 + int(offset_minutes or 0)) * (-60_000 if sign == "-" else 60_000)
-    ms = (local - _EPOCH) // timedelta(milliseconds=1) + int(f"{fraction or ''}000"[:3]) - offset
+    offset = 0
+    if sign:
+        offset = (int(offset_hours) * 60 + int(offset_minutes or 0)) * (-60_000 if sign == "-" else 60_000)
+    ms = start + ((hours * 60 + minutes) * 60 + seconds) * 1000 + int(f"{fraction or ''}000"[:3]) - offset
     exact = bool(utc or (sign and not offset)) and not (fraction or "")[3:].strip("0")
     return Instant(ms, exact) if is_instant(ms) else None
 
@@ -91,9 +96,25 @@ def to_iso_seconds(ms: int) -> str:
 
 def day_of(ms: int) -> str:
     """Return the UTC day of an instant, as `2026-11-23`."""
-    return (_EPOCH + timedelta(milliseconds=ms)).date().isoformat()
+    return _day_name(ms // DAY_MS)
 
 
+@lru_cache(maxsize=_CACHED_DAYS)
+def _day_name(number: int) -> str:
+    """Return the day of a number of days since 1970."""
+    return (_EPOCH + timedelta(days=number)).date().isoformat()
+
+
+@lru_cache(maxsize=_CACHED_DAYS)
 def day_start(day: str) -> int:
     """Return the first instant of a day such as `2026-11-23`, in ms. Raises ValueError for other text."""
     return (datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
+@lru_cache(maxsize=_CACHED_DAYS)
+def _day_start_or_none(day: str) -> int | None:
+    """Return the first instant of a day of the form `2026-11-23`. None: the calendar has no such day."""
+    try:
+        return day_start(day)
+    except ValueError:
+        return None

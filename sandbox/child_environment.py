@@ -24,8 +24,8 @@ class Addresses:
     """The settings of each destination, by its name."""
 
 
-def render_settings(directory: Path, addresses: Addresses) -> str:
-    """Return the relay.toml of a sandbox whose files are in `directory`."""
+def render_settings(directory: Path, addresses: Addresses, interval_seconds: float = INTERVAL_SECONDS) -> str:
+    """Return the relay.toml of a sandbox whose files are in `directory`. `interval_seconds`: of polling."""
     groups: dict[str, Mapping[str, SettingValue]] = {
         # Kafka's minimum for the session: another producer takes over when the session of a killed one ends.
         "kafka": {
@@ -35,7 +35,7 @@ def render_settings(directory: Path, addresses: Addresses) -> str:
             "group_session_timeout_seconds": 6,
         },
         "schema_registry": {"cache_directory": str(directory / "schemas")},
-        "producer": {"interval_seconds": INTERVAL_SECONDS, "gateway_url": addresses.gateway_url},
+        "producer": {"interval_seconds": interval_seconds, "gateway_url": addresses.gateway_url},
         "consumer": {"linger_seconds": 0.5},
         **{f"destinations.{name}": each for name, each in addresses.destinations.items()},
         "secrets": {"key_file": str(directory / "secrets.key")},

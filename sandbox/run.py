@@ -12,6 +12,8 @@ from relay.aio import run_unless_stopped
 from relay.errors import RelayError
 from relay.lifecycle import Service, stop_on_signals
 from sandbox import evidence, report
+from sandbox.child_environment import INTERVAL_SECONDS
+from sandbox.latency import latency_lines
 from sandbox.replay import play_replays
 from sandbox.replay_verdict import PlayedReplay
 from sandbox.scenario import Scenario
@@ -35,6 +37,8 @@ class SandboxOptions:
     keep: bool
     repository: str | None
     program: str
+    interval: float = INTERVAL_SECONDS
+    """Seconds between two rounds of an organization."""
 
 
 async def run(options: SandboxOptions) -> bool:
@@ -51,15 +55,18 @@ async def run(options: SandboxOptions) -> bool:
                     jira,
                     options.destinations,
                     options.repository,
+                    options.interval,
                     DownloadProgress(screen.announce),
                 )
                 world = await run_unless_stopped(stop, stack.enter_async_context(building))
                 if world is None:
                     raise RelayError("The sandbox was stopped before everything was running.")
-                scenario = Scenario(world, options.records, options.duration, screen)
+                scenario = Scenario(world, options.records, options.duration, options.interval, screen)
                 scenario.print_introduction(options.program)
                 with _errors_naming_the_logs(directory, keep=options.keep):
                     replays = await _run_scenario(world, scenario, screen, stop)
+                    for line in latency_lines(scenario.latency.summaries()):
+                        screen.print_line(line)
                     passed = await _judge(world, scenario.as_of_ms, replays, screen, keep=options.keep)
         if options.keep:
             screen.print_line(f"Logs and rows are kept in {directory}")

@@ -15,6 +15,7 @@ from sandbox import view
 from sandbox.destinations.contract import DeliveredRow, DestinationPeer
 from sandbox.expected import created_ms
 from sandbox.faults import FaultPlayer, plan_faults
+from sandbox.latency import LatencyRecorder
 from sandbox.narrator import StatusNarrator
 from sandbox.observer import Observer, OrganizationSnapshot
 from sandbox.processes import last_error
@@ -26,11 +27,13 @@ RECORDS_PER_SECOND = 4.0
 """Rate over all sites."""
 LATE_SHARE, LATE_SECONDS, PROJECT_SHARE = 0.05, 8.0, 0.02
 OBSERVE_SECONDS = 0.5
+LOOKS_FOR_ROWS = 5
+"""Looks at the destinations between two snapshots; they are the resolution of latencies."""
 FIRST_ROW_TIMEOUT_SECONDS = 60.0
 ARRIVAL_TIMEOUT_SECONDS = 30.0
-QUIET_SECONDS = 3.0
-"""Longer than a polling round, so that a repeat would have arrived."""
-DEAD_LETTER_SECONDS = 10.0
+QUIET_SECONDS = 1.0
+"""Beside a polling round, so that a repeat would have arrived."""
+DEAD_LETTER_SECONDS = 8.0
 
 StopCondition = Callable[[Sequence[OrganizationSnapshot]], bool]
 
@@ -39,11 +42,17 @@ class Scenario:
     """Traffic and faults in a world until every record has arrived, shown on the screen."""
 
     def __init__(
-        self, world: SandboxWorld, records: Path | None, duration: float | None, screen: Screen
+        self,
+        world: SandboxWorld,
+        records: Path | None,
+        duration: float | None,
+        interval: float,
+        screen: Screen,
     ) -> None:
         self._world = world
         self._records = records
         self._duration = duration
+        self._interval = interval
         self._screen = screen
         self._status_narrator = StatusNarrator()
         self._record_counts = {
@@ -53,9 +62,11 @@ class Scenario:
         self._first_row = asyncio.Event()
         self._example: tuple[str, int] | None = None
         """Organization and id of the record whose rows are shown; None: none has reached a destination yet."""
-        self._all_arrived = AllArrivedDetector(time.monotonic)
+        self._all_arrived = AllArrivedDetector(time.monotonic, interval)
         self.as_of_ms = 0
         """Records created until then, in ms UTC, must have arrived."""
+        visible_at = {name: site.log.visible_at for name, site in world.jira.sites.items()}
+        self.latency = LatencyRecorder(visible_at, world.destinations)
         self.observer = Observer(world.connection, self._record_counts, world.destinations)
 
     def print_introduction(self, program: str) -> None:
@@ -141,7 +152,7 @@ class Scenario:
 
         def should_stop(snapshots: Sequence[OrganizationSnapshot]) -> bool:
             arrived = self._all_arrived(snapshots) and not self._faults.unhealed
-            return arrived or loop.time() - started > ARRIVAL_TIMEOUT_SECONDS
+            return arrived or loop.time() - started > ARRIVAL_TIMEOUT_SECONDS + self._interval
 
         if not should_stop(self._take_snapshots()):
             self._screen.announce("Traffic and faults have stopped; waiting for the last records to arrive.")
@@ -155,7 +166,13 @@ class Scenario:
             for sentence in self._status_narrator.describe_changes(self.observer.statuses):
                 self._screen.announce(sentence)
             self._screen.update(snapshots)
-            await asyncio.sleep(OBSERVE_SECONDS)
+            await self._record_latency()
+
+    async def _record_latency(self) -> None:
+        """Look for new rows until the next snapshots."""
+        for _ in range(LOOKS_FOR_ROWS):
+            self.latency.note_new_rows(now_ms())
+            await asyncio.sleep(OBSERVE_SECONDS / LOOKS_FOR_ROWS)
 
     def _take_snapshots(self) -> list[OrganizationSnapshot]:
         self.as_of_ms = now_ms()
@@ -208,13 +225,15 @@ async def _running_meanwhile(work: Coroutine[Any, Any, None]) -> "AsyncIterator[
 
 
 class AllArrivedDetector:
-    """Detects that every record has arrived and no count has changed for QUIET_SECONDS.
+    """Detects that every record has arrived and no count has changed for QUIET_SECONDS and a polling round.
 
-    With dead letters in the place of records it waits for DEAD_LETTER_SECONDS.
+    With dead letters in the place of records it waits for DEAD_LETTER_SECONDS and a round.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], interval: float) -> None:
+        """`interval`: seconds between two polling rounds."""
         self._clock = clock
+        self._interval = interval
         self._unchanged_since = clock()
         self._last_counts: Sequence[OrganizationSnapshot] = ()
 
@@ -224,7 +243,8 @@ class AllArrivedDetector:
             self._unchanged_since, self._last_counts = self._clock(), counts
             return False
         accepted = all(each.all_accepted for each in snapshots)
-        return self._clock() - self._unchanged_since >= (QUIET_SECONDS if accepted else DEAD_LETTER_SECONDS)
+        quiet = QUIET_SECONDS if accepted else DEAD_LETTER_SECONDS
+        return self._clock() - self._unchanged_since >= quiet + self._interval
 
 
 def _record_counter(site: SimulatedSite, records: Path | None) -> Callable[[], int]:

@@ -100,11 +100,12 @@ async def running_world(
     jira: JiraWorld,
     kinds: Sequence[str],
     maven_repository: str | None,
+    interval_seconds: float,
     progress: Callable[[int, int], None],
 ) -> AsyncIterator[SandboxWorld]:
     """Start everything, and yield when the organizations are added. At the end, kill the services and stop the rest.
 
-    `kinds` are those of the destinations, keys of PEERS.
+    `kinds` are those of the destinations, keys of PEERS. `interval_seconds`: of polling.
     """
     config = directory / "relay.toml"
     kafka = EmbeddedKafka(
@@ -124,7 +125,7 @@ async def running_world(
             await process.start()
             stack.push_async_callback(process.kill)
         await stack.enter_async_context(kafka)
-        keyring, connection = _configure(directory, config, kafka, jira, destinations)
+        keyring, connection = _configure(directory, config, kafka, jira, destinations, interval_seconds)
         await topic_admin.create_missing_topics(connection)
         for process in (producer, consumer, console.process):
             process.release()
@@ -157,11 +158,12 @@ def _configure(
     kafka: EmbeddedKafka,
     jira: JiraWorld,
     destinations: Mapping[str, DestinationPeer],
+    interval_seconds: float,
 ) -> tuple[Keyring, Connection]:
     make_encryption_key_file(directory)
     tables = {name: peer.settings for name, peer in destinations.items()}
     addresses = Addresses(kafka.bootstrap, jira.gateway_url, tables)
-    config.write_text(render_settings(directory, addresses), "utf-8")
+    config.write_text(render_settings(directory, addresses, interval_seconds), "utf-8")
     loaded = settings.load(config, {})
     return require_keyring(loaded.secrets), Connection(loaded.kafka)
 

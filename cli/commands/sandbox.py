@@ -34,6 +34,9 @@ def sandbox_command(
             help="Seconds until the verdict. Default: until Ctrl-C, or until all records of the file have arrived.",
         ),
     ] = None,
+    interval: Annotated[
+        float, typer.Option(min=1, max=60, help="Seconds between two rounds of an organization.")
+    ] = 2.0,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep data, logs and rows, and print their directory.")
     ] = False,
@@ -56,6 +59,7 @@ def sandbox_command(
         keep,
         _maven_repository(state),
         _program_call(),
+        interval,
     )
     if not asyncio.run(run(options)):
         raise typer.Exit(1)

@@ -1,6 +1,5 @@
 """`jira-relay dead-letters redrive --producer`."""
 
-from collections import Counter
 from typing import Any
 
 import typer
@@ -13,12 +12,14 @@ from cli.replay_output import finish
 from cli.replay_progress import detached_text, follow_job
 from cli.start_question import require_person
 from cli.table import print_rows
-from management.dead_letter_documents import group_document
+from management.dead_letter_documents import group_document, skipped_texts
 from management.replay.jobs import facts, submit
 from management.unreadable_redrive import (
+    NOTHING_READABLE,
     UnreadablePlan,
     plan_unreadable_redrive,
     require_no_other_unreadable,
+    unreadable_text,
 )
 from relay.dead_letters.selection import LetterSelection
 from relay.timestamps import now_ms
@@ -72,28 +73,17 @@ def _follow(state: CommandContext, plan: UnreadablePlan, *, detach: bool, as_jso
 
 
 def _print_plan(plan: UnreadablePlan) -> None:
-    total = plan.readable.total()
     if plan.job is not None:
-        print_wrapped(
-            f"The producers read {total + plan.still.total():,} dead letters again. This release reads {total:,} of their records; each is"
-            " published, unless it was published meanwhile, and its letter is marked."
-        )
+        print_wrapped(unreadable_text(plan))
         print_groups(plan.summary.groups(), now_ms(), terminal_width())
         most = plan.readable.most_common(_MAX_ORGANIZATIONS)
         print_rows(("organization", "readable"), [(name, f"{count:,}") for name, count in most])
         if len(plan.readable) > len(most):
             print(f"and {len(plan.readable) - len(most)} more organizations")
-    for text in (*_open_texts(plan.still), *_open_texts(plan.left), *plan.notes):
+    for text in (*skipped_texts(plan.still), *skipped_texts(plan.left), *plan.notes):
         print_wrapped(text)
     if plan.job is None:
-        print_wrapped("There is no dead letter of a producer whose record this release can read.")
-
-
-def _open_texts(letters: Counter[str]) -> list[str]:
-    return [
-        f"{count:,} letter{'s stay' if count != 1 else ' stays'} open: {why}"
-        for why, count in letters.most_common()
-    ]
+        print_wrapped(NOTHING_READABLE)
 
 
 def _document(plan: UnreadablePlan, *, started: bool) -> dict[str, Any]:

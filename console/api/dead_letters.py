@@ -9,13 +9,19 @@ from starlette.routing import BaseRoute, Route
 from console.api.answers import PREFIX, answering, document, read_fields
 from console.context import ConsoleContext, refresh_soon
 from console.forms import who
-from management.dead_letter_documents import group_document, letters_document, redrive_document
-from management.dead_letter_fields import read_redrive, read_selection
+from management.dead_letter_documents import (
+    group_document,
+    letters_document,
+    redrive_document,
+    unreadable_redrive_document,
+)
+from management.dead_letter_fields import read_redrive, read_selection, read_unreadable
 from management.dead_letter_list import list_letters
 from management.dead_letter_redrive import plan_redrive, require_no_other
-from management.fields import flag_of, number_of
+from management.fields import FieldValues, flag_of, number_of
 from management.organizations.validation import InputError
 from management.replay.jobs import submit
+from management.unreadable_redrive import plan_unreadable_redrive, require_no_other_unreadable
 from relay.dead_letters.closings import LetterState
 
 _ROOT = f"{PREFIX}/dead-letters"
@@ -49,6 +55,9 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
         fields = dict(await read_fields(request))
         is_dry_run = flag_of(fields, "dry_run")
         fields.pop("dry_run", None)
+        if flag_of(fields, "producer"):
+            return await _redrive_unreadable(context, fields, who(request), is_dry_run=is_dry_run)
+        fields.pop("producer", None)
         asked, person = read_redrive(fields), who(request)
         plan = await context.long_reads.run(
             lambda: plan_redrive(
@@ -73,3 +82,23 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
         Route(_ROOT, answering(list_all), methods=["GET"]),
         Route(f"{_ROOT}/redrive", answering(redrive), methods=["POST"]),
     ]
+
+
+async def _redrive_unreadable(
+    context: ConsoleContext, fields: FieldValues, person: str, *, is_dry_run: bool
+) -> Response:
+    """Let the producers read their letters again; a dry run counts alone."""
+    selection = read_unreadable({name: value for name, value in fields.items() if name != "producer"})
+    plan = await context.long_reads.run(
+        lambda: plan_unreadable_redrive(
+            context.connection, context.parse_record, selection, person, context.now_ms()
+        ),
+        _REMEDY,
+    )
+    failure, started = None, plan.job is not None and not is_dry_run
+    if started and plan.job is not None:
+        await require_no_other_unreadable(context.connection, context.now_ms())
+        failure = await submit(context.connection, plan.job)
+        await refresh_soon(context)
+    answer = unreadable_redrive_document(plan, started=started)
+    return document(answer | {"failures": [] if failure is None else [failure]})

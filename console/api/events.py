@@ -9,9 +9,10 @@ from starlette.routing import BaseRoute, Route
 from console.api.answers import PREFIX, answering, document
 from console.context import ConsoleContext
 from console.forms import who
-from console.pages.events import PAGE_EVENTS, deliveries_of, fields_of
+from console.pages.events import deliveries_of, fields_of
+from console.pages.events import search as search_bounded
 from management.events.query import read_query
-from management.events.search import SearchResult, search_events
+from management.events.search import SearchResult
 from management.events.stored_event import EventAddress, StoredEvent, read_event
 from management.formatting import iso_milliseconds
 from management.personal_data import record_view
@@ -24,10 +25,7 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
     async def search(request: Request) -> Response:
         query = read_query(fields_of(request.query_params))
         place = request.query_params.get("place", "")
-        found = await search_events(
-            context.connection, context.registry, query, place, PAGE_EVENTS, context.timing.search
-        )
-        return document(_result(found))
+        return document(_result(await search_bounded(context, query, place)))
 
     async def read(request: Request) -> StoredEvent:
         address = "/".join(request.path_params[name] for name in ("topic", "partition", "offset"))

@@ -1,4 +1,4 @@
-"""Organizations by HTTP. A name may hold any character but white space, so it is the rest of the path, percent-encoded."""
+"""Organizations by HTTP. A name is one segment of the path, percent-encoded: a new organization has no slash in its name."""
 
 from http import HTTPStatus
 
@@ -17,14 +17,13 @@ from management.organizations.store import UnreadableOrganizationError, require_
 from management.organizations.validation import InputError
 
 _ROOT = f"{PREFIX}/organizations"
-_ONE = f"{_ROOT}/{{name:path}}"
+_ONE = f"{_ROOT}/{{name}}"
 
 
 def routes(context: ConsoleContext) -> list[BaseRoute]:
     api = _Organizations(context)
     return [
         Route(_ROOT, answering(api.list_all), methods=["GET"]),
-        # Before the route of one organization, whose name would take these words.
         Route(f"{_ONE}/test", answering(api.test), methods=["POST"]),
         Route(f"{_ONE}/pause", answering(api.pause), methods=["POST"]),
         Route(f"{_ONE}/resume", answering(api.resume), methods=["POST"]),

@@ -21,6 +21,7 @@ from console.pages import (
     organization_detail,
     organization_table,
     overview,
+    producer_redrive,
     replay_start,
     replays,
 )
@@ -44,4 +45,5 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     changes.routes,
     dead_letters.routes,
     dead_letter_redrive.routes,
+    producer_redrive.routes,
 )

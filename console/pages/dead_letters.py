@@ -26,6 +26,8 @@ from relay.dead_letters.letter import DeadLetter
 from relay.errors import RelayError
 
 NEWEST = 50
+PRODUCER = "producer"
+"""The service that writes the letters of unreadable records."""
 MAX_CONTENT_CHARS = 100_000
 _LIST_REMEDY = "Choose one organization, of which one partition is read, or run `jira-relay dead-letters list`, which has no such end."
 _SHOW_REMEDY = "Run `jira-relay dead-letters show`, which has no such end."
@@ -121,9 +123,7 @@ class _DeadLetters:
             content=text,
             is_hidden=is_hidden,
             revealed=revealed,
-            redrive_link=_redrive_link(letter.destination, letter.reason)
-            if letter.destination in context.destinations
-            else None,
+            redrive_link=_link_of(letter, context.destinations),
         )
 
 
@@ -135,16 +135,28 @@ def _links_of(state: str, destinations: Mapping[str, Any]) -> Any:
             return None, None
         query = {"reason": shared_part(group.reason), "state": state}
         if group.written_by not in destinations:
-            return f"/dead-letters?{urlencode(query)}", None
+            redriven = group.written_by == PRODUCER and group.states["open"]
+            return f"/dead-letters?{urlencode(query)}", _producer_link(group.reason) if redriven else None
         shown = f"/dead-letters?{urlencode(query | {'destination': group.written_by})}"
         return shown, _redrive_link(group.written_by, group.reason) if group.states["open"] else None
 
     return links
 
 
+def _link_of(letter: DeadLetter, destinations: Mapping[str, Any]) -> str | None:
+    """Return the form that redrives letters of this reason. None: there is no such form."""
+    if letter.destination is None:
+        return _producer_link(letter.reason) if letter.written_by == PRODUCER else None
+    return _redrive_link(letter.destination, letter.reason) if letter.destination in destinations else None
+
+
 def _redrive_link(destination: str | None, reason: str) -> str:
     query = {"destination": destination or "", "reason": shared_part(reason)}
     return f"/dead-letters/redrive?{urlencode(query)}"
+
+
+def _producer_link(reason: str) -> str:
+    return f"/dead-letters/producers?{urlencode({'reason': shared_part(reason)})}"
 
 
 def _named(found: DeadLetterContent) -> str:

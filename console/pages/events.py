@@ -24,6 +24,7 @@ from relay.errors import RelayError
 
 FIELDS = ("organization", "id", "text", "from", "to")
 PAGE_EVENTS = 50
+BUSY_REMEDY = "Too many people read from Kafka at once, or Kafka is slow: try again in a minute."
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
@@ -48,7 +49,7 @@ class _Events:
             return self._render_search(request, fields)
         try:
             query = read_query(fields)
-            result = await self._search(query, request.query_params.get("place", ""))
+            result = await search(self._context, query, request.query_params.get("place", ""))
         except RelayError as error:
             return self._render_search(request, fields, error=error)
         return self._render_search(request, fields, result=result)
@@ -59,16 +60,10 @@ class _Events:
         try:
             query = read_query(fields, personal=True)
             await record_personal_search(context, query, who(request))
-            result = await self._search(query, given.get("place", ""))
+            result = await search(context, query, given.get("place", ""))
         except RelayError as error:
             return self._render_search(request, fields, error=error)
         return self._render_search(request, fields, result=result, personal=True)
-
-    async def _search(self, query: EventQuery, place: str) -> SearchResult:
-        context = self._context
-        return await search_events(
-            context.connection, context.registry, query, place, PAGE_EVENTS, context.timing.search
-        )
 
     def _render_search(
         self,
@@ -130,6 +125,16 @@ class _Events:
             personal=personal,
             deliveries=await deliveries_of(context, found),
         )
+
+
+async def search(context: ConsoleContext, query: EventQuery, place: str) -> SearchResult:
+    """Search events, as one of the few long reads at a time. Raises RelayError."""
+    return await context.long_reads.run(
+        lambda: search_events(
+            context.connection, context.registry, query, place, PAGE_EVENTS, context.timing.search
+        ),
+        BUSY_REMEDY,
+    )
 
 
 def fields_of(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -11,8 +11,13 @@ from console.auth import SESSION_MS, Session, clean_name
 from console.context import ConsoleContext
 from console.forms import form_route, read_form
 from console.permissions import AccessRole
-from console.rendering import Pages
+from console.rendering import Pages, redirect
 from console.security import client_address, own_origin, session_cookie
+
+_NOT_KEPT = (
+    "You are signed out here. Kafka did not keep that: {}. A copy of your cookie could be used at another console until the session's"
+    " end, twelve hours after its sign-in."
+)
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +59,11 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
     async def sign_out(request: Request, _fields: object) -> Response:
         session: Session = request.scope["session"]
         location = "/login?left" if session.provider else "/login"
-        response = RedirectResponse(location, HTTPStatus.SEE_OTHER)
+        failure = await context.sign_out(session)
+        if failure is None:
+            response: Response = RedirectResponse(location, HTTPStatus.SEE_OTHER)
+        else:
+            response = redirect(context, location, [_NOT_KEPT.format(failure)], failed=True)
         response.delete_cookie(session_cookie(context), secure=context.secure, httponly=True, samesite="lax")
         return response
 

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from console.context import ConsoleContext
+from console.long_reads import TooLongError
+from console.pages.events import BUSY_REMEDY
 from console.pages.organization_detail import find_view, unknown
 from console.pages.organization_rows import OrganizationRow
 from console.rendering import Pages
@@ -51,10 +53,18 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             "organization_activity.html",
             row=row,
             organization=view.organization,
-            activity=await _activity(context, name),
+            activity=await _bounded_activity(context, name),
         )
 
     return [Route("/organization/activity", show, methods=["GET"])]
+
+
+async def _bounded_activity(context: ConsoleContext, name: str) -> Activity:
+    """Return the activity, as one of the few long reads at a time; where no place gets free, the reason for each part."""
+    try:
+        return await context.long_reads.run(lambda: _activity(context, name), BUSY_REMEDY)
+    except TooLongError as error:
+        return Activity(*[str(error)] * 4)
 
 
 async def _activity(context: ConsoleContext, name: str) -> Activity:

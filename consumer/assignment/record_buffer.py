@@ -1,12 +1,14 @@
 """The buffer of records that were read and are not decoded yet."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import accumulate
 
 from consumer.delivery.batch import RECORD_MEMORY_BYTES
 from consumer.offsets.tracker import SequenceRange, TrackedRecords, slice_sequences
-from relay.kafka import Record, TopicPartition
+from relay.kafka import Record, TopicPartition, join_records, keys_of, value_sizes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +77,22 @@ class RecordBuffer:
         return {key.decode("utf-8", "replace") for key in self._keys.get(partition, ())}
 
     def add(self, records: Sequence[Record], sequence: SequenceRange, first_read_at: float) -> None:
-        start = size = 0
-        self._keys.setdefault(sequence.partition, set()).update(record.key or b"" for record in records)
-        for stop, record in enumerate(records, 1):
-            size += len(record.value or b"") + RECORD_MEMORY_BYTES
-            if size >= self._chunk_bytes or stop == len(records):
-                (chunk_sequence,) = slice_sequences([sequence], start, stop)
-                aside = self._aside.get(sequence.partition)
-                (self._chunks if aside is None else aside).append(
-                    (records[start:stop], chunk_sequence, first_read_at, size)
-                )
-                self.takeable_bytes += size
-                if aside is not None:
-                    self._move(size)
-                start, size = stop, 0
+        keys = self._keys.setdefault(sequence.partition, set())
+        keys.update(key or b"" for key in set(keys_of(records)))
+        aside = self._aside.get(sequence.partition)
+        ends = list(accumulate(map(RECORD_MEMORY_BYTES.__add__, value_sizes_of(records))))
+        start = before = 0
+        while start < len(records):
+            stop = min(bisect_left(ends, before + self._chunk_bytes, start) + 1, len(records))
+            size, before = ends[stop - 1] - before, ends[stop - 1]
+            (chunk_sequence,) = slice_sequences([sequence], start, stop)
+            (self._chunks if aside is None else aside).append(
+                (records[start:stop], chunk_sequence, first_read_at, size)
+            )
+            self.takeable_bytes += size
+            if aside is not None:
+                self._move(size)
+            start = stop
 
     def take(self, max_bytes: int) -> BufferedRecords:
         """Return the first records, of about `max_bytes`; at least one chunk."""
@@ -98,5 +102,5 @@ class RecordBuffer:
             count += 1
         chunks, self._chunks = self._chunks[:count], self._chunks[count:]
         self.takeable_bytes -= size
-        records = [record for part in chunks for record in part[0]]
+        records = join_records([part[0] for part in chunks])
         return BufferedRecords(TrackedRecords(records, tuple(part[1] for part in chunks)), chunks[0][2])

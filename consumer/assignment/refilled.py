@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from consumer.delivery.flow import DeliveryFlow
 from consumer.offsets.tracker import OffsetTracker, SequenceRange, TrackedRecords
-from relay.kafka import Record
+from relay.kafka import Record, have_headers
 from relay.replays.refill import replay_of
 
 
@@ -16,7 +16,7 @@ def skip_refilled(
     The replay's own reader delivers those, to the one destination that lost them.
     """
     for sequence, records in tracked:
-        if not any(record.headers for record in records):
+        if not have_headers(records):
             yield sequence, records
             continue
         run = TrackedRecords(records, (sequence,))

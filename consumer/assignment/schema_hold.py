@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from consumer.assignment.record_buffer import BufferedRecords
-from consumer.delivery.batch import RECORD_MEMORY_BYTES
+from consumer.delivery.batch import record_bytes
 from consumer.delivery.flow_state import FlowState
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SchemaHoldTiming
@@ -26,7 +26,7 @@ class HeldRecords:
 
     @property
     def bytes(self) -> int:
-        return sum(len(record.value or b"") + RECORD_MEMORY_BYTES for record in self.buffered.tracked.records)
+        return record_bytes(self.buffered.tracked.records)
 
 
 class SchemaHold:

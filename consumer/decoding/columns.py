@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import polars as pl
 
@@ -14,7 +15,7 @@ from consumer.decoding.schema_group import (
     schema_group,
 )
 from relay.avro.codec import NotAvro, SchemaId, SchemaRef, split_frame
-from relay.kafka import Record
+from relay.kafka import Record, values_of
 from schemas import Schema
 
 _MIN_PREFIX_BYTES = 5
@@ -38,7 +39,7 @@ class DecodedEvents:
 def schema_references(records: Sequence[Record]) -> set[SchemaRef]:
     """Return the writers' schemas that `decode` needs for these records."""
     found = set()
-    for prefix in _indices_by_prefix([record.value for record in records]):
+    for prefix in _indices_by_prefix(values_of(records)):
         try:
             found.add(split_frame(prefix)[0])
         except NotAvro:
@@ -59,7 +60,7 @@ def decode(
     parts: list[DecodedPart] = []
     undecodable: list[UndecodableRecord] = []
     fitting, substituted = set(), set()
-    for prefix, found in _indices_by_prefix([record.value for record in records]).items():
+    for prefix, found in _indices_by_prefix(values_of(records)).items():
         try:
             ref, start = split_frame(prefix)
         except NotAvro as error:
@@ -134,12 +135,19 @@ def _frame_prefix(value: bytes | None) -> bytes:
 
 def _indices_by_prefix(values: Sequence[bytes | None]) -> dict[bytes, Sequence[int]]:
     prefix = _frame_prefix(values[0]) if values else b""
-    if len(prefix) >= _MIN_PREFIX_BYTES and all(value and value.startswith(prefix) for value in values):
+    if len(prefix) >= _MIN_PREFIX_BYTES and _all_start_with(values, prefix):
         return {prefix: range(len(values))}
     lists: dict[bytes, list[int]] = {}
     for index, value in enumerate(values):
         lists.setdefault(_frame_prefix(value), []).append(index)
     return {**lists}
+
+
+def _all_start_with(values: Sequence[bytes | None], prefix: bytes) -> bool:
+    try:
+        return all(map(bytes.startswith, values, repeat(prefix)))  # type: ignore[arg-type]
+    except TypeError:  # a record without a value
+        return False
 
 
 def _in_record_order(parts: Sequence[DecodedPart]) -> tuple[pl.DataFrame, Sequence[int]]:

@@ -8,6 +8,7 @@ import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -24,7 +25,7 @@ from consumer.decoding.event_schema import (
 )
 from consumer.decoding.event_values import event_converter
 from relay.avro.codec import BadBody, SchemaRef, decode_body
-from relay.kafka import Record
+from relay.kafka import Record, keys_of, select_records, timestamp_types_of, timestamps_of, values_of
 
 LOG_APPEND_TIME = 1
 SUBGROUPS = 8
@@ -84,13 +85,21 @@ class SchemaGroup:
 
 def schema_group(records: Sequence[Record], indices: Sequence[int], start: int) -> SchemaGroup:
     """Return the records at `indices` without their first `start` bytes, the frame."""
-    chosen = records if len(indices) == len(records) else [records[index] for index in indices]
-    return SchemaGroup(
-        indices,
-        [(record.value or b"")[start:] for record in chosen],
-        [record.key for record in chosen],
-        [None if record.timestamp_type == LOG_APPEND_TIME else record.timestamp for record in chosen],
-    )
+    chosen = records if len(indices) == len(records) else select_records(records, indices)
+    return SchemaGroup(indices, _bodies(values_of(chosen), start), keys_of(chosen), _producer_times(chosen))
+
+
+def _bodies(values: Sequence[bytes | None], start: int) -> list[bytes]:
+    try:
+        return list(map(itemgetter(slice(start, None)), values))  # type: ignore[arg-type]
+    except TypeError:  # a record without a value
+        return [(value or b"")[start:] for value in values]
+
+
+def _producer_times(records: Sequence[Record]) -> Sequence[int | None]:
+    if LOG_APPEND_TIME not in timestamp_types_of(records):
+        return timestamps_of(records)
+    return [None if each.timestamp_type == LOG_APPEND_TIME else each.timestamp for each in records]
 
 
 def decode_group(

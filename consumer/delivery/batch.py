@@ -7,9 +7,15 @@ from consumer.destinations.contract import BodyFormat, OffsetRange
 from consumer.formats.column_rows import AnyRows, join_rows
 from consumer.formats.encoded_rows import EncodedRows
 from consumer.offsets.tracker import SequenceRange, TrackedRecords
+from relay.kafka import Record, join_records, value_sizes_of
 
 RECORD_MEMORY_BYTES = 400
 """Memory that a record takes in this process, beside its value."""
+
+
+def record_bytes(records: Sequence[Record]) -> int:
+    """Return the bytes of records in memory."""
+    return sum(value_sizes_of(records)) + RECORD_MEMORY_BYTES * len(records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class Rows:
             tracked = parts[0].tracked
         else:
             tracked = TrackedRecords(
-                [record for part in parts for record in part.tracked.records],
+                join_records([part.tracked.records for part in parts]),
                 tuple(sequence for part in parts for sequence in part.tracked.sequences),
             )
         return cls(join_rows([part.encoded for part in parts], separator), tracked)
@@ -69,9 +75,7 @@ class Rows:
 
     def memory_bytes(self) -> int:
         """Return the bytes of the rows and of their records in memory."""
-        return self.encoded.size + sum(
-            len(record.value or b"") + RECORD_MEMORY_BYTES for record in self.tracked.records
-        )
+        return self.encoded.size + record_bytes(self.tracked.records)
 
 
 class RowTooLargeError(ValueError):

@@ -19,6 +19,7 @@ from consumer.destinations.outcome import Dropped, Outcome, Partial, Paused, Ret
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SenderTiming
 from relay.aio import cancellation_requested
+from relay.kafka import offsets_of
 from relay.timestamps import now_ms
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class DeliveryFlow:
                 raw_bytes,
                 rows.offsets(),
                 route_of(rows, limits.routes),
-                [record.offset for record in rows.tracked.records] if limits.single_partition else (),
+                offsets_of(rows.tracked.records) if limits.single_partition else (),
                 self.replay,
             )
         )

@@ -4,11 +4,10 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from operator import attrgetter
 from typing import Any, TypeVar
 
 from consumer.decoding.event_times import live_created_ms
-from consumer.delivery.batch import RECORD_MEMORY_BYTES, Rows
+from consumer.delivery.batch import Rows, record_bytes
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
@@ -28,6 +27,7 @@ from consumer.destinations.outcome import (
 )
 from consumer.offsets.tracker import TrackedRecords
 from relay.aio import Signal
+from relay.kafka import timestamps_of
 
 T = TypeVar("T")
 
@@ -132,7 +132,7 @@ class Sender:
     def _start_dead_letters(
         self, tracked: TrackedRecords, category: str, reasons: Sequence[str], status: int | None
     ) -> None:
-        size = sum(len(record.value or b"") + RECORD_MEMORY_BYTES for record in tracked.records)
+        size = record_bytes(tracked.records)
         work = self._dead_letters.send(tracked, category, reasons, status)
         self._start_task(tracked, size, work, f"{len(tracked)} dead letters")
 
@@ -266,9 +266,10 @@ class Sender:
     def _record_accepted(self, rows: Rows) -> None:
         self._on_delivered(rows.tracked)
         records = rows.tracked.records
-        oldest = min(records, key=attrgetter("timestamp"))
+        timestamps = timestamps_of(records)
+        oldest = records[timestamps.index(min(timestamps))]
         self._flow.metrics.body_delivered(
-            round(time.time() * 1000), oldest.timestamp, records[-1].timestamp, live_created_ms(oldest)
+            round(time.time() * 1000), oldest.timestamp, timestamps[-1], live_created_ms(oldest)
         )
 
     async def _may_act(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from consumer.offsets.counts import DeliveredCounts
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
-from relay.kafka import Record, TopicPartition
+from relay.kafka import Record, TopicPartition, join_records, offsets_of, select_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,7 @@ class SequenceRange:
 
 def slice_sequences(sequences: Iterable[SequenceRange], start: int, stop: int) -> tuple[SequenceRange, ...]:
     """Return the sequences of positions `start` to before `stop`; `sequences` cover all positions in order."""
-    sliced = []
-    position = 0
+    sliced, position = [], 0
     for sequence in sequences:
         first, last = max(start - position, 0), min(stop - position, len(sequence))
         if first < last:
@@ -70,7 +69,8 @@ class TrackedRecords:
         )
 
     def followed_by(self, later: "TrackedRecords") -> "TrackedRecords":
-        return TrackedRecords([*self.records, *later.records], (*self.sequences, *later.sequences))
+        records = join_records([self.records, later.records])
+        return TrackedRecords(records, (*self.sequences, *later.sequences))
 
     def select(self, indices: Sequence[int]) -> "TrackedRecords":
         """Return the records at `indices`, which ascend, in one pass."""
@@ -83,7 +83,7 @@ class TrackedRecords:
                 sequences[-1] = replace(sequences[-1], stop=number + 1)
             else:
                 sequences.append(SequenceRange(partition, number, number + 1))
-        return TrackedRecords([self.records[index] for index in indices], tuple(sequences))
+        return TrackedRecords(select_records(self.records, indices), tuple(sequences))
 
     def singles(self) -> Iterator["TrackedRecords"]:
         """Return each record by itself."""
@@ -158,7 +158,7 @@ class OffsetTracker:
             return []
         state.last_read = RecordFingerprint.of(records[-1])
         first = state.first_pending + len(state.pending_offsets)
-        offsets = [record.offset for record in records]
+        offsets = offsets_of(records)
         state.pending_offsets.extend(offsets)
         undelivered, position = [], 0
         for start, stop in _indices_in_ranges(offsets, state.start.delivered_ahead):

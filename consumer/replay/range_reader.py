@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from consumer.replay.source import ArchiveReader, Chunk
 from relay.kafka import KAFKA_FAILURES, Record, TopicPartition, partition_text
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import ReaderTiming, TopicReadError
+from relay.kafka.log_reader import TopicReadError
 from relay.kafka.range_log import MAX_RECORDS, OutsideLogError, RangeLog, open_range_log
+from relay.kafka.reader_timing import ReaderTiming
 from relay.replays.job import ReplayRange
 from relay.replays.refill import replay_of
 

@@ -13,7 +13,7 @@ from management.organizations.credentials import carry_reference, has_reference,
 from management.organizations.editor import edit_organization, refuse_stale
 from management.organizations.results import ChangeResult
 from management.organizations.store import read_organizations, read_store, require_existing
-from management.organizations.validation import InputError, OrganizationChange, validate_name
+from management.organizations.validation import InputError, OrganizationChange, validate_new_name
 from producer.sources.clock_skew import ClockSkew
 from relay.kafka.connection import Connection
 from relay.organizations import Organization
@@ -70,7 +70,7 @@ async def _new_organization(
         )
     initial = Organization(name or "", change.url, change.user, added=now_ms, modified=now_ms, revision=0)
     _require_allowed_host(context, initial)
-    initial = replace(initial, name=validate_name(name or context.input_rules.default_name(change.url)))
+    initial = replace(initial, name=validate_new_name(name or context.input_rules.default_name(change.url)))
     others = await read_organizations(context.connection)
     if initial.name in others:
         raise _name_taken_error(initial.name, same_url=others[initial.name].url == change.url)

@@ -4,7 +4,8 @@ import asyncio
 import json
 import random
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from management.organizations.store import decode_organization, kafka_errors_as_relay_errors
@@ -65,10 +66,7 @@ async def _run_until_committed(edit: "_FencedEdit", timing: EditTiming) -> Organ
             return await edit.attempt(partition)
         except PublishError as error:
             if _lacks_right(error):
-                raise RelayError(
-                    f"{edit.name} was not changed, because the user of {edit.connection.bootstrap} lacks a right: {error}"
-                    " `jira-relay check --rights operator` names the right and the command that grants it."
-                ) from error
+                raise _missing_right_error(edit, error) from error
             if error.size_refusal is not None and edit.connection.profile.transactions:
                 raise RelayError(f"{edit.name} was not changed. {error}") from error
             if not error.fenced:
@@ -101,14 +99,23 @@ class _FencedEdit:
         3. The edit sees the last committed state, and commits only if no other editor has fenced this one since.
         """
         topics = Topics(self.connection.kafka.topic_prefix)
-        producer = await TransactionalProducer.open(self.connection, f"{topics.organizations}.{partition}")
+        with _refused_before_writing(self):
+            producer = await TransactionalProducer.open(
+                self.connection, f"{topics.organizations}.{partition}"
+            )
         try:
-            await producer.end_hanging([TopicPartition(topics.organizations, partition)])
+            with _refused_before_writing(self):
+                await producer.end_hanging([TopicPartition(topics.organizations, partition)])
             table = await read_table(self.connection, topics.organizations, [partition])
             before = self._decode(table.get(self.name.encode()))
             refuse_stale(self.name, before, self.etag)
             after = _with_revision(before, self.change(before), self.now_ms)
-            await producer.publish(self._records(topics, partition, before, after))
+            try:
+                await producer.publish(self._records(topics, partition, before, after))
+            except PublishError as error:
+                if error.fenced or error.timed_out or producer.may_be_written or error.size_refusal:
+                    raise
+                raise _unchanged_error(self, error) from error  # the transaction has no commit
         finally:
             await producer.discard()
         return after
@@ -144,6 +151,30 @@ class _FencedEdit:
                 for record in self.misplaced
             ),
         ]
+
+
+@contextmanager
+def _refused_before_writing(edit: _FencedEdit) -> Iterator[None]:
+    """Say of a failure in front of the publication that nothing was changed: no record of the edit has been sent."""
+    try:
+        yield
+    except PublishError as error:
+        raise _unchanged_error(edit, error) from error
+
+
+def _unchanged_error(edit: _FencedEdit, error: PublishError) -> RelayError:
+    return (
+        _missing_right_error(edit, error)
+        if _lacks_right(error)
+        else RelayError(f"{edit.name} was not changed. {error}")
+    )
+
+
+def _missing_right_error(edit: _FencedEdit, error: PublishError) -> RelayError:
+    return RelayError(
+        f"{edit.name} was not changed, because the user of {edit.connection.bootstrap} lacks a right: {error}"
+        " `jira-relay check --rights operator` names the right and the command that grants it."
+    )
 
 
 def _lacks_right(error: PublishError) -> bool:

@@ -62,6 +62,20 @@ def validate_name(name: str) -> str:
     return name
 
 
+def validate_new_name(name: str) -> str:
+    """Return the name of an organization that is to be added. An older one may have a name that is refused here.
+
+    A slash, and a name of dots alone, mean something else in addresses of the API, in `ORGANIZATION/ID` and in the key
+    `destination/NAME` of the history of changes.
+    """
+    validate_name(name)
+    if "/" in name or name in {".", ".."}:
+        raise InputError(
+            f"The name {name[:80]} cannot be that of a new organization: it must have no slash, and be more than dots. Give another name."
+        )
+    return name
+
+
 def validate_url(text: str, rules: InputRules) -> str:
     """Return the URL in the source's normal form."""
     try:

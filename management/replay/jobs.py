@@ -14,7 +14,7 @@ from management.replay.view import ReplayView
 from relay.destination_changes import Change, record_change
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-from relay.kafka.producer import TopicWriteError
+from relay.kafka.producer import NotWrittenError, TopicWriteError
 from relay.kafka.topics import Topics
 from relay.replays.job import KnownReplay, ReplayJob, Wish
 from relay.replays.store import ReplayStore, ReplayTable
@@ -53,6 +53,8 @@ async def submit(connection: Connection, job: ReplayJob) -> str | None:
         await connection.verify()
         try:
             await _store(connection).write_job(job)
+        except NotWrittenError as error:
+            raise RelayError(f"The replay {job.id} was not started. {error} Try again.") from error
         except TopicWriteError as error:
             raise RelayError(
                 f"It is not known whether the replay {job.id} was started: {error} Look with `jira-relay replay show {job.id}`; if there"
@@ -104,6 +106,8 @@ async def set_wish(connection: Connection, replay_id: str, wish: Wish, who: str,
     with kafka_errors_as_relay_errors(connection):
         try:
             await _store(connection).write_job(job)
+        except NotWrittenError as error:
+            raise RelayError(f"The replay {replay_id} was not {_WORDS[wish]}. {error} Try again.") from error
         except TopicWriteError as error:
             raise RelayError(
                 f"It is not known whether the replay {replay_id} is {_WORDS[wish]}: {error} Run the command again."

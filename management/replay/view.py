@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from management.replay.parts import has_unread, shortfall_text
+from management.replay.parts import has_unread, parts_of, shortfall_text
 from management.replay.signs import SILENT_MS
 from relay.replays.job import KnownReplay, ReplayJob, ReplayProgress, ReplayRange
 from relay.timestamps import DAY_MS
@@ -129,9 +129,12 @@ class ReplayView:
 
     @property
     def fraction(self) -> float:
-        """How far it is, from 0 to 1."""
+        """How far it is, from 0 to 1. Of a redrive by the producers: the share of its organizations that are done."""
         if self.progress is not None and self.progress.state == "done":
             return 1.0
+        if self.job.content == "unreadable":
+            ended = sum(each.state in {"done", "failed"} for each in parts_of(self.replay))
+            return ended / len(self.job.organizations) if self.job.organizations else 0.0
         return self.done / self.total if self.total else 0.0
 
     @property

@@ -84,7 +84,7 @@ class ShardLoader:
         transactions = await TransactionalProducer.open(
             self.connection,
             f"{self.topics.prefix}.{partition}",
-            timing=TransactionTiming().lasting(outcomes.transaction_seconds),
+            timing=TransactionTiming().lasting(outcomes.transaction_seconds).times(self.connection.patience),
             max_batch_bytes=self.topic_limits.current.max_batch_bytes,
         )
         try:

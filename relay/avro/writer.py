@@ -27,6 +27,8 @@ def compile_writer(schema: dict[str, Any]) -> ValueWriter:
 
 def _compile(node: Any, path: str, named: dict[str, Any]) -> ValueWriter:
     match node:
+        case ["null", "string"]:
+            return _nullable_string(path)
         case ["null", other]:
             return _nullable(_compile(other, path, named))
         case {"type": "record", "name": name, "fields": fields}:
@@ -118,18 +120,40 @@ def _string(path: str) -> ValueWriter:
     def write_string(value: Any, out: bytearray) -> None:
         try:
             encoded = value.encode()
-        except AttributeError:
-            raise _mismatch(path, value) from None
-        except UnicodeEncodeError:
-            raise Unencodable(f"{path} cannot hold a lone surrogate, which is half a character") from None
-        length = len(encoded)
-        if length < 0x40:
-            out.append(length << 1)
-        else:
-            _append_long(length, out)
+        except (AttributeError, UnicodeEncodeError) as error:
+            raise _not_a_string(path, value, error) from None
+        _append_long(len(encoded), out)
         out += encoded
 
     return write_string
+
+
+def _nullable_string(path: str) -> ValueWriter:
+    """Return one function for the most frequent type, where two would call each other for each value."""
+
+    def write_nullable_string(value: Any, out: bytearray) -> None:
+        if value is None:
+            out.append(0)
+            return
+        try:
+            encoded = value.encode()
+        except (AttributeError, UnicodeEncodeError) as error:
+            raise _not_a_string(path, value, error) from None
+        length = len(encoded)
+        if length < len(_STRING_HEADS):
+            out += _STRING_HEADS[length]
+        else:
+            out.append(2)
+            _append_long(length, out)
+        out += encoded
+
+    return write_nullable_string
+
+
+def _not_a_string(path: str, value: Any, error: Exception) -> Unencodable:
+    if isinstance(error, AttributeError):
+        return _mismatch(path, value)
+    return Unencodable(f"{path} cannot hold a lone surrogate, which is half a character")
 
 
 def _bytes(path: str) -> ValueWriter:
@@ -193,6 +217,16 @@ def _append_long(value: int, out: bytearray) -> None:
         out.append(zigzag & 0x7F | 0x80)
         zigzag >>= 7
     out.append(zigzag)
+
+
+def _string_head(length: int) -> bytes:
+    head = bytearray([2])
+    _append_long(length, head)
+    return bytes(head)
+
+
+_STRING_HEADS = [_string_head(length) for length in range(512)]
+"""The bytes before a string in a union with null, by its length: the branch and the length."""
 
 
 def _mismatch(path: str, value: Any) -> Unencodable:

@@ -5,13 +5,24 @@ Leaves: records, offsets and confirmed writes; failures are KAFKA_FAILURES, and 
 It knows no content of a record. aiokafka_patches/ mends what aiokafka 0.14 does wrong silently or without end.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable
 
 from aiokafka.errors import KafkaError, OffsetMetadataTooLargeError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from relay.errors import RelayError
+from relay.kafka.records import (
+    Record,
+    have_headers,
+    join_records,
+    keys_of,
+    offsets_of,
+    select_records,
+    timestamp_types_of,
+    timestamps_of,
+    value_sizes_of,
+    values_of,
+)
 
 __all__ = [
     "KAFKA_FAILURES",
@@ -20,9 +31,18 @@ __all__ = [
     "OffsetMetadataTooLargeError",
     "Record",
     "TopicPartition",
+    "have_headers",
     "is_refusal",
+    "join_records",
+    "keys_of",
+    "offsets_of",
     "partition_text",
     "partitions_text",
+    "select_records",
+    "timestamp_types_of",
+    "timestamps_of",
+    "value_sizes_of",
+    "values_of",
 ]
 
 
@@ -46,24 +66,3 @@ def is_refusal(error: BaseException | None) -> bool:
     Errors of aiokafka itself have no code.
     """
     return isinstance(error, KafkaError) and getattr(error, "errno", None) in {29, 30, 31, 53}
-
-
-class Record(Protocol):
-    """A record of a topic. `timestamp` is ms since 1970 UTC."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def timestamp_type(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...

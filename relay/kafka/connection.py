@@ -31,6 +31,8 @@ class Connection:
 
     kafka: KafkaConfig
     client_id: str = "jira-audit-relay"
+    patience: float = 1.0
+    """By what its readers, writers and admin clients multiply the time that they wait for Kafka."""
     _token_provider: OAuthTokenProvider | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -85,13 +87,16 @@ class Connection:
             ) from error
         return context
 
-    async def verify(self, timing: ProbeTiming = DEFAULT_TIMING) -> None:
-        """Connect, log in and fetch the brokers, as every client does.
+    async def verify(self, timing: ProbeTiming | None = None) -> None:
+        """Connect, log in and fetch the brokers, as every client does. `timing` None: the default, with this patience.
 
         Raises KafkaUnreachableError, which names the cause and holds no secret.
         """
         fault = await connection_fault(
-            self.kafka, self.bootstrap, self._security() | {"client_id": self.client_id}, timing
+            self.kafka,
+            self.bootstrap,
+            self._security() | {"client_id": self.client_id},
+            timing or DEFAULT_TIMING.times(self.patience),
         )
         if fault is not None:
             raise KafkaUnreachableError(fault.text, refused=fault.refused)

@@ -19,8 +19,8 @@ from relay.kafka.aiokafka_patches.coordinator import committed_offsets, patch_gr
 from relay.kafka.aiokafka_patches.group_coverage import member_count
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import LogBounds, partitions_of, stable_bounds, standalone_consumer
+from relay.kafka.reader_timing import timing_of
 
-_ANSWER_SECONDS = 20.0
 _HAS_MEMBERS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 
@@ -47,7 +47,7 @@ class OpenGroup:
 
     async def read(self) -> GroupOffsets:
         """Return members, committed offsets and the bounds of each partition."""
-        async with asyncio.timeout(_ANSWER_SECONDS):
+        async with asyncio.timeout(2 * timing_of(self._consumer).answer_seconds):
             committed = await committed_offsets(self._consumer, list(self._partitions))
             return GroupOffsets(
                 await member_count(self._consumer),
@@ -59,7 +59,7 @@ class OpenGroup:
         """Set offsets in one request. Raises GroupInUseError, and sets none, if the group has a member."""
         self._consumer.assign(list(offsets))
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(2 * timing_of(self._consumer).answer_seconds):
                 await self._consumer.commit(dict(offsets))
         except _HAS_MEMBERS as error:
             raise GroupInUseError(f"The group {self._group} has members, so no offset was set.") from error

@@ -21,23 +21,8 @@ from relay.kafka.aiokafka_patches.consumer import (
 )
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptFetchError, FetchValidator
 from relay.kafka.connection import Connection
+from relay.kafka.reader_timing import DEFAULT_TIMING, ReaderTiming, set_timing, timing_of
 from relay.kafka.topics import NOT_VISIBLE
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderTiming:
-    """Bounds of a reader, in seconds."""
-
-    open_seconds: float = 10.0
-    answer_seconds: float = 10.0
-    stable_attempts: int = 6
-    stable_pause_seconds: float = 0.1
-    """Between two looks whether an open transaction has ended."""
-    idle_seconds: float = 20.0
-    """How long reading may make no progress."""
-
-
-DEFAULT_TIMING = ReaderTiming()
 
 
 class TopicReadError(RelayError):
@@ -73,18 +58,23 @@ class LogBounds:
 
 @asynccontextmanager
 async def standalone_consumer(
-    connection: Connection, timing: ReaderTiming = DEFAULT_TIMING, **options: Any
+    connection: Connection, timing: ReaderTiming | None = None, **options: Any
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """Yield a read_committed consumer without group and partitions. Raises TopicReadError if Kafka does not answer."""
+    """Yield a read_committed consumer without group and partitions. Raises TopicReadError if Kafka does not answer.
+
+    `timing` None: the default, with the connection's patience. It holds for every function that gets the consumer.
+    """
+    timing = timing or DEFAULT_TIMING.times(connection.patience)
     defaults = {
         "isolation_level": "read_committed",
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
-        "request_timeout_ms": 5_000,
+        "request_timeout_ms": int(5_000 * connection.patience),
         "check_crcs": False,  # FetchValidator does
     }
     consumer = AIOKafkaConsumer(**connection.options(), **(defaults | options))
     patch_consumer(consumer)
+    set_timing(consumer, timing)
     try:
         async with asyncio.timeout(timing.open_seconds):
             await consumer.start()
@@ -99,10 +89,10 @@ async def standalone_consumer(
 
 
 async def log_bounds(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], timing: ReaderTiming = DEFAULT_TIMING
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], timing: ReaderTiming | None = None
 ) -> dict[TopicPartition, LogBounds]:
     """Return the bounds of partitions. The consumer must not be reading."""
-    listed = list(partitions)
+    listed, timing = list(partitions), timing or timing_of(consumer)
     async with asyncio.timeout(timing.answer_seconds):
         first = await consumer.beginning_offsets(listed)
         high = await high_watermarks(consumer, listed)
@@ -112,13 +102,14 @@ async def log_bounds(
 
 
 async def stable_bounds(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], timing: ReaderTiming = DEFAULT_TIMING
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], timing: ReaderTiming | None = None
 ) -> dict[TopicPartition, LogBounds]:
     """Return the bounds once open transactions have ended, or after half a second.
 
     Kafka acknowledges a commit before it writes the markers, so a reader that follows at once would miss the
     committed records.
     """
+    timing = timing or timing_of(consumer)
     for _ in range(timing.stable_attempts):
         bounds = await log_bounds(consumer, partitions, timing)
         if all(extent.last_stable_offset >= extent.high_watermark for extent in bounds.values()):
@@ -144,7 +135,7 @@ async def read_to_end(
     on_record: Callable[[Record], None],
     max_records: int | None = None,
     on_corrupt: Callable[[CorruptBatchError], None] | None = None,
-    timing: ReaderTiming = DEFAULT_TIMING,
+    timing: ReaderTiming | None = None,
 ) -> None:
     """Pass every committed record from `starts` to before `ends` to `on_record`, at most `max_records` in one poll.
 
@@ -162,9 +153,10 @@ async def read_batches(
     ends: Mapping[TopicPartition, int],
     max_records: int | None = None,
     on_corrupt: Callable[[CorruptBatchError], None] | None = None,
-    timing: ReaderTiming = DEFAULT_TIMING,
+    timing: ReaderTiming | None = None,
 ) -> AsyncIterator[list[Record]]:
     """Yield the records that `read_to_end` passes, those of a partition in order. Nothing is read while the caller works."""
+    timing = timing or timing_of(consumer)
     consumer.assign(list(starts))
     # Seek before any await: after one, aiokafka at times reads nothing, without an error.
     for tp, offset in starts.items():
@@ -190,7 +182,7 @@ async def read_batches(
 
 
 async def records_at(
-    connection: Connection, offsets: Mapping[TopicPartition, int], timing: ReaderTiming = DEFAULT_TIMING
+    connection: Connection, offsets: Mapping[TopicPartition, int]
 ) -> dict[TopicPartition, Record | None]:
     """Return the committed record at each offset, None if the offset holds none.
     Deleted and corrupt offsets are left out.
@@ -215,7 +207,7 @@ async def records_at(
                 await read_to_end(consumer, {tp: offset}, {tp: offset + 1}, keep, max_records=1)
             except CorruptBatchError:
                 corrupt.add(tp)
-        async with asyncio.timeout(timing.answer_seconds):
+        async with asyncio.timeout(timing_of(consumer).answer_seconds):
             first = await consumer.beginning_offsets(list(offsets))
     return {
         tp: found.get(tp)
@@ -262,12 +254,13 @@ async def _position(consumer: AIOKafkaConsumer, tp: TopicPartition, timing: Read
 
 
 async def partitions_of(
-    consumer: AIOKafkaConsumer, topic: str, timing: ReaderTiming = DEFAULT_TIMING
+    consumer: AIOKafkaConsumer, topic: str, timing: ReaderTiming | None = None
 ) -> list[int]:
     """Return the partition numbers of a topic.
 
     Raises NoTopicError if it does not exist, or the user may not see it; TopicReadError if Kafka does not say.
     """
+    timing = timing or timing_of(consumer)
     try:
         async with asyncio.timeout(timing.answer_seconds):
             found = await partition_numbers(consumer, topic)

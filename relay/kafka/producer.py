@@ -31,8 +31,12 @@ class TopicWriteError(RelayError):
     """Kafka did not confirm a write. The record may be on the topic or not."""
 
 
-class RecordTooLargeError(TopicWriteError):
-    """The topic or the brokers reject a record of this size. It is not on the topic, and a retry does not help."""
+class NotWrittenError(TopicWriteError):
+    """The record was not sent, or was refused. It is not on the topic, and never will be."""
+
+
+class RecordTooLargeError(NotWrittenError):
+    """The topic or the brokers reject a record of this size. A retry does not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def producer_options(connection: Connection, max_batch_bytes: int = MAX_BATCH_BY
         "max_batch_size": min(
             max_batch_bytes, profile.max_request_bytes // 4
         ),  # a request may hold one batch of each topic
-        "request_timeout_ms": 5_000,
+        "request_timeout_ms": int(5_000 * connection.patience),
     }
 
 
@@ -94,20 +98,21 @@ class RecordWriter:
         partition: int | None = None,
         headers: Sequence[tuple[str, bytes]] = (),
         timestamp_ms: int | None = None,
-        seconds: float = 20.0,
+        seconds: float | None = None,
     ) -> int:
-        """Write one record and return its offset.
+        """Write one record and return its offset. `seconds` None: 20, with the connection's patience.
 
-        Raises TopicWriteError if Kafka does not confirm it within `seconds`.
+        Raises TopicWriteError if Kafka does not confirm it within `seconds`, and NotWrittenError if it was not sent: no producer
+        could start, or the topic is missing or refused.
         """
-        producer = None
+        producer = acknowledgement = None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(20.0 * self._connection.patience if seconds is None else seconds):
                 producer = await self._ensure_started()
-                sent = await producer.send_and_wait(
+                acknowledgement = await producer.send(
                     topic, value, key, partition=partition, headers=list(headers), timestamp_ms=timestamp_ms
                 )
-                return int(sent.offset)
+                return int((await acknowledgement).offset)
         except KAFKA_FAILURES as error:
             if producer is not None:
                 await self._discard(producer)
@@ -117,6 +122,8 @@ class RecordWriter:
                     " topic; `jira-relay topics check` names the value."
                 ) from error
             reason = str(error).removesuffix(".") or type(error).__name__
+            if acknowledgement is None:
+                raise NotWrittenError(f"Nothing was written to {topic}: {reason}.") from error
             raise TopicWriteError(f"Kafka did not confirm a write to {topic}: {reason}.") from error
         except asyncio.CancelledError:
             if producer is not None:
@@ -129,7 +136,7 @@ class RecordWriter:
                 producer = AIOKafkaProducer(**producer_options(self._connection))
                 patch_client(producer.client)
                 try:
-                    async with asyncio.timeout(self._timing.open_seconds):
+                    async with asyncio.timeout(self._timing.open_seconds * self._connection.patience):
                         await producer.start()
                 except BaseException:
                     await discard_producer(producer, 1)

@@ -11,15 +11,14 @@ from aiokafka.errors import OffsetOutOfRangeError
 from relay.kafka import Record, TopicPartition, partition_text
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
-    DEFAULT_TIMING,
     LogBounds,
-    ReaderTiming,
     TopicReadError,
     log_bounds,
     poll_records,
     standalone_consumer,
     with_leader,
 )
+from relay.kafka.reader_timing import DEFAULT_TIMING, ReaderTiming
 
 MAX_RECORDS = 2_000
 """Records of one part, at most."""

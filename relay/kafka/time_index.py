@@ -7,8 +7,8 @@ from aiokafka import AIOKafkaConsumer
 
 from relay.kafka import Record, TopicPartition
 from relay.kafka.log_reader import CorruptBatchError, read_to_end
+from relay.kafka.reader_timing import timing_of
 
-_ANSWER_SECONDS = 20.0
 _FIRST_OFFSETS, _MAX_OFFSETS = 100, 5_000
 """Offsets of each partition that are read before the search looks whether it may end; they grow from the first number to the second."""
 
@@ -21,7 +21,7 @@ async def offsets_at(
     It is the end of the partition, of `ends`, if there is none before it. Kafka's index may return the end marker of a
     transaction, which has the time of the commit, so the records behind it may be older. Raises an error of KAFKA_FAILURES.
     """
-    async with asyncio.timeout(_ANSWER_SECONDS):
+    async with asyncio.timeout(2 * timing_of(consumer).answer_seconds):
         entries = await consumer.offsets_for_times(dict.fromkeys(ends, max(at_ms, 0)))
     near = {tp: int(entry.offset) for tp, entry in entries.items() if entry is not None}
     found = await first_records(consumer, near, ends, lambda record: record.timestamp >= at_ms)

@@ -33,6 +33,12 @@ class AdminTiming:
     request_seconds: float = 20.0
     listing_seconds: float = 30.0
 
+    def times(self, patience: float) -> "AdminTiming":
+        """Return the bounds multiplied by `patience`."""
+        return AdminTiming(
+            *(patience * each for each in (self.seconds, self.request_seconds, self.listing_seconds))
+        )
+
 
 DEFAULT_TIMING = AdminTiming()
 
@@ -55,7 +61,8 @@ async def create_missing_topics(
         specs = topic_specs(topics, shards)
         missing = [spec for spec in specs if spec.name not in existing]
         creation = await create_topics(admin, missing, kafka.replication_factor)
-        await _wait_until_visible(admin, [s.name for s in specs if s.name not in creation.problems], timing)
+        created = [spec.name for spec in specs if spec.name not in creation.problems]
+        await _wait_until_visible(admin, created, timing.times(connection.patience))
     if shards != kafka.shards:
         for name in creation.created & set(topics.sharded):
             creation.add_note(name, f"It has {shards} partitions, as existing topics, and not kafka.shards.")
@@ -154,6 +161,7 @@ async def read_shard_count(connection: Connection, timing: AdminTiming = DEFAULT
 async def _admin(connection: Connection, timing: AdminTiming) -> AsyncIterator[AIOKafkaAdminClient]:
     """Yield an admin client. Raises RelayError if Kafka fails meanwhile."""
     await connection.verify()
+    timing = timing.times(connection.patience)
     admin = AIOKafkaAdminClient(**connection.options(), request_timeout_ms=int(timing.request_seconds * 1000))
     patch_admin(admin)
     try:

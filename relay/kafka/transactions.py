@@ -43,6 +43,11 @@ class TransactionTiming:
         grace_ms = self.timeout_ms - int(1000 * self.transaction_seconds)
         return replace(self, transaction_seconds=seconds, timeout_ms=int(1000 * seconds) + grace_ms)
 
+    def times(self, patience: float) -> "TransactionTiming":
+        """Return the bounds multiplied by `patience`."""
+        lasting = self.lasting(self.transaction_seconds * patience)
+        return replace(lasting, open_seconds=self.open_seconds * patience)
+
 
 DEFAULT_TIMING = TransactionTiming()
 
@@ -68,6 +73,8 @@ class TransactionalProducer:
     ) -> None:
         """`max_batch_bytes`: largest batch that `producer` makes of several records."""
         self.max_batch_bytes = max_batch_bytes
+        self.may_be_written = False
+        """Whether records of the last publication may be on the topics, once it has raised."""
         self._connection = connection
         self._producer = producer
         self._timing = timing
@@ -85,15 +92,17 @@ class TransactionalProducer:
         cls,
         connection: Connection,
         transactional_id: str,
-        timing: TransactionTiming = DEFAULT_TIMING,
+        timing: TransactionTiming | None = None,
         max_batch_bytes: int = MAX_BATCH_BYTES,
     ) -> "TransactionalProducer":
         """Start a producer. It fences every earlier one with this `transactional_id` and aborts its open transaction.
 
+        `timing` None: the default, with the connection's patience.
         `max_batch_bytes`: largest record batch that every topic accepts.
 
         Raises PublishError. The producer is closed then, so that a late start cannot fence a successor.
         """
+        timing = timing or DEFAULT_TIMING.times(connection.patience)
         options = producer_options(connection, max_batch_bytes)
         if connection.profile.transactions:
             options |= {
@@ -122,6 +131,7 @@ class TransactionalProducer:
         Raises PublishError. A cancellation leaves nothing running.
         """
         self._throttled_seconds = 0.0
+        self.may_be_written = not self._transactional
         task = asyncio.create_task(self._publish(records, after_offsets))
         try:
             async with asyncio.timeout(self._timing.transaction_seconds):
@@ -165,6 +175,7 @@ class TransactionalProducer:
         await self._producer.begin_transaction()
         offsets = await self._send(records)
         await self._send(after_offsets(offsets))
+        self.may_be_written = True
         await self._producer.commit_transaction()
         return offsets
 

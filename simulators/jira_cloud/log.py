@@ -50,6 +50,8 @@ class AuditLog:
         self._records: dict[int, AuditLogEntry] = {}
         self._scheduled: list[tuple[int, int]] = []
         self._held_back: set[int] = set()
+        self.visible_at: dict[int, int] = {}
+        """The instant from which each record is visible, by id; records that are revealed have none."""
         self._by_id: list[AuditLogEntry] = []
         self._by_created: list[AuditLogEntry] = []
         self._version = 0
@@ -64,11 +66,14 @@ class AuditLog:
             self._held_back.add(entry.id)
         else:
             heapq.heappush(self._scheduled, (visible_at, entry.id))
+            self.visible_at[entry.id] = visible_at
 
     def reveal(self, ids: Iterable[int] | None = None) -> None:
         """Make hidden records visible: those with these ids, or all for None."""
         revealed = self.hidden if ids is None else set(ids) & self.hidden
         self._held_back -= revealed
+        for record_id in revealed:
+            self.visible_at.pop(record_id, None)
         self._scheduled = [pair for pair in self._scheduled if pair[1] not in revealed]
         heapq.heapify(self._scheduled)
         self._make_visible(revealed)

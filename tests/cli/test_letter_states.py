@@ -132,7 +132,7 @@ async def test_letters_of_an_organization_are_found_after_partitions_were_added(
     finally:
         await admin.close()
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while await partition_count(connection) < 3:
             await asyncio.sleep(0.2)
     listed = (await command_line("dead-letters", "list", "--organization", name, "--json")).json

@@ -74,6 +74,18 @@ async def test_a_body_that_cannot_be_meant_is_refused(console, body, content_typ
     assert reason in response.json()["detail"]
 
 
+@pytest.mark.parametrize("step", ["test", "pause", "resume"])
+async def test_the_steps_of_an_organization_are_no_organizations(console, step):
+    """No name has a slash, so `acme/pause` is the call that pauses acme, and by another method nothing."""
+    console.show()
+    for name in ("acme", "destination%2Fsoc"):
+        for method in ("PUT", "GET", "DELETE"):
+            response = await console.client.request(
+                method, f"/api/v1/organizations/{name}/{step}", headers=BEARER
+            )
+            assert response.status_code == (405 if name == "acme" else 404), name
+
+
 async def test_records_that_cannot_be_read_are_in_the_overview(console):
     """A script sees what the page shows: without causes, an unreadable record still needs an operator."""
     console.show(problems=("soc: its pause cannot be read.",))

@@ -25,6 +25,8 @@ pytestmark = [
     pytest.mark.timeout(600),  # a browser is slow on a busy machine
 ]
 NAME = "<img src=x>.example"
+LONG = "A" * 300
+"""A word of a message from outside that no line has room for."""
 PAGES = (
     "/",
     "/organizations",
@@ -50,6 +52,7 @@ PAGES = (
     "/dead-letter?at=0/0",
     "/dead-letter?at=0/99",
     "/dead-letters/redrive",
+    "/dead-letters/producers",
     "/events?organization=acme",
     "/event?at=events/0/0",
     "/event?at=events/0/99999",
@@ -85,11 +88,13 @@ def show_every_state(console):
         ],
         {
             "acme": status(last_event=now, complete_up_to=now, counts=counts, **fresh),
-            "umbra": status("waiting", reason="umbra: rate limited", waiting_until=now + 9_000, **fresh),
-            NAME: status("failing", reason="<script>alert(1)</script> refused the key", **fresh),
+            "umbra": status(
+                "waiting", reason=f"umbra: rate limited: {LONG}", waiting_until=now + 9_000, **fresh
+            ),
+            NAME: status("failing", reason=f"<script>alert(1)</script> refused the key: {LONG}", **fresh),
             "silent": status(last_event=now - 8 * DAY_MS, complete_up_to=now, **fresh),
             "destination/sentinel": status(
-                "waiting", reason="it refuses everything", lag=12_345, counts=counts, **fresh
+                "waiting", reason=f"it refuses everything: {LONG}", lag=12_345, counts=counts, **fresh
             ),
         },
         {"sentinel": Pause(now - 5_000, "Anna (console)")},

@@ -1,13 +1,18 @@
-"""Connections that send no request, or not the whole of one."""
+"""Connections that send no request, or not the whole of one, or do not read their answer."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from starlette.responses import PlainTextResponse
+from uvicorn.server import ServerState
 
+from console.connections import LEAST_READ_BYTES, BoundedProtocol
+from console.context import ConsoleTiming
 from console.server import _Server, _uvicorn_config, open_socket
 
 HEAD_SECONDS = 0.2
+TIMING = ConsoleTiming(head_seconds=HEAD_SECONDS, read_seconds=HEAD_SECONDS)
 REQUEST = b"GET /slow HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -20,7 +25,7 @@ async def address():
         await PlainTextResponse("here")(scope, receive, send)
 
     listener = open_socket("127.0.0.1:0")
-    server = _Server(_uvicorn_config(app, HEAD_SECONDS))
+    server = _Server(_uvicorn_config(app, TIMING))
     serving = asyncio.create_task(server.serve([listener]))
     yield listener.getsockname()
     server.should_exit = True
@@ -54,3 +59,106 @@ async def ended(reader):
         return await reader.read() == b""
     except ConnectionResetError:
         return True
+
+
+async def test_a_client_that_reads_nothing_loses_its_connection():
+    """The handler of a long answer goes on then, and its memory is free; a handler that waits for it would never end."""
+    ended_at_last = asyncio.Event()
+
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(2_000):
+            await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+        await send({"type": "http.response.body"})
+        ended_at_last.set()
+
+    listener = open_socket("127.0.0.1:0")
+    server = _Server(_uvicorn_config(app, TIMING))
+    serving = asyncio.create_task(server.serve([listener]))
+    async with asyncio.timeout(120):
+        _, writer = await asyncio.open_connection(*listener.getsockname(), limit=1)
+        writer.write(REQUEST + b"\r\n")
+        await ended_at_last.wait()
+        writer.close()
+        server.should_exit = True
+        await serving
+
+
+@pytest.mark.parametrize(
+    ("unread", "aborted"),
+    [
+        ([900_000, 900_000], True),
+        ([900_000, 900_000 - LEAST_READ_BYTES + 1], True),
+        ([900_000, 900_000 - LEAST_READ_BYTES, 700_000, 690_000], True),
+        ([900_000, 700_000, 500_000, 300_000, 100_000], False),
+    ],
+)
+def test_a_slow_reader_keeps_its_connection_while_it_reads(unread, aborted):
+    """Each wait compares what is unread with the wait before; reading on resumes the writing, and ends the waits."""
+    loop, transport = ManualLoop(), SlowTransport(unread)
+    config = _uvicorn_config(app, TIMING)
+    config.load()
+    protocol = BoundedProtocol(config, ServerState(), {}, loop, head_seconds=9, read_seconds=30)
+    protocol.connection_made(transport)
+    protocol.pause_writing()
+    for _ in unread[1:]:
+        loop.pass_seconds(30)
+    assert transport.aborted == aborted
+    protocol.resume_writing()
+    loop.pass_seconds(9)
+    assert (transport.aborted, loop.waiting) == (True, [])
+
+
+def test_an_answer_that_is_still_read_is_not_cut_for_the_next_head():
+    """The wait for another request does not end a connection over which the last answer is on its way."""
+    loop, transport = ManualLoop(), SlowTransport([900_000])
+    config = _uvicorn_config(app, TIMING)
+    config.load()
+    protocol = BoundedProtocol(config, ServerState(), {}, loop, head_seconds=9, read_seconds=30)
+    protocol.connection_made(transport)
+    protocol.pause_writing()
+    loop.pass_seconds(9)
+    assert not transport.aborted
+    protocol.resume_writing()
+    loop.pass_seconds(9)
+    assert transport.aborted
+
+
+async def app(_scope, _receive, _send):
+    """An application that is not asked."""
+
+
+class ManualLoop:
+    """The timers of an event loop, whose time the test moves: those of one delay are called together."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def call_later(self, delay, callback):
+        timer = SimpleNamespace(delay=delay, callback=callback)
+        timer.cancel = lambda: timer in self.waiting and self.waiting.remove(timer)
+        self.waiting.append(timer)
+        return timer
+
+    def pass_seconds(self, delay):
+        due = [each for each in self.waiting if each.delay == delay]
+        for timer in due:
+            timer.cancel()
+            timer.callback()
+
+
+class SlowTransport:
+    """A transport with this much unread at each look."""
+
+    def __init__(self, unread):
+        self._unread = list(unread)
+        self.aborted = False
+
+    def get_write_buffer_size(self):
+        return self._unread.pop(0)
+
+    def get_extra_info(self, _name):
+        return None
+
+    def abort(self):
+        self.aborted = True

@@ -1,7 +1,10 @@
 """The pages and the API of events: what they hide, what they record, and what they say without a Kafka."""
 
+import asyncio
+
 import pytest
 
+from console.long_reads import LongReads
 from management.settings import load
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
@@ -12,6 +15,7 @@ from tests.support.messages import event
 from tests.support.organizations import read_change_log
 from tests.support.pipeline_world import to_record
 from tests.support.settings import SENTINEL
+from tests.support.views import organization
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 ADDRESS = "192.0.2.77"
@@ -132,3 +136,16 @@ async def test_without_kafka_each_page_names_the_cause(console):
         assert response.status_code == 503
     assert "must be TOPIC/PARTITION/OFFSET" in await console.page("/event?at=x", 422)
     assert "is no id of an event" in await console.page("/events?id=x", 422)
+
+
+async def test_searches_are_among_the_few_long_reads_at_a_time():
+    """A page, a call and the activity of an organization that get no place say so, and read nothing."""
+    full = LongReads(0.01, asyncio.Semaphore(0))
+    async with open_console(long_reads=full) as console:
+        await console.sign_in()
+        console.show([organization()])
+        assert "Too many people read" in await console.page("/events?organization=acme", 503)
+        found = await console.client.get("/api/v1/events?organization=acme", headers=BEARER)
+        assert (found.status_code, "Too many" in found.json()["detail"]) == (503, True)
+        activity = await console.page("/organization/activity?name=acme")
+        assert activity.count("Too many people read") == 4

@@ -20,7 +20,7 @@ def all_routes(console):
 def address_of(key):
     """Return method and address of a key, with a name in the place of each parameter."""
     method, path = key.split(" ", 1)
-    return method, path.replace("{name:path}", "acme").replace("{name}", "acme").replace("{id}", "1")
+    return method, path.replace("{name}", "acme").replace("{name}", "acme").replace("{id}", "1")
 
 
 def keys_of(role):

@@ -21,7 +21,7 @@ async def delete_topic(connection, topic):
     admin = AIOKafkaAdminClient(bootstrap_servers=connection.bootstrap)
     await admin.start()
     await admin.delete_topics([topic])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while topic in await admin.list_topics():
             await asyncio.sleep(0.05)
     await admin.close()

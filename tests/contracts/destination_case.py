@@ -17,6 +17,8 @@ from tests.contracts.peer import Absent, Peer
 from tests.support.in_memory_group import handler
 from tests.support.messages import WRITER_SCHEMAS, message
 
+NEVER_LATE_SECONDS = 200
+"""Of a request to a peer that answers: on a machine that stops for a minute, none is sent a second time."""
 QUICK = BackoffCurve(0.02, 0.1)
 CONFIG = {"breaker": BreakerTiming(QUICK, QUICK), "sender": {"rejection": QUICK, "defect": QUICK}}
 
@@ -43,8 +45,9 @@ class Case:
 
 
 @asynccontextmanager
-async def opened(kind, peer):
-    async with kind.open("target", peer.config, kind.request_timeout_seconds) as flows:
+async def opened(kind, peer, seconds=None):
+    """A kind and its peer. `seconds`: how long a request may take; None: as long as in the product."""
+    async with kind.open("target", peer.config, seconds or kind.request_timeout_seconds) as flows:
         yield Case(kind, peer, flows["live"])
 
 

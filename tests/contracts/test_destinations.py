@@ -17,7 +17,7 @@ from consumer.destinations.outcome import Paused, Retry
 from management.connection_checks import _test_destination
 from management.settings import Settings
 from relay.config.names import is_list, is_secret, models_by_kind
-from tests.contracts.destination import CLAIMS
+from tests.contracts.destination import CLAIMS, seconds_for
 from tests.contracts.destination_case import Case, opened
 from tests.contracts.destination_requests import is_sentence
 from tests.contracts.file_destination import FILE
@@ -39,7 +39,10 @@ def kinds(monkeypatch):
 @pytest.mark.parametrize("name", [*DESTINATIONS, "file"])
 async def test_a_kind_keeps_the_contract(name, claim, kinds, monkeypatch, tmp_path):
     """Each claim of the suite holds for each kind, against its simulator."""
-    async with PEERS[name](monkeypatch, tmp_path) as peer, opened(kinds[name], peer) as case:
+    async with (
+        PEERS[name](monkeypatch, tmp_path) as peer,
+        opened(kinds[name], peer, seconds_for(claim)) as case,
+    ):
         await claim(case)
 
 

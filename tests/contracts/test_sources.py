@@ -213,4 +213,4 @@ class LinesPoller:
             yield
         finally:
             task.cancel()
-            await asyncio.wait({task}, timeout=30)
+            await asyncio.wait({task}, timeout=120)

@@ -56,6 +56,16 @@ def test_a_cause_of_one_organization_is_in_its_own_words():
     assert cause.reason == "acme.atlassian.net refuses user and API key (401); check both."
 
 
+def test_a_service_that_does_not_report_is_named_with_its_command():
+    """Nobody reports on the organization and the destination: the reader learns which program to look for."""
+    organizations = [view("acme", valid_ms=-1)]
+    destinations = [DestinationView("soc", "http", None, None, NOW)]
+    reasons = {cause.state: cause.reason for cause in find_causes(organizations, destinations)}
+
+    assert "`jira-relay produce`" in reasons["no owner"]
+    assert "`jira-relay consume`" in reasons["no consumer"]
+
+
 def test_the_worst_comes_first_and_then_the_most_frequent():
     """Failing, then waiting, then notices; within one of them the cause with more members."""
     views = [

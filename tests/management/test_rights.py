@@ -16,7 +16,7 @@ from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_
 from relay.kafka.topics import Topics
 from tests.support.authorizing_kafka import USER, Grant
 from tests.support.certificates import CertificateAuthority
-from tests.support.kafka import connection_to
+from tests.support.kafka import PATIENCE, connection_to
 
 TOPICS = Topics("rights")
 DESTINATIONS = ("sentinel",)
@@ -34,7 +34,8 @@ def grants_of(rights):
 
 def connect(kafka, **settings):
     return Connection(
-        KafkaConfig(**(kafka.settings() | {"topic_prefix": TOPICS.prefix, "shards": 2} | settings))
+        KafkaConfig(**(kafka.settings() | {"topic_prefix": TOPICS.prefix, "shards": 2} | settings)),
+        patience=PATIENCE,
     )
 
 

@@ -31,6 +31,42 @@ def open_reporter(status_writer, previous=None, **fields):
     )
 
 
+def test_a_heartbeat_leaves_a_fresh_status_alone():
+    """It renews a status that no round has published for a minute, and one whose shard cannot write; also after a clock went back."""
+    now, problem, written = [NOW], [None], []
+
+    class Writer(StatusWriter):
+        def put(self, key, status):
+            written.append((now[0], status.state))
+            super().put(key, status)
+
+    reporter = OrganizationStatusReporter(
+        Organization("acme", "https://acme.example", "u", 0, 0, 1),
+        Writer(None, "status"),
+        ProducerMetrics(CollectorRegistry()),
+        lambda: now[0],
+        60,
+        None,
+        shard_problem=lambda: problem[0],
+    )
+    written.clear()
+    for at, trouble in (
+        (59_999, None),
+        (60_000, None),
+        (61_000, "Kafka is away."),
+        (121_000, None),
+        (5_000, None),
+    ):
+        now[0], problem[0] = NOW + at, trouble
+        reporter.renew()
+    assert written == [
+        (NOW + 60_000, "active"),
+        (NOW + 61_000, "failing"),
+        (NOW + 121_000, "failing"),
+        (NOW + 5_000, "failing"),
+    ]
+
+
 def failing():
     return take_over("failing", NOW - 60_000, reason="The key was refused.")
 

@@ -88,7 +88,7 @@ async def test_a_request_may_take_effect_before_its_answer_is_lost(make):
             with pytest.raises(httpx.TransportError):
                 await client.get("/", timeout=httpx.Timeout(60, read=0.3))
             # An impatient client may be gone before the server has read its request.
-            await wait_until(lambda peer=peer, served=served: peer.served == served, 30)
+            await wait_until(lambda peer=peer, served=served: peer.served == served, 120)
         assert peer.served == served
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from cli.app import main
+from tests.support.kafka import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,18 @@ def run_bytes(arguments: Sequence[str]) -> bytes:
     out_bytes = io.BytesIO()
     out = io.TextIOWrapper(out_bytes, "utf-8", write_through=True)
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        main(arguments)
+        main(arguments, PATIENCE)
     return out_bytes.getvalue()
 
 
-def run_command(arguments: Sequence[str], stdin_bytes: bytes) -> CommandResult:
+def run_command(arguments: Sequence[str], stdin_bytes: bytes, patience: float = PATIENCE) -> CommandResult:
     """Run the program in this process, with its own standard streams."""
     out_bytes, err_bytes = io.BytesIO(), io.BytesIO()
     out, err = (io.TextIOWrapper(raw, "utf-8", write_through=True) for raw in (out_bytes, err_bytes))
     stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(stdin_bytes), "utf-8")
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main(arguments)
+            main(arguments, patience)
     except SystemExit as end:
         return CommandResult(_exit_code(end), out_bytes.getvalue().decode(), err_bytes.getvalue().decode())
     finally:

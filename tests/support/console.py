@@ -21,7 +21,7 @@ from management.events.search import SearchTiming
 from management.live_view import LiveView, Snapshot
 from management.organizations.store import StoredOrganizations
 from management.topic_follower import FollowerTiming, ReadState
-from producer.sources.catalogue import input_rules
+from producer.sources.catalogue import input_rules, parse_record
 from relay.avro.codec import InternalCodec
 from relay.config.kafka import KafkaConfig
 from relay.config.secrets import SecretsConfig
@@ -44,6 +44,7 @@ PATIENT = ConsoleTiming(
             "look_seconds",
             "event_seconds",
             "activity_seconds",
+            "sign_out_seconds",
             "backfill_seconds",
             "offsets_seconds",
             "lost_seconds",
@@ -149,6 +150,7 @@ async def open_console(
         "origins": frozenset({ORIGIN}),
         "secure": False,
         "version": "0.1.0",
+        "parse_record": parse_record,
         "timing": PATIENT,
     }
     context = ConsoleContext(

@@ -14,10 +14,16 @@ STEADY = {"broker.session.timeout.ms": "60000", "broker.heartbeat.interval.ms": 
 partition has a leader. The heartbeats of a fast restart cost as much as all else of an idle broker."""
 
 
-def connection_to(kafka: EmbeddedKafka, prefix: str, **settings: Any) -> Connection:
-    return Connection(
-        KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, **settings)
-    )
+PATIENCE = 8.0
+"""Of a client of a broker that no test kills or stops: on a machine that stops for a minute, no answer is late."""
+
+
+def connection_to(
+    kafka: EmbeddedKafka, prefix: str, *, patience: float = PATIENCE, **settings: Any
+) -> Connection:
+    """Return a connection to a broker. `patience` 1.0: the time limits of the product, for a broker that stops to answer."""
+    config = KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, **settings)
+    return Connection(config, patience=patience)
 
 
 def event(prefix: str, value: bytes = b"1") -> ProducerRecord:

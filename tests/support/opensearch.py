@@ -22,7 +22,7 @@ from embedded.file_lock import FileLock
 
 _LOCK_FILE = Path(__file__).with_name("opensearch.lock")
 _TEMPLATES = Path(__file__).parents[2] / "deploy/elasticsearch"
-_READY_SECONDS = 180
+_READY_SECONDS = 480
 _ATTEMPTS = 3
 
 # Without the module of analyzers: it needs locales that the Java of the extra `embedded` has not.

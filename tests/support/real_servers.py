@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-START_SECONDS = 60
+START_SECONDS = 240
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from embedded import artifacts, cache, java, ports
 from embedded.file_lock import FileLock
 
 _LOCK_FILE = Path(__file__).with_name("registry.lock")
-_READY_SECONDS = 180
+_READY_SECONDS = 480
 
 
 @contextlib.asynccontextmanager

@@ -65,14 +65,29 @@ _BODY = object_of(
         "to": text(_CONDITIONS["to"]),
         "to_live": boolean("Whether the events go where live events go."),
         "rate": nullable(whole_number("The most events a second; null: no limit.")),
+        "producer": boolean(
+            "Whether the producers read their own letters again, for every destination; without destination, to_live and rate."
+        ),
         "dry_run": boolean("Whether the letters are counted alone."),
     },
-    optional=("destination", "reason", "organization", "from", "to", "to_live", "rate", "dry_run"),
+    optional=(
+        "destination",
+        "reason",
+        "organization",
+        "from",
+        "to",
+        "to_live",
+        "rate",
+        "producer",
+        "dry_run",
+    ),
 )
 _REDRIVEN = object_of(
     {
         "started": boolean("Whether the replays were started."),
-        "replays": list_of({"type": "object"}, "One replay for each destination, with its numbers."),
+        "replays": list_of(
+            {"type": "object"}, "One replay for each destination, or one for the producers, with its numbers."
+        ),
         "left_open": {"type": "object", "description": "Letters that stay open: their number by reason."},
         "failures": list_of(text("What was not done besides.")),
     }

@@ -12,7 +12,7 @@ from console.problems import MEDIA_TYPE, ProblemKind
 _COMMON = ("unauthorized", "foreign-host", "too-many-attempts", "internal", "unavailable")
 _OF_CHANGES = ("role-missing", "foreign-origin", "body-too-large", "body-too-slow")
 _OF_BODIES = ("invalid-input",)
-_PLACE = re.compile(r"\{(\w+)(?::path)?\}")
+_PLACE = re.compile(r"\{(\w+)\}")
 
 _PROBLEM = object_of(
     {

@@ -69,10 +69,10 @@ OPERATIONS = {
     "GET /api/v1/organizations": Operation(
         "List the organizations with their states.", list_of(_ORGANIZATION)
     ),
-    "GET /api/v1/organizations/{name:path}": Operation(
+    "GET /api/v1/organizations/{name}": Operation(
         "Show one organization.", _ORGANIZATION, has_entity_tag=True, problems=_UNKNOWN
     ),
-    "PUT /api/v1/organizations/{name:path}": Operation(
+    "PUT /api/v1/organizations/{name}": Operation(
         "Add an organization, or change the fields that the body names; the same call twice changes nothing.",
         _CHANGED,
         (IF_MATCH, IF_NONE_MATCH),
@@ -80,18 +80,18 @@ OPERATIONS = {
         creates=True,
         problems=(*_CHANGES, "duplicate-organization", "connection-failed"),
     ),
-    "DELETE /api/v1/organizations/{name:path}": Operation(
+    "DELETE /api/v1/organizations/{name}": Operation(
         "Delete an organization; its events and its progress stay.", _CHANGED, (IF_MATCH,), problems=_CHANGES
     ),
-    "POST /api/v1/organizations/{name:path}/test": Operation(
+    "POST /api/v1/organizations/{name}/test": Operation(
         "Test the connection of an organization.",
         _TESTED,
         problems=(*_UNKNOWN, "invalid-input", "connection-failed"),
     ),
-    "POST /api/v1/organizations/{name:path}/pause": Operation(
+    "POST /api/v1/organizations/{name}/pause": Operation(
         "Pause an organization; its progress stays.", _CHANGED, (IF_MATCH,), problems=_CHANGES
     ),
-    "POST /api/v1/organizations/{name:path}/resume": Operation(
+    "POST /api/v1/organizations/{name}/resume": Operation(
         "Resume an organization.", _CHANGED, (IF_MATCH,), problems=_CHANGES
     ),
 }

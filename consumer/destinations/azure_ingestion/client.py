@@ -1,13 +1,9 @@
 """The client of Azure Monitor's Logs Ingestion API: one call, one request."""
 
 import asyncio
-import io
 from typing import Any, Self, cast
 
-from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError
-from azure.core.pipeline import policies
-from azure.monitor.ingestion.aio import LogsIngestionClient
 
 from consumer.destinations.azure_ingestion.config import IngestionSettings
 from consumer.destinations.azure_ingestion.credentials import RenewableCredential, TokenUnavailableError
@@ -19,13 +15,11 @@ from consumer.destinations.azure_ingestion.response import (
     describe_error,
     token_rejected,
 )
+from consumer.destinations.azure_ingestion.upload import Uploader
 from consumer.destinations.outcome import Outcome, Retry, Sent
-from relay.credentials.azure import AzureTransport
 from relay.errors import RelayError
 from relay.timestamps import now_ms
 from relay.url_policy import parse_origin
-
-CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 
 _CLOUDS = {  # endpoint suffix and token scope (Microsoft's Logstash plugin 2.5.1; logs-ingestion-api-overview)
     "public": (".ingest.monitor.azure.com", "https://monitor.azure.com/.default"),
@@ -59,7 +53,8 @@ class IngestionClient:
         self._destination = destination
         self._timeout_seconds = timeout_seconds
         self._credential = RenewableCredential(name, destination)
-        self._client = _client(destination, self._credential)
+        _, scope = _CLOUDS[destination.cloud]
+        self._client = Uploader(destination.endpoint, scope, self._credential)
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,9 +81,8 @@ class IngestionClient:
 
     async def _request(self, stream: str, body: bytes) -> Outcome:
         rule_id = self._destination.rule_id
-        https = self._destination.endpoint.startswith("https:")
         try:
-            await self._client.upload(rule_id, stream, io.BytesIO(body), enforce_https=https)
+            await self._client.upload(rule_id, stream, body)
         except TokenUnavailableError as error:
             return error.outcome
         except (AzureError, OSError, ValueError) as error:
@@ -99,24 +93,6 @@ class IngestionClient:
         except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document
             return Retry(f"Azure's answer could not be read: {type(error).__name__}: {describe_error(error)}")
         return Sent()
-
-
-def _client(destination: IngestionSettings, renewable: RenewableCredential) -> LogsIngestionClient:
-    """Return a client without redirects, retries and request logs: the token goes to the endpoint once, and nowhere else."""
-    _, scope = _CLOUDS[destination.cloud]
-    credential = cast("AsyncTokenCredential", renewable)
-    chain = [
-        policies.RequestIdPolicy(),
-        policies.HeadersPolicy(),
-        policies.UserAgentPolicy("jira-audit-relay"),
-        policies.AsyncBearerTokenCredentialPolicy(credential, scope),
-    ]
-    return LogsIngestionClient(
-        destination.endpoint,
-        credential,
-        policies=chain,
-        transport=AzureTransport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
-    )
 
 
 def _response(error: HttpResponseError) -> IngestionResponse:

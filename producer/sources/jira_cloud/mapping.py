@@ -6,7 +6,6 @@ element of a list has a rest, each element of that list has an entry, `{}` for n
 """
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from producer.events import LONE_SURROGATE, TEXT_FIELDS, Event, UnreadableRecord, to_json
@@ -15,6 +14,11 @@ from relay import timestamps
 
 ITEM_FIELDS = ("id", "name", "typeName", "parentId", "parentName")
 CHANGE_FIELDS = ("fieldName", "changedFrom", "changedTo")
+
+Texts = dict[str, str | None]
+_NO_TEXTS: Texts = dict.fromkeys(TEXT_FIELDS)
+_NO_ITEM: Texts = dict.fromkeys(ITEM_FIELDS)
+_NO_CHANGE: Texts = dict.fromkeys(CHANGE_FIELDS)
 
 _EPOCH_MS_FROM = 100_000_000_000  # a smaller number is more likely seconds
 
@@ -36,17 +40,19 @@ def to_event(record: object, organization: str) -> Event | UnreadableRecord:
         return UnreadableRecord("the record has no readable id", to_json(record).encode())
     if created is None:
         return UnreadableRecord("the record has no readable created", to_json(record).encode())
-    object_item, object_item_rest = _split_object(remaining.pop("objectItem", None), ITEM_FIELDS)
-    changes, changes_rest = _split_objects(remaining.pop("changedValues", None), CHANGE_FIELDS)
-    items, items_rest = _split_objects(remaining.pop("associatedItems", None), ITEM_FIELDS)
-    texts, rest = _split_texts(remaining, TEXT_FIELDS)
-    rest |= _without_nulls(
-        id=None if raw_id is event_id else raw_id,
-        created=None if created.exact else raw_created,
-        objectItem=object_item_rest,
-        changedValues=changes_rest,
-        associatedItems=items_rest,
-    )
+    object_item, object_item_rest = _split_object(remaining.pop("objectItem", None), _NO_ITEM)
+    changes, changes_rest = _split_objects(remaining.pop("changedValues", None), _NO_CHANGE)
+    items, items_rest = _split_objects(remaining.pop("associatedItems", None), _NO_ITEM)
+    texts, rest = _split_texts(remaining, _NO_TEXTS)
+    for name, value in (
+        ("id", None if raw_id is event_id else raw_id),
+        ("created", None if created.exact else raw_created),
+        ("objectItem", object_item_rest),
+        ("changedValues", changes_rest),
+        ("associatedItems", items_rest),
+    ):
+        if value is not None:
+            rest[name] = value
     return {
         "organization": organization,
         "id": event_id,
@@ -96,10 +102,9 @@ def _parse_created(value: object) -> timestamps.Instant | None:
     return None
 
 
-def _split_texts(
-    source: dict[str, Any], names: Iterable[str]
-) -> tuple[dict[str, str | None], dict[str, Any]]:
-    fields: dict[str, str | None] = dict.fromkeys(names)
+def _split_texts(source: dict[str, Any], absent: Texts) -> tuple[Texts, dict[str, Any]]:
+    """Return the texts of the fields in `absent`, which has null for each, and the members that they cannot hold."""
+    fields = absent.copy()
     rest = {}
     for name, value in source.items():
         if name not in fields:
@@ -113,18 +118,18 @@ def _split_texts(
     return fields, rest
 
 
-def _split_object(value: object, names: Iterable[str]) -> tuple[dict[str, str | None] | None, object]:
+def _split_object(value: object, absent: Texts) -> tuple[Texts | None, object]:
     if not isinstance(value, dict):
         return None, value
-    fields, rest = _split_texts(value, names)
+    fields, rest = _split_texts(value, absent)
     return fields, rest or None
 
 
-def _split_objects(value: object, names: Iterable[str]) -> tuple[list[dict[str, str | None]] | None, object]:
+def _split_objects(value: object, absent: Texts) -> tuple[list[Texts] | None, object]:
     if not isinstance(value, list):
         return None, value
     split_items = [
-        _split_texts(one, names) if isinstance(one, dict) else (dict.fromkeys(names), one) for one in value
+        _split_texts(one, absent) if isinstance(one, dict) else (absent.copy(), one) for one in value
     ]
     rests = [rest for _, rest in split_items]
     return [fields for fields, _ in split_items], None if all(rest == {} for rest in rests) else rests

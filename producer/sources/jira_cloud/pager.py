@@ -144,7 +144,9 @@ class _WindowReader:
         rows = sum(map(len, distinct_rows(own or items).values()))
         moved_up = self._repeats_last_row and (not own or own[0] not in self._seen)
         was_not_last = self._stepped_over and any(row not in self._seen for row in own)
-        far_outside = [item for item in items if is_far_outside(self.requested, item)]
+        far_outside = (
+            [] if len(own) == len(items) else [item for item in items if is_far_outside(self.requested, item)]
+        )
         has_new_rows = self._add_new([*own, *far_outside], page_records)
         self._pages_without_news = 0 if has_new_rows else self._pages_without_news + 1
         if moved_up and self._restart():

@@ -14,8 +14,10 @@ HIDING_MS = 600_000
 
 def is_far_outside(requested: TimeRange, item: Event | UnreadableRecord) -> bool:
     """Return whether a readable record cannot be meant by the request, however its instants were rounded."""
-    meant = TimeRange(requested.start - TOLERANCE_MS, requested.end + TOLERANCE_MS)
-    return not isinstance(item, UnreadableRecord) and item["created"] not in meant
+    if isinstance(item, UnreadableRecord):
+        return False
+    created: int = item["created"]
+    return not requested.start - TOLERANCE_MS <= created < requested.end + TOLERANCE_MS
 
 
 def outside_window_failure(organization: str, host: str, count: int) -> SourceFailure:

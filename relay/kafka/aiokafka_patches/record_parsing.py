@@ -1,29 +1,31 @@
-"""Catch the errors of aiokafka's record parser, each in its own partition."""
+"""Take the records of a fetch by whole batches, and catch the errors of aiokafka's record parser in each partition."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
 from aiokafka.errors import CorruptRecordException
 
-from relay.kafka import Record, TopicPartition
+from relay.kafka import TopicPartition
+from relay.kafka.records import FetchedRecords, ParsedRecord
 
 OnUnreadable = Callable[[TopicPartition, int, Exception], None]
 """Takes the partition, the offset from which it cannot be read, and the parser's error."""
 
 
 def catch_parse_errors(consumer: AIOKafkaConsumer, on_unreadable: OnUnreadable) -> None:
-    """Let getmany return the records before an unreadable one. The consumer must be started.
+    """Let getmany return the records before an unreadable one, as FetchedRecords. The consumer must be started.
 
     Without this, getmany raises, and loses the records that it took from other partitions, whose positions have moved on.
     """
     fetcher = consumer._fetcher  # noqa: SLF001
-    fetcher._records = _FetchedRecords(on_unreadable)  # noqa: SLF001
+    fetcher._records = _FetchResults(on_unreadable)  # noqa: SLF001
 
 
-class _FetchedRecords(OrderedDict[TopicPartition, Any]):
+class _FetchResults(OrderedDict[TopicPartition, Any]):
     """The fetcher's results by partition, whose records are read through `_ReadableRecords`."""
 
     def __init__(self, on_unreadable: OnUnreadable) -> None:
@@ -34,61 +36,119 @@ class _FetchedRecords(OrderedDict[TopicPartition, Any]):
         if type(result) is FetchResult:
             records = _ReadableRecords(tp, result._partition_records, self._on_unreadable)  # noqa: SLF001
             result._partition_records = records  # noqa: SLF001
+            result.getall = _getall_of(result, records)
         super().__setitem__(tp, result)
+
+
+def _getall_of(result: Any, records: "_ReadableRecords") -> Callable[[int | None], Sequence[Any]]:
+    """Return what replaces `FetchResult.getall`: the same without a loop over the records."""
+
+    def getall(max_records: int | None = None) -> Sequence[Any]:
+        if not result.check_assignment(records.tp) or not result.has_more():
+            return []
+        taken = records.take(max_records)
+        result._update_position()  # noqa: SLF001
+        if records.exhausted:
+            result._partition_records = None  # noqa: SLF001
+        return taken
+
+    return getall
 
 
 class _ReadableRecords:
     """The records of one fetch of one partition, up to the first that cannot be read.
 
-    aiokafka's PartitionRecords runs at its own speed: it calls a function for each record, which this leaves out.
+    aiokafka's PartitionRecords makes an object of each record in Python, which takes longer than parsing it.
     """
 
-    def __init__(self, tp: TopicPartition, records: Any, on_unreadable: OnUnreadable) -> None:
-        self._tp = tp
-        self._source = records
-        self._batches = records._records = _Batches(records._records)  # noqa: SLF001
+    def __init__(self, tp: TopicPartition, source: Any, on_unreadable: OnUnreadable) -> None:
+        self.tp = tp
+        self._source = source
         self._on_unreadable = on_unreadable
-        self._unreadable_from: int | None = None
-        self._iterator = self._read(records.next_fetch_offset)
+        self._rest: list[ParsedRecord] = []
+        """Records of the last batch that were not taken yet."""
+        self._read_to: int = source.next_fetch_offset
+        """The offset behind the batches that were parsed, and behind the last readable record."""
+        self._failed = False
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every record was taken."""
+        return not self._rest and (self._failed or not self._source._records.has_next())  # noqa: SLF001
 
     @property
     def next_fetch_offset(self) -> int:
-        """The offset behind the records that were handed out."""
-        if self._unreadable_from is not None:
-            return self._unreadable_from
-        return int(self._source.next_fetch_offset)
+        """The offset behind the records that were taken."""
+        return self._rest[0].offset if self._rest else self._read_to
 
-    def __iter__(self) -> Iterator[Record]:
-        return self._iterator
+    def take(self, max_records: int | None) -> FetchedRecords:
+        """Return the next records, at most `max_records`; None: all."""
+        found, self._rest = self._rest, []
+        while not self._failed and (max_records is None or len(found) < max_records):
+            if not self._source._records.has_next():  # noqa: SLF001
+                break
+            found += self._next_batch()
+        if max_records is not None:
+            found, self._rest = found[:max_records], found[max_records:]
+        return FetchedRecords(found, [self.tp] * len(found))
 
-    def __next__(self) -> Record:
-        return next(self._iterator)
-
-    def _read(self, offset: int) -> Iterator[Record]:
-        # 1. Kafka checks few offsets within a batch; one outside of it would move the position past good records.
-        # 2. The offset of the failure is that of the last good record and the base of the batch, whichever is later:
-        #    aiokafka's own may come from a record with a wrong offset.
-        batches = self._batches
+    def _next_batch(self) -> list[ParsedRecord]:
+        """Return the committed records of the next batch, up to the first unreadable one."""
+        readable: list[ParsedRecord] = []
+        base_offset = 0
         try:
-            for record in self._source._records_iterator:  # noqa: SLF001
-                if not batches.base_offset <= record.offset < batches.next_offset:
-                    raise CorruptRecordException("the offset of a record is outside of its batch")
-                offset = record.offset + 1
-                yield record
+            batch = self._source._records.next_batch()  # noqa: SLF001
+            base_offset, next_offset = batch.base_offset, batch.next_offset
+            if not self._is_passed_over(batch):
+                self._parse(batch, base_offset, next_offset, readable)
         except Exception as error:  # noqa: BLE001
-            self._unreadable_from = max(offset, batches.base_offset)
-            self._on_unreadable(self._tp, self._unreadable_from, error)
+            # The failure is behind the last good record, and not before its batch: aiokafka's own offset may come from a
+            # record with a wrong one.
+            self._failed = True
+            self._read_to = max(self._read_to, base_offset)
+            self._on_unreadable(self.tp, self._read_to, error)
+        else:
+            self._read_to = next_offset
+        return readable
 
+    def _parse(self, batch: Any, base_offset: int, next_offset: int, readable: list[ParsedRecord]) -> None:
+        """Add the records of a batch from `_read_to` on, and move `_read_to` behind each. Raises at the first unreadable one."""
+        parsed: list[ParsedRecord] = []
+        try:
+            parsed.extend(batch)  # keeps those before an error
+        finally:
+            offsets = list(map(attrgetter("offset"), parsed))
+            first, stop = (offsets[0], offsets[-1] + 1) if offsets else (0, 0)
+            if (
+                max(base_offset, self._read_to) <= first
+                and stop <= next_offset
+                and offsets == list(range(first, stop))
+            ):
+                readable += parsed
+                self._read_to = stop
+            else:
+                self._check_each(parsed, base_offset, next_offset, readable)
 
-class _Batches:
-    """aiokafka's MemoryRecords, which remembers the offsets of the batch that is read."""
+    def _check_each(
+        self, parsed: Sequence[ParsedRecord], base_offset: int, next_offset: int, readable: list[ParsedRecord]
+    ) -> None:
+        """Add records with gaps between their offsets, or of a batch that began before `_read_to`."""
+        for record in parsed:
+            if record.offset < self._read_to:
+                continue
+            if not base_offset <= record.offset < next_offset:
+                # Kafka checks few offsets within a batch; this one would move the position past good records.
+                raise CorruptRecordException("the offset of a record is outside of its batch")
+            readable.append(record)
+            self._read_to = record.offset + 1
 
-    def __init__(self, batches: Any) -> None:
-        self._batches = batches
-        self.has_next = batches.has_next
-        self.base_offset = self.next_offset = 0
-
-    def next_batch(self) -> Any:
-        batch = self._batches.next_batch()
-        self.base_offset, self.next_offset = batch.base_offset, batch.next_offset
-        return batch
+    def _is_passed_over(self, batch: Any) -> bool:
+        """Return whether a batch is a transaction marker, or of an aborted transaction; as PartitionRecords decides."""
+        source = self._source
+        if source._isolation_level == READ_COMMITTED and batch.producer_id is not None:  # noqa: SLF001
+            source._consume_aborted_up_to(batch.base_offset)  # noqa: SLF001
+            if batch.is_control_batch and source._contains_abort_marker(batch):  # noqa: SLF001
+                source._aborted_producers.discard(batch.producer_id)  # noqa: SLF001
+            if batch.is_transactional and batch.producer_id in source._aborted_producers:  # noqa: SLF001
+                return True
+        return bool(batch.is_control_batch)

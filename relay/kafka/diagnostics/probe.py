@@ -28,6 +28,10 @@ class ProbeTiming:
     broker_seconds: float = 30.0
     """For all steps with one broker."""
 
+    def times(self, patience: float) -> "ProbeTiming":
+        """Return the bounds multiplied by `patience`."""
+        return ProbeTiming(self.step_seconds * patience, self.broker_seconds * patience)
+
 
 DEFAULT_TIMING = ProbeTiming()
 

@@ -36,6 +36,10 @@ class RightsTiming:
     answer_seconds: float = 5.0
     seconds: float = 30.0
 
+    def times(self, patience: float) -> "RightsTiming":
+        """Return the bounds multiplied by `patience`."""
+        return RightsTiming(self.answer_seconds * patience, self.seconds * patience)
+
 
 DEFAULT_TIMING = RightsTiming()
 
@@ -76,6 +80,7 @@ async def read_rights(
 
     Raises RelayError if Kafka does not answer.
     """
+    timing = timing.times(connection.patience)
     async with _open_client(connection, timing) as client:
         listed = await list_topic_names(client) & set(topics)
         unlisted = sorted(set(topics) - listed)

@@ -104,7 +104,7 @@ async def test_those_who_wait_go_on_when_the_probe_succeeds():
     assert not any(task.done() for task in waiting)
 
     breaker.release(probe, Sent())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         permits = await asyncio.gather(*waiting)
     assert not any(each.probe for each in permits)
     assert breaker.problem is None
@@ -132,7 +132,7 @@ async def test_the_wait_ends_by_itself():
     started = time.monotonic()
     breaker.release(await breaker.acquire(), Retry("busy", after=0.25))
     assert breaker.wait_seconds <= 0.25
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         assert (await breaker.acquire()).probe
     assert time.monotonic() - started >= 0.24
 
@@ -152,5 +152,5 @@ async def test_one_streams_own_problem_leaves_the_other_alone(outcome):
     rate_limit = RateLimit()
     live, history = (CircuitBreaker(rate_limit, clock=lambda: 0.0) for _ in range(2))
     history.release(await history.acquire(), outcome)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await live.acquire()

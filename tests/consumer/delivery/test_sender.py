@@ -243,7 +243,7 @@ async def test_capacity_is_waited_for(limits):
         await asyncio.sleep(0.05)
         assert not waiting.done()
         destination.answering.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await waiting
 
 

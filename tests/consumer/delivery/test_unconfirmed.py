@@ -100,7 +100,7 @@ async def test_bodies_that_wait_for_confirmation_take_no_slot_but_memory():
         done, _ = await asyncio.wait({waiting}, timeout=0.2)
         assert not done
         destination.confirming.set()
-        await asyncio.wait_for(waiting, 30)
+        await asyncio.wait_for(waiting, 120)
         assert await fixture.sender.wait_until_finished(60)
 
 
@@ -110,7 +110,7 @@ async def test_a_stop_does_not_wait_for_a_confirmation():
     async with sender_fixture(destination, confirmation=BackoffCurve(3600, 3600)) as fixture:
         fixture.sender.start(fixture.rows(2))
         await wait_until(lambda: fixture.problem is not None)
-        await asyncio.wait_for(fixture.sender.close(3600), 30)
+        await asyncio.wait_for(fixture.sender.close(3600), 120)
         assert fixture.committable() == 0
         assert fixture.problem is None
 

@@ -7,8 +7,9 @@ import pytest
 from consumer.replay.range_reader import RangeReader, RangeReaderTiming
 from consumer.replay.source import ArchivedRecords
 from relay.kafka import TopicPartition
-from relay.kafka.log_reader import ReaderTiming, TopicReadError
+from relay.kafka.log_reader import TopicReadError
 from relay.kafka.producer import ProducerRecord
+from relay.kafka.reader_timing import ReaderTiming
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TransactionalProducer

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from management.organizations.apply_file import read_entries
-from management.organizations.validation import InputError, validate_name, validate_url
+from management.organizations.validation import InputError, validate_new_name, validate_url
 from relay.errors import RelayError
 from relay.url_policy import UrlError
 
@@ -70,7 +70,7 @@ async def an_operators_input_follows_its_rules(opened):
     (entry,) = read_entries(json.dumps([member]), "a file", None, rules)
 
     assert entry.change.url == organization.url == validate_url(entry.change.url, rules)
-    assert entry.name == validate_name(rules.default_name(organization.url))
+    assert entry.name == validate_new_name(rules.default_name(organization.url))
     assert not rules.user_advice.endswith(".")
     for wrong in ({"url": "nothing:"}, {"user": ""}, {"backfill_days": rules.max_backfill_days + 1}):
         with pytest.raises(InputError, match=r"\.$"):

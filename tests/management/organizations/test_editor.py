@@ -4,7 +4,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    KafkaConnectionError,
+    TransactionalIdAuthorizationFailed,
+    UnknownTopicOrPartitionError,
+)
 
 from management.organizations.commands import delete
 from management.organizations.editor import StaleEditError, edit_organization
@@ -77,6 +82,26 @@ async def test_an_edit_that_a_topic_refuses_for_its_size_changes_nothing(connect
     await alter_topic(connection, topic, max_message_bytes="5000000", **kept)
     await put_organization(connection, "acme")
     assert len(await read_change_log(connection)) == 1
+
+
+async def test_an_edit_that_kafka_refuses_before_its_commit_changed_nothing(connection, monkeypatch):
+    """A missing topic, and a producer that Kafka does not start, leave nothing behind: the outcome is known."""
+    await put_organization(connection, "acme")
+    for call, error, text in (
+        ("send", UnknownTopicOrPartitionError, r"^acme was not changed\. Kafka rejected"),
+        ("start", TransactionalIdAuthorizationFailed, r"^acme was not changed, because .* lacks a right"),
+        ("start", KafkaConnectionError, r"^acme was not changed\. Kafka did not start"),
+        ("commit_transaction", KafkaConnectionError, "^The outcome of the change of acme is unknown"),
+    ):
+
+        async def refuse(*_arguments, _error=error, **_options):
+            raise _error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AIOKafkaProducer, call, refuse)
+            with pytest.raises(RelayError, match=text):
+                await put_organization(connection, "acme")
+    assert (await read_organizations(connection))["acme"].revision == 1
 
 
 async def test_an_edit_that_raises_changes_nothing(connection):

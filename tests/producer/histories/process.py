@@ -41,7 +41,7 @@ class _Store:
 
 
 class _Connection:
-    profile = KAFKA
+    profile, patience = KAFKA, 1.0
     kafka = SimpleNamespace(topic_prefix=TOPICS.prefix)
 
     def __init__(self, process):

@@ -92,7 +92,7 @@ async def test_a_failed_publisher_ends_every_loop_at_once(acme, jira_fixture):
         await harness.until(lambda: harness.status.last_poll)
         harness.publisher.failed.set()
         acme.add_record()
-        await asyncio.wait({task}, timeout=30)
+        await asyncio.wait({task}, timeout=120)
 
     assert type(task.exception()).__name__ == "ShardClosedError"
 

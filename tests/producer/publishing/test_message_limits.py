@@ -79,7 +79,7 @@ async def test_a_dead_letter_topic_with_a_small_limit_gets_parts(loader):
 
 async def look_until(loader, condition):
     """Read the settings of the topics until they fit: the broker takes a moment."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.05)
             loader.topic_limits.update(await read_topic_facts(loader.connection))

@@ -36,7 +36,7 @@ def unchanged(checkpoint):
 
 async def begun(transactions):
     """Wait until a transaction is under way."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not transactions.busy:
             await asyncio.sleep(0)
 

@@ -38,7 +38,7 @@ async def test_a_transaction_too_large_for_a_slow_kafka_gets_smaller_until_it_en
     opened = TransactionalProducer.open
 
     async def with_little_time(connection, name, **options):
-        options["timing"] = TransactionTiming(transaction_seconds=1.0)
+        options["timing"] = TransactionTiming(transaction_seconds=1.0, open_seconds=80.0)
         return await opened(connection, name, **options)
 
     monkeypatch.setattr(TransactionalProducer, "open", with_little_time)
@@ -84,7 +84,7 @@ class SimpleRepair:
 
 async def test_a_quota_is_named_and_met(kafka, prefix, tmp_path):
     """Under a quota that no full transaction fits, smaller ones carry everything, and the failures say why."""
-    connection = replace(connection_to(kafka, prefix, shards=1), client_id=prefix)
+    connection = replace(connection_to(kafka, prefix, patience=1.0, shards=1), client_id=prefix)
     await create_missing_topics(connection)
     async with open_schema_store(SchemaRegistryConfig(cache_directory=tmp_path), connection) as store:
         limits = TopicLimitsWatcher(connection, TopicLimits(), check_seconds=3600)
@@ -111,6 +111,7 @@ async def test_one_event_that_a_quota_holds_up_is_published(loader, monkeypatch)
         return await publish(self, given, after_offsets)
 
     monkeypatch.setattr(TransactionalProducer, "_publish", throttled)
+    loader = replace(loader, connection=replace(loader.connection, patience=1.0))
     outcomes = TransactionOutcomes(OutcomeTiming(transaction_seconds=0.5, quick_seconds=0.0))
     failures = await publish_all(loader, outcomes, records("acme", 1))
 

@@ -35,9 +35,9 @@ async def test_what_an_operator_changes_about_the_topics_needs_no_restart(kafka,
             there, topics, store, known, ProducerMetrics(CollectorRegistry()), lambda: NOW
         ).load(0)
         await publisher.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
-        await alter_topic(there, topics.events, max_message_bytes="100000")
         with capture_logs() as lines:
-            async with asyncio.timeout(20):
+            await alter_topic(there, topics.events, max_message_bytes="100000")
+            async with asyncio.timeout(120):
                 while known.current.max_event_bytes > 100_000:
                     await asyncio.sleep(0.05)
         assert [line["event"] for line in lines] == ["Topic limits changed."]

@@ -12,7 +12,6 @@ from producer.state.checkpoint import EventPosition
 from relay.avro.codec import Encoder, Fingerprint, SchemaId, fingerprint, frame
 from relay.errors import RelayError
 from relay.kafka import KafkaError
-from relay.kafka.connection import Connection
 from relay.kafka.log_reader import TopicReadError
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.transactions import TransactionalProducer
@@ -70,7 +69,7 @@ async def test_a_foreign_open_transaction_prevents_loading(shard_loader):
 async def test_without_transactions_events_are_known_without_their_progress(shard_loader):
     """A crash between events and progress, as on Event Hubs, repeats and skips none."""
     settings = shard_loader.connection.kafka.model_copy(update={"profile": "event-hubs"})
-    bare = replace(shard_loader, connection=Connection(settings))
+    bare = replace(shard_loader, connection=replace(shard_loader.connection, kafka=settings))
     publisher = await load_with_checkpoints(bare)
     await publisher.publish("acme", pending_records(records("acme", 1)), unchanged, persist=False)
     send = publisher._transactions._send

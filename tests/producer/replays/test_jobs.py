@@ -144,7 +144,7 @@ async def test_a_paused_organization_keeps_what_was_read_of_it():
     read = RefillProgress(FIRST.id, "acme", "running", 1, 1, None, 50, events=7, end=19)
     jobs.take_over(table(KnownReplay(FIRST, producers={"acme": read.to_value()})))
     task = asyncio.create_task(jobs.report_paused("acme"))
-    report = await asyncio.wait_for(sent.get(), 30)
+    report = await asyncio.wait_for(sent.get(), 120)
     task.cancel()
     assert (report.read_to, report.events, report.end) == (50, 7, 19)
     assert "acme is paused" in report.reason
@@ -155,7 +155,7 @@ async def test_a_paused_organization_is_named_with_the_command_that_resumes_it()
     jobs = RefillJobs(sent.put)
     jobs.take_over(table(KnownReplay(FIRST)))
     task = asyncio.create_task(jobs.report_paused("acme"))
-    report = await asyncio.wait_for(sent.get(), 30)
+    report = await asyncio.wait_for(sent.get(), 120)
     task.cancel()
     assert "jira-relay organizations resume acme" in report.reason
     assert RefillProgress.from_value(report.to_value()) == report

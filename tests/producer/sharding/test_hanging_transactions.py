@@ -111,7 +111,7 @@ async def test_a_hanging_transaction_is_ended(kafka, prefix, monkeypatch):
     task = asyncio.create_task(watch_hanging_transactions(there, topics, shards, WatchTiming(0.1, 0.5)))
     edited = [TopicPartition(topics.organizations, 0), TopicPartition(topics.changes, 0)]
     try:
-        await asyncio.wait_for(shards.reload_requested.wait(), 20)
+        await asyncio.wait_for(shards.reload_requested.wait(), 120)
         async with standalone_consumer(there) as reader:
             while any(
                 span.last_stable_offset < span.high_watermark

@@ -13,7 +13,7 @@ from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_shard_count, read_topic_facts
 from relay.kafka.topics import Topics
-from relay.kafka.transactions import TransactionalProducer
+from relay.kafka.transactions import TransactionalProducer, TransactionTiming
 from tests.support.group_member import RecordingHandler
 from tests.support.kafka import connection_to, event
 from tests.support.topics import topics_of
@@ -49,10 +49,11 @@ async def test_a_write_to_a_missing_topic_does_not_create_it(connection, prefix)
     async with RecordWriter(connection) as writer:
         with pytest.raises(TopicWriteError):
             await writer.send(Topics(prefix).status, b"k", b"v", seconds=3)
-    publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
+    short = TransactionTiming(transaction_seconds=3.0, open_seconds=80.0)
+    publisher = await TransactionalProducer.open(connection, f"{prefix}.0", short)
     try:
         with pytest.raises(PublishError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 await publisher.publish([event(prefix)])
     finally:
         await publisher.discard()
@@ -67,7 +68,7 @@ async def test_a_group_member_does_not_create_its_topic(connection, prefix):
     )
     await asyncio.wait({task}, timeout=3)
     task.cancel()
-    await asyncio.wait({task}, timeout=20)
+    await asyncio.wait({task}, timeout=120)
 
     assert await topics_of(connection) == set()
 

@@ -10,9 +10,10 @@ import pytest
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
 from relay.kafka.compacted_topics import read_table
-from relay.kafka.log_reader import ReaderTiming, TopicReadError, log_bounds, read_to_end, standalone_consumer
+from relay.kafka.log_reader import TopicReadError, log_bounds, read_to_end, standalone_consumer
 from relay.kafka.producer import RecordWriter, TopicWriteError
 from relay.kafka.publish_errors import PublishError
+from relay.kafka.reader_timing import ReaderTiming
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics
 from relay.kafka.transactions import TransactionalProducer
@@ -44,7 +45,7 @@ async def test_every_wait_ends_while_kafka_is_unavailable(interruptible_kafka, p
     running. Afterwards a member reads on, a writer writes, and a publisher of the same id opens and publishes.
     """
     connection = connection_to(
-        interruptible_kafka.kafka, prefix, shards=2, group_session_timeout_seconds=SESSION
+        interruptible_kafka.kafka, prefix, patience=1.0, shards=2, group_session_timeout_seconds=SESSION
     )
     await create_missing_topics(connection)
     before = aiokafka_tasks()

@@ -3,14 +3,16 @@ import os
 
 import pytest
 import structlog
+from aiokafka import AIOKafkaProducer
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.config.kafka import KafkaConfig
 from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
-from relay.kafka.producer import ProducerRecord, RecordWriter, TopicWriteError
+from relay.kafka.producer import NotWrittenError, ProducerRecord, RecordWriter, TopicWriteError
 from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import create_missing_topics, read_topic_facts
 from relay.kafka.topic_facts import UNLIMITED_RETENTION_MS, topic_limits
@@ -37,7 +39,7 @@ async def test_a_publisher_cancelled_while_it_opens_leaves_nothing(connection, p
     opening = asyncio.create_task(TransactionalProducer.open(connection, f"{prefix}.0"))
     await asyncio.sleep(0)
     opening.cancel()
-    await asyncio.wait({opening}, timeout=30)
+    await asyncio.wait({opening}, timeout=120)
 
     assert opening.cancelled()
     assert aiokafka_tasks() <= before
@@ -156,3 +158,29 @@ async def test_an_unusable_certificate_is_a_failed_write(tmp_path):
             await writer.send("status", b"k", b"v")
 
     assert [entry["event"] for entry in logs] == ["Status was not written; the relay tries again."]
+
+
+async def test_a_write_that_was_not_sent_is_known_not_to_be_there(connection, monkeypatch):
+    """A missing topic, and a producer that Kafka does not start, say that nothing was written; a lost answer does not."""
+    topics = Topics(connection.kafka.topic_prefix)
+    async with RecordWriter(connection) as writer:
+        with pytest.raises(NotWrittenError, match=r"^Nothing was written to .*missing"):
+            await writer.send(f"{topics.status}.missing", b"k", b"v", seconds=2)
+
+        async def refuse(_self):
+            raise TopicAuthorizationFailedError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AIOKafkaProducer, "start", refuse)
+            with pytest.raises(NotWrittenError, match="Nothing was written"):
+                await writer.send(topics.status, b"k", b"v")
+
+        async def send(_self, *_arguments, **_options):
+            lost = asyncio.get_running_loop().create_future()
+            lost.set_exception(KafkaConnectionError("gone"))
+            return lost
+
+        monkeypatch.setattr(AIOKafkaProducer, "send", send)
+        with pytest.raises(TopicWriteError, match="did not confirm") as caught:
+            await writer.send(topics.status, b"k", b"v")
+        assert not isinstance(caught.value, NotWrittenError)

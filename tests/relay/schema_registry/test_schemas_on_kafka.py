@@ -20,6 +20,7 @@ from relay.schema_registry.client import open_schema_registry
 from relay.schema_registry.register import register_schemas
 from relay.schema_registry.store import open_schema_store
 from relay.schema_registry.topic import SchemaTopic
+from tests.support.kafka import connection_to
 
 FOREIGN = {"type": "record", "name": "Foreign", "fields": [{"name": "a", "type": "long"}]}
 EVENT = {
@@ -39,9 +40,7 @@ EVENT = {
 
 @pytest.fixture
 async def connection(kafka, prefix):
-    connection = Connection(
-        KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
-    )
+    connection = connection_to(kafka, prefix, shards=1)
     await topic_admin.create_missing_topics(connection)
     return connection
 
@@ -72,7 +71,7 @@ async def test_a_schema_on_the_topic_is_visible_to_every_reader(connection, pref
 
 
 async def test_the_error_of_a_missing_topic_names_the_command(kafka, prefix):
-    connection = Connection(KafkaConfig(bootstrap=kafka.bootstrap))
+    connection = connection_to(kafka, prefix)
     with pytest.raises(RelayError, match="jira-relay topics create"):
         await SchemaTopic(connection, f"{prefix}.schemas").get(fingerprint(FOREIGN))
 

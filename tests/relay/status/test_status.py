@@ -5,9 +5,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from relay.config.kafka import KafkaConfig
 from relay.kafka.compacted_topics import read_table
-from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordTooLargeError, RecordWriter, TopicWriteError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
@@ -15,6 +13,7 @@ from relay.status.model import take_over
 from relay.status.reader import StatusCache, read_statuses, remove_stale
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
+from tests.support.kafka import connection_to
 from tests.support.topics import alter_topic
 
 NOW = 1_790_000_000_000
@@ -22,9 +21,7 @@ NOW = 1_790_000_000_000
 
 @pytest.fixture
 async def connection(kafka, prefix):
-    found = Connection(
-        KafkaConfig(bootstrap=kafka.bootstrap, topic_prefix=prefix, replication_factor=1, shards=1)
-    )
+    found = connection_to(kafka, prefix, shards=1)
     await create_missing_topics(found)
     return found
 

@@ -4,6 +4,7 @@ import pytest
 
 from consumer.destinations.elasticsearch import ELASTICSEARCH
 from tests.contracts import destination_delivery, destination_requests
+from tests.contracts.destination import seconds_for
 from tests.contracts.destination_case import opened
 from tests.contracts.elasticsearch_peer import elasticsearch_peer
 
@@ -31,6 +32,6 @@ CLAIMS = [
 async def test_a_variant_keeps_the_contract(variant, claim, monkeypatch, tmp_path):
     async with (
         elasticsearch_peer(monkeypatch, tmp_path, **VARIANTS[variant]) as peer,
-        opened(ELASTICSEARCH, peer) as case,
+        opened(ELASTICSEARCH, peer, seconds_for(claim)) as case,
     ):
         await claim(case)

@@ -4,7 +4,8 @@ import pytest
 
 from consumer.destinations.http import HTTP
 from tests.contracts import destination_delivery, destination_requests
-from tests.contracts.destination_case import feed_until, opened, uids
+from tests.contracts.destination import seconds_for
+from tests.contracts.destination_case import NEVER_LATE_SECONDS, feed_until, opened, uids
 from tests.contracts.peers import http_peer
 from tests.support.in_memory_group import FakeGroup, assign
 from tests.support.waiting import wait_until
@@ -42,7 +43,7 @@ async def test_a_format_keeps_the_contract(shape, claim, monkeypatch, tmp_path):
     """Each claim holds for each format."""
     async with (
         http_peer(monkeypatch, tmp_path, **FORMATS[shape]) as peer,
-        opened(HTTP, peer) as case,
+        opened(HTTP, peer, seconds_for(claim)) as case,
     ):
         await claim(case)
 
@@ -51,7 +52,7 @@ async def test_a_rejected_event_of_its_own_request_is_the_only_dead_letter(monke
     """With the format single a rejection needs no halves; the event becomes a dead letter when others were accepted."""
     async with (
         http_peer(monkeypatch, tmp_path, **FORMATS["single"]) as peer,
-        opened(HTTP, peer) as case,
+        opened(HTTP, peer, NEVER_LATE_SECONDS) as case,
     ):
         kafka = FakeGroup(1000)
         peer.reject("acme.atlassian.net/7")

@@ -14,7 +14,7 @@ from consumer.destinations.outcome import Partial, Paused, Retry, Sent
 from relay.kafka.external_topics import BatchLimits
 from relay.timestamps import now_ms
 from simulators.kafka.broker import SimulatedKafka
-from tests.contracts.destination_case import body_of, encoded, uids
+from tests.contracts.destination_case import NEVER_LATE_SECONDS, body_of, encoded, uids
 from tests.contracts.kafka_peer import PASSWORD, kafka_peer
 from tests.support.messages import event
 from tests.support.sending import sent_at_last
@@ -190,7 +190,7 @@ async def test_a_topic_that_is_deleted_while_the_relay_runs_pauses_at_the_next_c
         await sent(live, [1])
         del broker.topics["jira"]
         assert isinstance(await live.send(body_of(live, events(2))), Retry)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not isinstance(outcome := await live.send(body_of(live, events(2))), Paused):
                 assert isinstance(outcome, Retry)
 
@@ -262,11 +262,14 @@ async def test_calls_at_a_time_wait_for_one_another():
 
 async def test_no_request_is_above_the_limit_of_event_hubs():
     """It has no compression, and ends the connection of a larger request; a full body of CloudEvents is 1.3 MB of records."""
-    async with world(partitions=8, profile="event-hubs", cloudevents=True) as (broker, live):
+    async with world(partitions=8, seconds=NEVER_LATE_SECONDS, profile="event-hubs", cloudevents=True) as (
+        broker,
+        live,
+    ):
         broker.max_request_bytes = 1_046_528
         many = [event(number, organization=f"org{number % 40}.atlassian.net") for number in range(3_500)]
         full = encoded(live, many).count_within(live.limits.format.max_bytes)
         assert full < len(many)
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(120):
             assert await live.send(body_of(live, many[:full])) == Sent()
         assert len(broker.stored("jira")) == full

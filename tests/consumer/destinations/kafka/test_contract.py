@@ -8,6 +8,7 @@ import pytest
 from consumer.destinations.kafka import KAFKA
 from consumer.destinations.kafka.config import TopicConfig
 from tests.contracts import destination_delivery, destination_replay, destination_requests
+from tests.contracts.destination import seconds_for
 from tests.contracts.destination_case import opened
 from tests.contracts.peer import ROUTED_ORGANIZATION, Absent, Peer
 from tests.support.topic_reader import make_topics, read_topic
@@ -64,5 +65,5 @@ async def real_peer(broker, prefix, **settings):
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
 async def test_a_real_broker_keeps_the_contract(claim, kafka, prefix):
     """Each claim that needs no fault holds for records that librdkafka reads back."""
-    async with real_peer(kafka, prefix) as peer, opened(KAFKA, peer) as case:
+    async with real_peer(kafka, prefix) as peer, opened(KAFKA, peer, seconds_for(claim)) as case:
         await claim(case)

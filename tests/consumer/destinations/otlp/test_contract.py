@@ -4,6 +4,7 @@ import pytest
 
 from consumer.destinations.otlp import OTLP
 from tests.contracts import destination_delivery, destination_requests
+from tests.contracts.destination import seconds_for
 from tests.contracts.destination_case import feed_until, opened, uids
 from tests.contracts.otlp_peer import otlp_peer
 from tests.support.in_memory_group import FakeGroup, assign
@@ -26,7 +27,10 @@ CLAIMS = [
 async def test_json_keeps_the_contract(claim, monkeypatch, tmp_path):
     """Each claim holds for bodies of JSON that are not compressed."""
     settings = {"encoding": "json", "compression": "none"}
-    async with otlp_peer(monkeypatch, tmp_path, **settings) as peer, opened(OTLP, peer) as case:
+    async with (
+        otlp_peer(monkeypatch, tmp_path, **settings) as peer,
+        opened(OTLP, peer, seconds_for(claim)) as case,
+    ):
         await claim(case)
 
 
@@ -40,7 +44,7 @@ async def test_dropped_events_are_found_where_the_backend_removes_repeats(monkey
         await one.records(kafka.poll(200))
         dead_letters = one._pipeline.flow.dead_letters
         await feed_until(one, kafka, lambda: dead_letters.put_records)
-        await wait_until(lambda: kafka.committed_offset == kafka.next_offset, 30)
+        await wait_until(lambda: kafka.committed_offset == kafka.next_offset, 120)
         await one.closed()
         assert [offset for offset, *_ in dead_letters.put_records] == [1]
         assert set(peer.stored()) == set(uids(set(range(kafka.next_offset)) - {1}))

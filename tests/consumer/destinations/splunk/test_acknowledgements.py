@@ -63,7 +63,7 @@ async def test_a_restart_that_forgets_the_channel_ends_the_wait(collector):
     async with hec_flow(collector, acknowledge=True) as live:
         taken = await live.send(body_of(live))
         collector.restart()
-        outcome = await asyncio.wait_for(taken.confirm(), 30)
+        outcome = await asyncio.wait_for(taken.confirm(), 120)
         assert isinstance(outcome, Retry)
         assert "forgotten" in outcome.reason
 
@@ -112,7 +112,7 @@ async def test_polls_that_fail_are_repeated(collector):
         collector.fault(faults.respond_with(200, '{"acks":{"0":"true","1":true}}'), path=ACK)
         await wait_until(lambda: len(polls(collector)) > 6)
         collector.index_everything()
-        assert await asyncio.wait_for(taken.confirm(), 30) == Sent()
+        assert await asyncio.wait_for(taken.confirm(), 120) == Sent()
 
 
 async def test_a_token_without_acknowledgement_takes_no_event(collector):

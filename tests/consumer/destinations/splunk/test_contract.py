@@ -9,6 +9,7 @@ import pytest
 from consumer.destinations.splunk import SPLUNK
 from consumer.destinations.splunk.destination import open_splunk
 from tests.contracts import destination_delivery, destination_requests
+from tests.contracts.destination import seconds_for
 from tests.contracts.destination_case import feed_until, opened, uids
 from tests.contracts.splunk_peer import splunk_peer
 from tests.support.hec import QUICK_POLLS
@@ -35,7 +36,7 @@ async def test_it_keeps_the_contract_with_acknowledgement(claim, monkeypatch, tm
     """Each claim about the delivery holds when offsets wait for the indexers."""
     async with (
         splunk_peer(monkeypatch, tmp_path, acknowledge=True) as peer,
-        opened(ACKNOWLEDGING, peer) as case,
+        opened(ACKNOWLEDGING, peer, seconds_for(claim)) as case,
     ):
         await claim(case)
 

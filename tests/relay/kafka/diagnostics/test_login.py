@@ -15,16 +15,17 @@ from cryptography.hazmat.primitives import serialization
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection, KafkaUnreachableError
-from relay.kafka.diagnostics.probe import DEFAULT_TIMING, ProbeTiming
+from relay.kafka.diagnostics.probe import ProbeTiming
 from simulators.faults import respond_with
+from tests.support.kafka import PATIENCE
 from tests.support.secure_kafka import UNUSED_ADDRESS
 
 WRONG = "wrong-horse-battery"
 
 
-async def connection_error(given, timing=DEFAULT_TIMING):
+async def connection_error(given, timing=None):
     with pytest.raises(KafkaUnreachableError) as caught:
-        await Connection(KafkaConfig(**given)).verify(timing)
+        await Connection(KafkaConfig(**given), patience=PATIENCE).verify(timing)
     return str(caught.value)
 
 
@@ -179,7 +180,9 @@ async def test_an_unknown_host_and_a_closed_port_are_explained():
 
 async def test_one_reachable_broker_is_enough(secure_kafka):
     """An unreachable bootstrap broker is not a problem while another one answers."""
-    await Connection(KafkaConfig(bootstrap=f"{UNUSED_ADDRESS},{secure_kafka.bootstrap}")).verify()
+    await Connection(
+        KafkaConfig(bootstrap=f"{UNUSED_ADDRESS},{secure_kafka.bootstrap}"), patience=PATIENCE
+    ).verify()
 
 
 async def test_a_silent_broker_is_explained():

@@ -9,6 +9,7 @@ from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.monitor import MonitorTiming, monitor
 from relay.telemetry.condition_log import ConditionTiming
+from tests.support.kafka import PATIENCE
 from tests.support.waiting import wait_until
 
 
@@ -18,7 +19,7 @@ async def monitor_log(secure_kafka, prefix):
     timing = MonitorTiming(check_interval_seconds=0.1, conditions=ConditionTiming(remind_seconds=1.0))
     await secure_kafka.set_password(prefix, "the-first-password")
     login = {"sasl_username": prefix, "sasl_password": "the-first-password"}
-    connection = Connection(KafkaConfig(**{**secure_kafka.scram_settings(), **login}))
+    connection = Connection(KafkaConfig(**{**secure_kafka.scram_settings(), **login}), patience=PATIENCE)
     with capture_logs() as lines:
         task = asyncio.create_task(monitor(connection, timing))
         yield lines

@@ -15,17 +15,26 @@ from relay.kafka.topics import Topics
 from relay.kafka.transactions import TransactionalProducer
 from simulators.faults import respond_with
 from tests.support.group_member import SESSION, RecordingHandler, running_member
-from tests.support.kafka import aiokafka_tasks
+from tests.support.kafka import PATIENCE, aiokafka_tasks
 from tests.support.waiting import wait_until
 
 
+def connection_of(given, prefix):
+    config = KafkaConfig(**given, topic_prefix=prefix, shards=1, group_session_timeout_seconds=SESSION)
+    return Connection(config, patience=PATIENCE)
+
+
 async def open_connection(given, prefix):
-    found = Connection(
-        KafkaConfig(**given, topic_prefix=prefix, shards=1, group_session_timeout_seconds=SESSION)
-    )
+    found = connection_of(given, prefix)
     await found.verify()
     await create_missing_topics(found)
     return found
+
+
+async def open_short_sessions(secure_kafka, authorization_server, prefix):
+    """A connection whose login ends within seconds. Its topics are made over another one, which no end of a login cuts off."""
+    await open_connection(secure_kafka.scram_settings(), prefix)
+    return connection_of(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
 
 
 def organization(prefix, value):
@@ -60,7 +69,7 @@ async def test_work_continues_when_kafka_ends_an_expired_login(
     """aiokafka does not log in again in time, so Kafka closes the connection (KIP-368); nothing fails, repeats or
     rebalances.
     """
-    connection = await open_connection(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
+    connection = await open_short_sessions(secure_kafka, authorization_server, prefix)
     publisher, handler, written = (
         await TransactionalProducer.open(connection, f"{prefix}.0"),
         RecordingHandler(),
@@ -90,7 +99,7 @@ async def test_work_resumes_when_tokens_are_available_again(secure_kafka, author
     resumes by itself.
     """
     authorization_server.token_seconds = 4
-    connection = await open_connection(secure_kafka.oauth_settings(authorization_server, "short"), prefix)
+    connection = await open_short_sessions(secure_kafka, authorization_server, prefix)
     handler = RecordingHandler()
     async with AsyncExitStack() as stack:
         member = await stack.enter_async_context(running_member(connection, handler, prefix))
