@@ -220,7 +220,7 @@ async def _poll_past_corrupt(
     consumer: AIOKafkaConsumer,
     max_records: int | None,
     on_corrupt: Callable[[CorruptBatchError], None] | None,
-) -> dict[TopicPartition, list[Record]]:
+) -> dict[TopicPartition, Sequence[Record]]:
     try:
         return await poll_records(consumer, max_records)
     except CorruptBatchError as error:
@@ -233,14 +233,14 @@ async def _poll_past_corrupt(
 
 async def poll_records(
     consumer: AIOKafkaConsumer, max_records: int | None
-) -> dict[TopicPartition, list[Record]]:
+) -> dict[TopicPartition, Sequence[Record]]:
     """Return what a reader has fetched, after at most 0.2 s. Raises CorruptBatchError, TopicReadError or KafkaError."""
     if is_dead(consumer):
         raise TopicReadError(
             "The reader's fetch task ended silently. Try again; if this repeats, see Kafka's log."
         )
     try:
-        records: dict[TopicPartition, list[Record]] = await consumer.getmany(
+        records: dict[TopicPartition, Sequence[Record]] = await consumer.getmany(
             timeout_ms=200, max_records=max_records
         )
     except CorruptFetchError as error:

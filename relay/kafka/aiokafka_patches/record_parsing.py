@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
+from weakref import proxy
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
@@ -42,6 +43,8 @@ class _FetchResults(OrderedDict[TopicPartition, Any]):
 
 def _getall_of(result: Any, records: "_ReadableRecords") -> Callable[[int | None], Sequence[Any]]:
     """Return what replaces `FetchResult.getall`: the same without a loop over the records."""
+    # A cycle would keep the bytes of the fetch until the garbage collector runs, which is seldom.
+    result = proxy(result)
 
     def getall(max_records: int | None = None) -> Sequence[Any]:
         if not result.check_assignment(records.tp) or not result.has_more():
@@ -64,6 +67,7 @@ class _ReadableRecords:
     def __init__(self, tp: TopicPartition, source: Any, on_unreadable: OnUnreadable) -> None:
         self.tp = tp
         self._source = source
+        source._records_iterator = None  # noqa: SLF001  # it holds `source` in a cycle, and is never begun
         self._on_unreadable = on_unreadable
         self._rest: list[ParsedRecord] = []
         """Records of the last batch that were not taken yet."""
@@ -122,6 +126,7 @@ class _ReadableRecords:
             if (
                 max(base_offset, self._read_to) <= first
                 and stop <= next_offset
+                and stop - first == len(offsets)  # before a list is made: a gap may be huge
                 and offsets == list(range(first, stop))
             ):
                 readable += parsed
