@@ -112,7 +112,7 @@ class TestTail:
         assert [line.split()[1].rpartition("/")[2] for line in shown.out.splitlines()] == ["8"]
 
     async def test_it_says_what_it_does_not_show(self, command_line_without_kafka, feed):
-        """Records that cannot be decoded are counted each time, from the first reading on; a corrupt batch is told of once."""
+        """Records that cannot be decoded are counted each time, from the first reading on; a corrupt batch is named once."""
         gaps = {"undecodable": 2, "problems": {0: "Offset 7 is corrupt."}}
         feed += [gaps, gaps | {"undecodable": 0}, gaps | {"undecodable": 1_000}, KeyboardInterrupt()]
         shown = await command_line_without_kafka("tail", code=130)
