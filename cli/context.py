@@ -18,7 +18,7 @@ from relay.config.sources import SettingValues
 from relay.credentials.keyring import load_keyring, make_encryption_key_file
 from relay.credentials.redaction import Redactor, basic_auth, secrets_in
 from relay.credentials.resolver import CredentialResolver
-from relay.errors import SettingsError
+from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import NO_CLUSTER, Connection, KafkaUnreachableError
 from relay.telemetry.logs import configure_logging
 
@@ -96,6 +96,11 @@ class CommandContext:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
             try:
                 return asyncio.run(work)
+            except asyncio.CancelledError as error:  # nobody cancels a command: Ctrl-C is a KeyboardInterrupt
+                raise RelayError(
+                    "The client of Kafka ended a request, as when Kafka stops. Run the command again; after a change, see first whether it"
+                    " was done (`jira-relay organizations history`)."
+                ) from error
             except KafkaUnreachableError as error:
                 if self.settings.kafka.bootstrap is not None:
                     raise

@@ -55,19 +55,29 @@ class BoundedProtocol(H11Protocol):
         if self._read_timer is not None:
             self._await_head()  # the answer is still being read, and has an end of its own
             return
-        # No farewell: a peer that reads nothing would keep the connection open while it waits to be written.
         asked = self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
-        if not asked:
-            self.transport.abort()
+        if asked:
+            return
+        if (
+            unread := self.transport.get_write_buffer_size()
+        ):  # the end of an answer, too short to pause the writing
+            self._await_reader(unread)
+            self._await_head()
+            return
+        # No farewell: a peer that reads nothing would keep the connection open while it waits to be written.
+        self.transport.abort()
 
     def _await_reader(self, unread: int) -> None:
+        self._forget_reader()
         self._unread = unread
         self._read_timer = self.loop.call_later(self._read_seconds, self._end_unread)
 
     def _end_unread(self) -> None:
         """End the connection of a client that has read too little since the last look: nothing is written meanwhile."""
         unread = self.transport.get_write_buffer_size()
-        if self._unread - unread < LEAST_READ_BYTES:
+        if not unread:
+            self._forget_reader()
+        elif self._unread - unread < LEAST_READ_BYTES:
             self.transport.abort()
         else:
             self._await_reader(unread)

@@ -10,8 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from console import problems
+from console.errors import UNAVAILABLE
 from console.forms import StaleFormError
-from console.permissions import AccessRole
+from console.permissions import AccessRole, KafkaClientEndedError
 from console.problems import ProblemKind, problem
 from console.rendering import Pages
 
@@ -25,6 +26,7 @@ _TITLES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Too large",
     HTTPStatus.MISDIRECTED_REQUEST: "Another host",
     HTTPStatus.INTERNAL_SERVER_ERROR: "The console has a defect",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Kafka did not answer",
 }
 _DETAILS = {
     HTTPStatus.BAD_REQUEST: "The console cannot read the request, and did nothing. Go back, load the page again, and repeat the step.",
@@ -92,6 +94,10 @@ class ErrorAnswers:
     async def on_disconnect(self, _request: Request, _error: Exception) -> Response:
         return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)  # nobody reads it: the client is gone
 
+    async def on_kafka_client_end(self, request: Request, _error: Exception) -> Response:
+        detail = "The client of Kafka ended a request. If this lasts, see the log of the broker."
+        return self.refusal(request, UNAVAILABLE, detail if is_api(request) else f"{detail} {_AFTER_DEFECT}")
+
     async def on_defect(self, request: Request, _error: Exception) -> Response:
         """Answer what a defect leaves unanswered; Starlette raises it again, so that the log has it."""
         detail = _DEFECT if is_api(request) else f"{_DEFECT} {_AFTER_DEFECT}"
@@ -117,5 +123,6 @@ class ErrorAnswers:
             BodyTooSlowError: self.on_slow_body,
             StaleFormError: self.on_stale_form,
             ClientDisconnect: self.on_disconnect,
+            KafkaClientEndedError: self.on_kafka_client_end,
             Exception: self.on_defect,
         }

@@ -1,11 +1,14 @@
 """Who may use each route: one table for pages and API, and the check in front of every handler."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import IntEnum
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+
+from relay.aio import cancellation_requested
 
 
 class AccessRole(IntEnum):
@@ -110,6 +113,10 @@ RouteHandler = Callable[[Request], Awaitable[Response]]
 RoleRefusal = Callable[[Request, AccessRole], Response]
 
 
+class KafkaClientEndedError(Exception):
+    """aiokafka cancelled what a handler waited for, though nobody asked. No other error of Kafka is a CancelledError."""
+
+
 def route_keys(route: Route) -> list[str]:
     """Return the keys of a route in the table. HEAD needs what GET needs."""
     return [f"{method} {route.path}" for method in sorted(route.methods or ()) if method != "HEAD"]
@@ -143,6 +150,11 @@ def _guarded(path: str, routes: Iterable[Route], refuse: RoleRefusal) -> Route:
         session = request.scope.get("session")
         if needed is not None and (session is None or session.role < needed):
             return refuse(request, needed)
-        return await handler(request)
+        try:
+            return await handler(request)
+        except asyncio.CancelledError as error:
+            if cancellation_requested():
+                raise
+            raise KafkaClientEndedError from error
 
     return Route(path, checked, methods=sorted(handlers))

@@ -123,8 +123,15 @@ def all_destination_views(
 
 
 def problems_of(snapshot: Snapshot) -> list[str]:
-    """Return a sentence for each record and batch that cannot be read."""
-    return [*(text for _, text in snapshot.organizations.problems), *snapshot.problems]
+    """Return a sentence for each record and batch that cannot be read, and one while the replays cannot be."""
+    replays = snapshot.replays
+    failure = [] if replays.failure is None else [f"The replays cannot be read now: {replays.failure}"]
+    return [
+        *(text for _, text in snapshot.organizations.problems),
+        *snapshot.problems,
+        *failure,
+        *replays.problems,
+    ]
 
 
 def _processes(statuses: Iterable[tuple[str, Status]], now_ms: int) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """`jira-relay config`."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from management.checks import check_secrets
 from management.settings_view import DEFAULT, render_toml, setting_views
 from relay.config.names import dotted
 from relay.config.sources import SettingValues
+from relay.credentials.redaction import Redactor
 from relay.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True)
@@ -48,10 +49,22 @@ def show(
             f"{prefix} is neither a group nor a setting; `jira-relay config show` lists them."
         )
     if as_json:
-        print_json([view.document() for view in views])
+        print_json([{**view.document(), "value": _redacted(view.value, state.redactor)} for view in views])
         return
     for line in render_toml(views):
         print(escape_controls(state.redactor(line)))
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    """Return a value of JSON without the secrets that its texts may repeat."""
+    match value:
+        case str():
+            return redactor(value)
+        case dict():
+            return {redactor(name): _redacted(each, redactor) for name, each in value.items()}
+        case list():
+            return [_redacted(each, redactor) for each in value]
+    return value
 
 
 @app.command()

@@ -82,7 +82,8 @@ async def _follow(state: CommandContext, interval: float) -> None:
             while True:
                 await view.refresh()
                 seen = view_installation(view.snapshot, destinations, now_ms(), keys)
-                lag.add(seen.destinations, seen.now_ms)
+                if seen.failure is None:  # what was read before is no sample of now
+                    lag.add(seen.destinations, seen.now_ms)
                 live.update(Text(_screen(seen, connection.bootstrap, lag, console)), refresh=True)
                 await asyncio.sleep(interval)
     finally:

@@ -49,24 +49,37 @@ def tail_command(
 
     async def run() -> None:
         await connection.verify()
-        _print((await feed.read())[-lines:] if lines else [], as_json=as_json)
+        before, told = await feed.read(), set[str]()
+        _print_gaps(feed, told)
+        _print(before[-lines:] if lines else [], as_json=as_json)
         while follow:
             await asyncio.sleep(LOOK_SECONDS)
-            await _look(feed, as_json=as_json)
+            await _look(feed, told, as_json=as_json)
 
     state.run_quietly(run())
 
 
-async def _look(feed: EventFeed, *, as_json: bool) -> None:
+async def _look(feed: EventFeed, told: set[str], *, as_json: bool) -> None:
     """Print what is new. A failure of Kafka is printed, and the next look goes on from the same place."""
     try:
         events = await feed.read()
     except RelayError as error:
         print_error(str(error))
         return
+    _print_gaps(feed, told)
+    _print(events, as_json=as_json)
+
+
+def _print_gaps(feed: EventFeed, told: set[str]) -> None:
+    """Print why events of the last reading are missing. `told`: what is printed once alone."""
     if feed.passed:
         print_error(f"{feed.passed:,} offsets were passed over: events come faster than they are shown.")
-    _print(events, as_json=as_json)
+    if feed.undecodable:
+        print_error(f"{feed.undecodable:,} records could not be decoded, and are not shown.")
+    for text in feed.problems.values():
+        if text not in told:
+            told.add(text)
+            print_error(f"{text} Its events are not shown.")
 
 
 def _print(events: list[StoredEvent], *, as_json: bool) -> None:

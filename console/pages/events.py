@@ -13,8 +13,8 @@ from console.context import ConsoleContext
 from console.errors import status_of
 from console.forms import form_route, who
 from console.rendering import Pages
-from management.change_history import ALL_ORGANIZATIONS, ChangeQuery
-from management.events.delivery import read_deliveries
+from management.change_history import ALL_ORGANIZATIONS
+from management.events.delivery import read_deliveries, read_moves
 from management.events.delivery_words import DeliveryFinding
 from management.events.query import EventQuery, read_query
 from management.events.search import SearchResult, search_events
@@ -144,8 +144,7 @@ def fields_of(parameters: Mapping[str, str]) -> dict[str, str]:
 
 async def deliveries_of(context: ConsoleContext, found: StoredEvent) -> list[DeliveryFinding]:
     """Return what became of an event at each destination that the settings or a running consumer know."""
-    await context.changes.refresh()
-    changes = list(context.changes.select(ChangeQuery(subject="destination")))
+    changes = await read_moves(context.changes)
     others = {view.name for view in context.destination_views()} - context.destinations.keys()
     return await read_deliveries(
         context.connection, context.destinations, others, found, changes, context.timing.delivery

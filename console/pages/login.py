@@ -13,9 +13,10 @@ from console.forms import form_route, read_form
 from console.permissions import AccessRole
 from console.rendering import Pages, redirect
 from console.security import client_address, own_origin, session_cookie
+from relay.errors import sentence
 
 _NOT_KEPT = (
-    "You are signed out here. Kafka did not keep that: {}. A copy of your cookie could be used at another console until the session's"
+    "You are signed out here. Kafka did not keep that: {} A copy of your cookie could be used at another console until the session's"
     " end, twelve hours after its sign-in."
 )
 
@@ -63,7 +64,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
         if failure is None:
             response: Response = RedirectResponse(location, HTTPStatus.SEE_OTHER)
         else:
-            response = redirect(context, location, [_NOT_KEPT.format(failure)], failed=True)
+            response = redirect(context, location, [_NOT_KEPT.format(sentence(failure))], failed=True)
         response.delete_cookie(session_cookie(context), secure=context.secure, httponly=True, samesite="lax")
         return response
 

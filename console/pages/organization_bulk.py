@@ -114,10 +114,10 @@ def _row(outcome: BulkOutcome) -> Markup:
 
 def _summary(counts: Counter[str], wanted: int, problem: str | None) -> Markup:
     """Return the end of the table, and the sum. `problem`: why the rest was not done."""
-    words = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items())) or "nothing was done"
+    done = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items())) or "none"
     kind = "good" if problem is None and not counts["failed"] else "bad"
     missing = wanted - counts.total()
     rest = f" {missing:,} were not done. " if missing else ""
     return Markup(
         '</tbody></table></div>\n<div class="note {} below" role="status"><p><strong>Done: {}.</strong>{}{}</p></div>'
-    ).format(kind, words, rest, sentence_markup(problem or ""))
+    ).format(kind, done, rest, sentence_markup(problem or ""))

@@ -22,7 +22,7 @@ def compile_condition(where: str) -> Select:
     except FilterError as error:
         raise InputError(sentence(f"The condition of --where {error}")) from error
 
-    def select(records: Sequence[Record]) -> list[Record]:
+    def select(records: Sequence[Record]) -> tuple[list[Record], int]:
         decoded = decode(records, {})
         try:
             chosen = compiled.mask(decoded.frame).fill_null(value=False)
@@ -30,6 +30,7 @@ def compile_condition(where: str) -> Select:
             raise InputError(
                 f"The condition of --where failed on an event: {type(error).__name__}."
             ) from error
-        return [records[index] for index, wanted in zip(decoded.indices, chosen, strict=True) if wanted]
+        selected = [records[index] for index, wanted in zip(decoded.indices, chosen, strict=True) if wanted]
+        return selected, len(decoded.undecodable)
 
     return select

@@ -13,7 +13,7 @@ from consumer.destinations.contract import DestinationConfig
 from consumer.group_names import PipelineFlow, group_name
 from consumer.offsets.delivered import DeliveryProgress
 from management.bounded_read import read_bounded
-from management.change_history import ChangeEntry
+from management.change_history import ChangeEntry, ChangeHistory, ChangeQuery
 from management.events.delivery_words import DeliveryFacts, DeliveryFinding, judge, skipped_by
 from management.events.stored_event import StoredEvent
 from management.organizations.store import kafka_errors_as_relay_errors
@@ -38,17 +38,25 @@ class DeliveryTiming:
     letters_seconds: float = 6.0
 
 
+async def read_moves(history: ChangeHistory) -> Sequence[ChangeEntry] | str:
+    """Return the changes of destinations, newest first; a text: why the history cannot be read now."""
+    state = await history.refresh()
+    if state.failure is not None:
+        return state.failure
+    return list(history.select(ChangeQuery(subject="destination")))
+
+
 async def read_deliveries(
     connection: Connection,
     destinations: Mapping[str, DestinationConfig],
     others: Iterable[str],
     found: StoredEvent,
-    changes: Sequence[ChangeEntry],
+    changes: Sequence[ChangeEntry] | str,
     timing: DeliveryTiming | None = None,
 ) -> list[DeliveryFinding]:
     """Return what became of an event at each destination, sorted by name. `others`: destinations that only consumers know.
 
-    A destination of which nothing can be read is `not known`, with the reason. `changes`: those of destinations.
+    A destination of which nothing can be read is `not known`, with the reason. `changes`: as `read_moves` returns them.
     """
     timing = timing or DeliveryTiming()
     names = sorted({*destinations, *others})
@@ -71,7 +79,7 @@ async def read_deliveries(
             progress,
             letters if isinstance(letters, str) else letters.get(name, ()),
             left_out if isinstance(left_out, str) else left_out.get(name),
-            skipped_by(changes, name, progress, found.address),
+            changes if isinstance(changes, str) else skipped_by(changes, name, progress, found.address),
             found.replay,
         )
         deliveries.append(judge(facts))

@@ -30,7 +30,7 @@ FlowProgress = tuple[PipelineFlow, DeliveryProgress | None] | str
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFacts:
-    """What is known of one event and one destination. A text in place of letters or of the filter: why they are not known.
+    """What is known of one event and one destination. A text in place of letters, filter or move: why they are not known.
 
     `left_out`: whether the filter leaves the event out; None: there is no filter, or that is not known. `skipped`: the
     operator's move ahead that passed the event.
@@ -41,7 +41,7 @@ class DeliveryFacts:
     progress: FlowProgress
     letters: Sequence[tuple[DeadLetter, LetterState]] | str
     left_out: bool | str | None
-    skipped: ChangeEntry | None
+    skipped: ChangeEntry | str | None
     replay: str | None
 
 
@@ -105,6 +105,14 @@ def judge(facts: DeliveryFacts) -> DeliveryFinding:
 
 def _delivered(facts: DeliveryFacts, flow: PipelineFlow, progress: DeliveryProgress) -> DeliveryFinding:
     name = facts.destination
+    committed = f"Its {flow} group has committed offset {progress.offset}, behind the event"
+    if isinstance(facts.skipped, str):
+        return DeliveryFinding(
+            name,
+            flow,
+            "not known",
+            f"{committed}. Whether an operator moved the group ahead over it cannot be read now: {facts.skipped}",
+        )
     if facts.skipped is not None:
         return DeliveryFinding(
             name,
@@ -119,7 +127,6 @@ def _delivered(facts: DeliveryFacts, flow: PipelineFlow, progress: DeliveryProgr
             "left out",
             "The filter of the destination leaves it out, as the settings of this console are now.",
         )
-    committed = f"Its {flow} group has committed offset {progress.offset}, behind the event"
     if isinstance(facts.left_out, str):
         return DeliveryFinding(
             name,

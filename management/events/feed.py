@@ -16,8 +16,8 @@ _OFFSETS = 2_000
 """Of each partition, that one reading takes at most; what is further back is passed over, and counted."""
 _TIMING = FollowerTiming(fresh_seconds=0.0, retry_seconds=0.0, read_seconds=30.0, forget_seconds=float("inf"))
 
-Select = Callable[[Sequence[Record]], Sequence[Record]]
-"""Returns those records that meet a condition."""
+Select = Callable[[Sequence[Record]], tuple[Sequence[Record], int]]
+"""Returns those records that meet a condition, and how many could not be decoded."""
 
 
 class EventFeed:
@@ -43,6 +43,8 @@ class EventFeed:
         )
         self.passed = 0
         """Offsets that the last reading passed over."""
+        self.undecodable = 0
+        """Records of the last reading that could not be decoded."""
 
     @property
     def problems(self) -> Mapping[Any, str]:
@@ -57,13 +59,17 @@ class EventFeed:
             raise RelayError(state.failure)
         records = sorted(self._new, key=lambda each: (each.timestamp, each.offset))
         self._new.clear()
+        self.undecodable = 0
         if self._select is not None and records:
-            records = list(self._select(records))
+            selected, self.undecodable = self._select(records)
+            records = list(selected)
         found = []
         async with open_decoder(self._registry, self._connection) as decoder:
             for record in records:
                 event, _ = await decode_event(decoder, record, "events")
-                if event is not None:
+                if event is None:
+                    self.undecodable += 1
+                else:
                     found.append(event)
         return found
 

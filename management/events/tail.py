@@ -27,6 +27,8 @@ class TailView:
     seen: int
     since: int | None
     problems: Sequence[str]
+    undecodable: int = 0
+    """Records that could not be decoded, since everything was read anew."""
 
 
 class EventTail:
@@ -43,6 +45,7 @@ class EventTail:
         self._registry = registry
         self._new: deque[Record] = deque(maxlen=KEPT)
         self._events: deque[StoredEvent] = deque(maxlen=KEPT)
+        self._undecodable = 0
         self._follower = TopicFollower(
             connection,
             [Topics(connection.kafka.topic_prefix).events],
@@ -65,7 +68,12 @@ class EventTail:
         ]
         since = self._events[0].at if self._events else None
         return TailView(
-            state, found[:limit], len(self._events), since, list(self._follower.problems.values())
+            state,
+            found[:limit],
+            len(self._events),
+            since,
+            list(self._follower.problems.values()),
+            self._undecodable,
         )
 
     async def _decode(self) -> None:
@@ -76,9 +84,12 @@ class EventTail:
         async with open_decoder(self._registry, self._connection) as decoder:
             for record in records:
                 found, _ = await decode_event(decoder, record, "events")
-                if found is not None:
+                if found is None:
+                    self._undecodable += 1
+                else:
                     self._events.append(found)
 
     def _reset(self) -> None:
         self._new.clear()
         self._events.clear()
+        self._undecodable = 0

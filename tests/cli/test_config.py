@@ -76,6 +76,10 @@ async def test_no_secret_is_shown(command_line_without_kafka, written):
 
     assert "# sasl_password: set, and not shown  # RELAY_KAFKA__SASL_PASSWORD" in text
     assert "secret-of" not in text + document.out
+    command_line_without_kafka.set_environment(RELAY_KAFKA__TOPIC_PREFIX="secret-of-kafka")
+    for form in ((), ("--json",)):  # nor where a value repeats it
+        repeated = (await command_line_without_kafka("config", "show", "kafka", *form)).out
+        assert ("secret-of" in repeated, "[secret]" in repeated) == (False, True)
     by_name = {one["setting"]: one for one in document.json}
     assert {name for name, one in by_name.items() if one["secret"] and one["set"]} == {
         "kafka.sasl_password",

@@ -1,6 +1,7 @@
 """Events and the history of organizations, as the command line shows them."""
 
 import json
+from typing import ClassVar
 
 import pytest
 
@@ -69,13 +70,17 @@ class TestTail:
         answers = []
 
         class Feed:
-            passed = 0
+            passed = undecodable = 0
+            problems: ClassVar[dict[str, str]] = {}
 
             def __init__(self, *_arguments):
                 pass
 
             async def read(self):
                 answer = answers.pop(0)
+                if isinstance(answer, dict):
+                    vars(self).update(answer)
+                    return []
                 if isinstance(answer, BaseException):
                     raise answer
                 return answer
@@ -105,6 +110,17 @@ class TestTail:
         shown = await command_line_without_kafka("tail", code=130)
         assert shown.err.splitlines() == ["Kafka is away.", "gone"]
         assert [line.split()[1].rpartition("/")[2] for line in shown.out.splitlines()] == ["8"]
+
+    async def test_it_says_what_it_does_not_show(self, command_line_without_kafka, feed):
+        """Records that cannot be decoded are counted each time, from the first reading on; a corrupt batch is named once."""
+        gaps = {"undecodable": 2, "problems": {0: "Offset 7 is corrupt."}}
+        feed += [gaps, gaps | {"undecodable": 0}, gaps | {"undecodable": 1_000}, KeyboardInterrupt()]
+        shown = await command_line_without_kafka("tail", code=130)
+        assert shown.err.splitlines() == [
+            "2 records could not be decoded, and are not shown.",
+            "Offset 7 is corrupt. Its events are not shown.",
+            "1,000 records could not be decoded, and are not shown.",
+        ]
 
 
 async def test_the_history_shows_values_before_and_after(command_line_without_kafka, monkeypatch):

@@ -1,15 +1,18 @@
 """The installation on one screen."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from cli.status_screen import organization_lines, status_lines
+from console.lag_history import LagHistory
 from management.destination_view import DestinationView
 from management.installation import Installation, view_installation
 from management.live_view import Snapshot
 from management.organizations.store import StoredOrganizations
 from management.overview import find_causes
+from management.replay.live_replays import ReplaySnapshot
 from relay.kafka.connection import Connection
 from relay.status.model import HOUR_MS, HourCount
 from tests.support.views import NOW, organization, status, view
@@ -90,7 +93,12 @@ def test_a_snapshot_is_an_installation():
         "producer/acme": status(complete_up_to=NOW - 5),
     }
     stored = StoredOrganizations({"acme": organization("acme")}, {}, {})
-    seen = view_installation(Snapshot(stored, statuses), {}, NOW)
+    unread = ReplaySnapshot(problems=["The record r-1 cannot be read."], failure="The topic is missing.")
+    seen = view_installation(Snapshot(stored, statuses, replays=unread), {}, NOW)
+    assert seen.problems == [
+        "The replays cannot be read now: The topic is missing.",
+        "The record r-1 cannot be read.",
+    ]
     assert dict(seen.processes) == {"producer": 1, "consumer": 0}
     assert seen.complete_up_to == NOW - 5
 
@@ -157,16 +165,29 @@ async def test_top_shows_each_look_until_it_is_interrupted(command_line_without_
     monkeypatch.setenv("FORCE_COLOR", "1")  # the library then takes any output for a terminal
     monkeypatch.setenv("TERM", "xterm")
     looks += [FAILING, replace(FAILING, failure="Kafka is slow.")]
+    samples = []
+    monkeypatch.setattr(LagHistory, "add", lambda _self, _views, now: samples.append(now))
     shown = (await command_line_without_kafka("top", "--interval", "1", code=130)).out
 
     assert shown.count("the key is wrong") == 2
     assert shown.count("KAFKA    Kafka is slow.") == 1
     assert "ORGANIZATION  STATE" in shown
+    assert len(samples) == 1, "what was read before Kafka went away would be a rate that falls to zero"
 
 
 async def test_top_needs_a_terminal(command_line_without_kafka):
     """Where there is no terminal, top names the command for scripts."""
     assert "status --json" in (await command_line_without_kafka("top", code=2)).err
+
+
+async def test_a_client_of_kafka_that_ends_a_request_is_one_line(command_line_without_kafka, monkeypatch):
+    """aiokafka cancels what waits for it when Kafka goes away; that is a failure of the command, and no defect."""
+
+    async def cancelled(_connection):
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Connection, "verify", cancelled)
+    assert (await command_line_without_kafka("status", code=1)).err.startswith("The client of Kafka ended")
 
 
 @pytest.mark.parametrize("command", ["status", "top"])

@@ -124,6 +124,25 @@ def test_an_answer_that_is_still_read_is_not_cut_for_the_next_head():
     assert transport.aborted
 
 
+@pytest.mark.parametrize(
+    ("left", "aborted"), [([20_000, 20_000], True), ([20_000, 19_000], True), ([20_000, 0], False)]
+)
+def test_the_end_of_an_answer_is_read_before_the_connection_ends(left, aborted):
+    """The writing goes on below 16 KB, and a short answer never pauses it: what is left has the time of a slow reader."""
+    loop, transport = ManualLoop(), SlowTransport(left)
+    config = _uvicorn_config(app, TIMING)
+    config.load()
+    protocol = BoundedProtocol(config, ServerState(), {}, loop, head_seconds=9, read_seconds=30)
+    protocol.connection_made(transport)
+    loop.pass_seconds(9)
+    assert not transport.aborted
+    loop.pass_seconds(9)
+    loop.pass_seconds(30)
+    assert transport.aborted == aborted
+    loop.pass_seconds(9)
+    assert transport.aborted
+
+
 async def app(_scope, _receive, _send):
     """An application that is not asked."""
 
@@ -148,14 +167,14 @@ class ManualLoop:
 
 
 class SlowTransport:
-    """A transport with this much unread at each look."""
+    """A transport with this much unread at each look, and nothing after them."""
 
     def __init__(self, unread):
         self._unread = list(unread)
         self.aborted = False
 
     def get_write_buffer_size(self):
-        return self._unread.pop(0)
+        return self._unread.pop(0) if self._unread else 0
 
     def get_extra_info(self, _name):
         return None

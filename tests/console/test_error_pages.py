@@ -1,5 +1,7 @@
 """Answers that no handler gives: pages of the console, each with a way back."""
 
+import asyncio
+
 import pytest
 
 from console.permissions import AccessRole
@@ -35,6 +37,7 @@ async def test_every_refusal_is_a_page_with_a_way_back(console):
     for response in answers:
         assert response.headers["content-type"].startswith("text/html"), response.text
         assert "<title>" in response.text
+        assert response.status_code == 404 or 'tabindex="-1" autofocus' in response.text, response.text
         assert OVERVIEW in response.text or 'href="/login"' in response.text
     console.sign_in_as(AccessRole.VIEWER)
     assert OVERVIEW in (await refused(console, 403, path="/organizations/add")).text
@@ -53,6 +56,25 @@ async def test_a_defect_of_the_pages_themselves_is_answered(console, monkeypatch
     response = await refused(console, 500, path="/")
     assert "its log has the details" in response.text
     assert "secret detail" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/dead-letters", "text/html; charset=utf-8"), ("/api/v1/dead-letters", "application/problem+json")],
+)
+async def test_a_client_of_kafka_that_ends_a_reading_is_answered(console, monkeypatch, path, kind):
+    """aiokafka cancels what waits for it when Kafka goes away; nobody cancelled the request, which needs an answer."""
+
+    async def cancelled(*_arguments):
+        raise asyncio.CancelledError
+
+    console.show()
+    await console.sign_in()
+    for module in ("pages", "api"):
+        monkeypatch.setattr(f"console.{module}.dead_letters.list_letters", cancelled)
+    response = await refused(console, 503, path=path)
+    assert response.headers["content-type"] == kind
+    assert "The client of Kafka ended a request" in response.text
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/destinations"])

@@ -26,7 +26,7 @@ OPERATIONS = {
             {
                 "as_of": nullable(instant("When the topics were last read.")),
                 "failure": nullable(text("Why Kafka cannot be read now. Null: it can.")),
-                "problems": list_of(text("A record that cannot be read.")),
+                "problems": list_of(text("A record that cannot be read, or why the replays cannot be.")),
                 "causes": list_of(_CAUSE),
             }
         ),

@@ -43,6 +43,8 @@ def move(what, before, after, flow="live"):
         ({"left_out": False}, "accepted"),
         ({"left_out": "Kafka is away."}, "accepted"),
         ({"skipped": move("skipped", 10, 90)}, "skipped"),
+        ({"skipped": "Kafka is away."}, "not known"),
+        ({"skipped": "Kafka is away.", "progress": progress(50)}, "not delivered yet"),
         ({"replay": "r-1"}, "not for it"),
     ],
 )
