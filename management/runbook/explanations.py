@@ -143,5 +143,9 @@ KAFKA_ERRORS: Explanations = {
         "The broker is too old.",
         "`kafka-broker-api-versions.sh --bootstrap-server HOST:PORT`",
     ),
+    "no_broker_named": (
+        "The broker is starting, or no broker of the cluster sends heartbeats to a controller.",
+        CHECK,
+    ),
     "timed_out": ("The broker is overloaded.", CHECK),
 }

@@ -63,6 +63,8 @@ async def connection_fault(
 async def _probe_advertised(probe: BrokerProbe) -> None:
     """Probe a broker, then the addresses that it advertises, which every client uses next."""
     advertised = await _probe(probe)
+    if not advertised:
+        raise messages.no_broker_named()
     if probe.broker in advertised:
         return
     causes: list[ConnectionProblem] = []

@@ -279,6 +279,12 @@ def unsupported_version() -> ConnectionProblem:
     )
 
 
+def no_broker_named() -> ConnectionProblem:
+    return ConnectionProblem(
+        "names no broker of its cluster: it is starting, or the controllers have fenced every broker. See its log."
+    )
+
+
 def timed_out(seconds: float) -> ConnectionProblem:
     return ConnectionProblem(
         f"did not complete the login within {seconds:g} s: it is overloaded or hangs. See its log."
