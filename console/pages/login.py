@@ -15,7 +15,7 @@ from console.rendering import Pages, redirect
 from console.security import client_address, own_origin, session_cookie
 
 _NOT_KEPT = (
-    "You are signed out here. Kafka did not keep that: {}. A copy of your cookie could be used at another console until the session's"
+    "You are signed out here. Kafka did not keep that: {} A copy of your cookie could be used at another console until the session's"
     " end, twelve hours after its sign-in."
 )
 
