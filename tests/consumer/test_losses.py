@@ -1,10 +1,10 @@
 """What Kafka deletes or forgets beneath a consumer."""
 
 import asyncio
+import itertools
 
 import pytest
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.protocol.fetch import FetchRequest
 
@@ -12,6 +12,7 @@ from consumer.timing import AssignmentTiming, ConsumerTiming
 from embedded import EmbeddedKafka
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
+from relay.kafka.aiokafka_patches.record_parsing import _ReadableRecords
 from relay.kafka.log_reader import records_at
 from relay.kafka.topics import partition_of
 from tests.support.kafka_log import flip_a_bit
@@ -29,27 +30,29 @@ from tests.support.pipeline_world import (
 
 async def test_a_read_that_fails_in_the_middle_passes_over_nothing(kafka, prefix, monkeypatch):
     """aiokafka drops what it took of other partitions with the error, and has moved their positions on all the same."""
-    taken, unpack = set(), PartitionRecords._unpack_records
-    broken = []
+    taken, parse, broken = set(), _ReadableRecords._parse, []
 
-    def corrupt(self):
-        for count, record in enumerate(unpack(self)):
-            if not broken and count > 3 and taken - {self._tp}:
-                broken.append(self._tp)
-                raise CorruptRecordException("made up")
-            taken.add(self._tp)
-            asyncio.get_running_loop().call_soon(
-                taken.discard, self._tp
-            )  # it is given out with what comes next
-            yield record
+    def cut(batch):
+        yield from itertools.islice(batch, 3)
+        raise CorruptRecordException("made up")
 
-    monkeypatch.setattr(PartitionRecords, "_unpack_records", corrupt)
+    def corrupt(self, batch, *rest):
+        if not broken and taken - {self.tp}:
+            broken.append(self.tp)
+            batch = cut(batch)
+        taken.add(self.tp)
+        # A record is given out with all that the same call takes.
+        asyncio.get_running_loop().call_soon(taken.discard, self.tp)
+        parse(self, batch, *rest)
+
+    monkeypatch.setattr(_ReadableRecords, "_parse", corrupt)
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
         await world.publish(some_events(90))
         async with world.consuming():
-            while not broken:  # until one call reads two partitions: they begin apart on a busy machine
-                await world.publish(some_events(30, first=len(world.published)))
-                await asyncio.sleep(0.2)
+            async with asyncio.timeout(120):
+                while not broken:  # until one call reads two partitions: they begin apart on a busy machine
+                    await world.publish(some_events(30, first=len(world.published)))
+                    await asyncio.sleep(0.2)
             await world.wait_for_events()
         assert uids(world.azure) == sorted(map(uid, world.published))
 
