@@ -88,13 +88,15 @@ def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
         *(topics.destinations, topics.replays, topics.events, topics.backfill, topics.changes),
     )
+    # A sign-out at a console is a record of the topic of statuses.
+    written = (topics.organizations, topics.status, topics.changes, topics.destinations, topics.replays)
     # The group of older events says up to where an archive is complete, and the changes what was skipped for it.
     groups = (
         group_name(topics.prefix, name, flow) for name in destinations for flow in get_args(PipelineFlow)
     )
     return [
         *_on_topics(read, "Read"),
-        *_on_topics((topics.organizations, topics.changes, topics.destinations, topics.replays), "Write"),
+        *_on_topics(written, "Write"),
         *_on_topics(topics.all, "DescribeConfigs"),
         *(Right("group", name, "Read") for name in groups),
         Right("topic", f"{topics.prefix}.", "Create", prefixed=True),

@@ -25,7 +25,7 @@ DEFAULT_TIMING = WriterTiming()
 
 
 class StatusWriter:
-    """The only writer of the status topic.
+    """The only writer of statuses; consoles write their sign-outs to the topic too.
     Of each key only the latest status waits, so an unavailable Kafka costs no memory.
 
     `may_write` returns False while another process may own the subjects of the statuses; they wait then.

@@ -8,12 +8,14 @@ from confluent_kafka.admin import AdminClient
 
 from management.rights import Right, Role, describe_missing, required_rights
 from management.rights_check import check_rights
+from management.sign_outs import PREFIX, record_sign_out
 from relay.config.kafka import KafkaConfig
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.rights import principal_of, read_rights
 from relay.kafka.log_reader import partitions_of, standalone_consumer
 from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_shard_count
 from relay.kafka.topics import Topics
+from relay.timestamps import now_ms
 from tests.support.authorizing_kafka import USER, Grant
 from tests.support.certificates import CertificateAuthority
 from tests.support.kafka import PATIENCE, connection_to
@@ -75,6 +77,21 @@ async def test_exactly_the_missing_right_is_named(authorizing_kafka, role, missi
     assert result.state == "failed"
     assert result.message.startswith(describe_missing([missing], f"User:{USER}", connection.bootstrap))
     assert f"--operation {missing.operation} --{missing.kind} {missing.name}" in result.message
+
+
+@pytest.mark.usefixtures("administrator")
+async def test_a_console_with_the_least_rights_keeps_its_sign_outs(authorizing_kafka):
+    """A sign-out is a write to the topic of statuses; without the right to it, the reason names the command."""
+    rights = required_rights(Role.OPERATOR, TOPICS, DESTINATIONS)
+    missing = Right("topic", TOPICS.status, "Write")
+    await authorizing_kafka.grant_only(grants_of(rights))
+    key, now = f"{PREFIX}one", now_ms()
+    assert await record_sign_out(connect(authorizing_kafka), key, now + 60_000, now, 60.0) is None
+
+    await authorizing_kafka.grant_only(grants_of([right for right in rights if right != missing]))
+    reason = await record_sign_out(connect(authorizing_kafka), key, now + 60_000, now, 60.0)
+    assert "`jira-relay check --rights operator` names the right" in reason
+    assert ".." not in reason
 
 
 async def test_create_is_needed_for_missing_topics_alone(authorizing_kafka, administrator):

@@ -1,5 +1,6 @@
 """One request to the Logs Ingestion API over a connection that is kept."""
 
+import asyncio
 import time
 import uuid
 from urllib.parse import quote
@@ -34,6 +35,7 @@ class Uploader:
         self._transport = AzureTransport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
         self._token: AccessToken | None = None
         self._token_generation = 0
+        self._token_request = asyncio.Lock()
 
     async def close(self) -> None:
         await self._transport.close()
@@ -63,13 +65,21 @@ class Uploader:
 
     async def _valid_token(self) -> AccessToken:
         """Return the token in memory. It is replaced shortly before its end, and once the credential was renewed."""
-        generation = self._credential.generation
-        if (
-            self._token is None
-            or self._token_generation != generation
-            or self._token.expires_on - time.time() < _TOKEN_MARGIN_SECONDS
-        ):
-            # Calls at the same time are no trouble: the credential answers one after the other, from its own memory.
-            self._token = await self._credential.get_token(self._scope)
-            self._token_generation = generation
-        return self._token
+        token = self._kept_token()
+        if token is not None:
+            return token
+        async with self._token_request:
+            # The calls that waited share one token: Azure's command line runs a process of a second for each request.
+            token = self._kept_token()
+            if token is None:
+                generation = self._credential.generation
+                token = await self._credential.get_token(self._scope)
+                self._token, self._token_generation = token, generation
+            return token
+
+    def _kept_token(self) -> AccessToken | None:
+        """Return the token in memory. None: there is none, it ends soon, or the credential was renewed since."""
+        token = self._token
+        if token is None or self._token_generation != self._credential.generation:
+            return None
+        return token if token.expires_on - time.time() >= _TOKEN_MARGIN_SECONDS else None

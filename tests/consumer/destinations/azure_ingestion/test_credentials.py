@@ -1,5 +1,8 @@
 import asyncio
+import json
 import logging
+import os
+import time
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
@@ -9,6 +12,7 @@ from consumer.destinations.azure_ingestion.credentials import RenewableCredentia
 from consumer.destinations.outcome import Paused, Retry, Sent
 from consumer.destinations.sentinel.config import SentinelConfig
 from simulators.azure import faults as azure_faults
+from simulators.azure.identity import AUDIENCE
 from simulators.azure.world import AzureWorld
 from tests.support.ingestion_world import body, destination, ingestion_world, row, set_credentials
 from tests.support.sending import sent_at_last
@@ -34,6 +38,29 @@ async def test_an_expired_token_is_replaced_without_a_word(monkeypatch):
         assert outcomes == [Sent()] * 6
         assert azure.accepted() == 7
         assert azure.identity.token_requests == 2
+
+
+async def test_requests_that_wait_share_one_run_of_the_command_line(monkeypatch, tmp_path):
+    """`az` keeps no token for the program: each request that asked for itself would wait for the runs of those before it."""
+    runs, token = tmp_path / "runs", tmp_path / "token.json"
+    program = tmp_path / "az"
+    program.write_text(f"#!/bin/sh\necho run >> {runs}\ncat {token}\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    async with AzureWorld() as azure:
+
+        async def send_together():
+            issued = azure.identity._issue(azure.identity.application_client, AUDIENCE)
+            token.write_text(json.dumps({"accessToken": issued, "expires_on": int(time.time()) + 3_600}))
+            sends = (client.send(azure.stream, body([row(number)])) for number in range(8))
+            assert await asyncio.gather(*sends) == [Sent()] * 8
+            return len(runs.read_text().split())
+
+        async with IngestionClient("sentinel", destination(azure, credential="azure-cli"), 60.0) as client:
+            assert await send_together() == 1
+            azure.identity.revoke()
+            assert await send_together() == 2
 
 
 async def test_a_late_refusal_of_the_old_token_leaves_the_new_one_alone(monkeypatch):

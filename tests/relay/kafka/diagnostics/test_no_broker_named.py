@@ -13,7 +13,7 @@ class Answer(NamedTuple):
 
 
 class Brokers:
-    """Stands for a connection; `named`: what the broker says of its cluster."""
+    """A connection to a broker that names these brokers of its cluster."""
 
     def __init__(self, *named):
         self._answer = Answer(named)
