@@ -3,6 +3,7 @@
 import pytest
 
 from management.rights import Right, Role, required_rights
+from management.sign_outs import PREFIX, record_sign_out
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
 from tests.cli.conftest import open_connection
@@ -12,7 +13,10 @@ from tests.support.authorizing_kafka import Grant
 @pytest.fixture
 async def without(command_line, authorizing_kafka, prefix, acme):
     """Return a function that logs in as an operator who lacks one right, after acme was added."""
-    await create_missing_topics(open_connection(authorizing_kafka, prefix))
+    administrator = open_connection(authorizing_kafka, prefix)
+    await create_missing_topics(administrator)
+    # An operator may write statuses, so Read alone is refused, and only where there is a record to read.
+    assert await record_sign_out(administrator, f"{PREFIX}one", 2, 1, 60.0) is None
     rights = required_rights(Role.OPERATOR, Topics(prefix), [])
 
     async def grant(missing):
