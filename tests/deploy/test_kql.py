@@ -9,6 +9,7 @@ from consumer.destinations.sentinel.rows import COLUMNS as ROW
 from consumer.destinations.sentinel_asim.rows import COLUMNS as ASIM_ROW
 from simulators.azure.arm import Deployment, load_template
 from simulators.azure.native_tables import NATIVE_TABLES
+from tests.deploy.test_microsoft_content import CONTENT as MICROSOFT
 from tests.support.kusto import Query, diagnostics
 from tests.support.sentinel_content import load
 
@@ -60,8 +61,9 @@ def page_queries():
 
 
 def content_queries():
-    """Return the queries of the content for Sentinel."""
-    return [each["query"] for folder in ("rules", "hunting") for each in load(folder).values()]
+    """Return the queries of the content for Sentinel: the relay's own, and the conditions of Microsoft's."""
+    own = [each["query"] for folder in ("rules", "hunting") for each in load(folder).values()]
+    return [*own, *(each.kql() for each in MICROSOFT.values())]
 
 
 @pytest.mark.timeout(600)  # the checker takes seconds to start, and a minute on a busy machine
@@ -78,7 +80,7 @@ def test_transforms_and_queries_are_valid():
         Query("source | extend TimeGenerated = now(), A = EventUid", {"source": ASIM_ROW}),
         Query("source | extend", {"source": ASIM_ROW}),
     ]
-    assert (len(transforms), len(shown) >= 9 + 27) == (6, True)
+    assert (len(transforms), len(shown) >= 9 + 27 + 17) == (6, True)
     found = diagnostics([*transforms, *shown, *wrong])
     right = transforms + shown
     assert [(each.text, errors) for each, errors in zip(right, found, strict=False) if errors] == []
