@@ -54,6 +54,18 @@ def test_each_hunting_query_is_deployed():
         assert hunts[query["name"]]["query"] == query["query"]
 
 
+def test_the_parsers_are_functions_of_the_workspace():
+    """Each parser is a function under its own name, with the parameters of the schema."""
+    found = [each.body["properties"] for each in of_type("savedSearches")]
+    functions = {each["functionAlias"]: each for each in found if "functionAlias" in each}
+    assert functions.keys() == load("parsers").keys()
+    assert (
+        functions["ASimAuditEventJiraAuditRelay"]["functionParameters"]
+        == "disabled: bool = false, pack: bool = false"
+    )
+    assert functions["vimAuditEventJiraAuditRelay"]["query"].startswith("Jira_Audit_v2_CL")
+
+
 def test_groups_of_administrators_are_a_parameter():
     """The parameter's groups are in the queries that look for administrators, quotes and other letters included."""
     groups = ["Crew", 'The "A" team', "équipe d'or"]

@@ -31,6 +31,18 @@ def minutes(span: str) -> int:
     return int(span[:-1]) * _UNITS[span[-1]]
 
 
+def signature(parser: Mapping[str, Any]) -> str:
+    """Return the parameters of a parser with their types and defaults, as KQL declares them."""
+    declared = (f"{each['name']}: {each['type']} = {each['default']}" for each in parser["parameters"])
+    return f"({', '.join(declared)})"
+
+
+def definition(name: str) -> str:
+    """Return a parser as a stored function of duckdb-kql."""
+    parser = load("parsers")[name]
+    return f"function {name}{signature(parser)} {{ {parser['query']} }}"
+
+
 def columns_of(content: Mapping[str, Any]) -> set[str]:
     """Return the columns that the mappings and the details of a rule name."""
     mapped = [each for entity in content.get("entityMappings", ()) for each in entity["fieldMappings"]]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.sentinel_content import FOLDER, load, minutes
+from tests.support.sentinel_content import FOLDER, load, minutes, signature
 
 TEMPLATE = FOLDER / "content.json"
 GROUPS = "let KnownGroups = dynamic([]);"
@@ -44,6 +44,7 @@ def build() -> dict[str, Any]:
         "resources": [
             *(_rule(slug, rule) for slug, rule in rules.items()),
             *(_hunt(query) for query in hunting.values()),
+            *(_function(parser) for parser in load("parsers").values()),
         ],
         "outputs": {},
     }
@@ -119,6 +120,17 @@ def _hunt(query: Mapping[str, Any]) -> dict[str, Any]:
         displayName=query["name"],
         query=query["query"],
         tags=[{"name": name, "value": value} for name, value in tags.items()],
+    )
+
+
+def _function(parser: Mapping[str, Any]) -> dict[str, Any]:
+    return _saved_search(
+        parser["id"],
+        category="Jira Audit Relay",
+        displayName=parser["name"],
+        query=parser["query"],
+        functionAlias=parser["name"],
+        functionParameters=signature(parser)[1:-1],
     )
 
 
