@@ -11,14 +11,21 @@ from simulators.azure.arm import Deployment, load_template
 from simulators.azure.native_tables import NATIVE_TABLES
 from tests.deploy.test_microsoft_content import CONTENT as MICROSOFT
 from tests.support.kusto import Query, diagnostics
-from tests.support.sentinel_content import load, signature
+from tests.support.sentinel_content import load, signature, workbook_queries
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/destinations/sentinel.md", "docs/destinations/sentinel-asim.md", "deploy/azure/README.md")
+PAGES = (
+    "docs/destinations/sentinel.md",
+    "docs/destinations/sentinel-asim.md",
+    "docs/destinations/sentinel-content.md",
+    "deploy/azure/README.md",
+)
 STAMPED = {"TimeGenerated": "datetime"}
+BILLED = {"_BilledSize": "real", "_IsBillable": "boolean"}
+"""Columns that Azure adds to each row."""
 TABLES = {
-    "Jira_Audit_v2_CL": STAMPED | ROW,
-    "Jira_Audit_History_CL": STAMPED | ROW,
+    "Jira_Audit_v2_CL": STAMPED | ROW | BILLED,
+    "Jira_Audit_History_CL": STAMPED | ROW | BILLED,
     "Jira_Audit_ASim_History_CL": STAMPED | ASIM_ROW,
     **NATIVE_TABLES,
     "ContainerLogV2": STAMPED | {"PodName": "string", "LogMessage": "dynamic"},
@@ -73,6 +80,7 @@ def content_queries():
         *own,
         *(each.kql() for each in MICROSOFT.values()),
         *bodies,
+        *workbook_queries().values(),
         *(f"{name}()" for name in load("parsers")),
     ]
 
@@ -91,7 +99,7 @@ def test_transforms_and_queries_are_valid():
         Query("source | extend TimeGenerated = now(), A = EventUid", {"source": ASIM_ROW}),
         Query("source | extend", {"source": ASIM_ROW}),
     ]
-    assert (len(transforms), len(shown) >= 9 + 27 + 17 + 4) == (6, True)
+    assert (len(transforms), len(shown) >= 9 + 56) == (6, True)
     found = diagnostics([*transforms, *shown, *wrong])
     right = transforms + shown
     assert [(each.text, errors) for each, errors in zip(right, found, strict=False) if errors] == []

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,14 @@ def test_groups_of_administrators_are_a_parameter():
     assert sorted(row["Group"] for row in found) == sorted(groups)
     with pytest.raises(DeploymentError):
         deployed(administratorGroups="Crew")
+
+
+def test_each_parameter_is_explained():
+    """Each parameter has a description in the template and a row on the page."""
+    page = (Path(__file__).parents[2] / "docs/destinations/sentinel-content.md").read_text("utf-8")
+    for name, parameter in sentinel_template.build()["parameters"].items():
+        assert parameter["metadata"]["description"]
+        assert f"| `{name}` |" in page
 
 
 def test_no_text_is_taken_for_an_expression():
