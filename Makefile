@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup sandbox test cover explore check format bench chaos image lock
+.PHONY: help setup sandbox test cover explore check format docs bench chaos image lock
 help: ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -42,6 +42,9 @@ check: setup ## format, lint, types, import rules, spelling, words
 format: setup ## rewrite in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: setup ## the documentation site in dist/docs/site, offline, with every link looked up
+	$(BIN)/python -m tests.docs.site
 
 bench: setup ## CPU time of an event beside a record-by-record consumer; memory, files and late rounds under load
 	$(BIN)/python benchmarks/columns.py
