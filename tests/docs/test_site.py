@@ -108,7 +108,7 @@ def test_lists_are_indented_as_the_builder_needs_it():
     ],
     ids=str,
 )
-def test_a_type_is_told_in_words(avro, words):
+def test_a_type_has_words(avro, words):
     """Each form of a type in the schemas has words that a reader understands."""
     assert reference.type_in_words(avro) == words
 
