@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install setup sandbox test cover explore check format docs release bench chaos image lock
+.PHONY: help install setup sandbox test cover explore check format docs release bench chaos image images lock
 help: ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -73,9 +73,19 @@ bench: setup ## CPU time of an event beside a record-by-record consumer; memory,
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/replay.py
 
-image: ## the image jira-audit-relay (docker)
-	docker build --file deploy/Dockerfile --tag jira-audit-relay \
-		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD)" .
+IMAGE ?= jira-audit-relay
+PLATFORMS ?= linux/amd64,linux/arm64
+OUTPUT ?= type=oci,dest=dist/image.tar,rewrite-timestamp=true
+IMAGE_OPTIONS = --file deploy/Dockerfile --tag $(IMAGE) \
+	--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD)" \
+	--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)"
+
+image: ## the image jira-audit-relay for this machine (docker; IMAGE=)
+	docker build $(IMAGE_OPTIONS) .
+
+images: ## the same for amd64 and arm64, with SBOM and provenance, in dist/image.tar (docker buildx; IMAGE= PLATFORMS= OUTPUT=)
+	mkdir -p dist
+	docker buildx build $(IMAGE_OPTIONS) --platform $(PLATFORMS) --provenance mode=max --sbom true --output $(OUTPUT) .
 
 lock: ## refresh requirements.lock for all supported Pythons
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra embedded --extra object-store --group dev --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock

@@ -12,7 +12,7 @@ from cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
-_LINE = re.compile(r"^(?:    )?(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?jira-relay +(\S.*?)$", re.MULTILINE)
+_LINE = re.compile(r"^ *(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?jira-relay +(\S.*?)$", re.MULTILINE)
 _INLINE = re.compile(r"`(?:\.venv/bin/)?jira-relay ([^`]+)`")
 _SHELL = re.compile(r" +[#|>&].*|  .*| *\\$|\)\".*")
 """What follows a command on its line: a comment, a pipe, a file, an explanation after two spaces."""
