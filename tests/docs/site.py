@@ -160,7 +160,7 @@ def navigation(pages: Path) -> dict[str, list[str]]:
         "decisions/README.md",
         *(f"{COPIES}/{name}.md" for name in ("CONTRIBUTING", "CHANGELOG")),
     ]
-    return sections
+    return {title: section for title, section in sections.items() if section}
 
 
 def build(folder: Path) -> Path:

@@ -37,6 +37,21 @@ def test_each_link_of_the_site_leads_somewhere(built, tmp_path):
         site.check_links(tmp_path)
 
 
+def test_no_page_shows_its_markup(built):
+    """Fences, rows of tables and items of lists were understood: none of their signs is left in a text."""
+    code = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
+    sign = re.compile(r"^\s*(?:```|\| |- \S|\d+\. (?!\S.*&para;))", re.MULTILINE)
+
+    found = [
+        f"{path.name}: {match[0]}"
+        for path in built.rglob("*.html")
+        for article in re.findall(r"<article.*?</article>", path.read_text("utf-8"), re.DOTALL)
+        for match in sign.finditer(re.sub(r"<[^>]+>", "", code.sub("", article)))
+    ]
+
+    assert found == []
+
+
 def test_no_page_loads_from_another_host(built):
     """Scripts, styles, images and fonts come from the site itself."""
     loaded = re.compile(r"""<(?:script|img|iframe|source)[^>]*\ssrc="?(\w+:)?//|<link[^>]*\shref="?(\w+:)?//|@import|url\(["']?(\w+:)?//""")  # fmt: skip
