@@ -96,19 +96,24 @@ def indented_by_four(text: str) -> str:
     """Return a page whose lists indent the text of their items by four columns for each level, as the builder needs it.
 
     The pages indent it to the first word of the item, as code hosts need it.
+    An item of several paragraphs gets a blank line behind it: without one, the builder takes the next item for its text.
     """
     columns: list[int] = []  # where the text of each open item begins, from the outer one on
-    lines, fenced = [], False
+    lines: list[str] = []
+    fenced, loose = False, False
     for line in text.split("\n"):
         content = line.lstrip(" ")
         indent = len(line) - len(content)
         while columns and content and indent < columns[-1]:
             columns.pop()
         start = columns[-1] if columns else 0
+        marker = None if fenced or indent != start else _MARKER.match(content)
+        if marker and loose and lines[-1]:
+            lines.append("")
         lines.append(" " * (4 * len(columns) + indent - start) + content if content else "")
         fenced ^= content.startswith("```")
-        marker = _MARKER.match(content)
-        if marker and not fenced and indent == start:
+        loose = bool(columns) and (loose or not content) and not marker
+        if marker:
             columns.append(indent + len(marker[0]))
     return "\n".join(lines)
 

@@ -101,13 +101,23 @@ def test_a_link_out_of_the_repository_is_refused():
         site.with_links_of_the_site(Path("docs/index.md"), "[a](../../../etc/passwd)\n")
 
 
-def test_lists_are_indented_as_the_builder_needs_it():
+@pytest.mark.parametrize(
+    ("page", "built"),
+    [
+        ("1. a\n   b\n2. c\n", "1. a\n    b\n2. c\n"),
+        ("- a\n\n      code\n- b\n", "- a\n\n        code\n\n- b\n"),
+        (
+            "1. a\n\n   ```\n   - b\n   ```\n\n   c\n2. d\n",
+            "1. a\n\n    ```\n    - b\n    ```\n\n    c\n\n2. d\n",
+        ),
+        ("1. a\n\n   - b\n     c\n   - d\n", "1. a\n\n    - b\n        c\n    - d\n"),
+        ("- a\n\nb\n\n    code\n\n- c\n", "- a\n\nb\n\n    code\n\n- c\n"),
+        ("```\n- a\n  b\n```\n", "```\n- a\n  b\n```\n"),
+    ],
+)
+def test_lists_are_written_as_the_builder_needs_it(page, built):
     """Text, code and inner lists of an item begin four columns further in for each level; other code is left alone."""
-    text = "1. a\n   b\n\n       code\n\n   - c\n     d\n2. e\n\nf\n\n    top\n\n```\n- f\n  g\n```\n"
-
-    assert site.indented_by_four(text) == (
-        "1. a\n    b\n\n        code\n\n    - c\n        d\n2. e\n\nf\n\n    top\n\n```\n- f\n  g\n```\n"
-    )
+    assert site.indented_by_four(page) == built
 
 
 @pytest.mark.parametrize(
