@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup sandbox test cover explore check format bench chaos image lock
+.PHONY: help setup sandbox test cover explore check format bench parts chaos image lock
 help: ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -43,7 +43,10 @@ format: setup ## rewrite in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## CPU time of an event beside a record-by-record consumer; memory, files and late rounds under load
+bench: setup ## the consumer beside hand-written Python, Go and Benthos, on one core and on two (BENCH="--runs 1")
+	$(BIN)/python benchmarks/peers $(BENCH)
+
+parts: setup ## CPU time, memory and lateness of each part under load; takes half an hour
 	$(BIN)/python benchmarks/columns.py
 	$(BIN)/python benchmarks/formats.py
 	$(BIN)/python benchmarks/consumer.py
