@@ -21,6 +21,7 @@ from consumer.topic_settings import TopicSettings
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
+from relay.kafka.copy_report import CopyReport
 from relay.kafka.join_trouble import joining_text
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_topic_facts
@@ -61,13 +62,15 @@ async def run_consumer(
     if facts is None:
         return
     shards = shard_count(facts, topics)
-    topic_settings = TopicSettings(connection, facts, timing.service.topic_check_seconds)
+    metrics = ConsumerMetrics(registry)
+    topic_settings = TopicSettings(
+        connection, facts, timing.service.topic_check_seconds, CopyReport(metrics.kafka_partitions)
+    )
     async with AsyncExitStack() as stack:
         shared = await _open_shared(
             stack, connection, schema_registry, topic_settings, archives or destinations
         )
         status_writer = StatusWriter(shared.writer, topics.status)
-        metrics = ConsumerMetrics(registry)
         factory = PipelineFactory(config, destinations, connection, topics, shared, metrics, kinds, timing)
         served = await _open_destinations(
             destinations, factory, status_writer, connection, shards, health, timing, stack
@@ -207,7 +210,7 @@ async def _heartbeat(
     started = now_ms()
     status = take_over("active", started, reason=names)
     while True:
-        reason = "; ".join(filter(None, (names, topic_settings.unknown)))
+        reason = "; ".join(filter(None, (names, topic_settings.unknown, topic_settings.copies.text)))
         reports = await asyncio.gather(
             *(report_delivery(each.name, each.running, started, timing.report_seconds) for each in served)
         )
