@@ -69,5 +69,5 @@ async def test_the_embedded_kafka_is_no_place_to_copy_to(command_line_without_ka
     other = tmp_path / "other.toml"
     other.write_text('[kafka]\ntopic_prefix = "p"\n')
 
-    output = (await command_line_without_kafka("topics", "copy", "--to", other, code=1)).output
+    output = (await command_line_without_kafka("topics", "copy", "--to", other, code=2)).output
     assert f"{other}: set kafka.bootstrap" in output
