@@ -10,7 +10,7 @@ from tests.support.command_line import run_command
 RUN = re.compile(
     r"^(?:api-token|check|completion|config (?:check|show)|dead-letters (?:export|list|redrive .*--dry-run)"
     r"|destinations (?:list|lost|offsets|pause|resume)|events show|organizations (?:export|history|list|show)"
-    r"|replay list|schemas|status|topics)\b"
+    r"|replay list|schemas (?:check|register)|status|topics (?:check|create))\b"
 )
 """Commands that need no more than an installation with an organization and a destination.
 
