@@ -1,0 +1,146 @@
+"""Write the dashboards: `python deploy/grafana/generate.py`. With `--check` end with 1 if a file differs."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from destination_panels import DESTINATIONS
+from kafka_panels import KAFKA, REPLAY
+from organization_panels import ORGANIZATIONS
+from overview_panels import OVERVIEW
+from panels import Dashboard, Panel
+
+FOLDER = Path(__file__).parent / "dashboards"
+DASHBOARDS = (OVERVIEW, ORGANIZATIONS, DESTINATIONS, KAFKA, REPLAY)
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+HEIGHT = {"stat": 4, "timeseries": 8}
+COLUMNS = 24
+MATCHERS = {
+    "[J]": 'job=~"$job"',
+    "[O]": 'job=~"$job", organization=~"$organization"',
+    "[D]": 'job=~"$job", destination=~"$destination", flow=~"$flow"',
+    "[R]": 'job=~"$job", destination=~"$destination"',
+}
+VALUES = {
+    "job": "label_values(jira_relay_build_info, job)",
+    "organization": 'label_values(jira_relay_producer_organization_state{job=~"$job"}, organization)',
+    "destination": 'label_values(jira_relay_consumer_destination_state{job=~"$job"}, destination)',
+    "flow": 'label_values(jira_relay_consumer_destination_state{job=~"$job"}, flow)',
+}
+
+
+def expression(query: str) -> str:
+    """Return a query with its matchers."""
+    for short, matcher in MATCHERS.items():
+        query = query.replace(short, matcher)
+    return query
+
+
+def panel(number: int, made: Panel, x: int, y: int) -> dict[str, Any]:
+    """Return one panel as Grafana reads it."""
+    options: dict[str, Any] = {
+        "tooltip": {"mode": "multi", "sort": "desc"},
+        "legend": {"displayMode": "list"},
+    }
+    if made.kind == "stat":
+        options = {
+            "reduceOptions": {"calcs": ["lastNotNull"]},
+            "colorMode": "none",
+            "textMode": "value_and_name",
+        }
+    return {
+        "id": number,
+        "type": made.kind,
+        "title": made.title,
+        "description": made.description,
+        "datasource": SOURCE,
+        "gridPos": {"x": x, "y": y, "w": made.width, "h": HEIGHT[made.kind]},
+        "fieldConfig": {"defaults": {"unit": made.unit}, "overrides": []},
+        "options": options,
+        "targets": [
+            {
+                "refId": chr(ord("A") + index),
+                "datasource": SOURCE,
+                "expr": expression(query),
+                "legendFormat": legend,
+            }
+            for index, (query, legend) in enumerate(made.queries)
+        ],
+    }
+
+
+def variables(names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the filters of a dashboard: the data source, the relay, and these."""
+    source = {
+        "name": "datasource",
+        "label": "Data source",
+        "type": "datasource",
+        "query": "prometheus",
+        "hide": 0,
+    }
+    filters = [
+        {
+            "name": name,
+            "label": "Relay" if name == "job" else name.capitalize(),
+            "type": "query",
+            "datasource": SOURCE,
+            "query": {"query": VALUES[name], "refId": name},
+            "refresh": 2,
+            "sort": 1,
+            "multi": True,
+            "includeAll": True,
+            "allValue": ".*",
+            "current": {"text": "All", "value": "$__all"},
+        }
+        for name in ("job", *names)
+    ]
+    return [source, *filters]
+
+
+def dashboard(made: Dashboard) -> dict[str, Any]:
+    """Return one dashboard as Grafana reads it; its panels fill rows of 24 columns."""
+    panels, x, y, height = [], 0, 0, 0
+    for number, each in enumerate(made.panels, 1):
+        if x + each.width > COLUMNS or (height and HEIGHT[each.kind] != height):
+            x, y = 0, y + height
+        height = HEIGHT[each.kind]
+        panels.append(panel(number, each, x, y))
+        x += each.width
+    return {
+        "uid": f"jira-relay-{made.title.lower()}",
+        "title": f"Jira relay: {made.title}",
+        "tags": ["jira-relay"],
+        "schemaVersion": 39,
+        "editable": True,
+        "refresh": "30s",
+        "time": {"from": "now-6h", "to": "now"},
+        "timezone": "utc",
+        "links": [{"title": "Jira relay", "type": "dashboards", "tags": ["jira-relay"], "asDropdown": True}],
+        "templating": {"list": variables(made.variables)},
+        "panels": panels,
+    }
+
+
+def to_text(made: dict[str, Any]) -> str:
+    """Return a dashboard as JSON with a line for each panel, so that a change shows as one line."""
+    panels = ",\n".join(f"  {json.dumps(each, ensure_ascii=False)}" for each in made["panels"])
+    rest = json.dumps(made | {"panels": []}, indent=1, ensure_ascii=False)
+    return rest.replace('"panels": []', f'"panels": [\n{panels}\n ]') + "\n"
+
+
+def main() -> int:
+    """Write or check every file."""
+    different = 0
+    for made in DASHBOARDS:
+        file = FOLDER / f"{made.title.lower()}.json"
+        text = to_text(dashboard(made))
+        if "--check" not in sys.argv:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        different += not file.exists() or file.read_text("utf-8") != text
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
