@@ -7,6 +7,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from producer.metrics import catalogue
+from relay.kafka.topic_copies import CopyState
 from relay.status.model import Status
 from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
@@ -254,6 +255,13 @@ class ProducerMetrics:
         log.debug("Shard loaded.", shard=shard, organizations=organizations)
         if ended:
             log.warning("Hanging transactions were ended.", shard=shard, partitions=ended)
+
+    def kafka_partitions(self, counts: Mapping[CopyState, int] | None) -> None:
+        """Set how many partitions lack copies, by state; None: unknown, so the series end."""
+        gauge = self._metrics[catalogue.KAFKA_PARTITIONS]
+        gauge.clear()
+        for state, count in (counts or {}).items():
+            gauge.labels(state).set(count)
 
     def tail_lost(self, shard: int, organizations: list[str]) -> None:
         log.error(
