@@ -29,6 +29,12 @@ KAFKA = Dashboard(
             ),
         ),
         Panel(
+            "Missing copies",
+            "Partitions of the relay's topics that lack copies; Kafka refuses writes to offline and under_min_isr ones.",
+            "short",
+            ((f"max by (state) ({P}_kafka_partitions_by_state{{[J]}})", "{{state}}"),),
+        ),
+        Panel(
             "Transactions",
             "Transactions per second, by outcome; fenced: another process took the shard over.",
             "ops",

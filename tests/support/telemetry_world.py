@@ -55,6 +55,7 @@ def healthy_relay() -> CollectorRegistry:
     """Return the metrics of one process with an organization and a destination, both well."""
     registry, now = open_registry("1.0.0", "abc"), now_ms()
     producer, consumer = ProducerMetrics(registry), ConsumerMetrics(registry)
+    producer.kafka_partitions({"under_replicated": 0, "under_min_isr": 0, "offline": 0})
     producer.set_shards(12, {"open": 12, "closed": 0, "opening": 0}, member=True)
     _organization(producer, "acme", now, now + 400 * DAY_MS)
     for flow in ("live", "history", "replay"):
@@ -67,6 +68,7 @@ def troubled_relay() -> CollectorRegistry:
     """Return the metrics of one process in which everything is wrong that one scrape can show."""
     registry, now = open_registry("1.0.0", "abc"), now_ms()
     producer, consumer = ProducerMetrics(registry), ConsumerMetrics(registry)
+    producer.kafka_partitions({"under_replicated": 4, "under_min_isr": 2, "offline": 1})
     producer.set_shards(12, {"open": 9, "closed": 1, "opening": 1}, member=False)
     troubles = (
         ("acme", "key-refused", -1),
