@@ -1,6 +1,6 @@
 """The gauges of a flow, from its state."""
 
-from consumer.metrics.flow_gauges import Membership
+from consumer.metrics.flow_gauges import MembershipState
 from consumer.running_pipelines import RunningPipeline, flow_state
 
 
@@ -20,7 +20,7 @@ def report_gauges(pipeline: RunningPipeline, lag: int | None, now: int) -> float
     return waited
 
 
-def _membership(pipeline: RunningPipeline) -> Membership:
+def _membership(pipeline: RunningPipeline) -> MembershipState:
     if pipeline.guard is not None and pipeline.guard.reason_to_leave is not None:
         return "left"
     return "confirmed" if pipeline.member.valid else "unconfirmed"

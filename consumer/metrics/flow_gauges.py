@@ -7,7 +7,7 @@ from prometheus_client import Gauge
 from consumer.metrics import catalogue
 from relay.telemetry.metrics import Metric, MetricSet
 
-Membership = Literal["confirmed", "unconfirmed", "left"]
+MembershipState = Literal["confirmed", "unconfirmed", "left"]
 
 
 class FlowGauges:
@@ -29,7 +29,7 @@ class FlowGauges:
         self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
         self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
 
-    def set_membership(self, membership: Membership, paused_at: int | None) -> None:
+    def set_membership(self, membership: MembershipState, paused_at: int | None) -> None:
         """Set the membership in the group, and since when (ms UTC) an operator pauses the destination. None: none does."""
         self._registered.set_state(catalogue.MEMBERSHIP, membership, **self._names)
         self._set_or_remove(catalogue.OPERATOR_PAUSE, None if paused_at is None else paused_at / 1000)

@@ -1,4 +1,7 @@
-"""Write the dashboards: `python deploy/grafana/generate.py`. With `--check` end with 1 if a file differs."""
+"""Write the dashboards, and the copies of them and of the alerts that the Helm chart needs in its own folder.
+
+`python deploy/grafana/generate.py`; with `--check` it writes nothing, and ends with 1 if a file differs.
+"""
 
 import json
 import sys
@@ -11,7 +14,9 @@ from organization_panels import ORGANIZATIONS
 from overview_panels import OVERVIEW
 from panels import Dashboard, Panel
 
-FOLDER = Path(__file__).parent / "dashboards"
+DEPLOY = Path(__file__).parents[1]
+FOLDER = DEPLOY / "grafana" / "dashboards"
+CHART = DEPLOY / "helm" / "jira-audit-relay" / "files"
 DASHBOARDS = (OVERVIEW, ORGANIZATIONS, DESTINATIONS, KAFKA, REPLAY)
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 HEIGHT = {"stat": 4, "timeseries": 8}
@@ -129,17 +134,26 @@ def to_text(made: dict[str, Any]) -> str:
     return rest.replace('"panels": []', f'"panels": [\n{panels}\n ]') + "\n"
 
 
+def files() -> dict[Path, str]:
+    """Return the content of every file that this program writes."""
+    texts = {f"{made.title.lower()}.json": to_text(dashboard(made)) for made in DASHBOARDS}
+    written = {
+        folder / name: text for folder in (FOLDER, CHART / "dashboards") for name, text in texts.items()
+    }
+    return written | {CHART / "alerts.yml": (DEPLOY / "prometheus" / "alerts.yml").read_text("utf-8")}
+
+
 def main() -> int:
     """Write or check every file."""
-    different = 0
-    for made in DASHBOARDS:
-        file = FOLDER / f"{made.title.lower()}.json"
-        text = to_text(dashboard(made))
-        if "--check" not in sys.argv:
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-        different += not file.exists() or file.read_text("utf-8") != text
-    return 1 if different else 0
+    different = [
+        file for file, text in files().items() if not file.exists() or file.read_text("utf-8") != text
+    ]
+    if "--check" in sys.argv:
+        return 1 if different else 0
+    for file in different:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(files()[file], encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ KAFKA = Dashboard(
             "Missing copies",
             "Partitions of the relay's topics that lack copies; Kafka refuses writes to offline and under_min_isr ones.",
             "short",
-            ((f"max by (state) ({P}_kafka_partitions_by_state{{[J]}})", "{{state}}"),),
+            (
+                (f"max by (state) ({P}_kafka_partitions_by_state{{[J]}})", "{{state}}, seen by producers"),
+                (f"max by (state) ({C}_kafka_partitions_by_state{{[J]}})", "{{state}}, seen by consumers"),
+            ),
         ),
         Panel(
             "Transactions",

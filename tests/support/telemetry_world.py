@@ -42,7 +42,7 @@ def _organization(metrics: ProducerMetrics, name: str, at: int, expires: int) ->
 def _flow(consumer: ConsumerMetrics, destination: str, flow: str) -> PipelineMetrics:
     """Begin a flow that delivers."""
     metrics, now = consumer.for_pipeline(destination, flow), now_ms()
-    metrics.request_ended(Sent(200), rows=3, raw_bytes=900, wire_bytes=300, seconds=0.2)
+    metrics.request_ended(Sent(), rows=3, raw_bytes=900, wire_bytes=300, seconds=0.2)
     metrics.body_delivered(now, now - 2_000, now - 1_000, now - 9_000)
     metrics.gauges.set_state("active", 0.5)
     metrics.gauges.set_membership("confirmed", None)
@@ -55,7 +55,8 @@ def healthy_relay() -> CollectorRegistry:
     """Return the metrics of one process with an organization and a destination, both well."""
     registry, now = open_registry("1.0.0", "abc"), now_ms()
     producer, consumer = ProducerMetrics(registry), ConsumerMetrics(registry)
-    producer.kafka_partitions({"under_replicated": 0, "under_min_isr": 0, "offline": 0})
+    for service in (producer, consumer):
+        service.kafka_partitions({"under_replicated": 0, "under_min_isr": 0, "offline": 0})
     producer.set_shards(12, {"open": 12, "closed": 0, "opening": 0}, member=True)
     _organization(producer, "acme", now, now + 400 * DAY_MS)
     for flow in ("live", "history", "replay"):
