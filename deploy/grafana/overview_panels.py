@@ -121,6 +121,17 @@ OVERVIEW = Dashboard(
             (("count by (version) (jira_relay_build_info{[J]})", "{{version}}"),),
         ),
         Panel(
+            "Certificates that expire",
+            "Time until the certificates of settings expire, the nearest ones.",
+            "s",
+            (
+                (
+                    "bottomk(10, min by (setting) (jira_relay_certificate_expiry_timestamp_seconds{[J]}) - time())",
+                    "{{setting}}",
+                ),
+            ),
+        ),
+        Panel(
             "Time since the start",
             "Time that each process has run.",
             "s",

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 import consumer.metrics.catalogue
 import producer.metrics.catalogue
+from relay.telemetry.certificates import CERTIFICATE_EXPIRY
 from relay.telemetry.metrics import BUILD_INFO, Histogram, Metric
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -33,6 +34,7 @@ METRICS: dict[str, Metric[Any]] = {
 }
 FOREIGN = {
     f"{BUILD_INFO[0]}_info": {"version", "revision", "python"},
+    CERTIFICATE_EXPIRY[0]: {"setting"},
     "up": set[str](),
     "process_start_time_seconds": set[str](),
     "process_resident_memory_bytes": set[str](),

@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from consumer.destinations.outcome import Sent
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
 from producer.metrics import ProducerMetrics
 from relay.kafka import TopicPartition
 from relay.status.model import take_over
+from relay.telemetry.certificates import CERTIFICATE_EXPIRY
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import open_registry
 from relay.telemetry.server import serve
@@ -19,6 +20,13 @@ from tests.support.dead_letters import StoredRecord
 
 HOUR = 3_600
 RECORD = StoredRecord(0, 7, topic="events")
+
+
+def _certificates(registry: CollectorRegistry, days: dict[str, int]) -> None:
+    """Set in how many days the certificate of each setting ends."""
+    expiry = Gauge(*CERTIFICATE_EXPIRY, ["setting"], registry=registry)
+    for setting, left in days.items():
+        expiry.labels(setting).set(now_ms() / 1000 + left * 86_400)
 
 
 @asynccontextmanager
@@ -62,6 +70,7 @@ def healthy_relay() -> CollectorRegistry:
     for flow in ("live", "history", "replay"):
         _flow(consumer, "siem", flow)
     consumer.set_replays("siem", {"running": 1})
+    _certificates(registry, {"kafka.certificate_file": 300})
     return registry
 
 
@@ -86,6 +95,7 @@ def troubled_relay() -> CollectorRegistry:
     producer.dead_lettered("acme", "It is not a record.")
     producer.ids_reused("acme", [1], first=False)
     _trouble_destinations(consumer, now)
+    _certificates(registry, {"kafka.certificate_file": 0, "kafka.ca_file": 9})
     return registry
 
 
