@@ -60,7 +60,7 @@ def test_the_settings_name_their_files(authority):
         "RELAY_KAFKA__CA_FILE": str(file),
         "RELAY_KAFKA__SECURITY_PROTOCOL": "SSL",
         "RELAY_DESTINATIONS__COPY__KIND": "kafka",
-        "RELAY_DESTINATIONS__COPY__BOOTSTRAP": "k:9093",
+        "RELAY_DESTINATIONS__COPY__BOOTSTRAP_SERVERS": "k:9093",
         "RELAY_DESTINATIONS__COPY__TOPIC": "jira",
         "RELAY_DESTINATIONS__COPY__SECURITY_PROTOCOL": "SSL",
         "RELAY_DESTINATIONS__COPY__CA_FILE": str(file),
