@@ -20,6 +20,7 @@ from consumer.topic_settings import TopicSettings
 from relay.aio import cancel_all, run_unless_stopped, supervise
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
+from relay.kafka.copy_report import CopyReport
 from relay.kafka.join_trouble import joining_text
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_topic_facts
@@ -60,13 +61,15 @@ async def run_consumer(
     if facts is None:
         return
     shards = shard_count(facts, topics)
-    topic_settings = TopicSettings(connection, facts, timing.service.topic_check_seconds)
+    metrics = ConsumerMetrics(registry)
+    topic_settings = TopicSettings(
+        connection, facts, timing.service.topic_check_seconds, CopyReport(metrics.kafka_partitions)
+    )
     async with AsyncExitStack() as stack:
         shared = await _open_shared(
             stack, connection, schema_registry, topic_settings, archives or destinations
         )
         status_writer = StatusWriter(shared.writer, topics.status)
-        metrics = ConsumerMetrics(registry)
         factory = PipelineFactory(config, destinations, connection, topics, shared, metrics, kinds, timing)
         served = await _open_destinations(
             destinations, factory, status_writer, connection, shards, health, timing, stack
@@ -204,7 +207,7 @@ async def _heartbeat(
     served = f"destinations {', '.join(names)}"
     status = take_over("active", now_ms(), reason=served)
     while True:
-        reason = "; ".join(filter(None, (served, topic_settings.unknown)))
+        reason = "; ".join(filter(None, (served, topic_settings.unknown, topic_settings.copies.text)))
         status = status.transition("active", reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
         status_writer.put(service_key("consume"), status)
         await asyncio.sleep(timing.heartbeat_seconds)

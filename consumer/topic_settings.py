@@ -8,6 +8,7 @@ import structlog
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
+from relay.kafka.copy_report import CopyReport
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_comparison import DataLossRisk, delivery_risks
 from relay.kafka.topic_facts import TopicFacts, retention_ms, unknown_text
@@ -28,7 +29,13 @@ class TopicSettings:
     2. A dead letter that is compacted away is lost, and its offset is committed. So none is written until the setting is corrected.
     """
 
-    def __init__(self, connection: Connection, facts: TopicFacts, check_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        facts: TopicFacts,
+        check_seconds: float = 60.0,
+        copies: CopyReport | None = None,
+    ) -> None:
         self._connection = connection
         self._topics = Topics(connection.kafka.topic_prefix)
         self._check_seconds = check_seconds
@@ -36,6 +43,7 @@ class TopicSettings:
         self._risks: Sequence[DataLossRisk] = ()
         self.unknown: str | None = None
         """Which settings Kafka did not report, and the reason; None: it reported all."""
+        self.copies = copies or CopyReport()
         self.update(facts)
 
     def problem(self, topic: str) -> str | None:
@@ -70,10 +78,12 @@ class TopicSettings:
             try:
                 self.update(await read_topic_facts(self._connection))
             except KAFKA_FAILURES as error:
+                self.copies.unknown(describe(error))
                 log.debug("Topic settings could not be read.", reason=describe(error))
 
     def update(self, facts: TopicFacts) -> None:
-        """Take over the reported settings, and log the changes."""
+        """Take over the reported settings and copies, and log the changes."""
+        self.copies.update(facts)
         configs = {name: topic.configs for name, topic in facts.topics.items()}
         read = (self._topics.events, self._topics.backfill, self._topics.dead_letters)
         risks, unknown = delivery_risks(self._topics, configs), unknown_text(facts, read)

@@ -20,6 +20,7 @@ from relay.credentials.keyring import load_keyring
 from relay.errors import RelayError
 from relay.kafka import topic_admin
 from relay.kafka.connection import Connection
+from relay.kafka.topic_copies import join_by_text
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.schema_registry import register
@@ -160,20 +161,14 @@ async def _check_topics(settings: Settings, context: OperatorContext) -> str:
     with kafka_errors_as_relay_errors(connection):
         async with asyncio.timeout(context.timing.topics_seconds):
             reports = await topic_admin.compare_topics(connection, reread_ms)
-    if problems := _by_text([(report.name, problem) for report in reports for problem in report.problems]):
+    if problems := join_by_text(
+        [(report.name, problem) for report in reports for problem in report.problems]
+    ):
         raise RelayError(" ".join(problems))
     compared = all(report.state != "exists" for report in reports)
     found = f"all {len(reports)} exist{', with the right settings' if compared else ''}"
-    notes = _by_text([(report.name, note) for report in reports for note in report.notes])
+    notes = join_by_text([(report.name, note) for report in reports for note in report.notes])
     return " ".join([f"{found}.", *notes]) if notes else found
-
-
-def _by_text(sentences: Sequence[tuple[str, str]]) -> list[str]:
-    """Return each text once, after the names of the topics that share it."""
-    names: dict[str, list[str]] = {}
-    for name, text in sentences:
-        names.setdefault(text, []).append(name)
-    return [f"{', '.join(sharing)}: {text}" for text, sharing in names.items()]
 
 
 async def _check_registry(settings: Settings) -> str:

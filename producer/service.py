@@ -33,6 +33,7 @@ from relay.credentials.resolver import CredentialResolver
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import Member
+from relay.kafka.copy_report import CopyReport
 from relay.kafka.join_trouble import joining_text
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_topic_facts
@@ -93,7 +94,11 @@ async def run_producer(
             return
         count = shard_count(facts, topics)
         limits = TopicLimitsWatcher(
-            connection, TopicLimits(), timing.topic_check_seconds, reread_ms=config.late_days * DAY_MS
+            connection,
+            TopicLimits(),
+            timing.topic_check_seconds,
+            reread_ms=config.late_days * DAY_MS,
+            copies=CopyReport(metrics.kafka_partitions),
         )
         limits.update(facts)
         loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
@@ -226,7 +231,9 @@ async def _heartbeat(
         state = "active" if ready else "opening shards"
         if state != status.state or heartbeats % timing.heartbeats_per_status == 0:
             owned = f"shards {', '.join(map(str, assignment.numbers)) or 'none'}"
-            text = "; ".join(filter(None, (owned, None if ready else reason, limits.unknown)))
+            text = "; ".join(
+                filter(None, (owned, None if ready else reason, limits.unknown, limits.copies.text))
+            )
             status = status.transition(state, text, now_ms()).valid_for(timing.status_valid_ms)
             parts.status_writer.put(service_key("produce"), status)
         heartbeats += 1

@@ -4,6 +4,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from relay.kafka.topic_copies import COPY_STATES
 from relay.telemetry.metrics import Label, Metric
 
 REQUEST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
@@ -163,6 +164,13 @@ EVENT_LATENCY = Metric(
     buckets=LATENCY_BUCKETS,
 )
 
+KAFKA_PARTITIONS = Metric(
+    Gauge,
+    "jira_relay_consumer_kafka_partitions_by_state",
+    "Partitions of the relay's topics that lack copies, by Kafka's state, at the last look (a minute ago at most); absent while unknown.",
+    (Label("state", COPY_STATES),),
+)
+
 CATALOGUE: tuple[Metric[Any], ...] = (
     *(
         EVENTS_READ,
@@ -185,5 +193,5 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         OFFSETS_LOST,
     ),
     *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, ROUTE_PROBLEM_SECONDS, REPLAYS),
-    *(LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY),
+    *(LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY, KAFKA_PARTITIONS),
 )

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from consumer.metrics import catalogue
 from consumer.metrics.events import PipelineMetrics
 from consumer.metrics.requests import log
+from relay.kafka.topic_copies import CopyState
 from relay.telemetry.condition_log import ConditionLog, ConditionTiming
 from relay.telemetry.metrics import MetricSet
 
@@ -65,6 +66,13 @@ class ConsumerMetrics:
             return
         for state in ("waiting", "running", "paused"):
             gauge.labels(destination, "replay", state).set(counts.get(state, 0))
+
+    def kafka_partitions(self, counts: Mapping[CopyState, int] | None) -> None:
+        """Set how many partitions lack copies, by state; None: unknown, so the series end."""
+        gauge = self._registered[catalogue.KAFKA_PARTITIONS]
+        gauge.clear()
+        for state, count in (counts or {}).items():
+            gauge.labels(state).set(count)
 
     def for_pipeline(self, destination: str, flow: str) -> PipelineMetrics:
         return PipelineMetrics(self._registered, self._failed_requests, self._clock, destination, flow)

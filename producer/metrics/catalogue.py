@@ -4,6 +4,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from relay.kafka.topic_copies import COPY_STATES
 from relay.telemetry.metrics import Label, Metric
 
 LATE_BUCKETS = (60, 300, 900, 3_600, 14_400, 43_200, 86_400, 172_800, 345_600, 604_800)
@@ -129,9 +130,16 @@ TRANSACTION_DURATION = Metric(
     buckets=TRANSACTION_BUCKETS,
 )
 
+KAFKA_PARTITIONS = Metric(
+    Gauge,
+    "jira_relay_producer_kafka_partitions_by_state",
+    "Partitions of the relay's topics that lack copies, by Kafka's state, at the last look (a minute ago at most); absent while unknown.",
+    (Label("state", COPY_STATES),),
+)
+
 CATALOGUE: tuple[Metric[Any], ...] = (
     *(ROUNDS, EVENTS_PUBLISHED, RECORDS_DEAD_LETTERED, IDS_REUSED, SOURCE_ERRORS, SOURCE_BACKOFF_SECONDS),
-    *(TRANSACTIONS, SHARD_LOADS),
+    *(TRANSACTIONS, SHARD_LOADS, KAFKA_PARTITIONS),
     *(LAST_POLL, LAST_EVENT, COMPLETE_UP_TO, ORGANIZATION_STATE, ORGANIZATION_INTERVAL, CREDENTIAL_EXPIRY),
     UNREAD_SECONDS,
     *(PUBLISH_LATENCY, LATE_ARRIVAL, REQUEST_DURATION, TRANSACTION_DURATION),

@@ -1,12 +1,13 @@
 """The events of the producer: each is a log line, a count, or both."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from producer.metrics import catalogue
+from relay.kafka.topic_copies import CopyState
 from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
 
@@ -221,6 +222,13 @@ class ProducerMetrics:
         log.debug("Shard loaded.", shard=shard, organizations=organizations)
         if ended:
             log.warning("Hanging transactions were ended.", shard=shard, partitions=ended)
+
+    def kafka_partitions(self, counts: Mapping[CopyState, int] | None) -> None:
+        """Set how many partitions lack copies, by state; None: unknown, so the series end."""
+        gauge = self._metrics[catalogue.KAFKA_PARTITIONS]
+        gauge.clear()
+        for state, count in (counts or {}).items():
+            gauge.labels(state).set(count)
 
     def tail_lost(self, shard: int, organizations: list[str]) -> None:
         log.error(

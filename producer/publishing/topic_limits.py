@@ -10,6 +10,7 @@ from producer.publishing.learned_limits import LearnedLimits
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.connection import Connection
+from relay.kafka.copy_report import CopyReport
 from relay.kafka.size_refusals import SizeRefusal
 from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_comparison import DEFAULT_REREAD_MS, DataLossRisk, data_loss_risks
@@ -40,6 +41,7 @@ class TopicLimitsWatcher:
         check_seconds: float = 60.0,
         reread_ms: int = DEFAULT_REREAD_MS,
         raise_seconds: float = 600.0,
+        copies: CopyReport | None = None,
     ) -> None:
         """`raise_seconds`: between two trials of a size that Kafka has refused before."""
         self._connection = connection
@@ -52,6 +54,7 @@ class TopicLimitsWatcher:
         self.current = limits
         self.risks: Sequence[DataLossRisk] = ()
         self.unknown: str | None = None
+        self.copies = copies or CopyReport()
 
     @property
     def problem(self) -> str | None:
@@ -87,6 +90,7 @@ class TopicLimitsWatcher:
         try:
             self.update(await read_topic_facts(self._connection))
         except KAFKA_FAILURES as error:
+            self.copies.unknown(describe(error))
             log.debug("Topic settings could not be read.", reason=describe(error))
 
     def update(self, facts: TopicFacts) -> None:
@@ -99,6 +103,7 @@ class TopicLimitsWatcher:
             self._learned.forget()
         self._set_current(self._limits(self._learned.by_topic))
         self._set_risks(facts)
+        self.copies.update(facts)
 
     def _limits(self, shown_bytes: Mapping[str, int]) -> TopicLimits:
         return topic_limits(self._facts, self._topics, self._connection.profile, shown_bytes)

@@ -20,6 +20,7 @@ from relay.kafka.topic_comparison import (
     compare_topic,
     data_loss_risks,
 )
+from relay.kafka.topic_copies import PartitionCopies
 from relay.kafka.topic_creation import Creation, create_topics
 from relay.kafka.topic_facts import TopicFacts, shard_count
 from relay.kafka.topics import NOT_VISIBLE, Topics, topic_specs
@@ -187,6 +188,12 @@ async def _describe(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, E
             len(topic["partitions"]),
             min((len(partition["replicas"]) for partition in topic["partitions"]), default=0),
             {},
+            copies=tuple(
+                PartitionCopies(
+                    each["partition"], each["leader"], tuple(each["replicas"]), tuple(each["isr"])
+                )
+                for each in topic["partitions"]
+            ),
         )
         for topic in await admin.describe_topics(sorted(present))
     }

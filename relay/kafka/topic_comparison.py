@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from relay.config.kafka import KafkaConfig
+from relay.kafka.topic_copies import PartitionCopies, copy_problem
 from relay.kafka.topics import NOT_VISIBLE, TUNING_SETTINGS, Topics, TopicSpec, topic_specs
 from relay.timestamps import DAY_MS
 
@@ -39,13 +40,19 @@ class TopicReport:
 class ExistingTopic:
     """A topic as Kafka reports it. `replicas`: smallest count of a partition. `configs`: empty if not reported.
 
-    `refused`: the user may not read its settings.
+    `refused`: the user may not read its settings. `copies`: of each partition.
     """
 
     partitions: int
     replicas: int
     configs: Mapping[str, str]
     refused: bool = False
+    copies: tuple[PartitionCopies, ...] = ()
+
+    @property
+    def min_in_sync(self) -> int:
+        """The copies that a write needs; 1 where Kafka does not report it."""
+        return int(self.configs.get("min.insync.replicas", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +184,7 @@ def compare_topic(
         *own.values(),
         *_replication_problems(found, kafka.replication_factor),
         *_config_problems({name: value for name, value in spec.configs.items() if name not in own}, found),
+        *filter(None, (copy_problem(found.copies, found.min_in_sync),)),
     ]
     state = "different" if problems else "correct"
     if found.refused:
