@@ -20,6 +20,7 @@ from relay.config.base import ByKind, ConfigModel
 from relay.config.console import ConsoleConfig
 from relay.config.embedded import EmbeddedConfig
 from relay.config.kafka import KafkaConfig
+from relay.config.proof import ProofConfig
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.config.secrets import SecretsConfig
 from relay.config.telemetry import TelemetryConfig
@@ -78,6 +79,7 @@ class Settings(ConfigModel):
         default_factory=dict
     )
     secrets: SecretsConfig = SecretsConfig()
+    proof: ProofConfig = ProofConfig()
     console: ConsoleConfig = ConsoleConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()

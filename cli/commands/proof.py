@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli.commands import proof_days
 from cli.output import JsonOption, print_error, print_json, print_wrapped
 from management.completeness.verifier import RefusedError, verify
 from management.organizations.validation import InputError
@@ -72,3 +73,10 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise InputError(f"{file} cannot be read: {describe(error)}.") from error
+
+
+app.command("show")(proof_days.show)
+app.command("seal")(proof_days.seal)
+app.command("event")(proof_days.event)
+app.command("export")(proof_days.export)
+app.command("key")(proof_days.key)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from management.completeness.canonical import EventKey
@@ -78,8 +78,16 @@ class Differences:
 
     def named(self) -> dict[str, Sequence[int]]:
         """Return the kinds that have ids."""
-        kinds = ("missing", "removed", "altered", "deleted", "unrecorded", "repeated")
-        return {kind: ids for kind in kinds if (ids := getattr(self, kind))}
+        return {each.name: ids for each in fields(self) if (ids := getattr(self, each.name))}
+
+    def shared_with(self, other: "Differences") -> "Differences":
+        """Return the ids that both have, by kind."""
+        return Differences(
+            *(
+                tuple(sorted(set(getattr(self, each.name)) & set(getattr(other, each.name))))
+                for each in fields(self)
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +101,13 @@ class DayAccount:
     destinations: Mapping[str, DeliveryDay]
     offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """First and last offset of its events, by partition, such as `events/3`."""
+    seen_before: Differences | None = None
+    """The differences of an earlier look: what it did not show may be an event on its way. None: there was none."""
 
     @property
     def differences(self) -> Differences:
-        return compare(self.source, self.kafka)
+        found = compare(self.source, self.kafka)
+        return found if self.seen_before is None else found.shared_with(self.seen_before)
 
     @property
     def state(self) -> DayState:
@@ -112,7 +123,7 @@ class DayAccount:
 
     @property
     def _has_unreadable(self) -> bool:
-        return self.source is not None and self.source.unreadable > 0
+        return self.source is not None and self.source.unreadable + self.source.dead_letters > 0
 
     def findings(self) -> list[str]:
         """Return a sentence for each departure, with ids."""
@@ -136,6 +147,8 @@ class DayAccount:
         )
         if self.source.unreadable:
             found.append(f"The audit log has {self.source.unreadable:,} records that cannot be read.")
+        if self.source.dead_letters:
+            found.append(f"The audit log has {self.source.dead_letters:,} records that are dead letters.")
         return found
 
     def _kafka_findings(self) -> list[str]:

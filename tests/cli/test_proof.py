@@ -1,5 +1,7 @@
 """Proof of completeness, as the command line shows it."""
 
+import base64
+
 import pytest
 
 from tests.support.day_seals import KEY, OLD_KEY, a_month, account
@@ -38,3 +40,31 @@ class TestVerify:
     async def test_a_file_that_is_missing_ends_with_2(self, command_line_without_kafka, tmp_path):
         done = await command_line_without_kafka("proof", "verify", str(tmp_path / "absent"), code=2)
         assert "absent cannot be read" in done.err
+
+
+class TestDays:
+    async def test_days_are_shown_sealed_exported_and_verified(
+        self, command_line, acme, set_environment, tmp_path
+    ):
+        """A new organization has no day that is over, so its file has no seal; each day is provisional."""
+        set_environment(RELAY_PROOF__KEY=base64.b64encode(bytes(32)).decode())
+        await command_line.add(acme)
+        assert (await command_line("proof", "key")).out.strip() == KEY.name
+        sealed = await command_line("proof", "seal")
+        assert "0 days of 1 organizations were sealed." in sealed.out
+        calendar = await command_line("proof", "show", "--from", "2026-11-01", "--to", "2026-11-03")
+        assert f"{acme.name}  ..." in calendar.out
+        shown = (await command_line("proof", "show", acme.name, "--no-source", "--json")).json
+        assert len(shown) == 14
+        assert {each["state"] for each in shown} == {"provisional"}
+        await command_line("proof", "export", str(tmp_path / "seals"))
+        verified = await command_line("proof", "verify", str(tmp_path / "seals"), "--key", KEY.name)
+        assert "0 seals of 0 organizations" in verified.out
+
+    async def test_what_cannot_be_signed_or_named_is_refused(self, command_line_without_kafka):
+        unset = await command_line_without_kafka("proof", "key", code=2)
+        assert "proof.key is not set" in unset.err
+        await command_line_without_kafka("proof", "seal", "--day", "2026-11-01", code=2)
+        await command_line_without_kafka(
+            "proof", "show", "--from", "2026-11-02", "--to", "2026-11-01", code=2
+        )
