@@ -26,6 +26,7 @@ from producer.sources.catalogue import input_rules, open_connection_test, parse_
 from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.resolver import CredentialResolver
+from relay.credentials.stores.cache import open_stores
 from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import Connection
 from relay.lifecycle import Service
@@ -113,7 +114,11 @@ def console_service(
 
     async def service(stop: asyncio.Event) -> None:
         credentials = CredentialResolver(
-            load_keyring(settings.secrets), settings.secrets.directory, os.environ, redactor.add
+            load_keyring(settings.secrets),
+            settings.secrets.directory,
+            os.environ,
+            redactor.add,
+            open_stores(settings.secret_stores),
         )
         async with open_connection_test(settings.producer) as connection_test:
             operator = OperatorContext(

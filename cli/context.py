@@ -18,6 +18,7 @@ from relay.config.sources import SettingValues
 from relay.credentials.keyring import load_keyring, make_encryption_key_file
 from relay.credentials.redaction import Redactor, basic_auth, secrets_in
 from relay.credentials.resolver import CredentialResolver
+from relay.credentials.stores.cache import open_stores
 from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import NO_CLUSTER, Connection, KafkaUnreachableError
 from relay.telemetry.logs import configure_logging
@@ -78,7 +79,13 @@ class CommandContext:
 
     def credentials(self, secrets: SecretsConfig) -> CredentialResolver:
         """Return a resolver of API keys, which adds each key that it finds to the redactor."""
-        return CredentialResolver(load_keyring(secrets), secrets.directory, os.environ, self.redactor.add)
+        return CredentialResolver(
+            load_keyring(secrets),
+            secrets.directory,
+            os.environ,
+            self.redactor.add,
+            open_stores(self.settings.secret_stores),
+        )
 
     def key_ids(self) -> list[str]:
         """Return the ids of the keys, the sealing key first. Empty when they cannot be used; `check` reports the reason."""
@@ -114,6 +121,7 @@ def build_redactor(settings: Settings) -> Redactor:
     redactor = Redactor()
     for secret in (*secrets_in(settings), *(os.environ.get(name, "") for name in AZURE_SECRET_VARIABLES)):
         redactor.add(secret)
+    open_stores(settings.secret_stores).report_to(redactor.add)
     registry = settings.schema_registry
     if registry.password is not None:
         redactor.add(basic_auth(registry.username or "", registry.password.get_secret_value()))

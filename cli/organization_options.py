@@ -35,7 +35,7 @@ KeyReferenceOption = Annotated[
     typer.Option(
         "--api-key-ref",
         metavar="REF",
-        help="Reference to the API key on the producers: env:RELAY_KEY_… or file:NAME (in secrets.directory).",
+        help="Reference to the API key on the producers: env:RELAY_KEY_…, file:NAME (in secrets.directory), or a secret in a store, such as azure-key-vault:VAULT/SECRET.",
     ),
 ]
 IntervalOption = Annotated[

@@ -74,6 +74,8 @@ async def try_connection(
     context.credentials.verify_reference(asdict(organization))
     secret, unavailable = key, None
     try:
+        if key is None:
+            await context.credentials.prepare(asdict(organization))
         secret = key or context.credentials.resolve(asdict(organization))
     except SecretError as error:
         if organization.credential_reference is None:

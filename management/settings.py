@@ -22,7 +22,9 @@ from relay.config.embedded import EmbeddedConfig
 from relay.config.kafka import KafkaConfig
 from relay.config.proof import ProofConfig
 from relay.config.schema_registry import SchemaRegistryConfig
+from relay.config.secret_stores import SecretStoresConfig
 from relay.config.secrets import SecretsConfig
+from relay.config.setting_value import References
 from relay.config.telemetry import TelemetryConfig
 from relay.errors import SettingsError
 
@@ -79,6 +81,7 @@ class Settings(ConfigModel):
         default_factory=dict
     )
     secrets: SecretsConfig = SecretsConfig()
+    secret_stores: SecretStoresConfig = SecretStoresConfig()
     proof: ProofConfig = ProofConfig()
     console: ConsoleConfig = ConsoleConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
@@ -111,6 +114,16 @@ def read_given(config: Path | None, environ: Mapping[str, str]) -> tuple[Setting
     """Return the settings, and the values they were made of, each with its source. Raises SettingsError as `load` does."""
     given = sources.read_settings(Settings, config, environ)
     try:
+        if any(isinstance(each.value, References) for each in given.values.values()):
+            given = _with_stored_secrets(given)
         return Settings.model_validate(given.to_tree()), given
     except ValidationError as error:
         raise given.explain(error) from None
+
+
+def _with_stored_secrets(given: sources.SettingValues) -> sources.SettingValues:
+    """Read what references name. Raises SettingsError, and ValidationError for the settings of the stores."""
+    from management.secret_references import read_references  # noqa: PLC0415 - opens HTTP clients
+
+    stores = {name[1]: each.resolved for name, each in given.values.items() if name[0] == "secret_stores"}
+    return read_references(given, Settings.model_validate({"secret_stores": stores}).secret_stores)

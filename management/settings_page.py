@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from management.settings import Settings
-from relay.config.names import accepts_file, models_by_kind, variable
+from relay.config.names import accepts_file, accepts_reference, models_by_kind, variable
 
 _HEAD = """# Settings
 
@@ -24,6 +24,8 @@ The relay takes each setting from the environment, else from the settings file, 
   JSON. An empty variable counts as not set.
 - A password or a token may be in a file, which the relay reads at its start, without the last line break: `sasl_password_file`
   or `RELAY_KAFKA__SASL_PASSWORD_FILE` names the file.
+- Every secret may be in a store of secrets: `sasl_password_ref` or `RELAY_KAFKA__SASL_PASSWORD_REF` is a reference, such as
+  `azure-key-vault:VAULT/SECRET`, and `headers_ref` a table of them ([secret stores](operations/secret-stores.md)).
 - A destination has a name of your choice: `[destinations.sentinel]`, `RELAY_DESTINATIONS__SENTINEL__RULE_ID`.
 - An unknown name is an error, which names the nearest known one. Variables that begin with `RELAY_KEY_` are not settings: they
   hold the API keys of organizations that have a reference (`env:RELAY_KEY_ACME`).
@@ -63,7 +65,9 @@ def generation(model: Any, setting: str) -> int:
 
 
 def _render_row(name: tuple[str, ...], field: FieldInfo) -> str:
-    also = f" Or `{name[-1]}_file`." if accepts_file(field) else ""
+    forms = [f"`{name[-1]}_file`"] if accepts_file(field) else []
+    forms += [f"`{name[-1]}_ref`"] if accepts_reference(name[0], field) else []
+    also = f" Or {' or '.join(forms)}." if forms else ""
     sentence = f"{field.description}{_allowed_values(field)}{also}"
     return f"| `{name[-1]}` | `{variable(name)}` | {_default(field)} | {sentence} | {_as_code((field.examples or [''])[0])} |\n"
 

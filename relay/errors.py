@@ -2,6 +2,7 @@
 
 * RelayError
   * SecretError
+  * SecretStoreError (credentials/stores/error.py)
   * SettingsError
   * UrlError (url_policy.py)
   * KafkaUnreachableError (kafka/connection.py)

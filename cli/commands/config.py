@@ -1,6 +1,7 @@
 """`jira-relay config`."""
 
 import os
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -8,10 +9,12 @@ import typer
 from cli.context import CommandContext
 from cli.output import JsonOption, escape_controls, print_json
 from management.checks import check_secrets
+from management.settings import Settings
 from management.settings_view import DEFAULT, render_toml, setting_views
 from relay.config.names import dotted
 from relay.config.sources import SettingValues
 from relay.credentials.redaction import Redactor
+from relay.credentials.stores.stored_secret import stored_secrets_in
 from relay.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True)
@@ -69,7 +72,7 @@ def _redacted(value: Any, redactor: Redactor) -> Any:
 
 @app.command()
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Check the settings without a connection: names, values, files, filters, and the keys that encrypt API keys.
+    """Check the settings: names, values, files, filters, and the keys that encrypt API keys. Only secret stores are asked.
 
     A fault ends the command with 2, and one line for each. `jira-relay check` tests every connection.
     """
@@ -78,6 +81,7 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
     facts = {
         "settings": f"valid, from {_sources(given)}",
         "secrets": check_secrets(settings.secrets).message,
+        **_references(settings),
         "Kafka": settings.kafka.bootstrap or "that of `jira-relay up`, since kafka.bootstrap is not set",
         "destinations": ", ".join(
             f"{name} ({each.kind})" for name, each in sorted(settings.destinations.items())
@@ -89,6 +93,13 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
         return
     for name, text in facts.items():
         print(f"ok  {name}: {escape_controls(text)}")
+
+
+def _references(settings: Settings) -> dict[str, str]:
+    """Return how many secrets of the settings are in stores, which were asked when the settings were read."""
+    found = Counter(each.reference.partition(":")[0] for each in stored_secrets_in(settings))
+    text = ", ".join(f"{count} read from {kind}" for kind, count in sorted(found.items()))
+    return {"references": text} if text else {}
 
 
 def _sources(given: SettingValues) -> str:

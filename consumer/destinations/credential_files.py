@@ -1,4 +1,7 @@
-"""The credential and the certificates of a destination by HTTPS: read at the start, and again when they are refused."""
+"""The credential and the certificates of a destination by HTTPS: read at the start, and again when they are refused.
+
+They are in files, or in stores of secrets that references name.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -8,6 +11,7 @@ from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.connection import load_certificate, tls_context
 from consumer.destinations.outcome import Outcome, Paused, Retry
 from relay.credentials.redaction import Redactor
+from relay.credentials.stores.stored_secret import stored_secrets_in
 from relay.errors import RelayError
 
 C = TypeVar("C")
@@ -42,10 +46,12 @@ class CredentialFiles(Generic[C]):
         self.tls = tls_context(name, config)
 
     async def request(self, send: Callable[[], Awaitable[R]], is_refused: Callable[[R], bool]) -> R:
-        """Make a request, and one more if it is refused and the file of its credential has changed."""
+        """Make a request, and one more if it is refused and its credential is another one now, in its file or its store."""
         used = self.current
         answer = await send()
         if is_refused(answer):
+            for secret in stored_secrets_in(self._config):
+                await secret.reread()
             self.reload()
             if self.current != used:
                 return await send()

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from producer.sources.contract import InputRules
 from relay.credentials.resolver import is_reference
+from relay.credentials.stores.reference import describe_forms
 from relay.errors import RelayError
 from relay.timestamps import day_start
 from relay.url_policy import UrlError
@@ -28,7 +29,7 @@ class InputError(RelayError):
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyReference:
-    """The place of an API key: env:RELAY_KEY_… or file:NAME."""
+    """The place of an API key: env:RELAY_KEY_…, file:NAME, or a secret in a store."""
 
     text: str
 
@@ -93,8 +94,8 @@ def validate_user(user: str, rules: InputRules) -> str:
 def validate_reference(text: str) -> ApiKeyReference:
     if not is_reference(text):
         raise InputError(
-            "A reference to an API key must be env:RELAY_KEY_… (capital letters, digits, underscores) or file:NAME, where NAME is"
-            " a path inside secrets.directory."
+            "A reference to an API key must be env:RELAY_KEY_… (capital letters, digits, underscores), file:NAME, where NAME is"
+            f" a path inside secrets.directory, or that of a secret store: {', '.join(describe_forms())}."
         )
     return ApiKeyReference(text)
 

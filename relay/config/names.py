@@ -65,6 +65,14 @@ def accepts_file(field: FieldInfo) -> bool:
     return is_secret(field) and not is_list(field) and not is_table(field)
 
 
+def accepts_reference(group: str, field: FieldInfo) -> bool:
+    """Return whether the setting may also be given as `<name>_ref`: references to a store of secrets, in the shape of its values.
+
+    A store's own login cannot be in a store.
+    """
+    return is_secret(field) and group != "secret_stores"
+
+
 def dotted(name: SettingName) -> str:
     """Return the name as messages show it: `kafka.bootstrap`."""
     return ".".join(name)
@@ -81,22 +89,33 @@ def generalize(name: SettingName) -> SettingName:
 
 
 def known_names(fields: Mapping[SettingName, FieldInfo]) -> set[SettingName]:
-    """Return every accepted path, those that end in `_file` included."""
-    return {
-        *fields,
-        *((*name[:-1], f"{name[-1]}_file") for name, field in fields.items() if accepts_file(field)),
-    }
+    """Return every accepted path, those that end in `_file` and `_ref` included."""
+    return {form for name, field in fields.items() for form in _forms(name, field)}
 
 
 def alternatives(fields: Mapping[SettingName, FieldInfo], name: SettingName) -> Iterator[SettingName]:
     """Yield all forms of the same setting. A value from the environment replaces each of them in the file."""
-    pairs = [
-        (known, (*known[:-1], f"{known[-1]}_file")) for known, field in fields.items() if accepts_file(field)
-    ]
-    pairs.append((("secrets", "keys"), ("secrets", "key_file")))
-    for plain, file in pairs:
-        if name in {plain, file}:
-            yield from (plain, file)
+    for known, field in fields.items():
+        forms = _forms(_named_like(known, name), field)
+        if name in forms:
+            yield from forms
+
+
+def _named_like(known: SettingName, name: SettingName) -> SettingName:
+    """Return the path `known` with the destination of `name` in place of `<name>`."""
+    return (known[0], name[1], *known[2:]) if known[1:2] == (_ANY_NAME,) and len(name) > 1 else known
+
+
+def _forms(name: SettingName, field: FieldInfo) -> list[SettingName]:
+    """Return the accepted paths of one setting: its own, that of a file, and that of a reference."""
+    forms = [name]
+    if accepts_file(field):
+        forms.append((*name[:-1], f"{name[-1]}_file"))
+    if name == ("secrets", "keys"):
+        forms.append(("secrets", "key_file"))
+    if accepts_reference(name[0], field):
+        forms.append((*name[:-1], f"{name[-1]}_ref"))
+    return forms
 
 
 def candidate_names(known: set[SettingName], name: SettingName) -> Iterator[SettingName]:

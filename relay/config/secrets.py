@@ -14,7 +14,7 @@ class SecretsConfig(ConfigModel):
         default=(),
         description="Keys that encrypt the organizations' API keys, each base64 of 32 random bytes (`openssl rand "
         "-base64 32`). The first encrypts, all decrypt. To rotate them, see "
-        "[operations](operations/keys.md).",
+        "[operations](operations/keys.md). They are read at the start.",
         examples=[["…"]],
     )
     key_file: ExistingFile | None = Field(

@@ -27,6 +27,8 @@ from relay.config.names import (
     unknown_setting,
     variable,
 )
+from relay.config.secret_forms import resolve_secret_forms
+from relay.config.setting_value import SettingValue, is_safe_to_show
 from relay.errors import SettingsError, sentence
 
 _API_KEY_PREFIX = "RELAY_KEY_"  # variables that hold API keys, see credentials/resolver.py
@@ -34,24 +36,6 @@ _API_KEY_PREFIX = "RELAY_KEY_"  # variables that hold API keys, see credentials/
 _KUBERNETES_VARIABLE = re.compile(
     r".*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_[A-Z]+)?)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SettingValue:
-    """A value as it was written."""
-
-    value: Any
-    source: str
-    """The variable or the file that holds it, as messages name it."""
-    directory: Path | None = None
-    """Where the value starts if it is a relative path. None: it is not a path, or starts at the working directory."""
-
-    @property
-    def resolved(self) -> Any:
-        """The value, with the directory before a relative path. Messages show `value`: it may be a secret in the wrong place."""
-        if self.directory is None or not isinstance(self.value, str) or self.value.startswith("~"):
-            return self.value
-        return str(self.directory / self.value) if self.value else self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +89,13 @@ class SettingValues:
     def _shown_entry(self, setting: SettingName, name: SettingName) -> str:
         """Return the key of the entry of a table that is wrong; empty for other settings."""
         keys, field = name[len(setting) :], self.fields[generalize(setting)]
-        shown = bool(keys) and is_table(field) and not is_secret(field) and _is_safe_to_show(setting, keys[0])
+        shown = bool(keys) and is_table(field) and not is_secret(field) and is_safe_to_show(setting, keys[0])
         return f".{keys[0]}" if shown else ""
 
     def _shown_value(self, name: SettingName, value: Any) -> str:
         field, written = self.fields[generalize(name)], self.values[name]
         value = value if written.directory is None else written.value
-        return f" = {value!r}" if not is_secret(field) and _is_safe_to_show(name, value) else ""
+        return f" = {value!r}" if not is_secret(field) and is_safe_to_show(name, value) else ""
 
 
 def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[str, str]) -> SettingValues:
@@ -125,7 +109,7 @@ def read_settings(model: type[BaseModel], config: Path | None, environ: Mapping[
     from_environment = _read_environment(fields, environ)
     for rival in (rival for name in from_environment for rival in alternatives(fields, name)):
         from_file.pop(rival, None)
-    return SettingValues(fields, dict(_resolve_secret_files(fields, from_file | from_environment)))
+    return SettingValues(fields, dict(resolve_secret_forms(fields, from_file | from_environment)))
 
 
 def _without_kind(name: SettingName, fault: dict[str, Any]) -> tuple[SettingName, dict[str, Any]]:
@@ -170,7 +154,9 @@ def _is_set_by_kubernetes(key: str, text: str) -> bool:
 
 def _parse_json(fields: Mapping[SettingName, FieldInfo], name: SettingName, key: str, text: str) -> Any:
     """Return the list or table that the variable holds as JSON; a variable of another setting is its text."""
-    field = fields.get(generalize(name))
+    field = fields.get(generalize(name)) or fields.get(
+        generalize((*name[:-1], name[-1].removesuffix("_ref")))
+    )
     if field is None or not (is_list(field) or is_table(field)):
         return text
     try:
@@ -253,46 +239,3 @@ def _table_entries(name: SettingName, content: Any, path: Path) -> Iterator[tupl
             "below."
         )
     yield from (((*name, key), value) for key, value in content.items())
-
-
-def _resolve_secret_files(
-    fields: Mapping[SettingName, FieldInfo], written: Mapping[SettingName, SettingValue]
-) -> Iterator[tuple[SettingName, SettingValue]]:
-    for name, given in written.items():
-        plain = (*name[:-1], name[-1].removesuffix("_file"))
-        if generalize(name) in fields:
-            yield name, given
-        elif plain in written:
-            raise SettingsError(
-                f"{dotted(plain)} and {dotted(name)} are both set ({given.source}): keep one of them."
-            )
-        else:
-            yield plain, SettingValue(_read_secret_file(name, given), given.source)
-
-
-def _read_secret_file(name: SettingName, given: SettingValue) -> str:
-    path = str(given.value)
-    try:
-        text = Path(given.resolved).expanduser().read_text("utf-8")
-    except (OSError, ValueError, RuntimeError) as error:
-        shown = f" {path}" if _is_safe_to_show(name, path) else ""
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise SettingsError(
-            f"{dotted(name)} ({given.source}): the file{shown} cannot be read: {reason}. Check its path and "
-            "permissions."
-        ) from None
-    content = text.removesuffix("\n").removesuffix("\r")
-    if not content:
-        raise SettingsError(
-            f"{dotted(name)} ({given.source}): the file {path} is empty. Write the value into it."
-        )
-    return content
-
-
-def _is_safe_to_show(name: SettingName, value: Any) -> bool:
-    """Return whether a message may show a wrong value: not if it may be a secret that was written in the wrong place."""
-    if not isinstance(value, str):
-        return isinstance(value, int | float)
-    if name[-1].endswith("_file") and not value.startswith(("/", ".", "~")):
-        return False
-    return len(value) <= 80 and not set("@=;\n") & set(value)

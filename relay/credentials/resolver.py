@@ -1,5 +1,6 @@
 """Find the API key of an organization: encrypted in its record, or at the place that a reference names."""
 
+import contextlib
 import os
 import re
 import stat
@@ -12,6 +13,9 @@ from pydantic import SecretStr
 
 from relay.credentials.keyring import CredentialOwner, Keyring, how_to_set_again
 from relay.credentials.redaction import basic_auth
+from relay.credentials.stores.cache import SecretStores
+from relay.credentials.stores.error import SecretStoreError
+from relay.credentials.stores.reference import describe_forms, is_store_reference, parse_reference
 from relay.errors import SecretError
 
 _MAX_BYTES = 16_384
@@ -22,27 +26,59 @@ _FILE_NAME = re.compile(r"(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9._-]{1,255}(/[A-Za-z0-
 def is_reference(text: str) -> bool:
     """Return whether the text has the form of a reference. Whether its target exists is not checked."""
     kind, _, target = text.partition(":")
+    if is_store_reference(text):
+        with contextlib.suppress(ValueError):
+            return parse_reference(text).kind == kind
+        return False
     form = {"env": _VARIABLE, "file": _FILE_NAME}.get(kind)
     return form is not None and form.fullmatch(target) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialResolver:
-    """Find the API key of an organization. Each call reads files and variables anew, so a change counts at once."""
+    """Find the API key of an organization. Each call reads files and variables anew, so a change counts at once.
+
+    A key in a store is the last known one; `prepare` waits for the first, and `reread` asks the store after a refusal.
+    """
 
     keyring: Keyring | None
     directory: Path | None
     environ: Mapping[str, str] = field(repr=False)
     on_secret: Callable[[str], None] = lambda _: None
     """Called with each resolved key and its Basic form, so that logs leave them out."""
+    stores: SecretStores | None = None
+    """None: references to stores are refused."""
 
-    def resolve(self, organization: Mapping[str, Any]) -> SecretStr:
-        """Return the API key of an organization, given as a record of its topic. Raises SecretError."""
+    async def prepare(self, organization: Mapping[str, Any]) -> None:
+        """Wait for the first read of a key that is in a store. Raises SecretError."""
+        reference = organization["credential_reference"]
+        if reference is not None and is_store_reference(reference):
+            self.verify_reference(organization)
+            try:
+                await self._require_stores(organization["name"]).read(reference)
+            except SecretStoreError as fault:
+                raise _unavailable(organization["name"], fault) from fault
+
+    async def reread(self, organization: Mapping[str, Any]) -> bool:
+        """Ask the store anew, since the key was refused. Return whether it is another one now; False without a store."""
+        reference = organization["credential_reference"]
+        if reference is None or not is_store_reference(reference):
+            return False
+        with contextlib.suppress(SecretError, SecretStoreError):
+            self.verify_reference(organization)
+            return await self._require_stores(organization["name"]).reread(reference)
+        return False
+
+    def resolve(self, organization: Mapping[str, Any], max_age_seconds: float | None = None) -> SecretStr:
+        """Return the API key of an organization, given as a record of its topic. Raises SecretError.
+
+        `max_age_seconds`: a key of a store that is older is read again meanwhile. None: the age of the settings.
+        """
         owner = CredentialOwner.of(organization)
         reference, sealed = organization["credential_reference"], organization["credential_ciphertext"]
         if reference is not None:
             self.verify_reference(organization)
-            key = self._read_reference(reference, owner.name)
+            key = self._read_reference(reference, owner.name, max_age_seconds)
         elif sealed is None:
             raise SecretError(f"{owner.name} has no API key: {how_to_set_again(owner)}")
         elif self.keyring is None:
@@ -66,12 +102,29 @@ class CredentialResolver:
         if not is_reference(reference):
             raise SecretError(
                 f"The reference to the API key of {owner.name} must be env:RELAY_KEY_… (capital "
-                "letters, digits, underscores) or file:NAME, with a path inside secrets.directory."
+                "letters, digits, underscores), file:NAME, with a path inside secrets.directory, or "
+                f"{' or '.join(describe_forms())}."
+            )
+        if self.keyring is None and is_store_reference(reference):
+            raise SecretError(
+                f"The API key of {owner.name} is in a store, and this process has no key to check that an operator gave the "
+                "reference: set secrets.key_file or secrets.keys_ref, as on the machine where the organization was added."
             )
         if self.keyring is not None:
             self.keyring.verify_reference(reference, organization["credential_ciphertext"], owner)
 
-    def _read_reference(self, reference: str, name: str) -> SecretStr:
+    def _require_stores(self, name: str) -> SecretStores:
+        if self.stores is None:
+            raise SecretError(f"The API key of {name} is in a store, which this process does not use.")
+        return self.stores
+
+    def _read_reference(self, reference: str, name: str, max_age_seconds: float | None) -> SecretStr:
+        if is_store_reference(reference):
+            try:
+                text = self._require_stores(name).known(reference, max_age_seconds)
+            except SecretStoreError as fault:
+                raise _unavailable(name, fault) from fault
+            return _parse_key(text, f"The secret {reference} with the API key of {name}")
         kind, _, target = reference.partition(":")
         if kind == "env":
             return _parse_key(
@@ -108,6 +161,10 @@ class CredentialResolver:
     def _report_secret(self, key: str, user: str) -> None:
         self.on_secret(key)
         self.on_secret(basic_auth(user, key))
+
+
+def _unavailable(name: str, fault: SecretStoreError) -> SecretError:
+    return SecretError(f"The API key of {name} is not available. {fault}")
 
 
 def _read_confined(directory: Path, target: str) -> str:

@@ -96,7 +96,7 @@ class Deployment:
             allowed = declaration.get("allowedValues", [value])
             if value not in allowed:
                 raise DeploymentError(f"InvalidTemplate: {name} is {value!r}, allowed are {allowed}")
-            if type(value) is not {"string": str, "bool": bool}[declaration["type"]]:
+            if type(value) is not {"string": str, "bool": bool, "array": list}[declaration["type"]]:
                 raise DeploymentError(f"InvalidTemplate: {name} must be a {declaration['type']}")
 
     def _parameter(self, name: str) -> Any:
@@ -131,6 +131,8 @@ class Deployment:
             "empty": lambda value: not value,
             "not": lambda value: not value,
             "null": lambda: None,
+            "replace": lambda text, old, new: text.replace(old, new),
+            "string": lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
             "guid": lambda *parts: str(uuid.uuid5(uuid.NAMESPACE_URL, "-".join(parts))),
             "resourceId": resource_id,
             "subscriptionResourceId": lambda kind, name: f"{SUBSCRIPTION}/providers/{kind}/{name}",

@@ -1,5 +1,7 @@
 import asyncio
+from collections.abc import Sequence
 
+from embedded import EmbeddedKafka
 from embedded.errors import EmbeddedKafkaError
 from relay.kafka.topics import Topics
 from tests.chaos.context import RoundContext
@@ -10,10 +12,11 @@ from tests.support.kafka_proxy import END_TXN, Stage
 
 
 class KafkaFaults:
-    """Stops and kills Kafka, one at a time, and starts it again."""
+    """Stops and kills brokers, one fault at a time, and starts them again."""
 
     def __init__(self, context: RoundContext) -> None:
         self._context = context
+        self._nodes = context.world.nodes
         self._busy = False
 
     async def execute(self, disturbance: PlannedDisturbance) -> bool:
@@ -23,27 +26,47 @@ class KafkaFaults:
         self._busy = True
         try:
             async with self._context.recording_disturbance(sink=True):
-                await self._stop_kafka(disturbance)
-                await self._context.wait(disturbance.seconds)
-                await self._start_kafka()
-                self._context.log("Kafka is back.")
+                if disturbance.kind == "rolling restart":
+                    await self._restart_each(disturbance)
+                else:
+                    await self._take_away(disturbance)
         finally:
             self._busy = False
         return True
 
-    async def _stop_kafka(self, disturbance: PlannedDisturbance) -> None:
-        kafka, when = self._context.world.kafka, ""
+    async def _take_away(self, disturbance: PlannedDisturbance) -> None:
+        count = {"two brokers": 2, "all brokers": 3}.get(disturbance.kind, 1)
+        first = int(disturbance.target * len(self._nodes))
+        numbers = [(first + each) % len(self._nodes) for each in range(count)]
+        what = await self._stop_nodes([self._nodes[each] for each in numbers], disturbance)
+        name = ", ".join(f"broker {each + 1}" for each in numbers) if len(self._nodes) > 1 else "Kafka"
+        self._context.log(f"{name}: {what}; away for {disturbance.seconds:.1f} s.")
+        await self._context.wait(disturbance.seconds)
+        await asyncio.gather(*(self._start(self._nodes[each]) for each in numbers))
+        self._context.log(f"{name}: back.")
+
+    async def _restart_each(self, disturbance: PlannedDisturbance) -> None:
+        """Restart the brokers in turn, as an upgrade does it, each when the one before is back."""
+        for number, node in enumerate(self._nodes, 1):
+            await node.stop()
+            await self._context.wait(disturbance.seconds / len(self._nodes))
+            await self._start(node)
+            self._context.log(f"broker {number}: restarted.")
+
+    async def _stop_nodes(self, nodes: Sequence[EmbeddedKafka], disturbance: PlannedDisturbance) -> str:
+        """Stop the brokers; return how, as a clause of a sentence."""
+        when = ""
         if disturbance.kind == "kafka stop":
-            self._context.log(f"Kafka was stopped with SIGTERM; it is away for {disturbance.seconds:.1f} s.")
-            await kafka.stop()
-            return
+            await asyncio.gather(*(node.stop() for node in nodes))
+            return "stopped with SIGTERM"
         if disturbance.kind == "aimed kafka kill":
-            when = await self._kill_at_transaction_end()
-        kafka.kill()
+            when = await self._kill_at_transaction_end(nodes[0])
+        for node in nodes:
+            node.kill()
         if disturbance.kind == "lost tail":
-            await kafka.wait_for_exit()
+            await nodes[0].wait_for_exit()
             when = self._truncate_log(disturbance)
-        self._context.log(f"Kafka was killed{when}; it is away for {disturbance.seconds:.1f} s.")
+        return f"killed{when}"
 
     def _truncate_log(self, disturbance: PlannedDisturbance) -> str:
         """Cut the end off a partition's log; return the loss as a clause of a sentence."""
@@ -56,15 +79,13 @@ class KafkaFaults:
         )
         return f" and lost the last {lost} batches of {topic}, partition {shard}"
 
-    async def _kill_at_transaction_end(self) -> str:
+    async def _kill_at_transaction_end(self, node: EmbeddedKafka) -> str:
         producers = [slot for slot in self._context.world.slots if not slot.is_consumer]
         stage: Stage = self._context.rng.choice(("after", "answered", "answered"))
         pause = self._context.rng.choice((0.0, 0.001, 0.002, 0.004))
         waiting = {
             asyncio.ensure_future(
-                slot.proxy.run_at_request(
-                    END_TXN, self._context.world.kafka.kill, stage, pause, AIM_TIMEOUT_SECONDS
-                )
+                slot.proxy.run_at_request(END_TXN, node.kill, stage, pause, AIM_TIMEOUT_SECONDS)
             )
             for slot in producers
         }
@@ -77,10 +98,10 @@ class KafkaFaults:
         reached = "answered" if stage == "answered" else "received"
         return f" when it had {reached} the end of a transaction" if hit else ""
 
-    async def _start_kafka(self) -> None:
+    async def _start(self, node: EmbeddedKafka) -> None:
         for _ in range(5):
             try:
-                await self._context.world.kafka.start()
+                await node.start()
             except EmbeddedKafkaError as error:
                 self._context.log(f"Kafka did not start: {error}")
                 await asyncio.sleep(1)

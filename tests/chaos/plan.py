@@ -20,6 +20,8 @@ PROCESS_KINDS = {
 }
 """Faults of one process or of its connection to Kafka, with their weights."""
 KAFKA_KINDS = {"kafka kill": 3, "aimed kafka kill": 5, "kafka stop": 1, "lost tail": 2}
+CLUSTER_KINDS = {"two brokers": 3, "all brokers": 1, "rolling restart": 2}
+"""Faults of a Kafka of three brokers. Two that are gone take the quorum of the controllers along, so nothing is led."""
 JIRA_KINDS = {"429": 3, "503": 3, "resets": 3, "token": 3, "clock": 2}
 OPERATOR_KINDS = {"add": 2, "pause": 2, "modify": 2, "delete": 2, "two operators": 3}
 SINK_KINDS = {"sink 403": 2, "sink 429": 1, "sink 503": 1, "sink resets": 2, "no token": 1}
@@ -27,7 +29,10 @@ SINK_KINDS = {"sink 403": 2, "sink 429": 1, "sink 503": 1, "sink resets": 2, "no
 OPT_IN_KINDS = {"lost tail"}
 """Faults beyond a killed broker: Kafka loses records that it acknowledged."""
 
-KINDS = {**PROCESS_KINDS, **KAFKA_KINDS, **JIRA_KINDS, **OPERATOR_KINDS, **SINK_KINDS}
+SINGLE_BROKER_KINDS = {"lost tail"}
+"""Faults that a second copy heals."""
+
+KINDS = {**PROCESS_KINDS, **KAFKA_KINDS, **CLUSTER_KINDS, **JIRA_KINDS, **OPERATOR_KINDS, **SINK_KINDS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class RoundOptions:
     minutes: float
     producers: int
     consumers: int
+    brokers: int
     kinds: Collection[str]
     gap: float
     keep: bool
@@ -51,11 +52,14 @@ async def run(options: RoundOptions) -> bool:
     logs.configure_logging("json", "info", Redactor(), (directory / "chaos.log").open("a"))
     log = RoundLog(directory / "round.txt")
     log.write(
-        f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers, {directory}"
+        f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers,"
+        f" {options.brokers} brokers, {directory}"
     )
     passed = False
     try:
-        async with running_world(directory, options.seed, options.producers, options.consumers) as world:
+        async with running_world(
+            directory, options.seed, options.producers, options.consumers, options.brokers
+        ) as world:
             report = await _run_round(world, options, log)
         passed = not report.violations
         _write_report(report, log)

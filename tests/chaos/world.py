@@ -4,7 +4,7 @@ import base64
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from sandbox.destinations.sentinel import TABLES as SENTINEL_TABLES
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.process_slot import ProcessSlot
+from tests.support.kafka_cluster import KafkaCluster
+from tests.support.kafka_listeners import listener_properties
 from tests.support.kafka_proxy import KafkaProxy
 
 SESSION_SECONDS = 6
@@ -39,7 +41,8 @@ SETTINGS = {
 @dataclass
 class ChaosWorld:
     directory: Path
-    kafka: EmbeddedKafka
+    nodes: Sequence[EmbeddedKafka]
+    """The brokers of Kafka: one or three."""
     jira: JiraWorld
     azure: AzureWorld
     destinations: Mapping[str, DestinationPeer]
@@ -52,32 +55,35 @@ class ChaosWorld:
 
 @asynccontextmanager
 async def running_world(
-    directory: Path, seed: int, producers: int, consumers: int
+    directory: Path, seed: int, producers: int, consumers: int, brokers: int = 1
 ) -> AsyncIterator[ChaosWorld]:
     """Start everything, without an organization. Kill the processes at the end."""
     names = [f"producer {number}" for number in range(1, producers + 1)]
     names += [f"consumer {number}" for number in range(1, consumers + 1)]
-    wire_ports = {name: (ports.pick_free_port(), ports.pick_free_port()) for name in names}
-    kafka = _build_kafka(directory / "kafka", list(wire_ports.values()))
+    wires = {
+        name: [(ports.pick_free_port(), ports.pick_free_port()) for _ in range(brokers)] for name in names
+    }
+    kafka = _build_kafka(directory / "kafka", list(zip(*wires.values(), strict=True)))
+    variables = {**SETTINGS, "RELAY_KAFKA__REPLICATION_FACTOR": str(brokers)}
     async with AsyncExitStack() as stack:
         jira = await stack.enter_async_context(JiraWorld(seed=seed))
         azure = await stack.enter_async_context(AzureWorld(seed=seed))
         await stack.enter_async_context(kafka)
         config, key_directory = _configure(directory, kafka, jira, azure)
-        loaded = settings.load(config, SETTINGS)
+        loaded = settings.load(config, variables)
         connection, keyring = Connection(loaded.kafka), load_keyring(loaded.secrets)
         assert keyring is not None
         await topic_admin.create_missing_topics(connection)
         slots = []
-        for name, (outside, inside) in wire_ports.items():
-            proxy = await stack.enter_async_context(KafkaProxy(outside, inside))
-            slots.append(_build_slot(name, directory, config, key_directory, azure, proxy))
+        for name, (first, *others) in wires.items():
+            proxy = await stack.enter_async_context(KafkaProxy(*first, *others))
+            slots.append(_build_slot(name, directory, config, variables, azure, proxy, key_directory))
         for slot in slots:
             stack.push_async_callback(slot.kill)
             await slot.start()
         yield ChaosWorld(
             directory,
-            kafka,
+            [kafka] if isinstance(kafka, EmbeddedKafka) else list(kafka.nodes.values()),
             jira,
             azure,
             {"sentinel": RulePeer(azure, SENTINEL_TABLES)},
@@ -88,33 +94,26 @@ async def running_world(
         )
 
 
-def _build_kafka(directory: Path, wire_ports: list[tuple[int, int]]) -> EmbeddedKafka:
-    """Return a Kafka with a listener for each proxy, so that one connection can be cut alone."""
+def _build_kafka(directory: Path, wires: Sequence[Sequence[tuple[int, int]]]) -> EmbeddedKafka | KafkaCluster:
+    """Return a Kafka with a listener for each proxy, so that one connection can be cut alone. `wires`: by node."""
+    if len(wires) > 1:
+        return KafkaCluster(directory, wires)
     port, controller = ports.pick_free_port(), ports.pick_free_port()
-    named = {f"WIRE{number}": wire for number, wire in enumerate(wire_ports)}
-    host = "127.0.0.1"
-    own, control = f"PLAINTEXT://{host}:{port}", f"CONTROLLER://{host}:{controller}"
-    listening = [f"{name}://{host}:{inside}" for name, (_, inside) in named.items()]
-    advertised = [f"{name}://{host}:{outside}" for name, (outside, _) in named.items()]
     return EmbeddedKafka(
         directory,
         port,
         heap="512m",
         flush_each_write=False,
         extra_properties={
-            "listeners": ",".join([own, control, *listening]),
-            "advertised.listeners": ",".join([own, *advertised]),
-            "controller.quorum.bootstrap.servers": f"{host}:{controller}",
-            "listener.security.protocol.map": ",".join(
-                f"{name}:PLAINTEXT" for name in ("PLAINTEXT", "CONTROLLER", *named)
-            ),
+            **listener_properties(port, controller, wires[0]),
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
             "num.network.threads": "1",
         },
     )
 
 
 def _configure(
-    directory: Path, kafka: EmbeddedKafka, jira: JiraWorld, azure: AzureWorld
+    directory: Path, kafka: EmbeddedKafka | KafkaCluster, jira: JiraWorld, azure: AzureWorld
 ) -> tuple[Path, Path]:
     key_directory = directory / "keys"
     key_directory.mkdir()
@@ -128,13 +127,19 @@ def _configure(
 
 
 def _build_slot(
-    name: str, directory: Path, config: Path, key_directory: Path, azure: AzureWorld, proxy: KafkaProxy
+    name: str,
+    directory: Path,
+    config: Path,
+    variables: Mapping[str, str],
+    azure: AzureWorld,
+    proxy: KafkaProxy,
+    key_directory: Path,
 ) -> ProcessSlot:
     verb = "consume" if name.startswith("consumer") else "produce"
     environ = {
         **service_environment(os.environ, azure.environment(), ports.pick_free_port()),
-        **SETTINGS,
-        "RELAY_KAFKA__BOOTSTRAP": f"127.0.0.1:{proxy.port}",
+        **variables,
+        "RELAY_KAFKA__BOOTSTRAP": proxy.addresses,
         "RELAY_SECRETS__DIRECTORY": str(key_directory),
     }
     log = directory / f"{name.replace(' ', '-')}.log"

@@ -3,6 +3,9 @@
 import pytest
 
 from management.settings import load
+from relay.credentials.stores.cache import open_stores
+from simulators.secret_stores.key_vault import KeyVaultSimulator
+from tests.support.secret_stores import running
 
 SECRETS = {
     "RELAY_KAFKA__SASL_PASSWORD": "secret-of-kafka",
@@ -132,3 +135,29 @@ async def test_a_check_names_every_fault(command_line_without_kafka, written, tm
     written("")
     (tmp_path / "secrets.key").write_text("no key")
     assert "secrets" in (await command_line_without_kafka("config", "check", code=2)).err
+
+
+async def test_a_check_names_the_stores_that_it_read(command_line_without_kafka, written, monkeypatch):
+    """The secret is read from the store, is counted, and is never shown; its name in the settings is that of its form."""
+    async with running(KeyVaultSimulator()) as vault:
+        vault.put("registry", "secret-of-the-vault")
+        for name, value in vault.environment.items():
+            monkeypatch.setenv(name, value)
+        written(
+            f'{PLAIN}[schema_registry]\nurl = "https://registry"\nusername = "relay"\n'
+            'password_ref = "azure-key-vault:acme-kv/registry"\n'
+            f'[secret_stores]\nazure_endpoint = "{vault.url}"\nazure_credential = "managed-identity"\n'
+        )
+        checked = await command_line_without_kafka("config", "check")
+        shown = await command_line_without_kafka("config", "show", "schema_registry")
+        vault.forbidden.add("registry")
+        open_stores.cache_clear()
+        refused = await command_line_without_kafka("config", "check", code=2)
+
+    assert "ok  references: 1 read from azure-key-vault" in checked.out.splitlines()
+    assert "# password: set, and not shown  # relay.toml" in shown.out.splitlines()
+    assert (
+        "schema_registry.password_ref (relay.toml): The secret azure-key-vault:acme-kv/registry"
+        in refused.err
+    )
+    assert "secret-of-the-vault" not in checked.output + shown.output + refused.output

@@ -10,6 +10,7 @@ from consumer.destinations.sentinel_asim.rows import COLUMNS as ASIM_ROW
 from simulators.azure.arm import Deployment, load_template
 from simulators.azure.native_tables import NATIVE_TABLES
 from tests.support.kusto import Query, diagnostics
+from tests.support.sentinel_content import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("docs/destinations/sentinel.md", "docs/destinations/sentinel-asim.md", "deploy/azure/README.md")
@@ -19,6 +20,7 @@ TABLES = {
     "Jira_Audit_History_CL": STAMPED | ROW,
     "Jira_Audit_ASim_History_CL": STAMPED | ASIM_ROW,
     **NATIVE_TABLES,
+    "ContainerLogV2": STAMPED | {"PodName": "string", "LogMessage": "dynamic"},
     "DCRLogErrors": STAMPED
     | dict.fromkeys(
         ("_ResourceId", "InputStreamId", "OperationName", "Message", "ClientRequestId"), "string"
@@ -57,20 +59,26 @@ def page_queries():
             yield from re.split(r"\n\s*(?=\w)", block.strip())
 
 
+def content_queries():
+    """Return the queries of the content for Sentinel."""
+    return [each["query"] for folder in ("rules", "hunting") for each in load(folder).values()]
+
+
 @pytest.mark.timeout(600)  # the checker takes seconds to start, and a minute on a busy machine
 def test_transforms_and_queries_are_valid():
-    """Each transform names columns of its stream, with every choice that changes one; each query of a page names tables that exist.
+    """Each transform names columns of its stream, with every choice that changes one; each query of a page and of the
+    content names tables that exist.
 
     The checker itself finds a wrong column and a cut operator, or it would prove nothing.
     """
     choices = ({"asim": True}, {"liveEventIdType": "int", "liveObjectItemType": "dynamic"})
     transforms = [Query(kql, {"source": columns}) for choice in choices for columns, kql in flows(**choice)]
-    shown = [Query(text, TABLES, PARSERS) for text in page_queries()]
+    shown = [Query(text, TABLES, PARSERS) for text in (*page_queries(), *content_queries())]
     wrong = [
         Query("source | extend TimeGenerated = now(), A = EventUid", {"source": ASIM_ROW}),
         Query("source | extend", {"source": ASIM_ROW}),
     ]
-    assert (len(transforms), len(shown) >= 9) == (6, True)
+    assert (len(transforms), len(shown) >= 9 + 27) == (6, True)
     found = diagnostics([*transforms, *shown, *wrong])
     right = transforms + shown
     assert [(each.text, errors) for each, errors in zip(right, found, strict=False) if errors] == []

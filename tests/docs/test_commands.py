@@ -12,7 +12,7 @@ from cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
-_LINE = re.compile(r"^(?:    )?(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?jira-relay +(\S.*?)$", re.MULTILINE)
+_LINE = re.compile(r"^ *(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?jira-relay +(\S.*?)$", re.MULTILINE)
 _INLINE = re.compile(r"`(?:\.venv/bin/)?jira-relay ([^`]+)`")
 _SHELL = re.compile(r" +[#|>&].*|  .*| *\\$|\)\".*")
 """What follows a command on its line: a comment, a pipe, a file, an explanation after two spaces."""
@@ -80,3 +80,16 @@ def test_the_page_of_commands_has_each_command():
     """docs/commands.md has a row for each command, and no other."""
     rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/commands.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(rows) == sorted(names_of_commands())
+
+
+def test_each_verb_of_make_that_a_page_shows_exists():
+    """`make VERB` on a line of its own, or within a sentence, is a verb of the Makefile."""
+    verbs = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    shown = {
+        (page.name, verb)
+        for page in PAGES
+        for verb in re.findall(r"(?m)(?:`|^ +)make ([a-z]+)", page.read_text("utf-8"))
+    }
+
+    assert {(page, verb) for page, verb in shown if verb not in verbs} == set()
+    assert ("start.md", "sandbox") in shown

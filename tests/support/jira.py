@@ -29,7 +29,13 @@ class StubCredentials:
     def __init__(self):
         self.keys = {}
 
-    def resolve(self, organization):
+    async def prepare(self, organization):
+        pass
+
+    async def reread(self, _organization):
+        return False
+
+    def resolve(self, organization, max_age_seconds=None):  # noqa: ARG002 - as the real one
         key = self.keys.get(organization["name"])
         if key is None:
             raise SecretError(f"The API key of {organization['name']} is not there.")

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from embedded import EmbeddedKafka, ports
 from embedded.archive import ClassArchive
 from embedded.java import Java
 from embedded.properties import HOST
+from tests.support.kafka_listeners import listener_properties
 
 SESSION_MS = 3_000
 """After so long without a sign of a node, its partitions get other leaders; 9,000 by default."""
@@ -34,7 +35,8 @@ class _Node(EmbeddedKafka):
 class KafkaCluster:
     """Three nodes; every topic has a copy on each, and a write needs two of them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, wires: Sequence[Sequence[tuple[int, int]]] = ((), (), ())) -> None:
+        """`wires`: for each node the ports of the proxies in front of it, and the ports behind them."""
         cluster_id = f"r{secrets.token_urlsafe(16)[1:]}"
         brokers = [ports.pick_free_port() for _ in range(3)]
         controllers = [ports.pick_free_port() for _ in range(3)]
@@ -45,7 +47,10 @@ class KafkaCluster:
                 directory / f"node-{n}",
                 cluster_id,
                 brokers[n - 1],
-                _properties(n, brokers[n - 1], controllers[n - 1], voters),
+                {
+                    **_properties(n, voters),
+                    **listener_properties(brokers[n - 1], controllers[n - 1], wires[n - 1]),
+                },
             )
             for n in (1, 2, 3)
         }
@@ -87,7 +92,7 @@ class KafkaCluster:
             await admin.close()
 
 
-def _properties(node: int, port: int, controller: int, voters: str) -> Mapping[str, str]:
+def _properties(node: int, voters: str) -> Mapping[str, str]:
     copies = dict.fromkeys(
         (
             "default.replication.factor",
@@ -102,7 +107,7 @@ def _properties(node: int, port: int, controller: int, voters: str) -> Mapping[s
         "node.id": str(node),
         "controller.quorum.voters": voters,
         "controller.quorum.bootstrap.servers": ",".join(each.partition("@")[2] for each in voters.split(",")),
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
+        "metadata.max.idle.interval.ms": "500",
         "broker.session.timeout.ms": str(SESSION_MS),
         **copies,
         **dict.fromkeys(least, "2"),

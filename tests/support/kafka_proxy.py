@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 PRODUCE, OFFSET_COMMIT, JOIN_GROUP, END_TXN = 0, 8, 11, 26
 """Numbers of requests in Kafka's protocol."""
@@ -40,32 +40,38 @@ class RequestTrap:
 
 
 class KafkaProxy:
-    """Forwards connections to `port` to the broker at `broker_port`."""
+    """Forwards connections to `port` to the broker at `broker_port`; `others` are further pairs, for more brokers."""
 
-    def __init__(self, port: int, broker_port: int) -> None:
+    def __init__(self, port: int, broker_port: int, *others: tuple[int, int]) -> None:
         self.port = port
         self.delay_seconds = 0.0
-        self._broker_port = broker_port
+        self._routes = ((port, broker_port), *others)
         self._mode = ProxyMode.OPEN
         self._open_event = asyncio.Event()
         self._open_event.set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._traps: dict[int, RequestTrap] = {}
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        for port, broker_port in self._routes:
+            self._servers.append(await asyncio.start_server(self._accept(broker_port), "127.0.0.1", port))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         self.reset_connections()
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2)
+
+    @property
+    def addresses(self) -> str:
+        """All addresses, as `kafka.bootstrap` takes them."""
+        return ",".join(f"127.0.0.1:{port}" for port, _ in self._routes)
 
     @property
     def mode(self) -> ProxyMode:
@@ -108,23 +114,30 @@ class KafkaProxy:
                 del self._traps[request]
         return True
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if (task := asyncio.current_task()) is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        self._writers.add(writer)
-        try:
-            if self._mode is ProxyMode.REFUSED:
-                return
-            await self._open_event.wait()
-            with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-                await self._forward(reader, writer)
-        finally:
-            self._writers.discard(writer)
-            writer.transport.abort()
+    def _accept(
+        self, broker_port: int
+    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]:
+        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if (task := asyncio.current_task()) is not None:
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            self._writers.add(writer)
+            try:
+                if self._mode is ProxyMode.REFUSED:
+                    return
+                await self._open_event.wait()
+                with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
+                    await self._forward(reader, writer, broker_port)
+            finally:
+                self._writers.discard(writer)
+                writer.transport.abort()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        broker_reader, broker_writer = await asyncio.open_connection("127.0.0.1", self._broker_port)
+        return accept
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, broker_port: int
+    ) -> None:
+        broker_reader, broker_writer = await asyncio.open_connection("127.0.0.1", broker_port)
         waiting: list[RequestTrap] = []
         directions = {
             asyncio.create_task(self._forward_requests(reader, broker_writer, waiting)),

@@ -12,6 +12,7 @@ from consumer.destinations.kafka.response import Place
 from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
 from relay.config.kafka import KafkaConfig
 from relay.credentials.redaction import Redactor
+from relay.credentials.stores.stored_secret import stored_secrets_in
 from relay.errors import RelayError, describe, one_line
 from relay.kafka.external_topics import (
     KAFKA_FAILURES,
@@ -211,6 +212,8 @@ class TopicClient:
         except OwnTopicError as error:
             return response.own_topic(str(error), self._name)
         except KAFKA_FAILURES as error:
+            for secret in stored_secrets_in(self._config):
+                secret.start_reread()
             if isinstance(error, RelayError):
                 return response.unusable_settings(self._redact(str(error)))
             return await self._diagnose(place) or response.failure(error, place)

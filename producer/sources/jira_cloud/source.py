@@ -13,10 +13,9 @@ The answers to the questions of docs/development/new-source.md, from Atlassian's
 - The cloud id survives a change of the URL.
 """
 
-import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import httpx
@@ -35,6 +34,7 @@ from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.broken_page import BrokenRecords
+from producer.sources.jira_cloud.current_key import CurrentKey
 from producer.sources.jira_cloud.mapping import restore_json, to_event
 from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.misplaced import MisplacedRecords
@@ -48,7 +48,7 @@ from producer.sources.throttle import BackoffTiming, RequestSlots, RequestThrott
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
 from relay.credentials.resolver import CredentialResolver
-from relay.errors import RelayError, SecretError
+from relay.errors import RelayError
 from relay.organizations import Organization
 from relay.url_policy import UrlError, split_url
 
@@ -82,9 +82,9 @@ class JiraCloudSource:
         self.organization = organization
         self.throttle_key = throttle_key(organization)
         self.traits = SourceTraits(page_records=limits.paging.page_records)
-        self._throttle = RequestThrottle(site_throttle, slots, self._current_key_fingerprint, backoff)
+        self._key = CurrentKey(organization, credentials)
+        self._throttle = RequestThrottle(site_throttle, slots, self._key.fingerprint, backoff)
         self._client = client
-        self._credentials = credentials
         self._hosts = hosts
         self._now_ms = now_ms
         self._limits = limits
@@ -258,7 +258,7 @@ class JiraCloudSource:
         async def send() -> T:
             sent_ms = self._now_ms()
             try:
-                found = await call(self._open_endpoint())
+                found = await self._key.call(lambda key: call(self._open_endpoint(key)), self._throttle)
             except RelayError as error:
                 found = SourceFailure(ErrorKind.NO_KEY, str(error))
             date_ms = getattr(found, "date_ms", None)
@@ -270,11 +270,8 @@ class JiraCloudSource:
 
         return await self._throttle.run(send, purpose)
 
-    def _open_endpoint(self) -> Endpoint:
+    def _open_endpoint(self, key: str) -> Endpoint:
         organization = self.organization
-        self._throttle.sent_key = None
-        key = self._credentials.resolve(asdict(organization)).get_secret_value()
-        self._throttle.sent_key = _key_fingerprint(key)
         return open_endpoint(
             organization.name,
             organization.url,
@@ -284,16 +281,3 @@ class JiraCloudSource:
             gateway=organization.gateway,
             cloud_id=self.identity,
         )
-
-    def _current_key_fingerprint(self) -> bytes | None:
-        """Return the fingerprint of the key as it is now. None: no key is available."""
-        try:
-            key = self._credentials.resolve(asdict(self.organization)).get_secret_value()
-        except SecretError:
-            return None
-        return _key_fingerprint(key)
-
-
-def _key_fingerprint(key: str) -> bytes:
-    """Return a hash that tells one key from another without revealing either."""
-    return hashlib.sha256(key.encode()).digest()

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from relay.credentials.keyring import CredentialOwner, Keyring
-from relay.credentials.resolver import CredentialResolver
+from relay.credentials.resolver import CredentialResolver, is_reference
+from relay.credentials.stores.error import SecretStoreError
 from relay.errors import SecretError
+from tests.support.secret_stores import ACME as STORED
+from tests.support.secret_stores import scripted_stores
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
@@ -226,3 +229,64 @@ def test_no_file_reference_leaves_the_directory(tmp_path_factory, name):
     except SecretError:
         return
     assert key.get_secret_value() == "inside"
+
+
+async def test_a_key_in_a_store_is_resolved_for_a_sealed_reference_alone():
+    """Without keys nobody can tell who wrote a reference, and it might name any secret of the store: it is refused."""
+    ring, redacted = Keyring([OLD]), []
+    stores, script, _ = scripted_stores(CANARY)
+    record = organization(STORED, ring.seal_reference(STORED, ACME))
+    credentials = CredentialResolver(ring, None, {}, redacted.append, stores)
+    await credentials.prepare(record)
+
+    assert credentials.resolve(record).get_secret_value() == CANARY
+    assert redacted[0] == CANARY
+    for keyring, sealed in [(None, None), (ring, None), (ring, ring.seal_reference("file:acme", ACME))]:
+        refusing = CredentialResolver(keyring, None, {}, stores=stores)
+        with pytest.raises(SecretError):
+            await refusing.prepare(organization(STORED, sealed))
+        resolve_error(refusing, organization(STORED, sealed))
+        assert not await refusing.reread(organization(STORED, sealed))
+    assert script.reads == [STORED]
+
+
+async def test_a_key_of_a_store_that_fails_names_organization_reference_and_remedy():
+    ring = Keyring([OLD])
+    stores, _, _ = scripted_stores(SecretStoreError("the identity may not read it. Give it the role."))
+    record = organization(STORED, ring.seal_reference(STORED, ACME))
+    credentials = CredentialResolver(ring, None, {}, stores=stores)
+    with pytest.raises(SecretError) as caught:
+        await credentials.prepare(record)
+
+    assert str(caught.value) == (
+        "The API key of acme is not available. The secret azure-key-vault:acme-kv/jira cannot be read: the identity may not read"
+        " it. Give it the role."
+    )
+    assert resolve_error(credentials, record) == str(caught.value)
+    assert "does not use" in resolve_error(CredentialResolver(ring, None, {}), record)
+
+
+async def test_a_refused_key_is_asked_for_once_more_and_other_kinds_are_not():
+    """Only a store can have another key than the one that was read at this request."""
+    ring = Keyring([OLD])
+    stores, script, clock = scripted_stores("old", "new")
+    record = organization(STORED, ring.seal_reference(STORED, ACME))
+    credentials = CredentialResolver(ring, None, {}, stores=stores)
+    await credentials.prepare(record)
+    clock.seconds += 6
+
+    assert await credentials.reread(record)
+    assert credentials.resolve(record).get_secret_value() == "new"
+    assert not await credentials.reread(organization("file:acme"))
+    assert not await credentials.reread(organization(sealed=ring.seal(SecretStr("x"), ACME)))
+    assert len(script.reads) == 2
+
+
+@pytest.mark.parametrize(
+    "reference", ["azure-key-vault:acme-kv", "azure-key-vault:a/../b", "azure-key-vault:"]
+)
+def test_a_reference_to_a_store_has_its_form(reference):
+    assert not is_reference(reference)
+    assert "azure-key-vault:VAULT/SECRET" in resolve_error(
+        CredentialResolver(None, None, {}), organization(reference)
+    )

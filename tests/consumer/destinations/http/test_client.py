@@ -9,12 +9,14 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from consumer.destinations.http.client import webhook_id
 from consumer.destinations.http.config import HttpConfig
 from consumer.destinations.outcome import Paused, Retry, Sent
+from relay.credentials.stores.stored_secret import StoredSecret
 from relay.errors import RelayError
 from simulators import faults
 from simulators.http.receiver import HttpReceiver
 from tests.support.certificates import CertificateAuthority, server_tls
 from tests.support.http_receiver import OTHER_SECRET, SECRET, body_of, live_flow
 from tests.support.messages import event
+from tests.support.secret_stores import ACME, scripted_stores
 
 
 def verified(call, secret):
@@ -234,3 +236,24 @@ def test_a_wrong_url_is_refused_and_not_shown(url):
     with pytest.raises(ValidationError) as caught:
         HttpConfig(kind="http", url=url)
     assert "s3cr3t" not in str(caught.value)
+
+
+async def test_a_secret_in_a_store_is_read_again_at_a_refusal():
+    """The request that is refused goes out again with the new value; a value that stays is not sent twice."""
+    stores, script, clock = scripted_stores("Bearer old-old-old", "Bearer new-new-new")
+    assert stores.read_all([ACME]) == {ACME: "Bearer old-old-old"}
+    headers = {"Authorization": StoredSecret(stores, ACME)}
+    async with (
+        HttpReceiver(credential={"Authorization": "Bearer new-new-new"}) as receiver,
+        live_flow(receiver, headers=headers) as live,
+    ):
+        clock.seconds += 6
+        assert await live.send(body_of(live)) == Sent()
+        assert len(receiver.calls) == 2
+        receiver.credential["Authorization"] = "Bearer third"
+        clock.seconds += 6
+        outcome = await live.send(body_of(live))
+        assert isinstance(outcome, Paused)
+        assert "new-new-new" not in outcome.reason
+        assert len(receiver.calls) == 3
+        assert len(script.reads) == 3

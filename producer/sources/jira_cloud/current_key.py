@@ -1,0 +1,61 @@
+"""The API key of an organization, as it is at each request."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Final, TypeVar
+
+from producer.sources.errors import SourceFailure
+from producer.sources.throttle import RequestThrottle
+from relay.credentials.resolver import CredentialResolver
+from relay.errors import SecretError
+from relay.organizations import Organization
+
+AWAITED_KEY_SECONDS: Final = 30.0
+"""Age at which a key in a store is read again while a refused organization waits for another one."""
+
+T = TypeVar("T")
+
+
+class CurrentKey:
+    """Finds the key anew for each request."""
+
+    def __init__(self, organization: Organization, credentials: CredentialResolver) -> None:
+        self._record = asdict(organization)
+        self._credentials = credentials
+
+    async def call(
+        self, send: Callable[[str], Awaitable[T | SourceFailure]], throttle: RequestThrottle
+    ) -> T | SourceFailure:
+        """Send a request with the key, and another one if the key is refused and its store has a new one by now.
+
+        `throttle` learns which key was sent. Raises SecretError.
+        """
+        throttle.sent_key = None
+        await self._credentials.prepare(self._record)
+        found = await send(self._next(throttle))
+        if (
+            isinstance(found, SourceFailure)
+            and found.login_failed
+            and await self._credentials.reread(self._record)
+        ):
+            return await send(self._next(throttle))
+        return found
+
+    def fingerprint(self) -> bytes | None:
+        """Return the fingerprint of the key as it is now. None: no key is available."""
+        try:
+            key = self._credentials.resolve(self._record, max_age_seconds=AWAITED_KEY_SECONDS)
+        except SecretError:
+            return None
+        return _fingerprint(key.get_secret_value())
+
+    def _next(self, throttle: RequestThrottle) -> str:
+        key = self._credentials.resolve(self._record).get_secret_value()
+        throttle.sent_key = _fingerprint(key)
+        return key
+
+
+def _fingerprint(key: str) -> bytes:
+    """Return a hash that tells one key from another without revealing either."""
+    return hashlib.sha256(key.encode()).digest()
