@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from relay.timestamps import DAY_MS, day_of, now_ms
 from tests.support.day_seals import KEY, OLD_KEY, a_month, account
 
 
@@ -54,9 +55,12 @@ class TestDays:
         assert "0 days of 1 organizations were sealed." in sealed.out
         calendar = await command_line("proof", "show", "--from", "2026-11-01", "--to", "2026-11-03")
         assert f"{acme.name}  ..." in calendar.out
-        shown = (await command_line("proof", "show", acme.name, "--no-source", "--json")).json
-        assert len(shown) == 14
-        assert {each["state"] for each in shown} == {"provisional"}
+        days = ("--from", day_of(now_ms() - 2 * DAY_MS), "--to", day_of(now_ms() - DAY_MS))
+        shown = (await command_line("proof", "show", acme.name, *days, "--json")).json
+        assert [each["account"]["source"]["failure"] for each in shown] == [None, None]
+        assert {each["state"] for each in shown} <= {"provisional", "not collected"}
+        table = (await command_line("proof", "show", acme.name, *days, "--no-source")).out
+        assert "The audit log was not asked." in table
         await command_line("proof", "export", str(tmp_path / "seals"))
         verified = await command_line("proof", "verify", str(tmp_path / "seals"), "--key", KEY.name)
         assert "0 seals of 0 organizations" in verified.out

@@ -44,23 +44,22 @@ def of(result):
 
 
 async def test_days_are_sealed_in_a_chain_and_verified(world):
-    """Days that are over get a seal each, once; a late record gives its day another one, with the reason; all of it is exported."""
+    """Days that are over get a seal each, once; a late record gives its day another one, with the reason; all of it is exported.
+
+    A chain that lacks a seal is neither continued nor exported.
+    """
     await world.publish(*(some_event(DAYS[0], each) for each in (1, 2)), some_event(DAYS[1], 3))
     assert of(await world.seal()) == [
         (DAYS[0], 1, "complete", 2),
         (DAYS[1], 1, "complete", 1),
         (DAYS[2], 1, "complete", 0),
     ]
-    assert of(await world.seal()) == []
-
     await world.publish(some_event(DAYS[0], 9, collected=world.now + 1))
     await world.pass_days(1)
     next_day, late = (await world.seal()).seals
     assert (next_day["day"], late["day"], late["edition"], late["events"]) == (DAYS[3], DAYS[0], 2, 3)
     assert late["reason"] == "The events have changed since edition 1: there were 2, and there are 3."
-    assert of(await world.seal(DAYS[1])) == []
-    with pytest.raises(InputError, match="has no seal yet"):
-        await world.seal(DAYS[4])
+    assert of(await world.seal()) == []
 
     uid = f"{ORGANIZATION}/9"
     found = await prove_event(world.context, uid)
@@ -69,9 +68,24 @@ async def test_days_are_sealed_in_a_chain_and_verified(world):
     proven = verify(data, [KEY.name])
     assert (proven.days, proven.seals, proven.events) == ({ORGANIZATION: 4}, 5, 1)
 
+    async with RecordWriter(world.connection) as writer:
+        await writer.send(world.topics.seals, f"{ORGANIZATION} {DAYS[1]} 1".encode(), None, partition=0)
+    broken = await world.seal()
+    assert broken.seals == ()
+    assert f"{ORGANIZATION}, {DAYS[2]}, seal 3: a seal is missing" in broken.failure
+    with pytest.raises(RelayError, match="a chain of seals is broken"):
+        await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], ())
+
 
 async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
-    """Two sealers at once cannot fork a chain: the later one goes on alone."""
+    """Two sealers at once cannot fork a chain: the later one goes on alone.
+
+    An operator sees its seals, and a fresh count that names what a seal says otherwise; late days are provisional.
+    """
+    new = Organization(ORGANIZATION, f"https://{ORGANIZATION}", "relay", NOON, NOON, 0)
+    await edit_organization(
+        world.connection, ORGANIZATION, lambda _: new, action="added", author="test", now_ms=NOON
+    )
     await world.publish(some_event(DAYS[0], 1))
     async with open_sealer(world.context, KEY, LATE_DAYS) as first:
         done = await world.seal()
@@ -80,69 +94,46 @@ async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
     stored = (await read_chains(world.connection))[ORGANIZATION]
     assert (stored.fault, [each.statement for each in stored.seals]) == (None, list(done.seals))
 
-
-async def test_a_chain_that_lacks_a_seal_is_neither_continued_nor_exported(world):
-    await world.publish(some_event(DAYS[0], 1))
-    await world.seal()
-    async with RecordWriter(world.connection) as writer:
-        await writer.send(world.topics.seals, f"{ORGANIZATION} {DAYS[1]} 1".encode(), None, partition=0)
-    await world.pass_days(1)
-    result = await world.seal()
-    assert result.seals == ()
-    assert f"{ORGANIZATION}, {DAYS[2]}, seal 3: a seal is missing" in result.failure
-    with pytest.raises(RelayError, match="a chain of seals is broken"):
-        await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], ())
-
-
-async def test_records_that_are_removed_added_and_altered_are_named(world):
-    """In the audit log, and on Kafka; an event of before the organization was added is no difference."""
-    day = DAYS[0]
-    await world.publish(*(some_event(day, each) for each in (1, 2, 3)))
-    await world.publish(some_event(day, 4), recorded=False)
-    world.log.events |= {2: some_event(day, 2, summary="Another one"), 5: some_event(day, 5)}
-    world.log.events[6] = some_event(day_of(day_start(day) - DAY_MS), 6)
-    del world.log.events[3]
-    world.days[day].ids.add(7)
-    await world.publish()
-    before = day_of(day_start(day) - DAY_MS)
-    counted = await count_days(world.context, ORGANIZATION, [before, day], world.log.source)
-    assert counted.days[day].account.differences.named() == {
-        "missing": (5,),
-        "removed": (3,),
-        "altered": (2,),
-        "deleted": (7,),
-        "unrecorded": (4,),
-    }
-    account = counted.days[before].account
-    assert (account.state, account.source.uncollected) == ("not collected", 1)
-
-
-async def test_an_operator_sees_days_and_what_became_of_them(world):
-    """A calendar of seals, and a fresh count of one organization: what a seal says otherwise is named, late days are provisional."""
-    new = Organization(ORGANIZATION, f"https://{ORGANIZATION}", "relay", NOON, NOON, 0)
-    await edit_organization(
-        world.connection, ORGANIZATION, lambda _: new, action="added", author="test", now_ms=NOON
-    )
-    await world.publish(some_event(DAYS[0], 1))
-    await world.seal()
     calendar = await show_seals(world.context, DAYS)
     assert [each.state for each in calendar[ORGANIZATION]] == ["complete"] * 3 + [None] * 2
     await world.publish(some_event(DAYS[0], 2, collected=world.now))
     shown = await show_counted(world.context, ORGANIZATION, DAYS, None, LATE_DAYS)
     assert [each.state for each in shown] == ["unproven"] * 3 + ["provisional"] * 2
     assert any("there were 1, and there are 2" in each for each in shown[0].findings)
+    assert of(await world.seal(DAYS[1])) == []
+    with pytest.raises(InputError, match="has no seal yet"):
+        await world.seal(DAYS[4])
 
 
-async def test_an_audit_log_that_does_not_answer_leaves_a_day_unproven(world):
-    await world.publish(some_event(DAYS[0], 1))
+async def test_records_that_are_removed_added_and_altered_are_named(world):
+    """In the audit log, and on Kafka; an event of before the organization was added is no difference.
+
+    An audit log that does not answer leaves the day unproven.
+    """
+    day, before = DAYS[0], day_of(day_start(FIRST) - DAY_MS)
+    await world.publish(*(some_event(day, each) for each in (1, 2, 3)))
+    await world.publish(some_event(day, 4), recorded=False)
+    world.log.events |= {2: some_event(day, 2, summary="Another one"), 5: some_event(day, 5)}
+    world.log.events[6] = some_event(before, 6)
     world.log.unreadable = (UnreadableRecord("no id", b"{}"),)
-    counted = await count_days(world.context, ORGANIZATION, DAYS[:1], world.log.source)
-    assert counted.days[DAYS[0]].account.state == "differing"
+    del world.log.events[3]
+    world.days[day].ids.add(7)
+    await world.publish()
+    counted = await count_days(world.context, ORGANIZATION, [before, day], world.log.source)
+    account = counted.days[day].account
+    assert account.differences.named() == {
+        "missing": (5,),
+        "removed": (3,),
+        "altered": (2,),
+        "deleted": (7,),
+        "unrecorded": (4,),
+    }
+    assert (account.state, account.source.unreadable) == ("differing", 1)
+    assert counted.days[before].account.source.uncollected == 1
+
     world.log.failure = SourceError(SourceFailure(ErrorKind.KEY_REFUSED, "It refused the key."))
-    account = (
-        (await count_days(world.context, ORGANIZATION, DAYS[:1], world.log.source)).days[DAYS[0]].account
-    )
-    assert (account.state, account.source.failure) == ("unproven", "It refused the key.")
+    refused = (await count_days(world.context, ORGANIZATION, [DAYS[1]], world.log.source)).days[DAYS[1]]
+    assert (refused.account.state, refused.account.source.failure) == ("unproven", "It refused the key.")
 
 
 def test_a_day_is_due_when_no_record_can_come_late():
