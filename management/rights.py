@@ -104,7 +104,7 @@ def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *(Right("group", name, "Read") for name in groups),
         Right("topic", f"{topics.prefix}.", "Create", prefixed=True),
         Right("transactional-id", f"{topics.organizations}.", "Write", prefixed=True),
-        Right("transactional-id", topics.seals, "Write"),
+        Right("transactional-id", f"{topics.seals}.", "Write", prefixed=True),
     ]
 
 

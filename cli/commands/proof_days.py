@@ -38,12 +38,12 @@ _SIGNS = {
     None: ".",
 }
 
-OrganizationOption = Annotated[
+CountedOrganization = Annotated[
     str, typer.Argument(metavar="[NAME]", help="Name of an organization. Default: all.", show_default=False)
 ]
-FromOption = Annotated[str, typer.Option("--from", metavar="DAY", help="First day, as 2026-11-01, UTC.")]
-ToOption = Annotated[str, typer.Option("--to", metavar="DAY", help="Last day. Default: today.")]
-SourceOption = Annotated[
+FirstDay = Annotated[str, typer.Option("--from", metavar="DAY", help="First day, as 2026-11-01, UTC.")]
+LastDay = Annotated[str, typer.Option("--to", metavar="DAY", help="Last day. Default: today.")]
+ListedAgain = Annotated[
     bool,
     typer.Option(
         "--source/--no-source", help="List the days in the audit log again, with the organization's key."
@@ -53,10 +53,10 @@ SourceOption = Annotated[
 
 def show(
     context: typer.Context,
-    organization: OrganizationOption = "",
-    first: FromOption = "",
-    last: ToOption = "",
-    source: SourceOption = True,
+    organization: CountedOrganization = "",
+    first: FirstDay = "",
+    last: LastDay = "",
+    source: ListedAgain = True,
     as_json: JsonOption = False,
 ) -> None:
     """Show which days are complete. With NAME, count its days now, at every hop, and name the ids of each difference.
@@ -91,12 +91,12 @@ async def _count(
 
 def seal(
     context: typer.Context,
-    organization: OrganizationOption = "",
+    organization: CountedOrganization = "",
     day: Annotated[
         str,
         typer.Option("--day", metavar="DAY", help="Seal this sealed day again, if its account has changed."),
     ] = "",
-    source: SourceOption = True,
+    source: ListedAgain = True,
     as_json: JsonOption = False,
 ) -> None:
     """Seal the days for which no record can come late any more, and sealed days that have got other events since.
@@ -166,8 +166,8 @@ def export(
         list[str] | None,
         typer.Option("--organization", metavar="NAME", help="An organization; repeat it. Default: all."),
     ] = None,
-    first: FromOption = "",
-    last: ToOption = "",
+    first: FirstDay = "",
+    last: LastDay = "",
     events: Annotated[
         list[str] | None,
         typer.Option(

@@ -149,7 +149,7 @@ async def open_sealer(context: ProofContext, key: SigningKey, late_days: int) ->
     with kafka_errors_as_relay_errors(connection):
         await connection.verify()
         await require_topic(connection)
-        producer = await TransactionalProducer.open(connection, topic)
+        producer = await TransactionalProducer.open(connection, f"{topic}.{PARTITION}")
         try:
             await producer.end_hanging([TopicPartition(topic, PARTITION)])
             yield Sealer(context, key, late_days, producer, await read_chains(connection))
