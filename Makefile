@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install setup sandbox test cover explore check format docs release bench parts chaos image images lock
+.PHONY: help install setup sandbox test cover explore check format docs release bench parts chaos image smoke images lock
 help: ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -85,6 +85,11 @@ IMAGE_OPTIONS = --file deploy/Dockerfile --tag $(IMAGE) \
 
 image: ## the image jira-audit-relay for this machine (docker; IMAGE=)
 	docker build $(IMAGE_OPTIONS) .
+
+smoke: image ## the image built and started, read-only and without rights (docker)
+	docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges $(IMAGE) --version
+	docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges $(IMAGE) config check
+	test "$$(docker image inspect --format '{{.Config.User}}' $(IMAGE))" = 10001:10001
 
 images: ## the same for amd64 and arm64, with SBOM and provenance, in dist/image.tar (docker buildx; IMAGE= PLATFORMS= OUTPUT=)
 	mkdir -p dist

@@ -118,7 +118,7 @@ def console_service(
             settings.secrets.directory,
             os.environ,
             redactor.add,
-            open_stores(settings.secret_stores),
+            open_stores(settings.secret_stores, os.environ),
         )
         async with open_connection_test(settings.producer) as connection_test:
             operator = OperatorContext(

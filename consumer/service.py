@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry
 
 from consumer.config import ConsumerConfig
+from consumer.delivery_report import report_delivery
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
@@ -74,7 +75,7 @@ async def run_consumer(
         served = await _open_destinations(
             destinations, factory, status_writer, connection, shards, health, timing, stack
         )
-        background = _background(status_writer, destinations, topic_settings, timing.service)
+        background = _background(status_writer, served, topic_settings, timing.service)
         await _serve(served, background, stop, timing.service)
         await _write_final_status(served, status_writer)
 
@@ -105,6 +106,7 @@ async def _open_shared(
 class ServedDestination:
     """One destination as it runs: its flows, and its report."""
 
+    name: str
     running: RunningDestination
     reporter: DestinationStatusReporter
 
@@ -139,20 +141,20 @@ async def _open_destinations(
             health,
             timing.reporter,
         )
-        served.append(ServedDestination(running, reporter))
+        served.append(ServedDestination(name, running, reporter))
     return served
 
 
 def _background(
     status_writer: StatusWriter,
-    names: Iterable[str],
+    served: Sequence[ServedDestination],
     topic_settings: TopicSettings,
     timing: ConsumerServiceTiming,
 ) -> Mapping[str, Coroutine[None, None, None]]:
     """Return the work beside the destinations, by the names of its tasks. None of it ends by itself."""
     return {
         "status writer": status_writer.run(),
-        "heartbeat of the consumer": _heartbeat(status_writer, names, topic_settings, timing),
+        "heartbeat of the consumer": _heartbeat(status_writer, served, topic_settings, timing),
         "watch of topic settings": topic_settings.watch(),
     }
 
@@ -199,15 +201,20 @@ async def _serve(
 
 async def _heartbeat(
     status_writer: StatusWriter,
-    names: Iterable[str],
+    served: Sequence[ServedDestination],
     topic_settings: TopicSettings,
     timing: ConsumerServiceTiming,
 ) -> None:
-    """Report that this process runs, its destinations, and the topic settings that it may not read, until cancelled."""
-    served = f"destinations {', '.join(names)}"
-    status = take_over("active", now_ms(), reason=served)
+    """Report that this process runs, its deliveries, and the topic settings that it may not read, until cancelled."""
+    names = f"destinations {', '.join(each.name for each in served)}"
+    started = now_ms()
+    status = take_over("active", started, reason=names)
     while True:
-        reason = "; ".join(filter(None, (served, topic_settings.unknown, topic_settings.copies.text)))
+        reason = "; ".join(filter(None, (names, topic_settings.unknown, topic_settings.copies.text)))
+        reports = await asyncio.gather(
+            *(report_delivery(each.name, each.running, started, timing.report_seconds) for each in served)
+        )
         status = status.transition("active", reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
+        status = replace(status, deliveries=tuple(each for each in reports if each is not None))
         status_writer.put(service_key("consume"), status)
         await asyncio.sleep(timing.heartbeat_seconds)

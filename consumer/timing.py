@@ -211,7 +211,10 @@ class ConsumerServiceTiming:
     topic_check_seconds: float = 60.0
     """How often the settings of the topics are looked at."""
     stop_seconds: float = 15.0
-    heartbeat_seconds: float = 15.0
+    heartbeat_seconds: float = 5.0
+    """As old the age of the oldest event may be that consoles show."""
+    report_seconds: float = 2.0
+    """How long a heartbeat waits for the positions of a destination's partitions."""
     heartbeat_valid_ms: int = 60_000
 
 
