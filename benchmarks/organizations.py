@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/organizations.py [--organizations 10000] [--interval 60] [--seconds 300]
 
-The benchmark runs an embedded Kafka and a bare server, which plays a Jira site on each address of 127.0.0.0/8 (Linux). The
+The organizations were polled for a week before: first contact, with its questions for each site's id and clock, is another
+measurement (start.py). The benchmark runs an embedded Kafka and a bare server, which plays a Jira site on each address of 127.0.0.0/8 (Linux). The
 lateness of a round is the time since the round before it, less the interval. The first third of the time, in which the
 rounds begin, does not count.
 """
@@ -27,6 +28,7 @@ from uuid import NAMESPACE_URL, uuid5
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bounds import print_samples, sample_until, service
+from progress import put_progress
 
 from embedded import EmbeddedKafka
 from management.settings import Settings
@@ -40,6 +42,8 @@ from relay.organizations import Organization, OrganizationCodec
 
 SHARDS = 16
 OPEN_ATTEMPTS = 10
+EVENTS_A_DAY = 10
+"""In the ledgers of the week before; nothing happens meanwhile."""
 RECORD = {"id": 1, "created": "2026-01-01T00:00:00.000+0000", "summary": "User created", "category": "users"}
 
 
@@ -137,6 +141,7 @@ async def main(count: int, interval: int, seconds: float) -> None:
             connection = Connection(Settings(kafka=settings).kafka)
             await create_missing_topics(connection)
             await put_organizations(connection, count, port)
+            await put_progress(connection, count, port, EVENTS_A_DAY)
             variables = {"RELAY_KEY_BENCHMARK": "a key", "RELAY_PRODUCER__INTERVAL_SECONDS": str(interval)}
             async with service("produce", kafka.bootstrap, variables) as pid:
                 began = time.monotonic()

@@ -3,10 +3,12 @@
 The variables are read here and nowhere else. A .netrc file is never read: its passwords would go to any host it names.
 """
 
+import importlib.util
 import ipaddress
 import os
 import re
 import ssl
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,11 @@ _CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 Environ = Mapping[str, str]
 
 close_after_surplus_bytes()
+
+if importlib.util.find_spec("sniffio") is None:
+    # httpcore tries to import it several times a request, and Python searches every directory of its path each time: a tenth of
+    # the CPU time of a quiet producer. None is how Python itself notes that a module is missing.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import report
 from harness import Limits, loaded_kafka, measure
 from load import Shape
-from programs import NAMES, ROOT, Place, build, plain_schema, program
+from programs import NAMES, ROOT, Place, build, plain_schema, program, relay_to_several
 from sink import Sink
 
 
@@ -63,8 +63,10 @@ def compare_columns(columns: dict[str, dict[str, int]]) -> None:
 
 
 async def main(given: argparse.Namespace) -> None:
+    if given.destinations > 1 and given.peers != "relay":
+        raise SystemExit("Several destinations are measured of the relay alone: add --peers relay.")
     shape = Shape(given.events, given.organizations, given.size)
-    limits = Limits(given.seconds)
+    limits, rows = Limits(given.seconds), shape.count * given.destinations
     runs: list[report.Figures] = []
     sink = Sink(plain_schema())
     with tempfile.TemporaryDirectory() as directory:
@@ -80,9 +82,15 @@ async def main(given: argparse.Namespace) -> None:
             for turn in range(given.runs):
                 for cores in map(int, given.cores.split(",")):
                     for name in names:
-                        started = program(name, place, cores, f"p{time.time_ns()}")
+                        run = f"p{time.time_ns()}"
+                        several = given.destinations > 1
+                        started = (
+                            relay_to_several(place, given.destinations, run)
+                            if several
+                            else program(name, place, cores, run)
+                        )
                         try:
-                            runs.append(await measure(started, cores, sink, shape.count, limits))
+                            runs.append(await measure(started, cores, sink, rows, limits))
                         except RuntimeError as error:
                             print(f"{error}: this run is left out.", flush=True)
                             continue
@@ -95,12 +103,17 @@ async def main(given: argparse.Namespace) -> None:
         "organizations": shape.organizations,
         "size": shape.size,
         "bytes": round(mean_bytes),
+        "destinations": given.destinations,
     }
-    runs = report.with_earlier(runs, version(), load, Path(given.results))
+    usual = shape == Shape() and given.destinations == 1
+    directory = Path(given.results) if given.results else report.RESULTS if usual else None
+    if directory is not None:
+        runs = report.with_earlier(runs, version(), load, directory)
     print(*report.table(runs), sep="\n")
-    content = report.summary(runs, version(), datetime.now(UTC).isoformat(timespec="seconds"), load)
-    path = report.write(content, Path(given.results))
-    print(f"\nThe figures are in {path}.\n", *report.ratios_by_version(path.parent), sep="\n")
+    if directory is not None:
+        content = report.summary(runs, version(), datetime.now(UTC).isoformat(timespec="seconds"), load)
+        path = report.write(content, directory)
+        print(f"\nThe figures are in {path}.\n", *report.ratios_by_version(directory), sep="\n")
 
 
 if __name__ == "__main__":
@@ -108,9 +121,12 @@ if __name__ == "__main__":
     parser.add_argument("--events", type=int, default=400_000, help="events in the backlog")
     parser.add_argument("--organizations", type=int, default=40, help="organizations that the events are of")
     parser.add_argument("--size", choices=("mixed", "small", "large"), default="mixed", help="kind of events")
+    parser.add_argument(
+        "--destinations", type=int, default=1, help="destinations of the relay; each gets all"
+    )
     parser.add_argument("--runs", type=int, default=3, help="runs of each peer with each number of cores")
     parser.add_argument("--peers", default=",".join(NAMES), help="peers, separated by commas")
     parser.add_argument("--cores", default="1,2", help="numbers of cores, separated by a comma")
     parser.add_argument("--seconds", type=float, default=10.0, help="most seconds of delivery in a run")
-    parser.add_argument("--results", default=str(report.RESULTS), help="directory of the JSON")
+    parser.add_argument("--results", help="directory of the JSON; by default only the usual events leave one")
     asyncio.run(main(parser.parse_args()))

@@ -30,6 +30,9 @@ class StatusCacheTiming:
 
 DEFAULT_TIMING = StatusCacheTiming()
 
+_GOING_ON_AT_ONCE = 50
+"""Callers of `latest` that go on in one turn of the event loop; each starts a poller, which takes a millisecond."""
+
 
 class StatusCache:
     """The stored statuses, read again when the last reading is older than `timing.max_age_seconds`."""
@@ -40,24 +43,37 @@ class StatusCache:
         self._timing = timing
         self._connection = connection
         self._topic = topic
-        self._lock = asyncio.Lock()
         self._read_at = -math.inf
         self._statuses: dict[str, Status] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def latest(self, key: str) -> Status | None:
         """Return the last stored status of `key`.
         None if there is none or Kafka does not answer in time; callers can do without it.
         """
-        async with self._lock:
-            if time.monotonic() - self._read_at >= self._timing.max_age_seconds:
-                try:
-                    async with asyncio.timeout(self._timing.read_seconds):
-                        self._statuses = await read_statuses(self._connection, self._topic)
-                except KAFKA_FAILURES as error:
-                    reason = describe(error)
-                    log.warning("The last status could not be read.", reason=reason)
-                self._read_at = time.monotonic()
-            return self._statuses.get(key)
+        if time.monotonic() - self._read_at >= self._timing.max_age_seconds:
+            # A shard asks for thousands of keys in one moment: all await one reading, and go on a few at a time.
+            read = asyncio.get_running_loop().create_future()
+            self._waiting.append(read)
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read(), name="read the last statuses")
+            await read
+        return self._statuses.get(key)
+
+    async def _read(self) -> None:
+        """Read the statuses, and let all go on that wait for them, whatever has happened."""
+        try:
+            async with asyncio.timeout(self._timing.read_seconds):
+                self._statuses = await read_statuses(self._connection, self._topic)
+        except KAFKA_FAILURES as error:
+            log.warning("The last status could not be read.", reason=describe(error))
+        except Exception:
+            log.exception("A defect kept the last status from being read.")
+        finally:
+            self._read_at = time.monotonic()
+            waiting, self._waiting, self._reading = self._waiting, [], None
+            _go_on(waiting)
 
     async def to_continue(self, key: str, *, replaceable: bool) -> Status | None:
         """Return the stored status of `key` for its next owner to continue; None: there is none.
@@ -72,6 +88,15 @@ class StatusCache:
                 if replaceable:
                     return None
                 raise
+
+
+def _go_on(waiting: list["asyncio.Future[None]"]) -> None:
+    """Let those who wait go on, a few in each turn of the event loop: a start of ten thousand pollers holds it for seconds."""
+    for read in waiting[:_GOING_ON_AT_ONCE]:
+        if not read.done():
+            read.set_result(None)
+    if rest := waiting[_GOING_ON_AT_ONCE:]:
+        asyncio.get_running_loop().call_soon(_go_on, rest)
 
 
 class UnreadableStatusError(TopicReadError):

@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import importlib.util
 import json
+import sys
 
 import pytest
 from hypothesis import given
@@ -276,3 +278,8 @@ async def test_a_certificate_behind_the_proxy_is_not_the_fault_of_the_proxy(monk
         failure = await tenant_info(client, "acme", f"https://{HOSTS[0]}")
     assert isinstance(failure, SourceFailure)
     assert failure.kind is ErrorKind.TLS
+
+
+def test_no_request_searches_for_a_module_that_is_missing():
+    """httpcore imports sniffio at each request; a missing one is noted, or Python searches its whole path each time."""
+    assert "sniffio" in sys.modules or importlib.util.find_spec("sniffio") is not None

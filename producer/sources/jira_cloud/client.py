@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 
 import httpx
@@ -25,8 +26,10 @@ from relay.timestamps import now_ms
 from relay.url_policy import split_url
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-CLIENT_COUNT = 32
-KEEPALIVE_CONNECTIONS = 8
+CLIENT_COUNT = 128
+"""Each request looks at every connection of its client, twice."""
+KEEPALIVE_CONNECTIONS = 2
+"""Of each client."""
 KEEPALIVE_SECONDS = 2.0
 """Long enough for the pages of one window; before an organization's next round come thousands of others."""
 QUICK_BYTES = 256 * 1024
@@ -70,6 +73,12 @@ class TenantInfo:
     date_ms: int | None = None
 
 
+@cache
+def _user_agent() -> str:
+    """Return the name and version of the relay; the version is read from a file."""
+    return f"jira-audit-relay/{version('jira-audit-relay')}"
+
+
 def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
     """Open a client for any site. It keeps no cookies: a session of one organization must not answer for another.
 
@@ -88,7 +97,7 @@ def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = Non
         timeout=TIMEOUT,
         headers={
             "Accept": "application/json",
-            "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}",
+            "User-Agent": _user_agent(),
         },
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
     )

@@ -1,3 +1,4 @@
+import asyncio
 import random
 import time
 from dataclasses import replace
@@ -155,6 +156,32 @@ async def test_an_unreadable_topic_is_read_once(connection):
 
     assert [await cache.latest(f"producer/{number}") for number in range(100)] == [None] * 100
     assert time.monotonic() - began < 30
+
+
+async def test_callers_that_await_one_reading_go_on_together(connection, prefix):
+    """A thousand of them take few turns of the event loop, not one each; a cancelled one holds up no other."""
+    cache, turns, went_on = StatusCache(connection, Topics(prefix).status), 0, []
+
+    async def count_turns():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def ask(number):
+        await cache.latest(f"producer/{number}")
+        went_on.append(turns)
+
+    counting = asyncio.create_task(count_turns())
+    asking = [asyncio.create_task(ask(number)) for number in range(1_000)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    async with asyncio.timeout(60):
+        await asyncio.wait(asking)
+    counting.cancel()
+
+    assert len(went_on) == 999
+    assert max(went_on) - min(went_on) < 100
 
 
 def test_a_new_owner_continues_the_status_of_the_former():
