@@ -20,7 +20,7 @@ COPIES = Path("repository")
 
 NAVIGATION: dict[str, list[str]] = {
     "Start": ["index.md", "start.md", "why-not-the-connector.md", "faq.md"],
-    "Concepts": ["concepts.md", "architecture.md", "guarantees.md", "security.md", "glossary.md"],
+    "Concepts": ["concepts.md", "architecture.md", "guarantees.md", "proof.md", "security.md", "glossary.md"],
     "Sources": ["sources/jira-cloud.md"],
     "Destinations": [
         "destinations/sentinel.md",
