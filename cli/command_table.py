@@ -70,6 +70,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "cli.commands.replay:app",
         "Deliver events again to one destination, as a job of the relay.",
     ),
+    "keyring": Command(
+        "cli.commands.keyring:app",
+        "Wrap the keys that encrypt API keys, by a key service.",
+    ),
     "topics": Command(
         "cli.commands.topics:app",
         "Create and check the topics of the relay.",
