@@ -116,7 +116,7 @@ class StoreReference:
 
 def is_store_reference(text: str) -> bool:
     """Return whether the text begins as a reference to a store or a key service does; its form may be wrong."""
-    return text.partition(":")[0] in FORMS | KEY_FORMS
+    return text.partition(":")[0] in {*FORMS, *KEY_FORMS}
 
 
 def parse_reference(text: str) -> StoreReference:
