@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install setup sandbox test cover explore check format docs release bench chaos image images lock
+.PHONY: help install setup sandbox test cover explore check format docs release bench parts chaos image smoke images lock
 help: ## what each verb does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -62,7 +62,10 @@ docs: setup ## the documentation site in dist/docs/site, offline, with every lin
 release: setup ## wheel, source archive, chart, site, SBOM, notes and checksums in dist/release, offline
 	$(BIN)/python deploy/release.py
 
-bench: setup ## CPU time of an event beside a record-by-record consumer; memory, files and late rounds under load
+bench: setup ## the consumer beside hand-written Python, Go and Benthos, on one core and on two (BENCH="--runs 1")
+	$(BIN)/python benchmarks/peers $(BENCH)
+
+parts: setup ## CPU time, memory and lateness of each part under load; takes half an hour
 	$(BIN)/python benchmarks/columns.py
 	$(BIN)/python benchmarks/formats.py
 	$(BIN)/python benchmarks/consumer.py
@@ -82,6 +85,11 @@ IMAGE_OPTIONS = --file deploy/Dockerfile --tag $(IMAGE) \
 
 image: ## the image jira-audit-relay for this machine (docker; IMAGE=)
 	docker build $(IMAGE_OPTIONS) .
+
+smoke: image ## the image built and started, read-only and without rights (docker)
+	docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges $(IMAGE) --version
+	docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges $(IMAGE) config check
+	test "$$(docker image inspect --format '{{.Config.User}}' $(IMAGE))" = 10001:10001
 
 images: ## the same for amd64 and arm64, with SBOM and provenance, in dist/image.tar (docker buildx; IMAGE= PLATFORMS= OUTPUT=)
 	mkdir -p dist

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cli.output import escape_controls, wrap
 from cli.table import TableRow, list_names, render_table
-from management.destination_view import DestinationView
+from management.destination_view import DestinationView, lag_text
 from management.formatting import age, iso_seconds
 from management.installation import Installation
 from management.organizations.view import OrganizationView
@@ -99,7 +99,7 @@ def _destination_row(view: DestinationView, rate: Rate | None) -> TableRow:
         view.name,
         view.state,
         age(view.since, view.now_ms),
-        "" if view.lag is None else f"{view.lag:,}",
+        lag_text(view),
         age(view.last_accepted, view.now_ms),
         f"{day_total(counts, view.now_ms).events:,}",
         view.kind if rate is None else "" if speed is None else f"{speed:,.1f}",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from console.lag_history import LagSlot
+from management.formatting import duration
 from relay.status.model import HourCount
 
 _WIDTH, _HEIGHT = 120, 24
@@ -31,7 +32,18 @@ def lag_bars(slots: Sequence[LagSlot]) -> Markup:
     return _graph([each.lag for each in slots], label)
 
 
-def _graph(values: Sequence[int | None], label: str) -> Markup:
+def age_bars(slots: Sequence[LagSlot]) -> Markup:
+    """Return a bar for each quarter of an hour, as `lag_bars` does, for the age of the oldest event."""
+    known = [round(1000 * each.seconds) for each in slots if each.seconds is not None]
+    label = (
+        f"Age of the oldest event not delivered yet: last {duration(known[-1])}, at most {duration(max(known))}"
+        if known
+        else "Nothing is known yet"
+    )
+    return _graph([each.seconds for each in slots], label)
+
+
+def _graph(values: Sequence[float | None], label: str) -> Markup:
     most, place = max((each for each in values if each is not None), default=0), _WIDTH / max(1, len(values))
     shapes = Markup().join(
         Markup('<rect x="{}" y="{}" width="{}" height="{}"/>').format(
@@ -46,6 +58,6 @@ def _graph(values: Sequence[int | None], label: str) -> Markup:
     ).format(label, _WIDTH, _HEIGHT, _WIDTH, _HEIGHT, shapes)
 
 
-def _height(value: int, most: int) -> int:
+def _height(value: float, most: float) -> int:
     """Return the height of a bar: 1 for none, so that the axis shows, and at least 3 for any."""
     return 1 if not value else max(3, round(_HEIGHT * value / most))

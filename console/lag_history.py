@@ -15,19 +15,21 @@ MAX_DESTINATIONS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class LagSample:
-    """What was reported at `at` (ms UTC). `lag` None: no consumer reported it. `handled`: events of the hours that are kept."""
+    """What was reported at `at` (ms UTC). `lag` and `seconds` None: it was not known. `handled`: events of the hours that are kept."""
 
     at: int
     lag: int | None
+    seconds: float | None
     handled: int
 
 
 @dataclass(frozen=True, slots=True)
 class LagSlot:
-    """A quarter of an hour from `start` (ms UTC). `lag`: the most that was reported in it; None: nothing was."""
+    """A quarter of an hour from `start` (ms UTC). `lag`, in events, and `seconds`: the most that was reported in it; None: nothing was."""
 
     start: int
     lag: int | None
+    seconds: float | None
 
 
 class LagHistory:
@@ -45,7 +47,7 @@ class LagHistory:
             samples = self._samples[view.name] = before.get(view.name, deque())
             if samples and samples[-1].at > now_ms:
                 samples.clear()  # the clock was set back
-            samples.append(LagSample(now_ms, view.lag, handled))
+            samples.append(LagSample(now_ms, view.lag, view.lag_seconds, handled))
             while samples[0].at <= now_ms - DAY_MS:
                 samples.popleft()
 
@@ -57,13 +59,16 @@ class LagHistory:
     def slots(self, name: str, now_ms: int) -> list[LagSlot]:
         """Return the last day in quarters of an hour, the oldest first."""
         newest = now_ms - now_ms % SLOT_MS
-        most: dict[int, int] = {}
+        events: dict[int, int] = {}
+        seconds: dict[int, float] = {}
         for sample in self._samples.get(name, ()):
+            start = sample.at - sample.at % SLOT_MS
             if sample.lag is not None:
-                start = sample.at - sample.at % SLOT_MS
-                most[start] = max(sample.lag, most.get(start, 0))
+                events[start] = max(sample.lag, events.get(start, 0))
+            if sample.seconds is not None:
+                seconds[start] = max(sample.seconds, seconds.get(start, 0.0))
         starts = range(newest - (SLOTS - 1) * SLOT_MS, newest + 1, SLOT_MS)
-        return [LagSlot(start, most.get(start)) for start in starts]
+        return [LagSlot(start, events.get(start), seconds.get(start)) for start in starts]
 
     def events_per_second(self, name: str, now_ms: int) -> float | None:
         """Return how many events were delivered or left out a second, over ten minutes at most; None: that is not known yet."""

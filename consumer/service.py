@@ -1,14 +1,16 @@
 """The consumer service: wiring and supervision."""
 
 import asyncio
+import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry
 
 from consumer.config import ConsumerConfig
+from consumer.delivery_report import report_delivery
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.metrics import ConsumerMetrics
@@ -74,7 +76,7 @@ async def run_consumer(
         served = await _open_destinations(
             destinations, factory, status_writer, connection, shards, health, timing, stack
         )
-        background = _background(status_writer, destinations, topic_settings, timing.service)
+        background = _background(status_writer, served, topic_settings, timing.service)
         await _serve(served, background, stop, timing.service)
         await _write_final_status(served, status_writer)
 
@@ -96,15 +98,24 @@ async def _open_shared(
     """Open the parts that all pipelines share. `stack` closes them."""
     store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
     writer = await stack.enter_async_context(RecordWriter(connection))
-    workers = ThreadPoolExecutor(thread_name_prefix="events")
+    workers = ThreadPoolExecutor(_worker_count(), thread_name_prefix="events")
     stack.callback(workers.shutdown, wait=False, cancel_futures=True)
     return SharedParts(store, writer, workers, topic_settings, archives)
+
+
+def _worker_count() -> int:
+    """Return the number of threads that decode events and build bodies: one a core, from 2 to 4.
+
+    The interpreter's lock keeps more of them waiting, and each keeps some megabytes that it has freed, as malloc does.
+    """
+    return min(max(2, os.cpu_count() or 2), 4)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedDestination:
     """One destination as it runs: its flows, and its report."""
 
+    name: str
     running: RunningDestination
     reporter: DestinationStatusReporter
 
@@ -139,20 +150,20 @@ async def _open_destinations(
             health,
             timing.reporter,
         )
-        served.append(ServedDestination(running, reporter))
+        served.append(ServedDestination(name, running, reporter))
     return served
 
 
 def _background(
     status_writer: StatusWriter,
-    names: Iterable[str],
+    served: Sequence[ServedDestination],
     topic_settings: TopicSettings,
     timing: ConsumerServiceTiming,
 ) -> Mapping[str, Coroutine[None, None, None]]:
     """Return the work beside the destinations, by the names of its tasks. None of it ends by itself."""
     return {
         "status writer": status_writer.run(),
-        "heartbeat of the consumer": _heartbeat(status_writer, names, topic_settings, timing),
+        "heartbeat of the consumer": _heartbeat(status_writer, served, topic_settings, timing),
         "watch of topic settings": topic_settings.watch(),
     }
 
@@ -199,15 +210,20 @@ async def _serve(
 
 async def _heartbeat(
     status_writer: StatusWriter,
-    names: Iterable[str],
+    served: Sequence[ServedDestination],
     topic_settings: TopicSettings,
     timing: ConsumerServiceTiming,
 ) -> None:
-    """Report that this process runs, its destinations, and the topic settings that it may not read, until cancelled."""
-    served = f"destinations {', '.join(names)}"
-    status = take_over("active", now_ms(), reason=served)
+    """Report that this process runs, its deliveries, and the topic settings that it may not read, until cancelled."""
+    names = f"destinations {', '.join(each.name for each in served)}"
+    started = now_ms()
+    status = take_over("active", started, reason=names)
     while True:
-        reason = "; ".join(filter(None, (served, topic_settings.unknown, topic_settings.copies.text)))
+        reason = "; ".join(filter(None, (names, topic_settings.unknown, topic_settings.copies.text)))
+        reports = await asyncio.gather(
+            *(report_delivery(each.name, each.running, started, timing.report_seconds) for each in served)
+        )
         status = status.transition("active", reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
+        status = replace(status, deliveries=tuple(each for each in reports if each is not None))
         status_writer.put(service_key("consume"), status)
         await asyncio.sleep(timing.heartbeat_seconds)

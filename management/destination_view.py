@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from consumer.targets.target import Pause
-from management.formatting import iso_milliseconds
+from management.delivery_reports import DeliverySummary
+from management.formatting import duration, iso_milliseconds
 from relay.status.model import Status
 
 UNLISTED = "not in these settings"
@@ -21,6 +22,8 @@ class DestinationView:
     now_ms: int
     lost_ranges: int = 0
     """Ranges of events that Kafka deleted before their delivery, and that are neither refilled nor dismissed."""
+    delivery: DeliverySummary | None = None
+    """What its consumers report on their deliveries; None: none does now."""
 
     @property
     def _report(self) -> Status | None:
@@ -41,6 +44,9 @@ class DestinationView:
             "reason": self.reason or None,
             "since": iso_milliseconds(self.since),
             "lag": self.lag,
+            "lag_seconds": self.lag_seconds,
+            "lag_seconds_unknown": self.lag_seconds_unknown or None,
+            "retries": None if self.delivery is None else self.delivery.retries_document(),
             "last_accepted": iso_milliseconds(self.last_accepted),
             "lost_ranges": self.lost_ranges,
         }
@@ -97,3 +103,34 @@ class DestinationView:
     def lag(self) -> int | None:
         """Events that were not delivered, as last reported; None: that is not known now."""
         return None if self._report is None else self._report.lag
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """Age of the oldest event that was not accepted, as last reported; 0: none waits. None: that is not known now."""
+        return None if self.delivery is None or self.lag_seconds_unknown else self.delivery.lag_seconds
+
+    @property
+    def lag_seconds_unknown(self) -> str:
+        """Why the age of the oldest event is not known. Empty: it is."""
+        if self.pause is not None:
+            return "nobody reads the events while the destination is paused"
+        if self._report is None:
+            return "no consumer reports now"
+        if self.delivery is None:
+            return "the consumers are of a release that does not report it"
+        if self._report.state == "starting" or self.delivery.lag_seconds is None:
+            return "a consumer has not read all of its partitions yet"
+        return ""
+
+    @property
+    def lag_seconds_unknown_since(self) -> int | None:
+        """Since when it is not known, in ms UTC. None: it is known, or the time is not."""
+        stopped = self.pause is not None or self._report is None or self._report.state == "starting"
+        return self.since if stopped else None
+
+
+def lag_text(view: DestinationView) -> str:
+    """Return the events that were not delivered, and the age of the oldest one, for a table: `1,234 (3 min)`. Empty: not known."""
+    if view.lag is None:
+        return ""
+    return f"{view.lag:,} ({duration(int(1000 * view.lag_seconds))})" if view.lag_seconds else f"{view.lag:,}"

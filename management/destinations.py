@@ -9,6 +9,7 @@ from consumer.losses.store import LossStore
 from consumer.offsets.backup import destination_status_key
 from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
+from management.delivery_reports import summarize_deliveries
 from management.destination_view import UNLISTED, DestinationView
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
@@ -94,6 +95,7 @@ def view_destinations(
     now_ms: int,
 ) -> list[DestinationView]:
     """Return the views by name. `statuses`: by key of the status topic; `lost_ranges`: how many, by name. Pure."""
+    deliveries = summarize_deliveries(statuses, now_ms)
     return [
         DestinationView(
             name,
@@ -102,6 +104,7 @@ def view_destinations(
             pauses.get(name),
             now_ms,
             lost_ranges.get(name, 0),
+            deliveries.get(name),
         )
         for name, config in sorted(destinations.items())
     ]
@@ -116,8 +119,9 @@ def view_unlisted(
         for key, status in statuses.items()
         if key.startswith(_STATUS_PREFIX) and now_ms <= status.valid_until
     }
+    deliveries = summarize_deliveries(statuses, now_ms) if names else {}
     return [
-        DestinationView(name, UNLISTED, status, None, now_ms)
+        DestinationView(name, UNLISTED, status, None, now_ms, delivery=deliveries.get(name))
         for name, status in sorted(names.items())
         if name not in destinations
     ]

@@ -10,7 +10,7 @@ from cli.context import CommandContext, current_operator
 from cli.output import JsonOption, escape_controls, print_error, print_json, print_wrapped, terminal_width
 from cli.table import TableRow, WideOption, print_rows, print_table
 from consumer.destinations.contract import Flow
-from management.destination_view import DestinationView
+from management.destination_view import DestinationView, lag_text
 from management.destinations import (
     Confirmation,
     PauseResult,
@@ -91,8 +91,8 @@ def _set_paused(state: CommandContext, name: str, *, paused: bool, as_json: bool
 
 
 def _row(view: DestinationView) -> TableRow:
-    lag = "" if view.lag is None else f"{view.lag:,}"
-    return TableRow((view.name, view.kind, view.state, age(view.since, view.now_ms), lag), view.reason)
+    cells = (view.name, view.kind, view.state, age(view.since, view.now_ms), lag_text(view))
+    return TableRow(cells, view.reason)
 
 
 def _wide_row(view: DestinationView) -> tuple[str, ...]:

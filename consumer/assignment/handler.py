@@ -55,6 +55,20 @@ class AssignmentHandler:
         oldest = self._assignment.oldest_ms() if self._assignment else None
         return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
 
+    async def waiting_since(self) -> int | None:
+        """Return the timestamp, in ms UTC, of the oldest event that was read and is not accepted; None: no event waits.
+
+        Raises KafkaError or TimeoutError while that is not known: an event that is not read yet may wait.
+        """
+        assignment, consumer = self._assignment, self._consumer
+        if assignment is None or consumer is None or not assignment.ready:
+            raise TimeoutError("not a member of the consumer group now")
+        read_all = await consumer.has_read_all(assignment.partitions)
+        oldest = assignment.oldest_ms()
+        if oldest is None and not read_all:
+            raise TimeoutError("some partitions are not read to their ends")
+        return oldest
+
     async def progress(
         self, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, DeliveryProgress | None]:

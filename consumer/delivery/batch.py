@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from consumer.delivery.in_delivery import oldest_ms
 from consumer.destinations.contract import BodyFormat, OffsetRange
 from consumer.formats.column_rows import AnyRows, join_rows
 from consumer.formats.encoded_rows import EncodedRows
@@ -99,8 +100,8 @@ class RequestBatch:
 
     @property
     def oldest_ms(self) -> int | None:
-        """Timestamp of the first record, in ms UTC; None while empty."""
-        return self._parts[0].tracked.records[0].timestamp if self._parts else None
+        """Timestamp of the oldest record, in ms UTC; None while empty."""
+        return min((oldest_ms(part.tracked) for part in self._parts), default=None)
 
     @property
     def size(self) -> int:

@@ -15,7 +15,16 @@ from consumer.delivery.flow_state import FlowState
 from consumer.delivery.route_states import RouteState, RouteStates
 from consumer.delivery.routes import route_of
 from consumer.destinations.contract import Body, Destination
-from consumer.destinations.outcome import Dropped, Outcome, Partial, Paused, Retry, Sent, Unconfirmed
+from consumer.destinations.outcome import (
+    Dropped,
+    Outcome,
+    Partial,
+    Paused,
+    Retry,
+    Sent,
+    Unconfirmed,
+    repeat_reason,
+)
 from consumer.metrics import PipelineMetrics
 from consumer.timing import SenderTiming
 from relay.aio import cancellation_requested
@@ -82,6 +91,9 @@ class DeliveryFlow:
             wire_bytes=len(content),
             seconds=time.monotonic() - started,
         )
+        repeated = repeat_reason(outcome, len(rows))
+        if repeated is not None:
+            self.state.request_repeated(now_ms(), repeated)
         accepted = accepted_count(outcome, len(rows))
         route.acceptance_log.record_answer(
             moment, accepted=accepted > 0 or isinstance(outcome, Unconfirmed | Dropped)
@@ -108,6 +120,7 @@ class DeliveryFlow:
             self.route_state(rows).rows_accepted()
             return True
         self.metrics.body_not_confirmed(len(rows), outcome.reason)
+        self.state.request_repeated(now_ms(), outcome.reason)
         self.state.body_unconfirmed(asyncio.current_task(), outcome.reason)
         await asyncio.sleep(self.timing.confirmation.wait(attempt, random.random()))
         return False

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from consumer.delivery.defects import open_rejections_text
 from consumer.destinations.outcome import Paused, Retry
 from relay.kafka import TopicPartition
+from relay.status.model import RetriedRequest
 
 
 class FlowState:
@@ -19,6 +20,9 @@ class FlowState:
         self.dead_lettered = 0
         self.skipped = 0
         """Events that the filter of the destination left out."""
+        self.retries = 0
+        """Requests whose events had to be sent again."""
+        self.last_retry: RetriedRequest | None = None
         self._open_rejections: dict[Hashable, tuple[int, int, str]] = {}
         self._defects: dict[Hashable, str] = {}
         self._unconfirmed: dict[Hashable, str] = {}
@@ -69,6 +73,11 @@ class FlowState:
     def mismatches(self) -> Sequence[str]:
         """The last offset that did not fit the log, and where delivery went on, if there was one."""
         return () if self._mismatch is None else (self._mismatch,)
+
+    def request_repeated(self, at_ms: int, reason: str) -> None:
+        """Count a request whose events have to be sent again. `at_ms`: UTC."""
+        self.retries += 1
+        self.last_retry = RetriedRequest(at_ms, reason)
 
     def record_dead_lettered(self) -> None:
         self.dead_lettered += 1

@@ -26,3 +26,15 @@ class Delivery:
     holds_slot: bool
     needs_witness: bool
     """Whether it was rejected, and waits for the acceptance of another body of its route."""
+
+
+def oldest_ms(tracked: TrackedRecords) -> int:
+    """Return the timestamp, in ms UTC, of the oldest of these records; there is one at least.
+
+    A body has records of several partitions, whose ages may differ by hours after an outage. Those of one are in order.
+    """
+    firsts, position = [], 0
+    for sequence in tracked.sequences:
+        firsts.append(tracked.records[position].timestamp)
+        position += len(sequence)
+    return min(firsts)

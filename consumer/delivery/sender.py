@@ -11,7 +11,7 @@ from consumer.delivery.batch import Rows, record_bytes
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
-from consumer.delivery.in_delivery import Delivery, Work
+from consumer.delivery.in_delivery import Delivery, Work, oldest_ms
 from consumer.delivery.rejected_bodies import RejectedBodies, Rejection
 from consumer.delivery.routes import route_of_record
 from consumer.destinations.outcome import (
@@ -93,7 +93,7 @@ class Sender:
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest record in delivery, in ms UTC; None: there is none."""
-        return min((each.tracked.records[0].timestamp for each in self._tasks.values()), default=None)
+        return min((oldest_ms(each.tracked) for each in self._tasks.values()), default=None)
 
     async def wait_for_capacity(self) -> None:
         """Wait until the limits of the destination allow another body."""

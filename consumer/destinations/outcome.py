@@ -115,3 +115,14 @@ class Paused:
 
 
 Outcome = Sent | Partial | Dropped | Unconfirmed | Retry | Split | Reject | Paused
+
+
+def repeat_reason(outcome: Outcome, rows: int) -> str | None:
+    """Return why events of a body of `rows` rows have to be sent again; None: they have not, or that is not known yet."""
+    match outcome:
+        case Retry(reason) | Paused(reason) | Split(reason) | Reject(reason):
+            return reason
+        case Partial() if outcome.retry or len(outcome.rejected) == rows:
+            return outcome.reason
+        case _:
+            return None

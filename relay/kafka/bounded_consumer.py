@@ -70,6 +70,20 @@ class BoundedConsumer:
         async with asyncio.timeout(self._timing.answer_seconds):
             return int(await self._consumer.position(tp))
 
+    async def has_read_all(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Return whether no committed record of these partitions is left to read, as the last fetch of each says.
+
+        A partition that was never fetched has not been read. Raises KafkaError for a partition that is not assigned.
+        """
+        for partition in partitions:
+            position = await self.position(
+                partition
+            )  # first, since it says whether the partition is assigned
+            end = self._consumer.last_stable_offset(partition)
+            if end is None or position < end:
+                return False
+        return True
+
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit the next offsets to read, with metadata.
         Raises KafkaError if the partitions may belong to others now.

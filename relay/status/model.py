@@ -60,6 +60,29 @@ class GroupOffset:
 
 
 @dataclass(frozen=True, slots=True)
+class RetriedRequest:
+    """A request to a destination whose events had to be sent again. `at` is ms since 1970 UTC."""
+
+    at: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """The delivery of one consumer process to one destination. Instants are ms since 1970 UTC."""
+
+    destination: str
+    since: int
+    """Since when `retries` are counted: the start of the process."""
+    known: bool
+    """Whether the process knows which of its events wait."""
+    oldest: int | None = None
+    """When the oldest event was collected that was read and is not accepted. None: none waits, or that is not known."""
+    retries: int = 0
+    last_retry: RetriedRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of one organization, destination or process.
     Fields as in schemas/status.avsc, instants in ms since 1970 UTC.
@@ -82,6 +105,8 @@ class Status:
     start: str | None = None
     offsets: tuple[GroupOffset, ...] = field(default=())
     older_offsets: tuple[GroupOffset, ...] = field(default=())
+    deliveries: tuple[DeliveryReport, ...] = field(default=())
+    """Of a consumer process: one for each of its destinations."""
 
     def transition(self, state: str, reason: str | None, at: int) -> "Status":
         """Return this status in `state`. A change of state adds a transition; a new reason alone does not."""
@@ -132,6 +157,7 @@ def from_record(record: Mapping[str, Any]) -> Status:
     values["counts"] = tuple(HourCount(**entry) for entry in values["counts"])
     values["offsets"] = tuple(map(_group_offset, values["offsets"]))
     values["older_offsets"] = tuple(map(_group_offset, values.get("older_offsets", ())))
+    values["deliveries"] = tuple(map(_delivery, values.get("deliveries", ())))
     return Status(**values)
 
 
@@ -144,6 +170,11 @@ def _group_offset(entry: Mapping[str, Any]) -> GroupOffset:
         entry.get("live_from"),
         _fingerprint(entry.get("older_last")),
     )
+
+
+def _delivery(entry: Mapping[str, Any]) -> DeliveryReport:
+    retry = entry["last_retry"]
+    return DeliveryReport(**{**entry, "last_retry": retry and RetriedRequest(**retry)})
 
 
 def _fingerprint(stored: Mapping[str, Any] | None) -> StoredFingerprint | None:

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from console.graph import lag_bars
+from console.graph import age_bars, lag_bars
 from console.lag_history import RATE_MS, SLOT_MS, SLOTS, LagHistory
+from management.delivery_reports import DeliverySummary
 from management.destination_view import DestinationView
 from relay.status.model import HourCount
 from relay.timestamps import DAY_MS
@@ -12,10 +13,11 @@ from tests.support.views import NOW, status
 HOUR = NOW - NOW % 3_600_000
 
 
-def seen(at, lag, events=0, name="soc"):
+def seen(at, lag, events=0, name="soc", seconds=None):
     counts = (HourCount(HOUR, events, 0, 0),)
     reported = None if lag is None else status(lag=lag, counts=counts, valid_until=at + 60_000)
-    return DestinationView(name, "sentinel", reported, None, at)
+    delivery = DeliverySummary(seconds, 0, at, None)
+    return DestinationView(name, "sentinel", reported, None, at, delivery=delivery)
 
 
 def test_the_most_of_each_quarter_is_kept_for_a_day():
@@ -38,6 +40,19 @@ def test_the_most_of_each_quarter_is_kept_for_a_day():
     assert history.since("soc") == later
     history.add([seen(later, 1, name="other")], later)
     assert history.since("soc") is None
+
+
+def test_the_age_of_the_oldest_event_is_kept_beside_the_lag():
+    """An age that is not known leaves a hole; an age of 0 does not."""
+    history, start = LagHistory(), NOW - NOW % SLOT_MS
+    for at, seconds in ((start, 0.0), (start + 2 * SLOT_MS, 7_400.0), (start + 2 * SLOT_MS + 1, None)):
+        history.add([seen(at, 5, seconds=seconds)], at)
+    slots = history.slots("soc", start + 2 * SLOT_MS)
+    assert [each.seconds for each in slots[-3:]] == [0.0, None, 7_400.0]
+    graph = age_bars(slots)
+    assert "last 2 h, at most 2 h" in graph
+    assert graph.count("<rect") == 2
+    assert "Nothing is known yet" in age_bars(history.slots("other", NOW))
 
 
 def test_the_rate_is_that_of_the_last_ten_minutes():

@@ -119,7 +119,7 @@ def offer_what_runs(folder):
 
 def test_the_wheel_runs_without_the_tools_of_development(packages, tmp_path):
     """The wheel, alone in a new environment beside what it needs, starts the program and reads settings."""
-    venv.create(tmp_path / "venv", with_pip=False)
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
     python = tmp_path / "venv/bin/python"
     (wheel,) = packages.glob(f"jira_audit_relay-{VERSION}-py3-none-any.whl")
     install = [

@@ -42,4 +42,4 @@ def test_the_workflows_run_what_a_developer_runs():
 
     assert "- run: .ci/run\n" in TEXTS["ci.yml"]
     named = {name for text in TEXTS.values() for name in re.findall(r"\bmake ([a-z]+)", text)}
-    assert {"setup", "release", "images"} == named & verbs == named
+    assert {"setup", "smoke", "release", "images"} == named & verbs == named

@@ -25,6 +25,7 @@ NAVIGATION: dict[str, list[str]] = {
     "Destinations": [
         "destinations/sentinel.md",
         "destinations/sentinel-asim.md",
+        "destinations/sentinel-content.md",
         "destinations/splunk.md",
         "destinations/elasticsearch.md",
         "destinations/object-store.md",
@@ -44,9 +45,25 @@ NAVIGATION: dict[str, list[str]] = {
         "operations/uninstall.md",
         "troubleshooting.md",
         "operations/runbook.md",
+        "operations/alerts.md",
         "console.md",
+        "operations/destinations.md",
+        "operations/replay.md",
+        "operations/dead-letters.md",
+        "operations/keys.md",
+        "operations/secret-stores.md",
+        "operations/kafka.md",
+        "operations/network.md",
+        "operations/logs.md",
     ],
-    "Reference": ["settings.md", "commands.md", "metrics.md", "reference/api.md"],
+    "Reference": [
+        "settings.md",
+        "commands.md",
+        "metrics.md",
+        "reference/api.md",
+        "reference/topics.md",
+        "reference/schemas.md",
+    ],
     "Project": ["evidence.md", "performance.md", "scale.md"],
 }
 """The pages of each section in their order; a page that is not named follows at the end of its folder's section."""
@@ -96,19 +113,24 @@ def indented_by_four(text: str) -> str:
     """Return a page whose lists indent the text of their items by four columns for each level, as the builder needs it.
 
     The pages indent it to the first word of the item, as code hosts need it.
+    An item of several paragraphs gets a blank line behind it: without one, the builder takes the next item for its text.
     """
     columns: list[int] = []  # where the text of each open item begins, from the outer one on
-    lines, fenced = [], False
+    lines: list[str] = []
+    fenced, loose = False, False
     for line in text.split("\n"):
         content = line.lstrip(" ")
         indent = len(line) - len(content)
         while columns and content and indent < columns[-1]:
             columns.pop()
         start = columns[-1] if columns else 0
+        marker = None if fenced or indent != start else _MARKER.match(content)
+        if marker and loose and lines[-1]:
+            lines.append("")
         lines.append(" " * (4 * len(columns) + indent - start) + content if content else "")
         fenced ^= content.startswith("```")
-        marker = _MARKER.match(content)
-        if marker and not fenced and indent == start:
+        loose = bool(columns) and (loose or not content) and not marker
+        if marker:
             columns.append(indent + len(marker[0]))
     return "\n".join(lines)
 
@@ -160,7 +182,7 @@ def navigation(pages: Path) -> dict[str, list[str]]:
         "decisions/README.md",
         *(f"{COPIES}/{name}.md" for name in ("CONTRIBUTING", "CHANGELOG")),
     ]
-    return sections
+    return {title: section for title, section in sections.items() if section}
 
 
 def build(folder: Path) -> Path:
@@ -193,4 +215,4 @@ if __name__ == "__main__":
         check_links(built)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error.stdout}\n{error.stderr}")
-    print(f"The site is in {built}; open index.html.")  # noqa: T201
+    print(f"The site: python3 -m http.server --bind 127.0.0.1 --directory {built}")  # noqa: T201

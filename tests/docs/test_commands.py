@@ -76,6 +76,22 @@ def test_a_wrong_command_is_found(text):
         parse(text, complete=True)
 
 
+def test_the_messages_of_the_troubleshooting_page_are_those_of_the_program():
+    """Each message of the table is in the code, between the parts that are filled in."""
+    page = (ROOT / "docs/troubleshooting.md").read_text("utf-8")
+    table = page.split("## A command or a service ends at once")[1].split("\n## ")[0]
+    messages = [row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()[4:] if row]
+    parts = {part.strip(" `.:") for message in messages for part in re.split(r"…|`|\. ", message)} - {""}
+    code = "".join(
+        path.read_text("utf-8")
+        for room in ("cli", "relay", "management", "consumer")
+        for path in (ROOT / room).rglob("*.py")
+    )
+
+    assert len(messages) >= 8
+    assert {part for part in parts if part not in code} == set()
+
+
 def test_the_page_of_commands_has_each_command():
     """docs/commands.md has a row for each command, and no other."""
     rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/commands.md").read_text("utf-8"), re.MULTILINE)

@@ -37,6 +37,21 @@ def test_each_link_of_the_site_leads_somewhere(built, tmp_path):
         site.check_links(tmp_path)
 
 
+def test_no_page_shows_its_markup(built):
+    """Fences, rows of tables and items of lists were understood: none of their signs is left in a text."""
+    code = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
+    sign = re.compile(r"^\s*(?:```|\| |- \S|\d+\. (?!\S.*&para;))", re.MULTILINE)
+
+    found = [
+        f"{path.name}: {match[0]}"
+        for path in built.rglob("*.html")
+        for article in re.findall(r"<article.*?</article>", path.read_text("utf-8"), re.DOTALL)
+        for match in sign.finditer(re.sub(r"<[^>]+>", "", code.sub("", article)))
+    ]
+
+    assert found == []
+
+
 def test_no_page_loads_from_another_host(built):
     """Scripts, styles, images and fonts come from the site itself."""
     loaded = re.compile(r"""<(?:script|img|iframe|source)[^>]*\ssrc="?(\w+:)?//|<link[^>]*\shref="?(\w+:)?//|@import|url\(["']?(\w+:)?//""")  # fmt: skip
@@ -86,13 +101,23 @@ def test_a_link_out_of_the_repository_is_refused():
         site.with_links_of_the_site(Path("docs/index.md"), "[a](../../../etc/passwd)\n")
 
 
-def test_lists_are_indented_as_the_builder_needs_it():
+@pytest.mark.parametrize(
+    ("page", "built"),
+    [
+        ("1. a\n   b\n2. c\n", "1. a\n    b\n2. c\n"),
+        ("- a\n\n      code\n- b\n", "- a\n\n        code\n\n- b\n"),
+        (
+            "1. a\n\n   ```\n   - b\n   ```\n\n   c\n2. d\n",
+            "1. a\n\n    ```\n    - b\n    ```\n\n    c\n\n2. d\n",
+        ),
+        ("1. a\n\n   - b\n     c\n   - d\n", "1. a\n\n    - b\n        c\n    - d\n"),
+        ("- a\n\nb\n\n    code\n\n- c\n", "- a\n\nb\n\n    code\n\n- c\n"),
+        ("```\n- a\n  b\n```\n", "```\n- a\n  b\n```\n"),
+    ],
+)
+def test_lists_are_written_as_the_builder_needs_it(page, built):
     """Text, code and inner lists of an item begin four columns further in for each level; other code is left alone."""
-    text = "1. a\n   b\n\n       code\n\n   - c\n     d\n2. e\n\nf\n\n    top\n\n```\n- f\n  g\n```\n"
-
-    assert site.indented_by_four(text) == (
-        "1. a\n    b\n\n        code\n\n    - c\n        d\n2. e\n\nf\n\n    top\n\n```\n- f\n  g\n```\n"
-    )
+    assert site.indented_by_four(page) == built
 
 
 @pytest.mark.parametrize(

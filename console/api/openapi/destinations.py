@@ -3,6 +3,7 @@
 from console.api.openapi.contract import (
     Operation,
     boolean,
+    instant,
     list_of,
     nullable,
     object_of,
@@ -10,11 +11,27 @@ from console.api.openapi.contract import (
     whole_number,
 )
 
+_RETRIES = object_of(
+    {
+        "count": whole_number("Requests since then whose events had to be sent again."),
+        "since": nullable(instant("When the first of the consumers that report started.")),
+        "last": nullable(object_of({"at": nullable(instant("When.")), "reason": text("Why.")})),
+    }
+)
 _DESTINATION = object_of(
     {
         "name": text("The name in the settings."),
         "kind": text("The kind in the settings."),
         "state": text("The state in one word."),
+        "lag": nullable(whole_number("How many events were not delivered. Null: not known now.")),
+        "lag_seconds": nullable(
+            {
+                "type": "number",
+                "description": "Age of the oldest event that was not accepted, when it was reported; 0: none waited. Null: not known now.",
+            }
+        ),
+        "lag_seconds_unknown": nullable(text("Why the age is not known. Null: it is known.")),
+        "retries": nullable(_RETRIES),
     },
     open_ended=True,
 )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from consumer.delivery.batch import RequestBatch, Rows
+from consumer.delivery.in_delivery import oldest_ms
 from consumer.delivery.routes import by_route, route_of
 from consumer.destinations.contract import BodyFormat, OffsetRange
 from consumer.formats.encoded_rows import EncodedRows
@@ -215,3 +216,12 @@ def test_offsets_are_right_when_bodies_of_routes_end_in_any_order(keys, data):
         first_missing = next(offset for offset in range(len(keys) + 1) if offset not in delivered)
         assert tracker.progress()[partition].offset == first_missing
     assert tracker.progress()[partition].offset == len(keys)
+
+
+def test_the_oldest_of_several_partitions_is_not_the_first():
+    """After an outage the partitions of a body may be hours apart."""
+    first, second = TopicPartition("events", 0), TopicPartition("events", 1)
+    records = [Message(b"", b"", at) for at in (70, 80, 20, 90)]
+    tracked = TrackedRecords(records, (SequenceRange(first, 0, 2), SequenceRange(second, 5, 7)))
+    assert oldest_ms(tracked) == 20
+    assert oldest_ms(tracked[1:2]) == 80

@@ -1,0 +1,55 @@
+"""The deliveries to a destination as all consumer processes report them together. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from management.formatting import iso_milliseconds
+from relay.status.model import DeliveryReport, RetriedRequest, Status
+
+_PROCESSES = "consume/"
+"""The beginning of the keys of consumer processes on the status topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySummary:
+    """What the consumers of a destination reported last. Instants are ms UTC."""
+
+    lag_seconds: float | None
+    """Age of the oldest event that was not accepted, when it was reported; 0: none waited. None: a consumer does not know it."""
+    retries: int
+    """Requests since `since` whose events had to be sent again."""
+    since: int
+    """When the first of these consumers started."""
+    last_retry: RetriedRequest | None
+
+    def retries_document(self) -> dict[str, object]:
+        """Return the JSON document of the retries."""
+        last = self.last_retry
+        return {
+            "count": self.retries,
+            "since": iso_milliseconds(self.since),
+            "last": None if last is None else {"at": iso_milliseconds(last.at), "reason": last.reason},
+        }
+
+
+def summarize_deliveries(statuses: Mapping[str, Status], now_ms: int) -> dict[str, DeliverySummary]:
+    """Return the summary of each destination, from the statuses of the consumer processes that report now."""
+    found: dict[str, list[tuple[int, DeliveryReport]]] = {}
+    for key, status in statuses.items():
+        if key.startswith(_PROCESSES) and now_ms <= status.valid_until:
+            for each in status.deliveries:
+                found.setdefault(each.destination, []).append((status.at, each))
+    return {name: _summary(reports) for name, reports in found.items()}
+
+
+def _summary(reports: Iterable[tuple[int, DeliveryReport]]) -> DeliverySummary:
+    listed = list(reports)
+    deliveries = [each for _, each in listed]
+    ages = [max(0, at - each.oldest) / 1000 for at, each in listed if each.oldest is not None]
+    repeated = [each.last_retry for each in deliveries if each.last_retry is not None]
+    return DeliverySummary(
+        max(ages, default=0.0) if all(each.known for each in deliveries) else None,
+        sum(each.retries for each in deliveries),
+        min(each.since for each in deliveries),
+        max(repeated, key=lambda each: each.at, default=None),
+    )
