@@ -64,7 +64,9 @@ def _form_faults(given: SettingValues, name: SettingName, each: SettingValue) ->
         return
     for text in _texts(value):
         try:
-            parse_reference(text if isinstance(text, str) else "")
+            reference = parse_reference(text if isinstance(text, str) else "")
+            if reference.is_key and name != ("secrets", "keys"):
+                yield f"{label}: {reference.kind} is for secrets.keys_ref alone."
         except ValueError as error:
             # a text of another kind may be the secret itself, in the wrong place
             shown = f" {text!r}" if isinstance(text, str) and is_store_reference(text) else ""

@@ -89,6 +89,6 @@ class SecretStoresConfig(ConfigModel):
     )
     google_endpoint: SecretUrl | None = Field(
         default=None,
-        description="Google: address to ask instead of `https://secretmanager.googleapis.com`.",
+        description="Google: address to ask instead of `https://SERVICE.googleapis.com`, for every service.",
         examples=["https://secretmanager.europe-west3.rep.googleapis.com"],
     )

@@ -119,7 +119,8 @@ class Keyring:
 def load_keyring(settings: SecretsConfig) -> Keyring | None:
     """Load the keyring. None if neither keys nor a key file is set. Raises SettingsError for keys that are invalid."""
     if settings.key_file is not None:
-        source, texts = f"secrets.key_file {settings.key_file}", _read_keys(settings.key_file)
+        source = f"secrets.key_file {settings.key_file}"
+        texts = _read_keys(settings.key_file, source)
     else:
         source, texts = "secrets.keys", [key.get_secret_value() for key in settings.keys]
         if not texts:
@@ -139,6 +140,19 @@ def require_keyring(settings: SecretsConfig) -> Keyring:
             "(RELAY_SECRETS__KEY_FILE) to it, the same on every machine of the relay."
         )
     return keyring
+
+
+def make_key() -> bytes:
+    """Return a new random key."""
+    return secrets.token_bytes(_KEY_BYTES)
+
+
+def read_key(path: Path) -> bytes:
+    """Return the only key of a file. Raises SettingsError."""
+    texts = _read_keys(path, str(path))
+    if len(texts) != 1:
+        raise SettingsError(f"{path} holds {len(texts)} keys: give a file with one key.")
+    return _parse_key(texts[0], str(path))
 
 
 def make_encryption_key_file(directory: Path) -> Path:
@@ -183,16 +197,14 @@ def _parse_key(text: str, source: str) -> bytes:
     return key
 
 
-def _read_keys(path: Path) -> list[str]:
+def _read_keys(path: Path, source: str) -> list[str]:
     try:
         text = path.read_text("ascii")
     except UnicodeDecodeError as error:
-        raise SettingsError(
-            f"secrets.key_file {path} is not text: it must hold base64 of 32 bytes; {_KEY_HINT}."
-        ) from error
+        raise SettingsError(f"{source} is not text: it must hold base64 of 32 bytes; {_KEY_HINT}.") from error
     except OSError as error:
         raise SettingsError(
-            f"secrets.key_file {path} cannot be read: {error.strerror}. Check its path and permissions."
+            f"{source} cannot be read: {error.strerror}. Check its path and permissions."
         ) from error
     return [line for line in text.splitlines() if line.strip()]
 
@@ -201,7 +213,7 @@ def _write_key(path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
+            file.write(base64.b64encode(make_key()) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         _link(temporary, path)

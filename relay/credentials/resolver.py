@@ -28,7 +28,7 @@ def is_reference(text: str) -> bool:
     kind, _, target = text.partition(":")
     if is_store_reference(text):
         with contextlib.suppress(ValueError):
-            return parse_reference(text).kind == kind
+            return not parse_reference(text).is_key
         return False
     form = {"env": _VARIABLE, "file": _FILE_NAME}.get(kind)
     return form is not None and form.fullmatch(target) is not None

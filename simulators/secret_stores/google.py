@@ -49,7 +49,7 @@ class GoogleSimulator(StoreService):
         if request.path == "/impersonate":
             end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
             return web.json_response({"accessToken": self._new_token(), "expireTime": end})
-        if request.path.startswith(KEYS):
+        if request.path.startswith(f"{KEYS}:"):
             return self._kms_answer(request.path.rpartition(":")[2], json.loads(await request.read()))
         return self._secret(request.path.removeprefix(SECRETS).removesuffix(":access").split("/"))
 

@@ -41,7 +41,7 @@ class KeyVault:
             answer = await self._call_once(reference, method, kind, **options)
         if answer.ok:
             return answer
-        raise SecretStoreError(self._explain(answer, reference), transient=answer.transient)
+        raise SecretStoreError(_explain(answer, reference), transient=answer.transient)
 
     async def _call_once(
         self, reference: StoreReference, method: str, kind: str, **options: object
@@ -72,33 +72,38 @@ class KeyVault:
             ) from error
         return self._token.keep(given.token, given.expires_on - time.time())
 
-    def _explain(self, answer: StoreAnswer, reference: StoreReference) -> str:
-        vault = reference.parts["vault"]
-        match answer.status:
-            case 401:
-                reason = "the vault rejects the token. Check that identity and vault are of one tenant (AZURE_TENANT_ID)"
-            case 403:
-                reason = _forbidden(answer, vault)
-            case 404:
-                reason = f"the vault {vault} has none of this name and version, or it was deleted. Check the reference"
-            case 429:
-                reason = f"the vault {vault} is throttled. The relay asks again by itself"
-            case status if status >= 500:
-                reason = "Key Vault failed. The relay asks again by itself"
-            case _:
-                reason = "Key Vault refuses the request. Check the reference"
-        return f"{reason} ({_quote(answer)})."
+
+def _explain(answer: StoreAnswer, reference: StoreReference) -> str:
+    vault = reference.parts["vault"]
+    match answer.status:
+        case 401:
+            reason = "the vault rejects the token. Check that identity and vault are of one tenant (AZURE_TENANT_ID)"
+        case 403:
+            reason = _forbidden(answer, reference)
+        case 404:
+            reason = (
+                f"the vault {vault} has none of this name and version, or it was deleted. Check the reference"
+            )
+        case 429:
+            reason = f"the vault {vault} is throttled. The relay asks again by itself"
+        case status if status >= 500:
+            reason = "Key Vault failed. The relay asks again by itself"
+        case _:
+            reason = "Key Vault refuses the request. Check the reference"
+    return f"{reason} ({_quote(answer)})."
 
 
-def _forbidden(answer: StoreAnswer, vault: str) -> str:
+def _forbidden(answer: StoreAnswer, reference: StoreReference) -> str:
+    vault = reference.parts["vault"]
+    role = "Key Vault Crypto Service Encryption User" if reference.is_key else "Key Vault Secrets User"
     error = answer.body.get("error")
     inner = error.get("innererror") if isinstance(error, dict) else None
     code = inner.get("code") if isinstance(inner, dict) else None
-    if code == "SecretDisabled":
-        return "the secret is disabled, or outside of its dates. Enable it, or name another version"
+    if code in {"SecretDisabled", "KeyDisabled"}:
+        return "it is disabled, or outside of its dates. Enable it, or name another version"
     if code == "ForbiddenByFirewall":
         return f"the firewall of the vault {vault} refuses this address. Allow it, or use a private endpoint"
-    return f"the identity may not read it. Give it the role Key Vault Secrets User on the secret or the vault {vault}"
+    return f"the identity may not {'use the key' if reference.is_key else 'read it'}. Give it the role {role} on it or the vault {vault}"
 
 
 def _quote(answer: StoreAnswer) -> str:

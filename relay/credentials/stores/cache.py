@@ -93,12 +93,12 @@ class SecretStores:
         entry = self._entry(text)
         age = self._clock() - entry.read_at
         allowed = self.timing.refresh_seconds if max_age_seconds is None else max_age_seconds
-        if entry.value is None or age > allowed:
+        if entry.value is None or (age > allowed and not entry.reference.is_key):
             self._start(entry, self.timing.awaited_seconds)
         if entry.value is not None:
             return entry.value
         raise entry.fault or SecretStoreError(
-            f"The secret {entry.reference.text} was not read yet.", transient=True
+            f"The secret {entry.reference.shown} was not read yet.", transient=True
         )
 
     async def read(self, text: str) -> str:
@@ -142,7 +142,7 @@ class SecretStores:
 
     def _late(self, reference: StoreReference) -> SecretStoreError:
         text = (
-            f"The secret {reference.text} cannot be read: no answer within {self.timing.total_seconds:g} s."
+            f"The secret {reference.shown} cannot be read: no answer within {self.timing.total_seconds:g} s."
         )
         return SecretStoreError(f"{text} Check the network and the store.", transient=True)
 
@@ -226,21 +226,21 @@ class SecretStores:
             for listener in listeners:
                 listener(outcome)
             if entry.value is not None and entry.value != outcome:
-                log.info("A secret has another value in its store.", reference=entry.reference.text)
+                log.info("A secret has another value in its store.", reference=entry.reference.shown)
             if entry.value is not None and entry.fault is not None:
-                log.info("A secret store answers again.", reference=entry.reference.text)
+                log.info("A secret store answers again.", reference=entry.reference.shown)
             entry.fault, entry.read_at = None, self._clock()
             entry.value = outcome  # last: who sees the value sees no fault
         with self._lock:
             entry.pending = None
 
     def _report_fault(self, entry: _Entry, fault: SecretStoreError) -> None:
-        text = f"The secret {entry.reference.text} cannot be read: {fault}"
+        text = f"The secret {entry.reference.shown} cannot be read: {fault}"
         entry.fault = SecretStoreError(text, transient=fault.transient)
         if entry.value is not None:
             log.warning(
                 "A secret could not be read again; the old value is used.",
-                reference=entry.reference.text,
+                reference=entry.reference.shown,
                 age_seconds=round(self._clock() - entry.read_at),
                 reason=str(fault),
             )

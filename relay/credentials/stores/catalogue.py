@@ -1,11 +1,12 @@
 """The reader of each kind of reference. A store's module, and its libraries, are loaded when a reference names it."""
 
+import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
 
 from relay.config.secret_stores import SecretStoresConfig
 from relay.credentials.stores.error import SecretStoreError
-from relay.credentials.stores.reference import StoreReference
+from relay.credentials.stores.reference import KEY_FORMS, StoreReference
 
 Read = Callable[[StoreReference], Awaitable[str]]
 """Return the text of a secret. Raises SecretStoreError, whose text completes "The secret REFERENCE cannot be read: …"."""
@@ -41,12 +42,29 @@ def _open_secret_manager(config: SecretStoresConfig, environ: Mapping[str, str])
     return SecretManager(config, environ).read
 
 
+def _open_keys(kind: str) -> Callable[[SecretStoresConfig, Mapping[str, str]], Read]:
+    """Return how the reader of wrapped keys of this kind is opened: a key is read as the base64 that settings have."""
+
+    def open_reader(config: SecretStoresConfig, environ: Mapping[str, str]) -> Read:
+        from relay.credentials.stores.key_services import open_key_service  # noqa: PLC0415
+
+        service = open_key_service(kind, config, environ)
+
+        async def read(reference: StoreReference) -> str:
+            return base64.b64encode(await service.unwrap(reference)).decode()
+
+        return read
+
+    return open_reader
+
+
 READERS: Mapping[str, Callable[[SecretStoresConfig, Mapping[str, str]], Read]] = {
     "azure-key-vault": _open_key_vault,
     "vault": _open_vault,
     "aws-secrets-manager": _open_secrets_manager,
     "aws-ssm": _open_parameters,
     "google-secret-manager": _open_secret_manager,
+    **{kind: _open_keys(kind) for kind in KEY_FORMS},
 }
 
 

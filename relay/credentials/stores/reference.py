@@ -57,6 +57,39 @@ FORMS: Mapping[str, ReferenceForm] = {
 }
 
 
+_WRAPPED = r"(#(?P<wrapped>[A-Za-z0-9:+/_=-]{16,4096}))?"
+
+KEY_FORMS: Mapping[str, ReferenceForm] = {
+    "azure-key-vault-key": ReferenceForm(
+        "VAULT/KEY[/VERSION]",
+        re.compile(
+            r"(?P<vault>[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9])/(?P<name>[A-Za-z0-9-]{1,127})(/(?P<version>[0-9a-f]{32}))?"
+            + _WRAPPED
+        ),
+    ),
+    "vault-transit": ReferenceForm(
+        "MOUNT/KEY",
+        re.compile(r"(?P<mount>[A-Za-z0-9_.-]{1,128})/(?P<name>[A-Za-z0-9_.-]{1,128})" + _WRAPPED),
+    ),
+    # Key id, alias, or the ARN of either, which names its region ("Encrypt").
+    "aws-kms": ReferenceForm(
+        "KEY",
+        re.compile(
+            r"(?P<name>arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):[0-9]{12}:[A-Za-z0-9/_-]{1,256}|[A-Za-z0-9/_-]{1,256})"
+            + _WRAPPED
+        ),
+    ),
+    "google-kms": ReferenceForm(
+        "PROJECT/LOCATION/RING/KEY",
+        re.compile(
+            r"(?P<project>[a-z0-9][a-z0-9.:-]{1,62})/(?P<location>[a-z0-9-]{1,63})/(?P<ring>[A-Za-z0-9_-]{1,63})"
+            r"/(?P<name>[A-Za-z0-9_-]{1,63})" + _WRAPPED
+        ),
+    ),
+}
+"""Keys of key services. With `#` and a wrapped key behind it, each is the reference of that key."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreReference:
     """A secret in a store. `parts`: the named parts of its form; an optional part that is not given is empty."""
@@ -70,23 +103,52 @@ class StoreReference:
         """The key of a JSON object that the secret is; empty: the whole text is the secret."""
         return self.parts.get("field", "")
 
+    @property
+    def is_key(self) -> bool:
+        """Whether it is a key of the relay, wrapped by a key service: such a reference has one value for ever."""
+        return self.kind in KEY_FORMS
+
+    @property
+    def shown(self) -> str:
+        """The reference as messages show it: without the wrapped key, which is long."""
+        return self.text.partition("#")[0] if self.is_key else self.text
+
 
 def is_store_reference(text: str) -> bool:
-    """Return whether the text begins as a reference to a store does; its form may be wrong."""
-    return text.partition(":")[0] in FORMS
+    """Return whether the text begins as a reference to a store or a key service does; its form may be wrong."""
+    return text.partition(":")[0] in {*FORMS, *KEY_FORMS}
 
 
 def parse_reference(text: str) -> StoreReference:
     """Return the parts of a reference. Raises ValueError with the allowed forms, and without the text."""
     kind, _, rest = text.partition(":")
-    if kind not in FORMS:
+    form = FORMS.get(kind) or KEY_FORMS.get(kind)
+    if form is None:
         raise ValueError(f"must be a reference such as {' or '.join(describe_forms())}")
-    found = FORMS[kind].pattern.fullmatch(rest)
+    found = form.pattern.fullmatch(rest)
     if found is None:
-        raise ValueError(f"must have the form {kind}:{FORMS[kind].form}")
+        raise ValueError(f"must have the form {kind}:{form.form}{'#WRAPPED' if kind in KEY_FORMS else ''}")
+    reference = StoreReference(text, kind, {name: part or "" for name, part in found.groupdict().items()})
+    if reference.is_key and not reference.parts["wrapped"]:
+        raise ValueError("must end with # and a wrapped key, as `jira-relay keyring wrap` prints it")
+    return reference
+
+
+def parse_key(text: str) -> StoreReference:
+    """Return the parts of a key of a key service, which wraps nothing yet. Raises ValueError with the allowed forms."""
+    kind, _, rest = text.partition(":")
+    found = KEY_FORMS[kind].pattern.fullmatch(rest) if kind in KEY_FORMS else None
+    if found is None or found["wrapped"]:
+        forms = " or ".join(f"{name}:{each.form}" for name, each in KEY_FORMS.items())
+        raise ValueError(f"must be that of a key service: {forms}")
     return StoreReference(text, kind, {name: part or "" for name, part in found.groupdict().items()})
 
 
+def key_reference(key: StoreReference, path: str, wrapped: str) -> str:
+    """Return the reference of a wrapped key. `path`: the key that wrapped it. Raises ValueError for text that is none."""
+    return parse_reference(f"{key.kind}:{path}#{wrapped}").text
+
+
 def describe_forms() -> list[str]:
-    """Return the form of each kind of reference."""
+    """Return the form of each kind of reference to a secret."""
     return [f"{kind}:{each.form}" for kind, each in FORMS.items()]

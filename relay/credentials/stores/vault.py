@@ -28,7 +28,7 @@ class Vault:
     async def read(self, reference: StoreReference) -> str:
         """Return the field. Raises SecretStoreError."""
         mount, name, field = (reference.parts[part] for part in ("mount", "name", "key"))
-        answer = await self.call("GET", f"{quote(mount, safe='')}/data/{quote(name, safe='/')}", reference)
+        answer = await self.call("GET", f"{mount}/data/{name}", f"read on {mount}/data/{name}")
         data = _object(_object(answer.body, "data"), "data")
         if field not in data:
             raise SecretStoreError(f"it has no field {field}. Check the name behind #.")
@@ -36,8 +36,11 @@ class Vault:
             raise SecretStoreError(f"its field {field} is no text. Write it as a text.")
         return str(data[field])
 
-    async def call(self, method: str, path: str, reference: StoreReference, **options: Any) -> StoreAnswer:
-        """Make one request below /v1, and another after a new login if the token is refused. Raises SecretStoreError."""
+    async def call(self, method: str, path: str, policy: str, **options: Any) -> StoreAnswer:
+        """Make one request below /v1, and another after a new login if the token is refused. Raises SecretStoreError.
+
+        `policy`: the right that it needs, as the message of a refusal names it.
+        """
         if self._config.vault_address is None:
             raise SecretStoreError(
                 "secret_stores.vault_address is not set. Set it to the address of the server."
@@ -49,7 +52,7 @@ class Vault:
                 answer = await self._call_once(client, method, path, options)
         if answer.ok:
             return answer
-        raise SecretStoreError(_explain(answer, reference), transient=answer.transient)
+        raise SecretStoreError(_explain(answer, policy), transient=answer.transient)
 
     async def _call_once(
         self, client: httpx.AsyncClient, method: str, path: str, options: Mapping[str, Any]
@@ -118,18 +121,18 @@ def _secret(setting: str, value: Any, file: Path | None) -> str:
     return str(value.get_secret_value())
 
 
-def _explain(answer: StoreAnswer, reference: StoreReference) -> str:
+def _explain(answer: StoreAnswer, policy: str) -> str:
     if answer.transient:
         return _unavailable(answer)
     match answer.status:
         case 403:
             return (
                 "the server refuses the token, or its policy. Check that the token has not ended, and give it a policy with"
-                f" read on {reference.parts['mount']}/data/{reference.parts['name']} (403)."
+                f" {policy} (403)."
             )
         case 404:
             return "the server has no such secret, or its newest version is deleted. Check mount, path and namespace (404)."
-    return f"the server refuses the request ({answer.status}). Check that the mount is KV version 2, and the namespace."
+    return f"the server refuses the request ({answer.status}). Check mount, engine (KV version 2), key and namespace."
 
 
 def _unavailable(answer: StoreAnswer) -> str:

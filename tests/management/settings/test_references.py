@@ -68,7 +68,7 @@ async def test_a_secret_that_cannot_be_read_ends_the_start_with_its_name(vault, 
     token, password = sorted(lines)
     assert token == (
         "console.token_ref (RELAY_CONSOLE__TOKEN_REF): The secret azure-key-vault:acme-kv/token cannot be read: the identity may"
-        " not read it. Give it the role Key Vault Secrets User on the secret or the vault acme-kv (403 Forbidden)."
+        " not read it. Give it the role Key Vault Secrets User on it or the vault acme-kv (403 Forbidden)."
     )
     assert password == (
         "schema_registry.password_ref (RELAY_SCHEMA_REGISTRY__PASSWORD_REF): The secret azure-key-vault:acme-kv/registry cannot be"
