@@ -72,7 +72,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     ),
     "topics": Command(
         "cli.commands.topics:app",
-        "Create and check the topics of the relay.",
+        "Create and check the topics of the relay, and copy them to another Kafka.",
     ),
     "schemas": Command(
         "cli.commands.schemas:app",

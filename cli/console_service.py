@@ -172,7 +172,7 @@ def _credentials(parts: _ConsoleParts) -> CredentialResolver:
         settings.secrets.directory,
         os.environ,
         parts.redactor.add,
-        open_stores(settings.secret_stores),
+        open_stores(settings.secret_stores, os.environ),
     )
 
 

@@ -84,7 +84,7 @@ class CommandContext:
             secrets.directory,
             os.environ,
             self.redactor.add,
-            open_stores(self.settings.secret_stores),
+            open_stores(self.settings.secret_stores, os.environ),
         )
 
     def key_ids(self) -> list[str]:
@@ -121,7 +121,7 @@ def build_redactor(settings: Settings) -> Redactor:
     redactor = Redactor()
     for secret in (*secrets_in(settings), *(os.environ.get(name, "") for name in AZURE_SECRET_VARIABLES)):
         redactor.add(secret)
-    open_stores(settings.secret_stores).report_to(redactor.add)
+    open_stores(settings.secret_stores, os.environ).report_to(redactor.add)
     registry = settings.schema_registry
     if registry.password is not None:
         redactor.add(basic_auth(registry.username or "", registry.password.get_secret_value()))

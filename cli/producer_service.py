@@ -18,7 +18,7 @@ def producer_service(process: ProcessContext) -> dict[str, Service]:
         process.settings.secrets.directory,
         os.environ,
         process.redactor.add,
-        open_stores(process.settings.secret_stores),
+        open_stores(process.settings.secret_stores, os.environ),
     )
 
     async def service(stop: asyncio.Event) -> None:

@@ -1,6 +1,6 @@
 """Settings that are references to secrets in stores: read at the start, all at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +15,17 @@ from relay.credentials.stores.stored_secret import StoredSecret
 from relay.errors import SettingsError
 
 
-def read_references(given: SettingValues, config: SecretStoresConfig) -> SettingValues:
-    """Return the values with a StoredSecret in place of each reference.
+def read_references(
+    given: SettingValues, config: SecretStoresConfig, environ: Mapping[str, str]
+) -> SettingValues:
+    """Return the values with a StoredSecret in place of each reference. `environ`: the variables of the stores.
 
     Raises SettingsError with one sentence for each reference whose form is wrong, or whose secret cannot be read.
     """
     named = {name: each for name, each in given.values.items() if isinstance(each.value, References)}
     if faults := [fault for name, each in named.items() for fault in _form_faults(given, name, each)]:
         raise SettingsError("\n".join(faults))
-    stores = open_stores(config)
+    stores = open_stores(config, environ)
     found = stores.read_all(
         dict.fromkeys(text for each in named.values() for text in _texts(each.value.value))
     )

@@ -113,15 +113,15 @@ def read_given(config: Path | None, environ: Mapping[str, str]) -> tuple[Setting
     given = sources.read_settings(Settings, config, environ)
     try:
         if any(isinstance(each.value, References) for each in given.values.values()):
-            given = _with_stored_secrets(given)
+            given = _with_stored_secrets(given, environ)
         return Settings.model_validate(given.to_tree()), given
     except ValidationError as error:
         raise given.explain(error) from None
 
 
-def _with_stored_secrets(given: sources.SettingValues) -> sources.SettingValues:
+def _with_stored_secrets(given: sources.SettingValues, environ: Mapping[str, str]) -> sources.SettingValues:
     """Read what references name. Raises SettingsError, and ValidationError for the settings of the stores."""
     from management.secret_references import read_references  # noqa: PLC0415 - opens HTTP clients
 
     stores = {name[1]: each.resolved for name, each in given.values.items() if name[0] == "secret_stores"}
-    return read_references(given, Settings.model_validate({"secret_stores": stores}).secret_stores)
+    return read_references(given, Settings.model_validate({"secret_stores": stores}).secret_stores, environ)

@@ -45,7 +45,7 @@ class ProducerRecord:
 
     topic: str
     partition: int
-    key: bytes
+    key: bytes | None
     value: bytes | None
     timestamp: int | None = None
     headers: Sequence[tuple[str, bytes]] = ()

@@ -3,7 +3,7 @@
 import pytest
 
 from management.settings import load
-from relay.credentials.stores.cache import open_stores
+from relay.credentials.stores import cache
 from simulators.secret_stores.key_vault import KeyVaultSimulator
 from tests.support.secret_stores import running
 
@@ -159,7 +159,7 @@ async def test_a_check_names_the_stores_that_it_read(command_line_without_kafka,
         checked = await command_line_without_kafka("config", "check")
         shown = await command_line_without_kafka("config", "show", "schema_registry")
         vault.forbidden.add("registry")
-        open_stores.cache_clear()
+        cache._opened.clear()
         refused = await command_line_without_kafka("config", "check", code=2)
 
     assert "ok  references: 1 read from azure-key-vault" in checked.out.splitlines()

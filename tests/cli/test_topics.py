@@ -47,3 +47,27 @@ async def test_a_note_does_not_fail_the_check(command_line, connection, prefix):
     assert "writes no larger record" in reports[topic]["notes"][0]
     assert "writes no larger record" in (await command_line("topics", "check")).out
     assert "writes no larger record" in (await command_line("check")).out
+
+
+async def test_topics_are_copied_to_another_kafka(command_line, auto_creating_kafka, prefix, acme, tmp_path):
+    """Each topic is named with its records; the organizations are there afterwards."""
+    await command_line.add(acme)
+    other = tmp_path / "other.toml"
+    other.write_text(
+        f'[kafka]\nbootstrap = "{auto_creating_kafka.bootstrap}"\ntopic_prefix = "{prefix}"\nreplication_factor = 1\n'
+    )
+    result = await command_line("topics", "copy", "--to", other)
+
+    assert f"{prefix}.organizations: 1 records copied and compared." in result.out
+    assert "never start them with the old ones again" in result.out
+    command_line.set_environment(RELAY_KAFKA__BOOTSTRAP=auto_creating_kafka.bootstrap)
+    assert list(await command_line.list_organizations()) == ["acme"]
+
+
+async def test_the_embedded_kafka_is_no_place_to_copy_to(command_line_without_kafka, tmp_path):
+    """Without an address the file would mean the embedded Kafka of this machine, which is the one that is left."""
+    other = tmp_path / "other.toml"
+    other.write_text('[kafka]\ntopic_prefix = "p"\n')
+
+    output = (await command_line_without_kafka("topics", "copy", "--to", other, code=2)).output
+    assert f"{other}: set kafka.bootstrap" in output

@@ -12,7 +12,7 @@ from cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
-_LINE = re.compile(r"^(?:    )?(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?jira-relay +(\S.*?)$", re.MULTILINE)
+_LINE = re.compile(r"^ *(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?jira-relay +(\S.*?)$", re.MULTILINE)
 _INLINE = re.compile(r"`(?:\.venv/bin/)?jira-relay ([^`]+)`")
 _SHELL = re.compile(r" +[#|>&].*|  .*| *\\$|\)\".*")
 """What follows a command on its line: a comment, a pipe, a file, an explanation after two spaces."""
@@ -76,7 +76,36 @@ def test_a_wrong_command_is_found(text):
         parse(text, complete=True)
 
 
+def test_the_messages_of_the_troubleshooting_page_are_those_of_the_program():
+    """Each message of the table is in the code, between the parts that are filled in."""
+    page = (ROOT / "docs/troubleshooting.md").read_text("utf-8")
+    table = page.split("## A command or a service ends at once")[1].split("\n## ")[0]
+    messages = [row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()[4:] if row]
+    parts = {part.strip(" `.:") for message in messages for part in re.split(r"…|`|\. ", message)} - {""}
+    code = "".join(
+        path.read_text("utf-8")
+        for room in ("cli", "relay", "management", "consumer")
+        for path in (ROOT / room).rglob("*.py")
+    )
+
+    assert len(messages) >= 8
+    assert {part for part in parts if part not in code} == set()
+
+
 def test_the_page_of_commands_has_each_command():
     """docs/commands.md has a row for each command, and no other."""
     rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs/commands.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(rows) == sorted(names_of_commands())
+
+
+def test_each_verb_of_make_that_a_page_shows_exists():
+    """`make VERB` on a line of its own, or within a sentence, is a verb of the Makefile."""
+    verbs = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    shown = {
+        (page.name, verb)
+        for page in PAGES
+        for verb in re.findall(r"(?m)(?:`|^ +)make ([a-z]+)", page.read_text("utf-8"))
+    }
+
+    assert {(page, verb) for page, verb in shown if verb not in verbs} == set()
+    assert ("start.md", "sandbox") in shown

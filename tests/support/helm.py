@@ -25,6 +25,7 @@ SMALL: Mapping[str, Any] = {
 """The least that an installation sets."""
 
 ODD: Mapping[str, Any] = {
+    "vault": {"serviceAccountToken": True, "audience": "https://vault.example.com"},
     "nameOverride": "a-name-that-is-much-longer-than-names-of-pods-can-be",
     "settings": {
         "kafka": {

@@ -51,7 +51,7 @@ def scripted_stores(
 
 def stores_of(timing: SecretStoreTiming = QUICK, **settings: Any) -> SecretStores:
     """Return stores with these settings, which share nothing with those of other tests."""
-    return SecretStores(StoreReaders(SecretStoresConfig(**settings)).read, timing)
+    return SecretStores(StoreReaders(SecretStoresConfig(**settings), {}).read, timing)
 
 
 @asynccontextmanager

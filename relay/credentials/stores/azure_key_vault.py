@@ -1,7 +1,6 @@
 """Azure Key Vault: one request for a secret, with a token of azure-identity."""
 
 import time
-from collections.abc import Callable
 from urllib.parse import quote
 
 from azure.core.exceptions import AzureError
@@ -9,24 +8,22 @@ from azure.core.exceptions import AzureError
 from relay.config.secret_stores import SecretStoresConfig
 from relay.credentials.azure import describe_azure_error, open_credential
 from relay.credentials.stores.error import SecretStoreError
+from relay.credentials.stores.login_token import LoginToken
 from relay.credentials.stores.reference import StoreReference
 from relay.credentials.stores.requests import StoreAnswer, open_client, send
 from relay.errors import SettingsError, one_line
 
 API_VERSION = "7.4"
-TOKEN_MARGIN_SECONDS = 300.0
-"""A token is replaced this long before its end."""
 _SUFFIXES = {"public": "vault.azure.net", "usgov": "vault.usgovcloudapi.net", "china": "vault.azure.cn"}
 
 
 class KeyVault:
     """Reads secrets of any vault with one identity. The token is kept between reads."""
 
-    def __init__(self, config: SecretStoresConfig, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: SecretStoresConfig) -> None:
         self._config = config
-        self._wall_clock = wall_clock
         self._suffix = _SUFFIXES[config.azure_cloud]
-        self._token = ("", 0.0)
+        self._token = LoginToken()
 
     async def read(self, reference: StoreReference) -> str:
         """Return the secret. Raises SecretStoreError."""
@@ -40,7 +37,7 @@ class KeyVault:
         """Make one request about a secret or a key, and another with a new token after a 401. Raises SecretStoreError."""
         answer = await self._call_once(reference, method, kind, **options)
         if answer.status == 401:
-            self._token = ("", 0.0)
+            self._token.forget()
             answer = await self._call_once(reference, method, kind, **options)
         if answer.ok:
             return answer
@@ -61,9 +58,8 @@ class KeyVault:
             )
 
     async def _current_token(self) -> str:
-        text, expires = self._token
-        if self._wall_clock() < expires - TOKEN_MARGIN_SECONDS:
-            return text
+        if token := self._token.current():
+            return token
         kind, cloud = self._config.azure_credential, self._config.azure_cloud
         try:
             async with open_credential(kind, cloud) as credential:
@@ -74,8 +70,7 @@ class KeyVault:
                 " secret_stores.azure_credential and the AZURE_… variables it reads.",
                 transient=True,
             ) from error
-        self._token = (given.token, float(given.expires_on))
-        return given.token
+        return self._token.keep(given.token, given.expires_on - time.time())
 
     def _explain(self, answer: StoreAnswer, reference: StoreReference) -> str:
         vault = reference.parts["vault"]

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from functools import cache
 
 import structlog
 
@@ -247,7 +246,15 @@ class SecretStores:
             )
 
 
-@cache
-def open_stores(config: SecretStoresConfig) -> SecretStores:
-    """Return the stores of these settings: the same ones for all of the process, so that a secret is read once."""
-    return SecretStores(StoreReaders(config).read, SecretStoreTiming(refresh_seconds=config.refresh_seconds))
+_opened: dict[SecretStoresConfig, SecretStores] = {}
+
+
+def open_stores(config: SecretStoresConfig, environ: Mapping[str, str]) -> SecretStores:
+    """Return the stores of these settings: the same ones for all of the process, so that a secret is read once.
+
+    `environ`: the variables of AWS and Google.
+    """
+    if config not in _opened:
+        timing = SecretStoreTiming(refresh_seconds=config.refresh_seconds)
+        _opened[config] = SecretStores(StoreReaders(config, environ).read, timing)
+    return _opened[config]

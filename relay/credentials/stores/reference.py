@@ -25,6 +25,35 @@ FORMS: Mapping[str, ReferenceForm] = {
             + _FIELD
         ),
     ),
+    # Key of the KV engine, version 2; the first part is its mount. The field is needed: a secret there is a table.
+    "vault": ReferenceForm(
+        "MOUNT/PATH#FIELD",
+        re.compile(
+            r"(?P<mount>[A-Za-z0-9_.-]{1,128})/(?P<name>(?!(.*/)?\.{1,2}(/|$))[A-Za-z0-9_.@-]{1,128}(/[A-Za-z0-9_.@-]{1,128}){0,15})"
+            r"#(?P<key>[A-Za-z0-9_.-]{1,128})"
+        ),
+    ),
+    # "CreateSecret": a name of 1 to 512 ASCII letters, digits, and /_+=.@-; an ARN names region and account too.
+    "aws-secrets-manager": ReferenceForm(
+        "NAME[#FIELD]",
+        re.compile(
+            r"(?P<name>arn:aws[a-z-]*:secretsmanager:(?P<region>[a-z0-9-]+):[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,519}"
+            r"|[A-Za-z0-9/_+=.@-]{1,512})" + _FIELD
+        ),
+    ),
+    # "PutParameter": names of letters, digits and _.-, in up to 15 levels.
+    "aws-ssm": ReferenceForm(
+        "NAME[#FIELD]",
+        re.compile(r"(?P<name>/?[A-Za-z0-9_.-]{1,128}(/[A-Za-z0-9_.-]{1,128}){0,14})" + _FIELD),
+    ),
+    # Project id or number; secret: 1 to 255 letters, digits, _ and - ("Secret Manager, create a secret").
+    "google-secret-manager": ReferenceForm(
+        "PROJECT/SECRET[/VERSION][#FIELD]",
+        re.compile(
+            r"(?P<project>[a-z0-9][a-z0-9.:-]{1,62})/(?P<name>[A-Za-z0-9_-]{1,255})(/(?P<version>[0-9]{1,10}))?"
+            + _FIELD
+        ),
+    ),
 }
 
 

@@ -25,6 +25,7 @@ class StoreAnswer:
 
     status: int
     body: Mapping[str, Any] = field(repr=False)
+    text: str = field(default="", repr=False)
 
     @property
     def ok(self) -> bool:
@@ -59,7 +60,7 @@ async def send(client: httpx.AsyncClient, method: str, url: str, **options: Any)
             f"{host} did not answer: {one_line(describe(error), 200)}. Check the network, the proxy and the name of the host.",
             transient=True,
         ) from error
-    return StoreAnswer(response.status_code, _json_object(response.content))
+    return StoreAnswer(response.status_code, _json_object(response.content), response.text)
 
 
 def _json_object(content: bytes) -> Mapping[str, Any]:

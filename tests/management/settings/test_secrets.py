@@ -35,6 +35,8 @@ def test_the_secret_settings_are_exactly_these():
         "kafka.oauth_client_secret",
         "schema_registry.password",
         "secrets.keys",
+        "secret_stores.vault_token",
+        "secret_stores.vault_secret_id",
         "console.token",
         "console.oidc_client_secret",
         "destinations.<name>.sasl_password",

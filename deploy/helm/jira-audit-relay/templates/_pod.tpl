@@ -34,6 +34,10 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if .root.Values.vault.serviceAccountToken }}
+- name: RELAY_SECRET_STORES__VAULT_KUBERNETES_TOKEN_FILE
+  value: /run/relay-vault/token
+{{- end }}
 {{- with concat .root.Values.env .env }}
 {{ toYaml . }}
 {{- end }}
@@ -60,6 +64,12 @@
   {{- end }}
 {{- end }}
 {{- end }}
+{{- if .root.Values.vault.serviceAccountToken }}
+- name: vault-token
+  projected:
+    sources:
+      - serviceAccountToken: {path: token, audience: {{ .root.Values.vault.audience }}, expirationSeconds: 3600}
+{{- end }}
 {{- end }}
 
 {{- define "relay.mounts" -}}
@@ -69,6 +79,9 @@
 {{- if and $secret (has $.component $secret.services) $secret.files }}
 - {name: secret-{{ $name }}, mountPath: /run/relay/{{ $name }}, readOnly: true}
 {{- end }}
+{{- end }}
+{{- if .root.Values.vault.serviceAccountToken }}
+- {name: vault-token, mountPath: /run/relay-vault, readOnly: true}
 {{- end }}
 {{- end }}
 

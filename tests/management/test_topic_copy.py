@@ -1,0 +1,160 @@
+"""The relay moves to another Kafka: every topic is copied and compared, and the services go on there without a loss or a repeat."""
+
+import asyncio
+
+import pytest
+
+from management.topic_copy import copy_topics
+from relay.errors import RelayError
+from relay.kafka.producer import RecordWriter
+from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.topics import Topics
+from relay.status.model import take_over
+from relay.status.reader import read_statuses
+from relay.status.writer import StatusWriter
+from relay.timestamps import DAY_MS, now_ms
+from simulators.jira_cloud.world import JiraWorld
+from tests.consumer.test_mirrors import TIMING
+from tests.support.kafka import connection_to
+from tests.support.pipeline_world import (
+    PipelineWorld,
+    committed_and_ends,
+    pipeline_world,
+    some_events,
+    uid,
+    uids,
+    wait_for_status,
+)
+from tests.support.producer_world import ProducerWorld, count_records
+
+LATER_MS = 10 * 60_000
+"""After a killed process counts as ended."""
+
+
+async def copied(source, target, at_ms=None, after=None, write=None):
+    """Copy the topics; call `write` once the topic `after` is copied."""
+    copies = {}
+    async for copy in copy_topics(
+        source, target, 7 * DAY_MS, now_ms() + LATER_MS if at_ms is None else at_ms
+    ):
+        copies[copy.topic] = copy
+        if copy.topic == after:
+            await write()
+    return copies
+
+
+async def test_consumers_go_on_at_the_copy(kafka, auto_creating_kafka, prefix, monkeypatch):
+    """Sixty events are delivered, forty wait. The copy holds all, and only the forty are sent from there."""
+    async with pipeline_world(kafka, prefix, monkeypatch) as original:
+        await original.publish(some_events(60), size=5)
+        async with original.consuming(timing=TIMING):
+            await original.wait_for_events()
+            ends = sum((await committed_and_ends(original))[1].values())
+            await wait_for_status(
+                original,
+                lambda status: sum(each.offset for each in status.offsets if "events" in each.topic) == ends,
+            )
+        await original.publish(some_events(40, first=60), size=5)
+        moved = PipelineWorld(original.azure, connection_to(auto_creating_kafka, prefix, shards=1))
+
+        copies = await copied(original.connection, moved.connection)
+
+        assert copies.keys() == set(original.topics.all)
+        assert (copies[original.topics.events].records, copies[original.topics.events].expired) == (100, 0)
+        async with moved.consuming(timing=TIMING):
+            await original.wait_for_events()
+            await moved.publish(some_events(10, first=100))
+            await moved.wait_for_events(110)
+        assert sorted(uids(original.azure)) == sorted(map(uid, some_events(110)))
+
+
+async def test_a_producer_goes_on_at_the_copy(kafka, auto_creating_kafka, prefix, tmp_path):
+    """Records before, between and after the move are in the other Kafka once."""
+    original = ProducerWorld(kafka, prefix, tmp_path)
+    moved = ProducerWorld(auto_creating_kafka, prefix, tmp_path)
+    await create_missing_topics(original.connection)
+    async with JiraWorld(seed=3) as jira:
+        site = await jira.add_site("acme")
+        await original.add_organization(site)
+        async with original.running():
+            await wait_until_polled(original)
+            site.add_records(30)
+            await wait_until_arrived(original, jira)
+        site.add_records(20)
+
+        await copied(original.connection, moved.connection)
+
+        async with moved.running():
+            await wait_until_arrived(moved, jira)
+            site.add_records(10)
+            await wait_until_arrived(moved, jira)
+        assert await moved.count_events() == count_records(jira)
+
+
+async def wait_until_polled(world):
+    """Wait for the first round; records before it are no live ones."""
+    async with asyncio.timeout(120):
+        while "producer/acme" not in (await read_statuses(world.connection, world.topics.status)):
+            await asyncio.sleep(0.2)
+
+
+async def wait_until_arrived(world, jira):
+    async with asyncio.timeout(120):
+        while not (await world.count_events()).keys() >= count_records(jira).keys():
+            await asyncio.sleep(0.3)
+
+
+@pytest.fixture
+async def pair(kafka, auto_creating_kafka, prefix):
+    """Both connections, with topics at the source."""
+    source, target = connection_to(kafka, prefix), connection_to(auto_creating_kafka, prefix)
+    await create_missing_topics(source)
+    return source, target
+
+
+async def write(connection, topic, value=b"1", partition=0):
+    async with RecordWriter(connection) as writer:
+        await writer.send(topic, b"key", value, partition=partition)
+
+
+async def test_a_running_service_is_named(pair, prefix):
+    """A producer that runs would write what is not copied any more."""
+    source, target = pair
+    async with RecordWriter(source) as writer:
+        statuses = StatusWriter(writer, Topics(prefix).status)
+        now = now_ms()
+        statuses.put("produce/host-7", take_over("active", now).valid_for(60_000))
+        await statuses.flush()
+
+    with pytest.raises(
+        RelayError, match=r"Nothing was copied: produce/host-7 reported at .* Stop all producers"
+    ):
+        await copied(source, target, now)
+
+
+async def test_a_target_with_records_is_refused(pair, prefix):
+    """An earlier copy, or another relay with the same prefix: nothing is mixed into it."""
+    source, target = pair
+    await create_missing_topics(target)
+    await write(target, Topics(prefix).events)
+
+    with pytest.raises(RelayError, match=rf"Nothing was copied: {prefix}\.events have records at .*Delete"):
+        await copied(source, target)
+
+
+async def test_a_write_during_the_copy_is_noticed(pair, prefix):
+    source, target = pair
+    changes = Topics(prefix).changes
+
+    with pytest.raises(RelayError, match=rf"not whole: {changes}.* changed meanwhile"):
+        await copied(source, target, after=changes, write=lambda: write(source, changes))
+
+
+async def test_a_copy_that_differs_is_refused(pair, prefix):
+    """Somebody writes to the other Kafka: the comparison names the partition."""
+    source, target = pair
+    topics = Topics(prefix)
+    first, last = topics.all[0], topics.all[-1]
+
+    with pytest.raises(RelayError, match=rf"The copy of {last}.* differs from what was read"):
+        await copied(source, target, after=first, write=lambda: write(target, last))
