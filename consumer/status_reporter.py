@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from operator import sub
 
+from consumer.flow_report import report_gauges
 from consumer.group_names import PipelineFlow
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import backed_up_offsets, destination_status_key
@@ -82,7 +83,7 @@ class DestinationStatusReporter:
         else:
             self._status, self._progress_and_ends = None, {}
             for pipeline in self._running.pipelines:
-                pipeline.metrics.set_group_lag(None)
+                pipeline.metrics.gauges.set_group_lag(None)
 
     def expire_status(self) -> None:
         """End the validity of the status record, if this process owns it, at the next flush: the process stops."""
@@ -127,24 +128,15 @@ class DestinationStatusReporter:
             if pipeline.name == "older":
                 self._update_older_gauges(pipeline)
                 continue
-            oldest = pipeline.handler.oldest_seconds()
-            state, _ = flow_state(pipeline)
-            problem = pipeline.flow.routes.problem_seconds(now_ms())
-            pipeline.metrics.set_state(state, oldest_seconds=oldest, route_seconds=problem)
-            waited = self._paused_seconds(pipeline) if oldest is None else oldest
+            waited = report_gauges(pipeline, self._lags[pipeline.name], now_ms())
             if waited > pipeline.retention_seconds / 2 and self._due("alarm", self._timing.alarm_seconds):
                 kept_days = pipeline.retention_seconds / 86_400
                 pipeline.metrics.half_of_retention_passed(waited / 86_400, kept_days)
 
-    def _paused_seconds(self, pipeline: RunningPipeline) -> float:
-        """Return how long events have waited for the end of a pause, at most; 0 where none is known to wait."""
-        paused_at = pipeline.guard.paused_at if pipeline.guard is not None else None
-        return (now_ms() - paused_at) / 1000 if paused_at is not None and self._lags[pipeline.name] else 0.0
-
     def _update_older_gauges(self, pipeline: RunningPipeline) -> None:
         """Set the state of older events: active before they begin and after their end. Their age is no alarm, so it is not shown."""
         state = flow_state(pipeline)[0] if pipeline in self._running.active else "active"
-        pipeline.metrics.set_state(state, oldest_seconds=None)
+        pipeline.metrics.gauges.set_state(state, oldest_seconds=None)
 
     def _owns_status(self) -> bool:
         live = self._running.pipelines[0]
@@ -223,7 +215,7 @@ class DestinationStatusReporter:
         for pipeline in self._running.pipelines:
             self._lags[pipeline.name] = None
             if pipeline not in self._running.active:
-                pipeline.metrics.set_group_lag(None)
+                pipeline.metrics.gauges.set_group_lag(None)
                 continue
             numbers = pipeline.coverage.partitions or range(self._shards)
             partitions = [TopicPartition(pipeline.topic, number) for number in sorted(numbers)]
@@ -236,7 +228,7 @@ class DestinationStatusReporter:
                 self._progress_and_ends[pipeline.name] = progress_and_ends
                 if pipeline.coverage.problem is None:
                     self._lags[pipeline.name] = _lag(progress_and_ends, pipeline.name)
-            pipeline.metrics.set_group_lag(self._lags[pipeline.name])
+            pipeline.metrics.gauges.set_group_lag(self._lags[pipeline.name])
         return True
 
     async def _read_unjoined(self) -> bool:
@@ -255,7 +247,7 @@ class DestinationStatusReporter:
                     progress_and_ends = await pipeline.read_unjoined()
                 self._progress_and_ends[pipeline.name] = progress_and_ends
                 self._lags[pipeline.name] = _lag(progress_and_ends, pipeline.name)
-            pipeline.metrics.set_group_lag(self._lags[pipeline.name])
+            pipeline.metrics.gauges.set_group_lag(self._lags[pipeline.name])
         return True
 
     def _lag(self) -> int | None:

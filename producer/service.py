@@ -120,6 +120,9 @@ class _Parts:
     assignment: ShardAssignment
     status_writer: StatusWriter
     jobs: Sequence[RefillJobs]
+    metrics: ProducerMetrics
+    shard_count: int
+    """Of the relay; this process has a part of them."""
 
 
 def _build_parts(
@@ -159,7 +162,8 @@ def _build_parts(
 
     assignment = ShardAssignment(count, open_shard, fencing=connection.profile.transactions)
     member = Member(connection, f"{topics.prefix}.producer", topics.organizations, assignment)
-    return _Parts(member, assignment, status_writer, (refills, redrives))
+    jobs = (refills, redrives)
+    return _Parts(member, assignment, status_writer, jobs, loader.metrics, count)
 
 
 def _start_tasks(
@@ -226,6 +230,7 @@ async def _heartbeat(
                 else "not a member of the consumer group; see the log for the reason"
             )
         )
+        parts.metrics.set_shards(parts.shard_count, assignment.shards_by_state, member=member.valid)
         health.count("organization", assignment.organization_count)
         health.report("producer", ok=ready, reason=reason.rstrip("."))
         state = "active" if ready else "opening shards"

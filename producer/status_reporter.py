@@ -23,6 +23,10 @@ _PURPOSE_NAMES = {
 }
 
 
+SHARD_CLOSED = "shard-closed"
+"""The kind of error of an organization whose events cannot be written to Kafka, beside the kinds of its source."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatusTiming:
     """How long a status is valid at least, and how often it is renewed."""
@@ -60,7 +64,6 @@ class OrganizationStatusReporter:
         self._shard_problem = shard_problem
         self._paused = organization.paused
         timing = timing or StatusTiming()
-        metrics.organization_started(organization.name, interval_seconds)
         self._name = organization.name
         self._credential_expires = organization.credential_expires
         self._status_writer = status_writer
@@ -72,6 +75,9 @@ class OrganizationStatusReporter:
         resumes = previous is not None and previous.state != "paused" and not organization.paused
         state = previous.state if previous and resumes else "paused" if organization.paused else "active"
         self._status = take_over(state, now_ms(), previous, previous.reason if previous and resumes else None)
+        metrics.organization_started(organization.name, interval_seconds, organization.added, self._status)
+        self._failure_kind: str | None = None
+        """The kind of the last error, while it fails or waits; None: it does neither, or the kind is not known."""
         self._id_reuse: IdReuse | None = None
         self._notices: dict[str, str] = {}
         """Why something beside live polling is not as it should be, by subject; shown while the state is active."""
@@ -100,7 +106,10 @@ class OrganizationStatusReporter:
     def _with_shard_problem(self, status: Status) -> Status:
         """Return the status as failing while its shard cannot write; only a round ends that."""
         reason = None if self._paused else self._shard_problem()
-        return status if reason is None else status.transition("failing", reason, self._now_ms())
+        if reason is None:
+            return status
+        self._failure_kind = SHARD_CLOSED
+        return status.transition("failing", reason, self._now_ms())
 
     def active(self, clock_ahead_ms: int = 0) -> None:
         """Report a complete round. `clock_ahead_ms`: how far the local clock is ahead, negative behind; 0: it agrees."""
@@ -110,6 +119,7 @@ class OrganizationStatusReporter:
             self._metrics.clock_skew(self._name, skew)
         self._clock_notice = skew
         if self._shard_problem() is None:
+            self._failure_kind = None
             status = self._status.transition("active", self._active_reason(), now)
         else:
             status = self._with_shard_problem(self._status)
@@ -120,6 +130,7 @@ class OrganizationStatusReporter:
         """Report a failed round. `waiting`: the source asked the relay to come back later."""
         now = self._now_ms()
         state = "waiting" if waiting else "failing"
+        self._failure_kind = kind
         status = self._status.transition(state, reason, now)
         self._publish(replace(status, waiting_until=now + int(retry_seconds * 1000)))
         self._metrics.round_failed(self._name, kind, reason, retry_seconds)
@@ -193,6 +204,7 @@ class OrganizationStatusReporter:
         self._status = status.valid_for(self._valid_ms)
         self._status_writer.put(status_key(self._name), self._status)
         self._metrics.organization_state(self._name, status.state, self._credential_expires)
+        self._metrics.failing_since(self._name, self._failure_kind, status.since)
 
 
 def _failure_of(purpose: Purpose) -> str:

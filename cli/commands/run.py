@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -21,6 +22,7 @@ from consumer.destinations.catalogue import DESTINATIONS
 from management.settings import Settings
 from relay import lifecycle
 from relay.aio import run_unless_stopped
+from relay.config.certificate_files import certificate_files
 from relay.credentials.redaction import Redactor
 from relay.errors import SettingsError
 from relay.kafka.connection import Connection
@@ -28,6 +30,7 @@ from relay.kafka.diagnostics.monitor import monitor
 from relay.lifecycle import Service, stop_on_signals
 from relay.telemetry import logs
 from relay.telemetry import server as health
+from relay.telemetry.certificates import CertificateExpiry
 from relay.telemetry.debug_switch import debug_on_signal
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import open_registry
@@ -35,6 +38,8 @@ from relay.telemetry.readiness import announce_readiness
 
 REVISION_VARIABLE = "JIRA_RELAY_REVISION"
 """The image sets it to the commit that it was built from."""
+AZURE_CERTIFICATE = "AZURE_CLIENT_CERTIFICATE_PATH"
+"""Azure's library reads a certificate from it, in PEM or PKCS #12."""
 
 log = structlog.get_logger(__name__)
 
@@ -157,10 +162,17 @@ async def _open_process(
     redactor = redactor or _set_up_logging(settings)
     state = Health()
     registry = open_registry(version("jira-audit-relay"), os.environ.get(REVISION_VARIABLE) or "unknown")
+    registry.register(CertificateExpiry(_certificate_files(settings)))
     _relax_garbage_collection()
     async with health.serve(settings.telemetry.listen, state, registry) as url:
         log.info("Telemetry is served.", url=url)
         yield ProcessContext(settings, connection, registry, state, redactor)
+
+
+def _certificate_files(settings: Settings) -> dict[str, Path]:
+    """Return the files of certificates by their setting, with that of Azure's own variable."""
+    of_azure = os.environ.get(AZURE_CERTIFICATE)
+    return certificate_files(settings) | ({AZURE_CERTIFICATE: Path(of_azure)} if of_azure else {})
 
 
 def _relax_garbage_collection() -> None:

@@ -119,6 +119,24 @@ DESTINATION_STATE = Metric(
     "1 for the state that the flow is in, 0 for each other state; paused: an operator must fix something.",
     (*FLOW, STATE),
 )
+MEMBERSHIP = Metric(
+    Gauge,
+    "jira_relay_consumer_membership_state",
+    "1 for the state of the membership in the group of the flow; left: paused by an operator, or another target's.",
+    (*FLOW, Label("state", ("confirmed", "unconfirmed", "left"))),
+)
+OPERATOR_PAUSE = Metric(
+    Gauge,
+    "jira_relay_consumer_operator_pause_timestamp_seconds",
+    "Time since which an operator's pause holds the flow; absent without one.",
+    FLOW,
+)
+RETENTION_USED = Metric(
+    Gauge,
+    "jira_relay_consumer_retention_used_ratio",
+    "Part of its topic's retention that the oldest event not accepted has passed; at 1 Kafka deletes it.",
+    FLOW,
+)
 LAG_EVENTS = Metric(
     Gauge,
     "jira_relay_consumer_lag_events",
@@ -192,6 +210,7 @@ CATALOGUE: tuple[Metric[Any], ...] = (
         DEFECTS,
         OFFSETS_LOST,
     ),
+    *(MEMBERSHIP, OPERATOR_PAUSE, RETENTION_USED),
     *(DESTINATION_STATE, LAG_EVENTS, OLDEST_UNSENT_SECONDS, ROUTE_PROBLEM_SECONDS, REPLAYS),
     *(LAG_SECONDS, DELIVERY_LATENCY, EVENT_LATENCY, KAFKA_PARTITIONS),
 )

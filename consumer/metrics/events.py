@@ -8,6 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from consumer.destinations.contract import OffsetRange
 from consumer.destinations.outcome import Dropped, Outcome, Paused, Reject, Retry, Sent, Split
 from consumer.metrics import catalogue
+from consumer.metrics.flow_gauges import FlowGauges
 from consumer.metrics.requests import RequestMetrics, log
 from relay.kafka import Record, TopicPartition
 from relay.telemetry.condition_log import ConditionLog
@@ -35,18 +36,14 @@ class PipelineMetrics:
         self._names = {"destination": destination, "flow": flow}
         self._registered.start(**self._names)
         self._requests = RequestMetrics(registered, self._names)
+        self.gauges = FlowGauges(registered, destination, flow)
+        """State, membership, lag and age, for the status reporter."""
 
     def _count(self, metric: Metric[Counter], amount: float = 1, *label: str) -> None:
         self._registered[metric].labels(*self._labels, *label).inc(amount)
 
     def _set(self, metric: Metric[Gauge], value: float) -> None:
         self._registered[metric].labels(*self._labels).set(value)
-
-    def _set_or_remove(self, metric: Metric[Gauge], value: float | None) -> None:
-        if value is None:
-            self._registered[metric].remove_by_labels(self._names)
-        else:
-            self._set(metric, value)
 
     def _observe(self, metric: Metric[Histogram], value: float) -> None:
         self._registered[metric].labels(*self._labels).observe(value)
@@ -278,12 +275,6 @@ class PipelineMetrics:
             kept_days=round(kept_days, 1),
         )
 
-    def set_state(self, state: str, oldest_seconds: float | None, route_seconds: float | None = None) -> None:
-        """Set state, age of the oldest event that is not accepted (None: unknown) and of the oldest problem of a route (None: there is none)."""
-        self._set_or_remove(catalogue.ROUTE_PROBLEM_SECONDS, route_seconds)
-        self._registered.set_state(catalogue.DESTINATION_STATE, state, **self._names)
-        self._set_or_remove(catalogue.OLDEST_UNSENT_SECONDS, oldest_seconds)
-
     def body_delivered(self, now: int, oldest: int, newest: int, created: int | None) -> None:
         """Observe the latencies of a body that was accepted at `now`; its oldest and newest event were collected at `oldest` and `newest`.
 
@@ -293,7 +284,3 @@ class PipelineMetrics:
         self._set(catalogue.LAG_SECONDS, max(0, now - newest) / 1000)
         if created is not None:
             self._observe(catalogue.EVENT_LATENCY, max(0, now - created) / 1000)
-
-    def set_group_lag(self, events: int | None) -> None:
-        """Set the lag of the group. None: another process reports it from now on, or it is not known."""
-        self._set_or_remove(catalogue.LAG_EVENTS, events)

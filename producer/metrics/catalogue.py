@@ -98,6 +98,35 @@ CREDENTIAL_EXPIRY = Metric(
     "Expiry time of the API key, as entered by the operator.",
     (ORGANIZATION,),
 )
+ADDED = Metric(
+    Gauge,
+    "jira_relay_producer_organization_added_timestamp_seconds",
+    "Time at which the organization was added.",
+    (ORGANIZATION,),
+)
+FAILING_SINCE = Metric(
+    Gauge,
+    "jira_relay_producer_failing_since_timestamp_seconds",
+    "Time since which the organization fails or waits, by the kind of its last error; absent while it does neither.",
+    (ORGANIZATION, Label("kind")),
+)
+SHARDS = Metric(
+    Gauge,
+    "jira_relay_producer_shards_by_state",
+    "Shards of this process, by state; closed: a reason at /readyz keeps it from publishing.",
+    (Label("state", ("open", "opening", "closed")),),
+)
+CONFIGURED_SHARDS = Metric(
+    Gauge,
+    "jira_relay_producer_configured_shards",
+    "Shards of the relay, which all its producers divide among them.",
+)
+MEMBERSHIP = Metric(
+    Gauge,
+    "jira_relay_producer_membership_state",
+    "1 for the state of the membership in the group of producers, 0 for the other; Kafka confirms it every few seconds.",
+    (Label("state", ("confirmed", "unconfirmed")),),
+)
 UNREAD_SECONDS = Metric(
     Gauge,
     "jira_relay_producer_unread_seconds",
@@ -141,7 +170,8 @@ CATALOGUE: tuple[Metric[Any], ...] = (
     *(ROUNDS, EVENTS_PUBLISHED, RECORDS_DEAD_LETTERED, IDS_REUSED, SOURCE_ERRORS, SOURCE_BACKOFF_SECONDS),
     *(TRANSACTIONS, SHARD_LOADS, KAFKA_PARTITIONS),
     *(LAST_POLL, LAST_EVENT, COMPLETE_UP_TO, ORGANIZATION_STATE, ORGANIZATION_INTERVAL, CREDENTIAL_EXPIRY),
-    UNREAD_SECONDS,
+    *(ADDED, FAILING_SINCE, UNREAD_SECONDS),
+    *(SHARDS, CONFIGURED_SHARDS, MEMBERSHIP),
     *(PUBLISH_LATENCY, LATE_ARRIVAL, REQUEST_DURATION, TRANSACTION_DURATION),
 )
 """The names are a contract with operators: alerts and dashboards use them."""

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from producer.metrics import catalogue
 from relay.kafka.topic_copies import CopyState
+from relay.status.model import Status
 from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
 
@@ -27,11 +28,30 @@ class ProducerMetrics:
         self._polling: dict[str, ConditionLog] = {}
         """By organization; each purpose has conditions of its own."""
         self._transactions = ConditionLog(log, clock)
+        self._failing: dict[str, str] = {}
+        """The kind of error of each organization that fails or waits."""
+        self._kinds: set[str] = set()
+        """All kinds of errors so far."""
 
-    def organization_started(self, organization: str, interval_seconds: float) -> None:
-        """Begin the series of an organization that this process polls from now on."""
+    def organization_started(
+        self, organization: str, interval_seconds: float, added: int, status: Status
+    ) -> None:
+        """Begin the series of an organization that this process polls from now on.
+
+        `added`: when it was added, in ms UTC. `status`: what is known of it from its former owner, so that its age shows
+        before its first round here.
+        """
         self._metrics.start(organization=organization)
         self._set(catalogue.ORGANIZATION_INTERVAL, organization, interval_seconds)
+        self._set(catalogue.ADDED, organization, added / 1000)
+        known = (
+            (catalogue.LAST_POLL, status.last_poll),
+            (catalogue.LAST_EVENT, status.last_event),
+            (catalogue.COMPLETE_UP_TO, status.complete_up_to),
+        )
+        for metric, at in known:
+            if at is not None:
+                self._set(metric, organization, at / 1000)
 
     def round_ended(self, organization: str, at: int) -> None:
         self._metrics[catalogue.ROUNDS].labels(organization, "complete").inc()
@@ -94,6 +114,7 @@ class ProducerMetrics:
     ) -> None:
         """Count a failed round. The failures of each purpose are a condition of their own."""
         self._metrics[catalogue.ROUNDS].labels(organization, "failed").inc()
+        self._kinds.add(kind)
         self._metrics[catalogue.SOURCE_ERRORS].labels(organization, kind).inc()
         self._metrics[catalogue.SOURCE_BACKOFF_SECONDS].labels(organization).inc(retry_seconds)
         retry_in = round(retry_seconds, 1)
@@ -132,8 +153,20 @@ class ProducerMetrics:
         if state == "paused":
             self._polling.pop(organization, None)
         self._metrics.set_state(catalogue.ORGANIZATION_STATE, state, organization=organization)
-        if expires is not None:
+        if expires is None:
+            self._metrics[catalogue.CREDENTIAL_EXPIRY].remove(organization)
+        else:
             self._set(catalogue.CREDENTIAL_EXPIRY, organization, expires / 1000)
+
+    def failing_since(self, organization: str, kind: str | None, since: int) -> None:
+        """Set since when (ms UTC) an organization fails or waits, and the kind of its last error. None: it does neither."""
+        gauge, previous = self._metrics[catalogue.FAILING_SINCE], self._failing.pop(organization, None)
+        if previous not in {None, kind}:
+            gauge.remove(organization, previous)
+        if kind is not None:
+            self._failing[organization] = kind
+            self._kinds.add(kind)
+            gauge.labels(organization, kind).set(since / 1000)
 
     def clock_skew(self, organization: str, reason: str) -> None:
         log.warning(reason, organization=organization)
@@ -248,9 +281,17 @@ class ProducerMetrics:
         else:
             log.warning("Ledger was repaired from its topic.", organization=organization, day=day)
 
+    def set_shards(self, total: int, by_state: Mapping[str, int], *, member: bool) -> None:
+        """Set the shards of the relay and of this process, and whether Kafka confirms the membership of the process."""
+        self._metrics[catalogue.CONFIGURED_SHARDS].set(total)
+        for state, count in by_state.items():
+            self._metrics[catalogue.SHARDS].labels(state).set(count)
+        self._metrics.set_state(catalogue.MEMBERSHIP, "confirmed" if member else "unconfirmed")
+
     def remove_organization(self, organization: str) -> None:
         """Remove the series of an organization that this process no longer polls."""
-        self._metrics.remove(organization=organization)
+        self._metrics.remove({"kind": self._kinds}, organization=organization)
+        self._failing.pop(organization, None)
         self._polling.pop(organization, None)
 
     def _set(self, metric: Metric[Gauge], organization: str, value: float) -> None:

@@ -271,6 +271,14 @@ class ShardAssignment:
         )
 
     @property
+    def shards_by_state(self) -> Mapping[str, int]:
+        """How many of its shards are open; closed for a known reason; and still opening."""
+        shards = [one.shard for one in self._shards.values()]
+        opened = sum(each.ready for each in shards)
+        closed = sum(not each.ready and each.problem is not None for each in shards)
+        return {"open": opened, "closed": closed, "opening": len(shards) - opened - closed}
+
+    @property
     def organization_count(self) -> int:
         """How many organizations the shards of this process have, as far as they are read."""
         return sum(len(table.organizations) for table in self._tables.values())

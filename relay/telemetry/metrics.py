@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, disable_created_metrics
@@ -56,8 +57,24 @@ class Metric(Generic[M]):
         for values in self._series(subject):
             registered.labels(**values)
 
-    def _series(self, subject: Mapping[str, str]) -> Iterator[dict[str, str]]:
-        choices = [(subject[each.name],) if each.name in subject else each.values for each in self.labels]
+    def remove(self, registered: M, subject: Mapping[str, str], seen: Mapping[str, Iterable[str]]) -> None:
+        """Remove the series of a subject, each by its name: a search would read those of all other subjects.
+
+        `seen`: the values so far of labels whose values are not known beforehand. Without them it is a search.
+        """
+        if any(not label.values and label.name not in {*subject, *seen} for label in self.labels):
+            registered.remove_by_labels(dict(subject))
+            return
+        for values in self._series(subject, seen):
+            registered.remove(*values.values())
+
+    def _series(
+        self, subject: Mapping[str, str], seen: Mapping[str, Iterable[str]] = MappingProxyType({})
+    ) -> Iterator[dict[str, str]]:
+        known: dict[str, Iterable[str]] = {each.name: each.values for each in self.labels}
+        known |= {name: values for name, values in seen.items() if name in known}
+        known |= {name: (value,) for name, value in subject.items() if name in known}
+        choices = known.values()
         for values in product(*choices):
             yield dict(zip((each.name for each in self.labels), values, strict=True))
 
@@ -78,11 +95,11 @@ class MetricSet:
             if subject.keys() <= {label.name for label in metric.labels}:
                 metric.start(registered, subject)
 
-    def remove(self, **subject: str) -> None:
-        """Remove every series of a subject that is gone from this process."""
+    def remove(self, seen: Mapping[str, Iterable[str]] = MappingProxyType({}), **subject: str) -> None:
+        """Remove every series of a subject that is gone from this process. `seen`: as for `Metric.remove`."""
         for metric, registered in self._registered.items():
             if subject.keys() <= {label.name for label in metric.labels}:
-                registered.remove_by_labels(subject)
+                metric.remove(registered, subject, seen)
 
     def set_state(self, metric: Metric[Gauge], state: str, **subject: str) -> None:
         """Set the gauge of this state to 1 and those of all other states to 0."""

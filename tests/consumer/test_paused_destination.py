@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
+from consumer.metrics import ConsumerMetrics
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.timing import ReporterTiming
 from relay.errors import RelayError
@@ -82,6 +84,33 @@ async def test_a_pause_longer_than_half_of_the_retention_is_an_alarm_while_event
         for _ in range(3):
             await reporter.publish()
     assert sum("half of its retention" in each["event"] for each in lines) == alarms
+
+
+@pytest.mark.parametrize(("end", "used"), [(100, 16 / 30), (80, 0)])
+async def test_the_gauges_of_a_pause_know_its_beginning_and_what_it_may_cost(end, used):
+    """The membership is left and not lost; events that wait get older, and with none waiting nothing does."""
+    registry = CollectorRegistry()
+    paused_at = now_ms() - 16 * DAY_MS
+    pipeline = paused_pipeline(PausedGroup(80, end), paused_at)
+    pipeline = replace(pipeline, metrics=ConsumerMetrics(registry).for_pipeline("sentinel", "live"))
+    reporter, _ = make_reporter([pipeline], timing=ALWAYS)
+    for _ in range(2):
+        await reporter.publish()
+
+    def value(name, **labels):
+        named = {"destination": "sentinel", "flow": "live", **labels}
+        return registry.get_sample_value(f"jira_relay_consumer_{name}", named)
+
+    assert value("membership_state", state="left") == 1
+    assert value("operator_pause_timestamp_seconds") == paused_at / 1000
+    assert value("retention_used_ratio") == pytest.approx(used, abs=0.01)
+    pipeline.guard.reason_to_leave = pipeline.guard.paused_at = None
+    pipeline.member.valid = False
+    pipeline.handler.oldest_seconds = lambda: 3 * 86_400
+    await reporter.publish()
+    assert value("membership_state", state="unconfirmed") == 1
+    assert value("operator_pause_timestamp_seconds") is None
+    assert value("retention_used_ratio") == pytest.approx(0.1)
 
 
 async def test_a_pause_does_not_hide_that_history_belongs_to_another_target():

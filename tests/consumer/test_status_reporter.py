@@ -194,7 +194,12 @@ async def test_the_flow_whose_target_was_changed_is_paused_alone():
         replace(
             running_pipeline(flow),
             guard=SimpleNamespace(
-                problem=problem, reason_to_leave=problem, pause=None, waiting=None, notice=None
+                problem=problem,
+                reason_to_leave=problem,
+                pause=None,
+                paused_at=None,
+                waiting=None,
+                notice=None,
             ),
         )
         for flow, problem in (("live", None), ("history", "The history of the destination is another's."))

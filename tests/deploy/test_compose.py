@@ -16,6 +16,7 @@ SERVICES = COMPOSE["services"]
 RELAY_SERVICES = {
     name: service for name, service in SERVICES.items() if service["image"] == "jira-audit-relay"
 }
+PAGES = {"console": ["127.0.0.1:8080:8080"], "grafana": ["127.0.0.1:3000:3000"]}
 GIVEN = {
     "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": "https://relay-a1b2.westeurope-1.ingest.monitor.azure.com",
     "RELAY_DESTINATIONS__SENTINEL__RULE_ID": "dcr-0123456789abcdef0123456789abcdef",
@@ -65,7 +66,7 @@ def test_secrets_are_files():
     named = [
         (key, value)
         for service in SERVICES.values()
-        for key, value in service["environment"].items()
+        for key, value in service.get("environment", {}).items()
         if secret.search(key)
     ]
 
@@ -75,12 +76,12 @@ def test_secrets_are_files():
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_service_has_more_power_than_it_needs(name):
-    """A service has no capabilities, cannot gain any, publishes no port but the console's on loopback, and has a bounded log."""
+    """A service has no capabilities, cannot gain any, publishes no port but those of its pages on loopback, and has a bounded log."""
     service = SERVICES[name]
 
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service.get("ports") == (["127.0.0.1:8080:8080"] if name == "console" else None)
+    assert service.get("ports") == PAGES.get(name)
     assert service["logging"] == {"driver": "local"}
 
 
@@ -125,7 +126,39 @@ def test_the_registry_keeps_its_schemas():
 
 
 def test_foreign_images_are_named_by_version():
-    """The images of Kafka and of the registry have the versions that were tested."""
+    """The images of Kafka, the registry, Prometheus and Grafana have a version."""
     foreign = [service["image"] for service in SERVICES.values() if service["image"] != "jira-audit-relay"]
 
-    assert sorted(foreign) == ["apache/kafka:4.3.1", "apicurio/apicurio-registry:3.3.3"]
+    assert sorted(foreign) == [
+        "apache/kafka:4.3.1",
+        "apicurio/apicurio-registry:3.3.3",
+        "grafana/grafana:12.1.0",
+        "prom/prometheus:v3.5.0",
+    ]
+
+
+def test_monitoring_runs_when_it_is_asked_for_and_finds_its_files():
+    """Prometheus scrapes services of this file; each mounted file is in the repository; Grafana reads what is mounted."""
+    root = FILE.parent
+    mounts = {}
+    for name in ("prometheus", "grafana"):
+        assert SERVICES[name]["profiles"] == ["monitoring"]
+        assert SERVICES[name]["read_only"] is True
+        for source, target in (each.split(":")[:2] for each in SERVICES[name]["volumes"]):
+            mounts[target] = source
+            assert (root / source).exists() if source.startswith("./") else source in COMPOSE["volumes"]
+    yaml = YAML(typ="safe")
+    config = yaml.load(root / mounts["/etc/prometheus/prometheus.yml"])
+    (scrape,) = config["scrape_configs"]
+    (targets,) = (each["targets"] for each in scrape["static_configs"])
+    provisioning = root / mounts["/etc/grafana/provisioning"]
+    (provider,) = yaml.load(provisioning / "dashboards/relay.yml")["providers"]
+    (source,) = yaml.load(provisioning / "datasources/prometheus.yml")["datasources"]
+
+    assert config["rule_files"] == ["alerts.yml"]
+    assert "/etc/prometheus/alerts.yml" in mounts
+    assert targets == ["producer:9464", "consumer:9464"]
+    assert {each.partition(":")[0] for each in targets} <= {*RELAY_SERVICES}
+    assert provider["options"]["path"] in mounts
+    assert source["url"] == "http://prometheus:9090"
+    assert source["isDefault"] is True

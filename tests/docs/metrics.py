@@ -2,6 +2,7 @@
 
 import consumer.metrics.catalogue
 import producer.metrics.catalogue
+from relay.telemetry.certificates import CERTIFICATE_EXPIRY
 from relay.telemetry.metrics import BUILD_INFO, Counter, Gauge, Histogram
 
 CATALOGUES = {
@@ -29,6 +30,7 @@ Each process serves `/metrics` in Prometheus' format at `telemetry.listen`.
 | metric | kind | labels | meaning |
 | --- | --- | --- | --- |
 | `{BUILD_INFO[0]}_info` | gauge | `version`, `revision`, `python` | {BUILD_INFO[1]} |
+| `{CERTIFICATE_EXPIRY[0]}` | gauge | `setting` | {CERTIFICATE_EXPIRY[1]} |
 | `process_…` | gauge, counter | none | Memory, CPU time, start time and, where the system shows them, open files, from Prometheus' client for Python. |
 | `python_info` | gauge | `implementation`, `version`, … | The version of Python, from the same client. |
 """

@@ -39,7 +39,7 @@ NOT_BASE = {
 TYPES = {"counter", "gauge", "histogram", "summary", "metric"}
 RESERVED = {"le", "quantile", "job", "instance"}
 BOUNDED = {"outcome", "mode", "state", "result", "reason", "status"}
-UNITS = ("_seconds", "_bytes", "_events", "_state")
+UNITS = ("_seconds", "_bytes", "_events", "_shards", "_state", "_ratio")
 
 
 def test_every_metric_is_on_its_page():

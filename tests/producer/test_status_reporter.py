@@ -24,10 +24,11 @@ def status_writer():
     return StatusWriter(None, "status")
 
 
-def open_reporter(status_writer, previous=None, **fields):
+def open_reporter(status_writer, previous=None, registry=None, shard_problem=lambda: None, **fields):
     organization = Organization("acme", "https://acme.example", "u", 0, 0, 1, **fields)
+    metrics = ProducerMetrics(registry or CollectorRegistry())
     return OrganizationStatusReporter(
-        organization, status_writer, ProducerMetrics(CollectorRegistry()), lambda: NOW, 60, previous
+        organization, status_writer, metrics, lambda: NOW, 60, previous, shard_problem=shard_problem
     )
 
 
@@ -81,6 +82,28 @@ def test_a_failure_outlives_its_owner(status_writer):
         NOW - 60_000,
     )
     assert status_writer.last_put(status_key("acme")) == status
+
+
+def test_the_kind_of_a_failure_is_a_gauge_until_a_round_is_complete(status_writer):
+    """Its value is the beginning of the state; a shard that cannot write is a kind of its own."""
+    registry, problem = CollectorRegistry(), [None]
+    reporter = open_reporter(status_writer, None, registry, lambda: problem[0])
+
+    def kinds():
+        samples = [s for f in registry.collect() for s in f.samples if "failing_since" in s.name]
+        return {s.labels["kind"]: s.value for s in samples}
+
+    seen = [kinds()]
+    reporter.failing("tls", "No trust.", 1, waiting=False)
+    seen.append(kinds())
+    problem[0] = "Kafka is away."
+    reporter.active()
+    seen.append(kinds())
+    problem[0] = None
+    reporter.active()
+    seen.append(kinds())
+
+    assert seen == [{}, {"tls": NOW / 1000}, {"shard-closed": NOW / 1000}, {}]
 
 
 def test_a_resumed_organization_is_no_longer_paused(status_writer):

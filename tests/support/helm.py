@@ -89,7 +89,11 @@ ODD: Mapping[str, Any] = {
         "publicUrl": "https://relay.example.com",
         "ingress": {"enabled": True, "className": "nginx", "tlsSecretName": "tls", "annotations": {"a": "b"}},
     },
-    "metrics": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
+    "metrics": {
+        "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "prometheusRule": {"enabled": True, "runbookUrl": "https://docs.example.com/alerts/"},
+        "dashboards": {"enabled": True},
+    },
     "networkPolicy": {"extraEgress": [{"ports": [{"port": 80}]}]},
 }
 """A value of nearly every kind."""

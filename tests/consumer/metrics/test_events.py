@@ -141,11 +141,11 @@ def test_counters_of_a_flow_begin_at_0(world):
 def test_the_lag_ends_with_its_owner(world):
     """The lag of a group is no series of a process that does not own partition 0."""
     name, labels = "jira_relay_consumer_lag_events", {"destination": "sentinel", "flow": "live"}
-    world.live.set_group_lag(7)
+    world.live.gauges.set_group_lag(7)
     assert world.registry.get_sample_value(name, labels) == 7
 
-    world.live.set_group_lag(None)
-    world.live.set_group_lag(None)
+    world.live.gauges.set_group_lag(None)
+    world.live.gauges.set_group_lag(None)
 
     assert world.registry.get_sample_value(name, labels) is None
 

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
 
 from producer.metrics import ProducerMetrics
 from producer.metrics.catalogue import CATALOGUE
+from relay.status.model import take_over
 from tests.support.log_lines import shown
 
 CAPTCHA = ("captcha", "acme: Jira wants a CAPTCHA. Log in once.", 300.0)
@@ -15,7 +19,11 @@ class World:
         self.now = 0.0
         self.registry = CollectorRegistry()
         self.metrics = ProducerMetrics(self.registry, lambda: self.now)
-        self.metrics.organization_started("acme", 60)
+        self.start("acme")
+
+    def start(self, organization, **known):
+        status = replace(take_over("active", 0), **known)
+        self.metrics.organization_started(organization, 60, 5_000, status)
 
     def fail(self, times, error=CAPTCHA, every=60.0, organization="acme"):
         for _ in range(times):
@@ -120,6 +128,51 @@ def test_counters_of_an_organization_begin_at_0(world):
     assert world.value("organization_interval_seconds") == 60
 
 
+def test_a_new_owner_knows_the_age_of_an_organization(world):
+    """Time of the last round, of the newest event and of completeness are there before its first round here."""
+    world.start("acme", last_poll=1_000, last_event=2_000, complete_up_to=3_000)
+
+    names = ("last_poll", "last_event", "complete_up_to", "organization_added")
+    assert [world.value(f"{name}_timestamp_seconds") for name in names] == [1, 2, 3, 5]
+
+
+def test_an_organization_fails_for_one_kind_of_error(world):
+    """Another kind replaces the former one, and a complete round ends the series."""
+    kinds = []
+    for kind in ("captcha", "tls", "tls", None, "captcha"):
+        world.metrics.failing_since("acme", kind, 7_000)
+        samples = [s for f in world.registry.collect() for s in f.samples if "failing_since" in s.name]
+        kinds.append([(s.labels["kind"], s.value) for s in samples])
+
+    assert kinds == [[("captcha", 7)], [("tls", 7)], [("tls", 7)], [], [("captcha", 7)]]
+
+
+def test_a_withdrawn_expiry_has_no_series(world):
+    """No alert follows the date that an operator took back."""
+    world.metrics.organization_state("acme", "active", 9_000)
+    assert world.value("credential_expiry_timestamp_seconds") == 9
+
+    world.metrics.organization_state("acme", "active", None)
+    assert world.value("credential_expiry_timestamp_seconds") is None
+
+
+def test_a_removal_reads_no_series_of_others(world, monkeypatch):
+    """A search for each of thousands of organizations would hold up the process for minutes."""
+    world.fail(1)
+    world.fail(1, organization="globex")
+    monkeypatch.setattr(MetricWrapperBase, "remove_by_labels", None)
+
+    world.metrics.remove_organization("acme")
+
+    left = {
+        s.labels["organization"]
+        for f in world.registry.collect()
+        for s in f.samples
+        if s.labels.get("organization")
+    }
+    assert left == {"globex"}
+
+
 def test_a_removed_organization_has_no_series(world):
     """Every metric with the label of an organization loses its series."""
     world.fail(1)
@@ -128,6 +181,7 @@ def test_a_removed_organization_has_no_series(world):
     world.metrics.unread_ranges("acme", 1.0)
     world.metrics.events_published("acme", "live", 3, 1)
     world.metrics.organization_state("acme", "failing", 1)
+    world.metrics.failing_since("acme", "captcha", 1)
     named = {f.name for f in world.registry.collect() if any(s.labels.get("organization") for s in f.samples)}
     assert len(named) == sum("organization" in [label.name for label in each.labels] for each in CATALOGUE)
 

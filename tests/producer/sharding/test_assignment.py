@@ -74,6 +74,18 @@ async def test_a_partition_without_a_leader_delays_no_other():
     assert shards[1].organization_sets == [{one}]
 
 
+async def test_shards_are_counted_by_state():
+    """One with a publisher is open, one with a reason closed, and another one still opens."""
+    harness = AssignmentHarness()
+    harness.assign(0, 1, 2)
+    for shard, ready, problem in zip(
+        harness.opened_shards, (True, False, False), (None, "no", None), strict=True
+    ):
+        shard.ready, shard.problem = ready, problem
+
+    assert harness.assignment.shards_by_state == {"open": 1, "closed": 1, "opening": 1}
+
+
 async def test_a_lost_shard_is_closed_and_a_new_one_opened():
     """After a rebalance exactly the assigned shards are open; a lost one publishes no status."""
     harness = AssignmentHarness()
