@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,6 +93,25 @@ def _token_in(file: Path) -> str:
     return token
 
 
+@dataclass(frozen=True, slots=True)
+class _ConsoleParts:
+    """What a console has from its settings before it serves. `oidc` and `api_tokens` None: the settings name none."""
+
+    settings: Settings
+    connection: Connection
+    redactor: Redactor
+    token: ConsoleToken
+    api_tokens: ApiTokens | None
+    oidc: OidcLogin | None
+    listener: socket.socket
+
+    @property
+    def url(self) -> str:
+        """The address at which people reach it."""
+        config = self.settings.console
+        return config.public_url or own_url(config, self.listener)
+
+
 def console_service(
     settings: Settings,
     connection: Connection,
@@ -104,22 +124,10 @@ def console_service(
 
     Raises RelayError if the address is not available.
     """
-    file = settings.console.api_tokens
-    api_tokens = None if file is None else ApiTokens(file)
-    oidc = None
-    if settings.console.oidc_issuer is not None:
-        oidc = OidcLogin(settings.console, ProviderClient(settings.console, now_ms), now_ms)
-    listener = open_socket(settings.console.listen)
-    redactor.add(token.text)
+    parts = _open_parts(settings, connection, redactor, token)
 
     async def service(stop: asyncio.Event) -> None:
-        credentials = CredentialResolver(
-            load_keyring(settings.secrets),
-            settings.secrets.directory,
-            os.environ,
-            redactor.add,
-            open_stores(settings.secret_stores, os.environ),
-        )
+        credentials = _credentials(parts)
         async with open_connection_test(settings.producer) as connection_test:
             operator = OperatorContext(
                 connection,
@@ -130,36 +138,70 @@ def console_service(
                 current_operator(),
                 now_ms,
             )
-            origins = own_origins(settings.console, listener)
-            public = settings.console.public_url
-            context = ConsoleContext(
-                operator,
-                settings.destinations,
-                _key_ids(settings),
-                LiveView(connection, settings.destinations, now_ms),
-                Access(token.text, has_token=token.signs_in),
-                origins,
-                (public or "").startswith("https://"),
-                version("jira-audit-relay"),
-                parse_record,
-                settings.schema_registry,
-                api_tokens=api_tokens,
-                oidc=oidc,
-            )
-            url = public or own_url(settings.console, listener)
-            fields = {"url": url} | ({"token_file": str(token.file)} if token.file else {})
-            log.info("The console is served.", **fields)
-            if announce is not None:
-                code = context.access.make_link_code(now_ms())
-                announce(f"Console: {url}/login?code={code}\n  The link signs in once, within ten minutes.")
+            context = _create_context(parts, operator)
+            _announce(parts, context, announce)
             health.report(NAME, ok=True)
             try:
-                await run_console(context, listener, stop)
+                await run_console(context, parts.listener, stop)
             finally:
-                if oidc is not None:
-                    await oidc.close()
+                if parts.oidc is not None:
+                    await parts.oidc.close()
 
     return service
+
+
+def _open_parts(
+    settings: Settings, connection: Connection, redactor: Redactor, token: ConsoleToken
+) -> _ConsoleParts:
+    """Read the logins of the settings, and listen. Raises RelayError if the address is not available."""
+    config = settings.console
+    api_tokens = None if config.api_tokens is None else ApiTokens(config.api_tokens)
+    oidc = None
+    if config.oidc_issuer is not None:
+        oidc = OidcLogin(config, ProviderClient(config, now_ms), now_ms)
+    listener = open_socket(config.listen)
+    redactor.add(token.text)
+    return _ConsoleParts(settings, connection, redactor, token, api_tokens, oidc, listener)
+
+
+def _credentials(parts: _ConsoleParts) -> CredentialResolver:
+    """Return the reader of API keys, which hides each one from the log."""
+    settings = parts.settings
+    return CredentialResolver(
+        load_keyring(settings.secrets),
+        settings.secrets.directory,
+        os.environ,
+        parts.redactor.add,
+        open_stores(settings.secret_stores, os.environ),
+    )
+
+
+def _create_context(parts: _ConsoleParts, operator: OperatorContext) -> ConsoleContext:
+    """Return the objects that all pages share."""
+    settings = parts.settings
+    return ConsoleContext(
+        operator,
+        settings.destinations,
+        _key_ids(settings),
+        LiveView(parts.connection, settings.destinations, now_ms),
+        Access(parts.token.text, has_token=parts.token.signs_in),
+        own_origins(settings.console, parts.listener),
+        (settings.console.public_url or "").startswith("https://"),
+        version("jira-audit-relay"),
+        parse_record,
+        settings.schema_registry,
+        api_tokens=parts.api_tokens,
+        oidc=parts.oidc,
+    )
+
+
+def _announce(parts: _ConsoleParts, context: ConsoleContext, announce: Callable[[str], None] | None) -> None:
+    """Log the address, and show a link that signs in on the terminal; `announce` None: there is none."""
+    fields = {"url": parts.url} | ({"token_file": str(parts.token.file)} if parts.token.file else {})
+    log.info("The console is served.", **fields)
+    if announce is not None:
+        code = context.access.make_link_code(now_ms())
+        announce(f"Console: {parts.url}/login?code={code}\n  The link signs in once, within ten minutes.")
 
 
 def _key_ids(settings: Settings) -> list[str]:

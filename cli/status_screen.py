@@ -58,7 +58,8 @@ def _cause_lines(cause: Cause, now_ms: int, width: int) -> Iterator[str]:
     since = f", since {age(cause.since, now_ms).removesuffix(' ago')}" if _is_past(cause, now_ms) else ""
     severity = cause.severity.name
     state = "" if cause.state == severity.lower() else cause.state
-    text = f"{severity:<9}{f'{state}{since}'.removeprefix(', ')}: {subject} {list_names(names)}"
+    head = f"{state}{since}".removeprefix(", ")
+    text = f"{severity:<9}{head and f'{head}: '}{subject} {list_names(names)}"
     yield from wrap(escape_controls(text), width, _INDENT)
     if cause.reason:
         yield from wrap(_INDENT + escape_controls(cause.reason), width, _INDENT)

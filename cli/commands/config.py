@@ -13,6 +13,7 @@ from management.settings import Settings
 from management.settings_view import DEFAULT, render_toml, setting_views
 from relay.config.names import dotted
 from relay.config.sources import SettingValues
+from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.stores.stored_secret import stored_secrets_in
 from relay.errors import SettingsError
@@ -70,6 +71,13 @@ def _redacted(value: Any, redactor: Redactor) -> Any:
     return value
 
 
+def _secrets_text(settings: Settings) -> str:
+    """Return whether API keys can be encrypted. Raises SettingsError when the keys cannot be used."""
+    if settings.kafka.bootstrap is None and load_keyring(settings.secrets) is None:
+        return f"`jira-relay up` makes the key that encrypts API keys, in {settings.embedded.data_dir}"
+    return check_secrets(settings.secrets).message
+
+
 @app.command()
 def check(context: typer.Context, as_json: JsonOption = False) -> None:
     """Check the settings: names, values, files, filters, and the keys that encrypt API keys. Only secret stores are asked.
@@ -80,7 +88,7 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:
     settings, given = state.given_settings
     facts = {
         "settings": f"valid, from {_sources(given)}",
-        "secrets": check_secrets(settings.secrets).message,
+        "secrets": _secrets_text(settings),
         **_references(settings),
         "Kafka": settings.kafka.bootstrap or "that of `jira-relay up`, since kafka.bootstrap is not set",
         "destinations": ", ".join(

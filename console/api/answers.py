@@ -1,13 +1,14 @@
 """Requests and answers of the API: JSON documents, entity tags, and problems (RFC 9457)."""
 
+import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from console.errors import kind_of
 from console.problems import problem
@@ -17,6 +18,9 @@ from relay.errors import RelayError
 
 PREFIX = "/api/v1"
 _ENTITY_TAG = re.compile(r'(?:W/)?"?([0-9]{1,18}-[0-9a-f]{1,16})"?')
+
+_TURN = 20
+"""Values of a long list between two turns of other requests."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -37,6 +41,21 @@ def document(value: Any, etag: str | None = None, status: HTTPStatus = HTTPStatu
     """Return a JSON document. `etag`: of the organization in it."""
     headers = {} if etag is None else {"ETag": f'"{etag}"'}
     return JSONResponse(value, status, headers)
+
+
+def documents(values: Iterable[Any]) -> Response:
+    """Return a JSON list, made while it is sent: ten thousand organizations are 50 MB, and other requests go on meanwhile."""
+    return StreamingResponse(_json_list(values), media_type="application/json")
+
+
+async def _json_list(values: Iterable[Any]) -> AsyncIterator[str]:
+    separator = "["
+    for number, value in enumerate(values):
+        yield separator + json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        separator = ","
+        if number % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+    yield "]" if separator == "," else "[]"
 
 
 def require_known(snapshot: Snapshot) -> None:

@@ -6,7 +6,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.api.answers import PREFIX, answering, creates_only, document, etag_of, read_fields, require_known
+from console.api.answers import (
+    PREFIX,
+    answering,
+    creates_only,
+    document,
+    documents,
+    etag_of,
+    read_fields,
+    require_known,
+)
 from console.context import ConsoleContext, refresh_soon
 from console.forms import who
 from management.organizations import commands
@@ -41,7 +50,7 @@ class _Organizations:
 
     async def list_all(self, _request: Request) -> Response:
         require_known(self._context.view.snapshot)
-        return document([view.document() for view in self._context.organizations()])
+        return documents(view.document() for view in self._context.organizations())
 
     async def show(self, request: Request) -> Response:
         require_known(self._context.view.snapshot)

@@ -1,68 +1,71 @@
-"""Starting a replay: a form, then the plan with its count, then the confirmation of exactly this plan."""
+"""Starting a replay: its fields, its count, and what its confirmation needs."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from http import HTTPStatus
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from console.context import ConsoleContext, refresh_soon
-from console.errors import status_of
-from console.forms import form_route, who
+from console.context import ConsoleContext
 from console.long_reads import TooLongError
-from console.pages.replays import TEXTS, replay_page_of
-from console.plans import ConfirmedPlan, read_plan, sign_plan
-from console.rendering import Pages, redirect
+from console.pages.planned_jobs import JobForm, job_routes
+from console.pages.replays import TEXTS
+from console.plans import ConfirmedPlan
+from console.rendering import Pages
 from management.destinations import require_known
+from management.fields import FieldValues
 from management.organizations.validation import InputError
 from management.replay.archive import fit_archives
 from management.replay.asking import FIELDS, plan_asked, plan_text, read_asked
 from management.replay.documents import summary_text
 from management.replay.dry_run import DryRun, dry_run
-from management.replay.jobs import read_replays, submit
 from management.replay.start import PlannedReplay
-from relay.errors import RelayError
 from relay.replays.job import ReplayJob
 
 _PLAN_REMEDY = "Give a smaller window, or run `jira-relay replay start`."
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
-    handlers = _Start(context, pages)
-    return [
-        Route("/replays/start", handlers.show, methods=["GET"]),
-        form_route(context, "/replays/plan", handlers.plan),
-        form_route(context, "/replays/start", handlers.start),
-    ]
+    page = _ReplayStart(context)
+    form = JobForm(
+        "replay",
+        "/replays/start",
+        "/replays/plan",
+        "replay_start.html",
+        "replay_plan.html",
+        FIELDS,
+        page.plan,
+        page.form_values,
+        _plan_values,
+        lambda job: f"The replay {job.id} is started. It goes on without this page.",
+        "replay",
+        page.check,
+    )
+    return job_routes(context, pages, form)
 
 
-class _Start:
-    def __init__(self, context: ConsoleContext, pages: Pages) -> None:
+@dataclass(frozen=True, slots=True)
+class _CountedReplay:
+    """What the page shows of a plan. `counts` None: the source or the time does not allow a count."""
+
+    counts: DryRun | None
+    notes: Sequence[str]
+
+
+class _ReplayStart:
+    def __init__(self, context: ConsoleContext) -> None:
         self._context = context
-        self._pages = pages
 
-    async def show(self, request: Request) -> Response:
-        fields = {name: value for name, value in request.query_params.items() if name in FIELDS}
-        return self._render_form(request, fields)
-
-    async def plan(self, request: Request, fields: Mapping[str, str]) -> Response:
-        context = self._context
-        if fields.get("step") == "change":
-            return self._render_form(request, fields)
-        try:
-            asked = read_asked({name: value for name, value in fields.items() if name != "step"})
-            planned = await context.long_reads.run(
-                lambda: plan_asked(context.connection, context.destinations, asked, context.now_ms()),
-                _PLAN_REMEDY,
-            )
-            job = planned.job(who(request), context.now_ms())
-            counts, text = await self._count(planned, job)
-        except RelayError as error:
-            return self._render_form(request, fields, error)
-        confirmed = ConfirmedPlan("replay", (job,), (text,))
-        return self._render_plan(request, confirmed, fields, counts, [plan_text(planned), *planned.notes])
+    async def plan(self, fields: FieldValues, person: str) -> tuple[ConfirmedPlan, _CountedReplay]:
+        context, asked = self._context, read_asked(fields)
+        planned = await context.long_reads.run(
+            lambda: plan_asked(context.connection, context.destinations, asked, context.now_ms()),
+            _PLAN_REMEDY,
+        )
+        job = planned.job(person, context.now_ms())
+        counts, text = await self._count(planned, job)
+        counted = _CountedReplay(counts, [plan_text(planned), *planned.notes])
+        return ConfirmedPlan("replay", (job,), (text,)), counted
 
     async def _count(self, planned: PlannedReplay, job: ReplayJob) -> tuple[DryRun | None, str]:
         """Return the count of a plan, and what it says; None: the source or the time does not allow it."""
@@ -85,64 +88,23 @@ class _Start:
             )
         return counts, summary_text(counts, job.destination)
 
-    async def start(self, request: Request, fields: Mapping[str, str]) -> Response:
-        context = self._context
-        try:
-            confirmed = read_plan(context, fields.get("plan", ""), "replay")
-        except RelayError as error:
-            return self._render_form(request, {}, error)
-        job = replace(confirmed.jobs[0], requested_by=who(request), wished_by=who(request))
-        try:
-            require_known(context.destinations, job.destination)
-            if job.to_live and fields.get("confirmation", "").strip() != job.destination:
-                raise InputError(f"The replay was not started. Type {job.destination} to confirm.")
-            known = await read_replays(context.connection, context.now_ms())
-            if any(view.job.id == job.id for view in known.views):
-                return redirect(context, replay_page_of(job.id), ["This replay was started already."])
-            failure = await submit(context.connection, job)
-        except RelayError as error:
-            return self._render_plan(request, confirmed, {}, None, [], error)
-        await refresh_soon(context)
-        sentences = [
-            f"The replay {job.id} is started. It goes on without this page.",
-            *filter(None, [failure]),
-        ]
-        return redirect(context, replay_page_of(job.id), sentences, failed=failure is not None)
+    def check(self, jobs: Sequence[ReplayJob], confirmation: str) -> None:
+        (job,) = jobs
+        require_known(self._context.destinations, job.destination)
+        if job.to_live and confirmation != job.destination:
+            raise InputError(f"The replay was not started. Type {job.destination} to confirm.")
 
-    def _render_form(
-        self, request: Request, fields: Mapping[str, str], error: RelayError | None = None
-    ) -> Response:
+    def form_values(self) -> Mapping[str, Any]:
         destinations = self._context.destinations
         conditions = [each.where for each in destinations.values() if each.where is not None]
-        return self._pages.render(
-            request,
-            "replay_start.html",
-            HTTPStatus.OK if error is None else status_of(error),
-            fields={name: fields.get(name, "") for name in FIELDS},
-            destinations=sorted(destinations),
-            archives=fit_archives(destinations, conditions),
-            problem=None if error is None else str(error),
-        )
+        return {"destinations": sorted(destinations), "archives": fit_archives(destinations, conditions)}
 
-    def _render_plan(
-        self,
-        request: Request,
-        confirmed: ConfirmedPlan,
-        fields: Mapping[str, str],
-        counts: DryRun | None,
-        notes: list[str],
-        error: RelayError | None = None,
-    ) -> Response:
-        return self._pages.render(
-            request,
-            "replay_plan.html",
-            HTTPStatus.OK if error is None else status_of(error),
-            job=confirmed.jobs[0],
-            count_text=confirmed.texts[0],
-            counts=counts,
-            notes=notes,
-            fields=fields,
-            texts=TEXTS,
-            plan=sign_plan(self._context, confirmed),
-            problem=None if error is None else str(error),
-        )
+
+def _plan_values(confirmed: ConfirmedPlan, plan: _CountedReplay | None) -> Mapping[str, Any]:
+    return {
+        "job": confirmed.jobs[0],
+        "count_text": confirmed.texts[0],
+        "counts": None if plan is None else plan.counts,
+        "notes": [] if plan is None else plan.notes,
+        "texts": TEXTS,
+    }

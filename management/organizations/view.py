@@ -1,7 +1,7 @@
 """An organization with its status, as text and as a document."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from management.formatting import iso_milliseconds, iso_seconds
@@ -20,6 +20,8 @@ STATES = ("failing", "waiting", "no owner", "starting", "active", "paused")
 """The values of `state_word`, the one that needs an operator most first."""
 
 _ORGANIZATION_TIMESTAMPS = {"backfill_from", "credential_expires", "added", "modified"}
+_UNSHOWN = {"epoch", "lag", "start", "offsets", "deliveries"}
+"""Fields of a status that are of no organization, or of no use to a reader."""
 _STATUS_TIMESTAMPS = (
     "since",
     "at",
@@ -175,15 +177,24 @@ def _warning_marks(days: int) -> str:
 
 
 def _status_document(status: Status, now_ms: int) -> dict[str, Any]:
-    document = asdict(status)
+    document = {each.name: getattr(status, each.name) for each in fields(status) if each.name not in _UNSHOWN}
     document |= {name: iso_milliseconds(document[name]) for name in _STATUS_TIMESTAMPS}
     document |= {"valid_until": iso_milliseconds(status.valid_until), "valid": now_ms <= status.valid_until}
     document["transitions"] = [
-        entry | {"at": iso_milliseconds(entry["at"])} for entry in document["transitions"]
+        asdict(each) | {"at": iso_milliseconds(each.at)} for each in status.transitions
     ]
-    document["counts"] = [entry | {"hour": iso_milliseconds(entry["hour"])} for entry in document["counts"]]
+    document["older_offsets"] = [asdict(each) for each in status.older_offsets]
+    document["counts"] = [_count_document(each) for each in status.counts]
+    return document
+
+
+def _count_document(count: HourCount) -> dict[str, Any]:
     return {
-        name: value for name, value in document.items() if name not in {"epoch", "lag", "start", "offsets"}
+        "hour": iso_milliseconds(count.hour),
+        "events": count.events,
+        "late": count.late,
+        "dead_letters": count.dead_letters,
+        "skipped": count.skipped,
     }
 
 

@@ -124,6 +124,14 @@ async def test_a_check_says_where_settings_come_from(command_line_without_kafka,
     ]
 
 
+async def test_a_check_names_the_key_that_up_makes(command_line_without_kafka, written):
+    """With the embedded Kafka and no key in the settings, API keys are encrypted all the same."""
+    command_line_without_kafka.set_environment(RELAY_SECRETS__KEY_FILE="")
+    written("")
+    checked = await command_line_without_kafka("config", "check")
+    assert "`jira-relay up` makes the key that encrypts API keys, in " in checked.out
+
+
 async def test_a_check_names_every_fault(command_line_without_kafka, written, tmp_path):
     """Each fault is a line with its source; the exit code is 2. A key that cannot be used is one of them."""
     written('[kafka]\nshards = 0\nreplication_factor = "many"\n')

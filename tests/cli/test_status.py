@@ -11,7 +11,7 @@ from management.destination_view import DestinationView
 from management.installation import Installation, view_installation
 from management.live_view import Snapshot
 from management.organizations.store import StoredOrganizations
-from management.overview import find_causes
+from management.overview import Affected, Cause, Severity, find_causes
 from management.replay.live_replays import ReplaySnapshot
 from relay.kafka.connection import Connection
 from relay.status.model import HOUR_MS, HourCount
@@ -51,6 +51,13 @@ def test_sixty_organizations_with_one_cause_are_one_screen():
     assert "and 53 more" in text
     assert "60 organizations: 58 failing, 2 active; complete up to 2 h ago" in text
     assert lines[-1].split() == ["soc", "active", "1", "min", "ago", "1,234", "0", "sentinel"]
+
+
+def test_a_cause_without_a_time_has_no_colon_after_its_severity():
+    """A failing organization that nobody has reported on has no state of its own and no time."""
+    cause = Cause(Severity.FAILING, "organization", "failing", "It fails.", (Affected("acme", None),))
+    lines = screen(replace(installation([well("a")]), causes=[cause]))
+    assert "FAILING  organization acme" in lines
 
 
 def test_all_well_says_so():

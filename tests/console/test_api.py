@@ -1,9 +1,14 @@
 """The API without a Kafka: its login, its refusals, and what it shows of a snapshot."""
 
+import asyncio
+import json
+
 import pytest
 
+from console.api.answers import documents
 from consumer.targets.target import Pause
 from management.settings import load
+from relay.status.model import HourCount
 from tests.support.console import TOKEN, open_console
 from tests.support.settings import SENTINEL
 from tests.support.views import NOW, organization, status
@@ -138,3 +143,39 @@ async def test_a_program_with_an_old_token_keeps_no_person_out(console):
     assert refused.status_code == 429
     await console.sign_in()
     assert (await console.client.get("/")).status_code == 200
+
+
+@pytest.mark.parametrize("count", [0, 1, 45])
+async def test_a_list_of_organizations_is_sent_piece_by_piece(console, count):
+    """Ten thousand of them are 50 MB, and other requests go on between two pieces."""
+    names = [f"site-{number:02}" for number in range(count)]
+    console.show(
+        [organization(name) for name in names],
+        {name: status(counts=(HourCount(NOW, 1, 2, 3, 4),)) for name in names},
+    )
+    turns = 0
+
+    async def take_turns():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    answer = documents(view.document() for view in console.context.organizations())
+    others = asyncio.create_task(take_turns())
+    pieces = [piece async for piece in answer.body_iterator]
+    others.cancel()
+    assert turns >= count // 20
+    answered = await console.client.get("/api/v1/organizations", headers=BEARER)
+    assert answered.headers["content-type"] == "application/json"
+    assert answered.json() == json.loads("".join(pieces))
+    assert [each["name"] for each in answered.json()] == names
+    if count:
+        (hour,) = answered.json()[0]["status"]["counts"]
+        assert hour == {
+            "hour": "2026-09-21T14:13:20.000Z",
+            "events": 1,
+            "late": 2,
+            "dead_letters": 3,
+            "skipped": 4,
+        }

@@ -18,7 +18,7 @@ from consumer.destinations.outcome import (
     repeat_reason,
 )
 from consumer.running_pipelines import RunningDestination
-from consumer.timing import ConsumerServiceTiming, ConsumerTiming
+from consumer.timing import BackoffCurve, BreakerTiming, ConsumerServiceTiming, ConsumerTiming
 from relay.avro.codec import InternalCodec
 from relay.kafka import KafkaError
 from relay.kafka.bounded_consumer import BoundedConsumer
@@ -159,7 +159,10 @@ async def test_a_dead_destination_shows_the_age_of_its_oldest_event_and_its_retr
     kafka, prefix, monkeypatch
 ):
     """The process reports when the oldest event was collected while Azure fails, and that none waits once it is healed."""
-    timing = ConsumerTiming(service=ConsumerServiceTiming(heartbeat_seconds=0.2))
+    timing = ConsumerTiming(
+        service=ConsumerServiceTiming(heartbeat_seconds=0.2),
+        breaker=BreakerTiming(BackoffCurve(0.2, 1.0)),  # a slow machine repeats for long before it heals
+    )
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
 
         async def wait_for_delivery(condition):
