@@ -9,14 +9,14 @@ from tests.support.command_line import run_command
 
 RUN = re.compile(
     r"^(?:api-token|check|completion|config (?:check|show)|dead-letters (?:export|list|redrive .*--dry-run)"
-    r"|destinations (?:list|lost|offsets|pause|resume)|events show|organizations (?:export|history|list|show)"
-    r"|replay list|schemas|status|topics)\b"
+    r"|destinations (?:list|(?:lost|offsets|pause|resume) NAME)|events show|organizations (?:export|history|list|show)"
+    r"|replay list|schemas (?:check|register)|status|topics (?:check|create))\b"
 )
 """Commands that need no more than an installation with an organization and a destination.
 
 The others run until they are stopped, or need a job, a letter or an offset: the tests of each run them, and tests/docs parses them.
 """
-ABSENT = re.compile(r"\b(?:ENTRY|lake|sentinel|splunk)\b")
+ABSENT = re.compile(r"\bENTRY\b|--destination (?!NAME\b)")
 """Names that this installation does not have."""
 MAY_FAIL = re.compile(r"^(?:status|check|events show|schemas)")
 """Commands whose exit code says something about an installation in which no service runs."""

@@ -215,4 +215,4 @@ if __name__ == "__main__":
         check_links(built)
     except subprocess.CalledProcessError as error:
         sys.exit(f"{error.stdout}\n{error.stderr}")
-    print(f"The site is in {built}; open index.html.")  # noqa: T201
+    print(f"The site: python3 -m http.server --bind 127.0.0.1 --directory {built}")  # noqa: T201
