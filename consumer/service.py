@@ -1,6 +1,7 @@
 """The consumer service: wiring and supervision."""
 
 import asyncio
+import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -97,9 +98,17 @@ async def _open_shared(
     """Open the parts that all pipelines share. `stack` closes them."""
     store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
     writer = await stack.enter_async_context(RecordWriter(connection))
-    workers = ThreadPoolExecutor(thread_name_prefix="events")
+    workers = ThreadPoolExecutor(_worker_count(), thread_name_prefix="events")
     stack.callback(workers.shutdown, wait=False, cancel_futures=True)
     return SharedParts(store, writer, workers, topic_settings, archives)
+
+
+def _worker_count() -> int:
+    """Return the number of threads that decode events and build bodies: one a core, from 2 to 4.
+
+    The interpreter's lock keeps more of them waiting, and each keeps some megabytes that it has freed, as malloc does.
+    """
+    return min(max(2, os.cpu_count() or 2), 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,11 +80,17 @@ class RecordBuffer:
         keys = self._keys.setdefault(sequence.partition, set())
         keys.update(key or b"" for key in set(keys_of(records)))
         aside = self._aside.get(sequence.partition)
-        ends = list(accumulate(map(RECORD_MEMORY_BYTES.__add__, value_sizes_of(records))))
+        values = list(accumulate(value_sizes_of(records)))
+
+        def end(index: int) -> int:
+            """Return the bytes of the records up to and with this one."""
+            return values[index] + RECORD_MEMORY_BYTES * (index + 1)
+
         start = before = 0
         while start < len(records):
-            stop = min(bisect_left(ends, before + self._chunk_bytes, start) + 1, len(records))
-            size, before = ends[stop - 1] - before, ends[stop - 1]
+            stop = bisect_left(range(len(records)), before + self._chunk_bytes, start, key=end) + 1
+            stop = min(stop, len(records))
+            size, before = end(stop - 1) - before, end(stop - 1)
             (chunk_sequence,) = slice_sequences([sequence], start, stop)
             (self._chunks if aside is None else aside).append(
                 (records[start:stop], chunk_sequence, first_read_at, size)

@@ -55,12 +55,25 @@ class FetchedRecords(Sequence[Record]):
     `parsed` are objects of aiokafka's compiled parser. The functions below read a column of them without a loop in Python.
     """
 
-    __slots__ = ("parsed", "partitions")
+    __slots__ = ("_values", "parsed", "partitions")
 
-    def __init__(self, parsed: Sequence[ParsedRecord], partitions: Sequence[TopicPartition]) -> None:
-        """`partitions`: the partition of each record."""
+    def __init__(
+        self,
+        parsed: Sequence[ParsedRecord],
+        partitions: Sequence[TopicPartition],
+        values: list[bytes | None] | None = None,
+    ) -> None:
+        """`partitions`: the partition of each record. `values`: the value of each; None: not read from `parsed` yet."""
         self.parsed = parsed
         self.partitions = partitions
+        self._values = values
+
+    @property
+    def values(self) -> list[bytes | None]:
+        """The value of each record. Several steps need this column, so it is kept."""
+        if self._values is None:
+            self._values = list(map(attrgetter("value"), self.parsed))
+        return self._values
 
     def __len__(self) -> int:
         return len(self.parsed)
@@ -71,7 +84,8 @@ class FetchedRecords(Sequence[Record]):
     def __getitem__(self, index: slice) -> "FetchedRecords": ...
     def __getitem__(self, index: int | slice) -> "Record | FetchedRecords":
         if isinstance(index, slice):
-            return FetchedRecords(self.parsed[index], self.partitions[index])
+            values = None if self._values is None else self._values[index]
+            return FetchedRecords(self.parsed[index], self.partitions[index], values)
         return _record(self.parsed[index], self.partitions[index])
 
     def __iter__(self) -> Iterator[Record]:
@@ -115,6 +129,7 @@ def join_records(parts: Sequence[Sequence[Record]]) -> Sequence[Record]:
     return FetchedRecords(
         list(chain.from_iterable(part.parsed for part in fetched)),
         list(chain.from_iterable(part.partitions for part in fetched)),
+        list(chain.from_iterable(part.values for part in fetched)),
     )
 
 
@@ -141,7 +156,10 @@ def keys_of(records: Sequence[Record]) -> list[bytes | None]:
 
 
 def values_of(records: Sequence[Record]) -> list[bytes | None]:
-    return list(map(attrgetter("value"), _parsed(records)))
+    """Return the value of each record, in a list that must not change."""
+    if isinstance(records, FetchedRecords):
+        return records.values
+    return [record.value for record in records]
 
 
 def value_sizes_of(records: Sequence[Record]) -> list[int]:

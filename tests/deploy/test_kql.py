@@ -9,15 +9,23 @@ from consumer.destinations.sentinel.rows import COLUMNS as ROW
 from consumer.destinations.sentinel_asim.rows import COLUMNS as ASIM_ROW
 from simulators.azure.arm import Deployment, load_template
 from simulators.azure.native_tables import NATIVE_TABLES
+from tests.deploy.test_microsoft_content import CONTENT as MICROSOFT
 from tests.support.kusto import Query, diagnostics
-from tests.support.sentinel_content import load
+from tests.support.sentinel_content import load, signature, workbook_queries
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("docs/destinations/sentinel.md", "docs/destinations/sentinel-asim.md", "deploy/azure/README.md")
+PAGES = (
+    "docs/destinations/sentinel.md",
+    "docs/destinations/sentinel-asim.md",
+    "docs/destinations/sentinel-content.md",
+    "deploy/azure/README.md",
+)
 STAMPED = {"TimeGenerated": "datetime"}
+BILLED = {"_BilledSize": "real", "_IsBillable": "boolean"}
+"""Columns that Azure adds to each row."""
 TABLES = {
-    "Jira_Audit_v2_CL": STAMPED | ROW,
-    "Jira_Audit_History_CL": STAMPED | ROW,
+    "Jira_Audit_v2_CL": STAMPED | ROW | BILLED,
+    "Jira_Audit_History_CL": STAMPED | ROW | BILLED,
     "Jira_Audit_ASim_History_CL": STAMPED | ASIM_ROW,
     **NATIVE_TABLES,
     "ContainerLogV2": STAMPED | {"PodName": "string", "LogMessage": "dynamic"},
@@ -32,6 +40,7 @@ PARSERS = {
         "ASimAuditEventLogs",
     ),
     "JiraAudit": ("()", "Jira_Audit_v2_CL"),
+    **{name: (signature(parser), parser["query"]) for name, parser in load("parsers").items()},
 }
 
 
@@ -60,8 +69,20 @@ def page_queries():
 
 
 def content_queries():
-    """Return the queries of the content for Sentinel."""
-    return [each["query"] for folder in ("rules", "hunting") for each in load(folder).values()]
+    """Return the queries of the content for Sentinel: the relay's own, and the conditions of Microsoft's."""
+    own = [each["query"] for folder in ("rules", "hunting") for each in load(folder).values()]
+    bodies = [
+        "".join(f"let {each['name']} = {each['default']};\n" for each in parser["parameters"])
+        + parser["query"]
+        for parser in load("parsers").values()
+    ]
+    return [
+        *own,
+        *(each.kql() for each in MICROSOFT.values()),
+        *bodies,
+        *workbook_queries().values(),
+        *(f"{name}()" for name in load("parsers")),
+    ]
 
 
 @pytest.mark.timeout(600)  # the checker takes seconds to start, and a minute on a busy machine
@@ -78,7 +99,7 @@ def test_transforms_and_queries_are_valid():
         Query("source | extend TimeGenerated = now(), A = EventUid", {"source": ASIM_ROW}),
         Query("source | extend", {"source": ASIM_ROW}),
     ]
-    assert (len(transforms), len(shown) >= 9 + 27) == (6, True)
+    assert (len(transforms), len(shown) >= 9 + 56) == (6, True)
     found = diagnostics([*transforms, *shown, *wrong])
     right = transforms + shown
     assert [(each.text, errors) for each, errors in zip(right, found, strict=False) if errors] == []

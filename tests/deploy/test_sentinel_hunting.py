@@ -31,7 +31,10 @@ def test_a_new_address_is_found():
         record(4, "User updated", by="eve", address="192.0.2.1"),
         record(5, "User updated", by="ann", address="192.0.2.9"),
         record(6, "Project updated", by="eve", address="192.0.2.5", category="projects"),
+        record(7, "User updated", by="eve", address=None),
+        record(8, "User updated", by=None, address="192.0.2.8"),
     )
+    workspace.add(record(9, "User updated", 2 * DAY, by="eve", address="192.0.2.7"), arrived=DAY)
     found = hunt("administrator-new-address", workspace)
     assert [(row["Actor"], row["SrcIpAddr"]) for row in found] == [("712020:eve", "192.0.2.9")]
 
@@ -39,7 +42,7 @@ def test_a_new_address_is_found():
 def test_a_new_kind_of_event_is_found():
     """A kind counts that the organization never had, even if another one had it."""
     workspace = Workspace()
-    workspace.add(record(1, "User updated", 3 * DAY), arrived=DAY)
+    workspace.add(record(1, "User updated", 3 * DAY), record(5, "Old event", 2 * DAY), arrived=DAY)
     workspace.add(record(2, "Webhook created", 3 * DAY), organization="other.atlassian.net", arrived=DAY)
     workspace.add(record(3, "Webhook created"), record(4, "User updated"))
     found = hunt("first-seen-event", workspace)
@@ -54,6 +57,8 @@ def test_an_address_of_several_users_is_found():
     workspace.add(*(record(n, "User updated", by=f"u{n}", address="192.0.2.1") for n in range(2)))
     workspace.add(record(5, "User updated", by="u5", address="192.0.2.1"), organization="other.atlassian.net")
     workspace.add(*(record(n, "User updated", by=f"u{n}", address="192.0.2.2") for n in (7, 8)))
+    workspace.add(record(9, "User updated", by=None, address="192.0.2.2"))
+    workspace.add(*(record(20 + n, "User updated", by=f"u{n}", address=None) for n in range(3)))
     found = hunt("address-of-many-users", workspace)
     assert [(row["SrcIpAddr"], row["Users"]) for row in found] == [("192.0.2.1", 3)]
     assert len(json.loads(found[0]["Organizations"])) == 2
@@ -62,8 +67,9 @@ def test_an_address_of_several_users_is_found():
 def test_changes_at_weekends_are_found():
     """The day of Jira's clock counts: a change of Saturday that arrived on Wednesday, and none of Wednesday."""
     workspace = Workspace()
-    workspace.add(record(1, "User updated", AT_SATURDAY), record(2, "User updated"))
-    workspace.add(record(1, "User updated", AT_SATURDAY))
+    saturday = record(1, "User updated", AT_SATURDAY)
+    workspace.add(saturday, record(2, "User updated"))
+    workspace.add(saturday, record(3, "Project updated", AT_SATURDAY, category="projects"))
     found = hunt("changes-at-weekends", workspace)
     assert [row["EventCreationTime"].weekday() for row in found] == [5]
 
@@ -71,7 +77,14 @@ def test_changes_at_weekends_are_found():
 def test_changes_by_new_administrators_are_found():
     """Changes after the promotion count for seven days."""
     workspace = Workspace()
-    workspace.add(joined(1, "site-admins", "eve", 9 * DAY), arrived=9 * DAY)
+    workspace.add(
+        joined(1, "site-admins", "eve", 9 * DAY),
+        joined(2, "jira-software-users", "ann", 9 * DAY),
+        record(3, "User updated", 9 * DAY, member="bob", item=("site-admins", "GROUP")),
+        arrived=9 * DAY,
+    )
+    workspace.add(*(record(20 + n, "Project updated", 3 * DAY, by=by) for n, by in enumerate(("ann", "bob"))))
+    workspace.add(record(12, "Project updated", 3 * DAY, by="eve"))
     workspace.add(
         *(
             record(number, "Project updated", age * DAY, by="eve")

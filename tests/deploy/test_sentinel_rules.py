@@ -30,7 +30,13 @@ def test_an_administrator_of_any_name_is_found():
     found = alerts(
         "administrator-added",
         Batch((granted(1, "Administer Jira", "Crew"),), {"arrived": 10_000, "mode": "backfill"}),
-        Batch((granted(2, "Bulk Change", "Readers"),), {"arrived": 10_000}),
+        Batch(
+            (
+                granted(2, "Bulk Change", "Readers"),
+                {**granted(3, "Administer Jira", "Former crew"), "summary": "Global permission removed"},
+            ),
+            {"arrived": 10_000},
+        ),
         Batch(
             (
                 joined(11, "site-admins", "eve"),
@@ -38,13 +44,16 @@ def test_an_administrator_of_any_name_is_found():
                 joined(13, "crew", "eve", by=None, address=None),
                 joined(14, "Readers", "eve"),
                 joined(15, "jira-software-users", "eve"),
+                joined(19, "Former crew", "eve"),
+                joined(20, "Site owners", "eve"),
+                joined(21, "superusers", "eve"),
                 record(16, "User removed from group", item=("site-admins", "GROUP"), member="eve"),
             )
         ),
         Batch((joined(17, "site-admins", "mallory", 90),), {"arrived": 61}),
         Batch((joined(18, "Crew", "eve"),), {"organization": OTHER}),
     )
-    assert uids(found) == ["11", "12", "13"]
+    assert uids(found) == ["11", "12", "13", "20", "21"]
     crew = next(row for row in found if row["Group"] == "crew")
     assert (crew["Organization"], crew["Member"], crew["Actor"]) == (ORGANIZATION, "ug:eve", "")
     assert {row["Actor"] for row in found} == {"712020:boss", ""}
@@ -86,20 +95,21 @@ def test_a_permission_for_anyone_is_found():
                 record(3, "Customer permissions changed", category="projects", Access="Anonymous users"),
                 record(4, "Permission scheme updated", category="permissions", Group="Anyone logged in"),
                 record(5, "Project updated", category="projects", Name="Anyone"),
+                record(6, "Global permission added", category="system", Group="Public"),
             )
         ),
     )
-    assert uids(found) == ["1", "2", "3"]
+    assert uids(found) == ["1", "2", "3", "6"]
 
 
-def changes(first, count, by, start, step=1.0):
+def changes(first, count, by, start, step=1.0, summary="Permission scheme updated", category="permissions"):
     return tuple(
         record(
             first + number,
-            "Permission scheme updated",
+            summary,
             start - number * step,
             by=by,
-            category="permissions",
+            category=category,
             item=(f"Scheme {number}", "SCHEME"),
         )
         for number in range(count)
@@ -110,7 +120,10 @@ def test_mass_changes_are_counted_by_the_clock_of_jira():
     """Eleven changes in half an hour count; changes of a day that arrive together after an outage, ten, or no author do not."""
     found = alerts(
         "mass-permission-changes",
-        Batch(changes(100, 11, "eve", 29)),
+        Batch(
+            changes(100, 10, "eve", 29) + changes(150, 1, "eve", 28, 1, "Project roles changed", "projects")
+        ),
+        Batch(changes(160, 20, "busy", 29, 1, "Project updated", "projects")),
         Batch(changes(200, 20, "slow", 1000, 30)),
         Batch(changes(300, 10, "tidy", 29)),
         Batch(changes(400, 11, None, 29)),
@@ -133,7 +146,8 @@ def test_mass_removals_are_counted_by_person():
         for n in range(15)
     )
     back = tuple(activity(60 + n, f"back{n}", 27, "Active") for n in range(15))
-    found = alerts("mass-access-removal", Batch(gone + off + one + back))
+    old = tuple(record(80 + n, "User deleted", 89, by="old", member=f"old{n}") for n in range(15))
+    found = alerts("mass-access-removal", Batch(gone + off + one + back), Batch(old, {"arrived": 70}))
     assert [(row["Actor"], row["People"]) for row in found] == [("712020:boss", 11)]
 
 
@@ -141,10 +155,16 @@ def test_a_new_user_who_becomes_administrator_is_found():
     """The times of Jira decide, in whichever order the records arrive; a user of older days does not count."""
     created = record(1, "User created", 700, item=("ug:new", "USER"), member="new")
     veteran = record(2, "User created", 1_500, item=("ug:old", "USER"), member="old")
+    known = record(3, "User created", 700, item=("ug:known", "USER"), member="known")
+    edited = record(4, "User updated", 700, item=("ug:edited", "USER"), member="edited")
     found = alerts(
         "new-user-made-administrator",
         Batch((veteran,), {"arrived": 1_490}),
-        Batch((joined(11, "site-admins", "new"), joined(12, "site-admins", "old"))),
+        Batch((known, edited), {"arrived": 690}),
+        Batch(
+            (joined(11, "site-admins", "new", 80), joined(14, "site-admins", "known", 80)), {"arrived": 70}
+        ),
+        Batch((joined(12, "site-admins", "old"), joined(15, "site-admins", "edited"))),
         Batch((joined(13, "jira-software-users", "new"),)),
         Batch((created,), {"arrived": 2, "mode": "late"}),
     )
@@ -159,12 +179,15 @@ def test_a_deactivated_user_who_acts_is_found():
         Batch((activity(2, "back", 5_000, "Inactive"),), {"arrived": 4_990}),
         Batch((activity(3, "back", 900, "Active"),), {"arrived": 890}),
         Batch((activity(4, "later", 2, "Inactive"),), {"arrived": 1}),
+        Batch((record(5, "Component updated", 900, member="ann", State="Inactive"),), {"arrived": 890}),
+        Batch((record(16, "Project updated", 95, by="eve"),), {"arrived": 90}),
         Batch(
             (
                 record(11, "Project updated", by="eve"),
                 record(12, "Project updated", by="back"),
                 record(13, "Project updated", by="later"),
                 record(14, "Project updated", by=None),
+                record(17, "Project updated", by="ann"),
             )
         ),
         Batch((record(15, "Project updated", by="eve"),), {"organization": OTHER}),
@@ -176,7 +199,9 @@ def test_passwords_of_many_users_are_found():
     """Four users in half an hour count, and four changes of one user do not."""
     many = tuple(record(n, "User's password changed", 29 - n, member=f"user{n}") for n in range(4))
     one = tuple(record(10 + n, "User's password changed", 59 - n, member="one") for n in range(9))
-    found = alerts("many-passwords-changed", Batch(many + one))
+    other = tuple(record(20 + n, "User updated", 59 - n, member=f"other{n}") for n in range(9))
+    old = tuple(record(40 + n, "User's password changed", 89 - n, member=f"old{n}") for n in range(9))
+    found = alerts("many-passwords-changed", Batch(many + one + other), Batch(old, {"arrived": 70}))
     assert [row["People"] for row in found] == [4]
 
 
@@ -233,5 +258,6 @@ def test_deleted_projects_are_counted():
     gone = [record(n, "Project deleted", 50 - n, item=(f"P{n}", "PROJECT")) for n in range(3)]
     two = [record(9 + n, "Project deleted", 50, by="tidy", item=(f"Q{n}", "PROJECT")) for n in range(2)]
     parts = [record(20 + n, "Project component deleted", by="x", item=(f"C{n}", "X")) for n in range(9)]
-    found = alerts("projects-deleted", Batch((*gone, *two, *parts)))
+    old = [record(40 + n, "Project deleted", 140, by="old", item=(f"R{n}", "PROJECT")) for n in range(9)]
+    found = alerts("projects-deleted", Batch((*gone, *two, *parts)), Batch(tuple(old), {"arrived": 70}))
     assert [(row["Actor"], row["Projects"]) for row in found] == [("712020:boss", 3)]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,18 @@ def test_each_hunting_query_is_deployed():
         assert hunts[query["name"]]["query"] == query["query"]
 
 
+def test_the_parsers_are_functions_of_the_workspace():
+    """Each parser is a function under its own name, with the parameters of the schema."""
+    found = [each.body["properties"] for each in of_type("savedSearches")]
+    functions = {each["functionAlias"]: each for each in found if "functionAlias" in each}
+    assert functions.keys() == load("parsers").keys()
+    assert (
+        functions["ASimAuditEventJiraAuditRelay"]["functionParameters"]
+        == "disabled: bool = false, pack: bool = false"
+    )
+    assert functions["vimAuditEventJiraAuditRelay"]["query"].startswith("Jira_Audit_v2_CL")
+
+
 def test_groups_of_administrators_are_a_parameter():
     """The parameter's groups are in the queries that look for administrators, quotes and other letters included."""
     groups = ["Crew", 'The "A" team', "équipe d'or"]
@@ -70,6 +83,14 @@ def test_groups_of_administrators_are_a_parameter():
     assert sorted(row["Group"] for row in found) == sorted(groups)
     with pytest.raises(DeploymentError):
         deployed(administratorGroups="Crew")
+
+
+def test_each_parameter_is_explained():
+    """Each parameter has a description in the template and a row on the page."""
+    page = (Path(__file__).parents[2] / "docs/destinations/sentinel-content.md").read_text("utf-8")
+    for name, parameter in sentinel_template.build()["parameters"].items():
+        assert parameter["metadata"]["description"]
+        assert f"| `{name}` |" in page
 
 
 def test_no_text_is_taken_for_an_expression():

@@ -1,5 +1,6 @@
 """Content for Microsoft Sentinel under deploy/azure/content, and what its rules find in rows of a workspace."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,36 @@ def load(folder: str) -> dict[str, dict[str, Any]]:
 def minutes(span: str) -> int:
     """Return the minutes of a span such as 1h or 14d."""
     return int(span[:-1]) * _UNITS[span[-1]]
+
+
+def workbook() -> dict[str, Any]:
+    """Return the workbook of the relay's health."""
+    loaded: dict[str, Any] = json.loads((FOLDER / "workbook.json").read_text("utf-8"))
+    return loaded
+
+
+def workbook_queries(organizations: str = "'*'", price: str = "2.5") -> dict[str, str]:
+    """Return the queries of the workbook by title, with its parameters filled as the portal fills them."""
+    items = [item["content"] for item in workbook()["items"]]
+    found = {item["title"]: item["query"] for item in items if "title" in item}
+    for item in items:
+        found |= {each["name"]: each["query"] for each in item.get("parameters", ()) if "query" in each}
+    return {
+        title: query.replace("{Organization}", organizations).replace("{Price}", price)
+        for title, query in found.items()
+    }
+
+
+def signature(parser: Mapping[str, Any]) -> str:
+    """Return the parameters of a parser with their types and defaults, as KQL declares them."""
+    declared = (f"{each['name']}: {each['type']} = {each['default']}" for each in parser["parameters"])
+    return f"({', '.join(declared)})"
+
+
+def definition(name: str) -> str:
+    """Return a parser as a stored function of duckdb-kql."""
+    parser = load("parsers")[name]
+    return f"function {name}{signature(parser)} {{ {parser['query']} }}"
 
 
 def columns_of(content: Mapping[str, Any]) -> set[str]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.sentinel_content import FOLDER, load, minutes
+from tests.support.sentinel_content import FOLDER, load, minutes, signature, workbook
 
 TEMPLATE = FOLDER / "content.json"
 GROUPS = "let KnownGroups = dynamic([]);"
@@ -44,6 +44,8 @@ def build() -> dict[str, Any]:
         "resources": [
             *(_rule(slug, rule) for slug, rule in rules.items()),
             *(_hunt(query) for query in hunting.values()),
+            *(_function(parser) for parser in load("parsers").values()),
+            _workbook(),
         ],
         "outputs": {},
     }
@@ -61,6 +63,11 @@ def _parameters() -> dict[str, Any]:
             "metadata": {
                 "description": "Log Analytics workspace of Microsoft Sentinel, in this resource group."
             },
+        },
+        "location": {
+            "type": "string",
+            "defaultValue": "[resourceGroup().location]",
+            "metadata": {"description": "Region of the workbook."},
         },
         "enableRules": {
             "type": "bool",
@@ -120,6 +127,34 @@ def _hunt(query: Mapping[str, Any]) -> dict[str, Any]:
         query=query["query"],
         tags=[{"name": name, "value": value} for name, value in tags.items()],
     )
+
+
+def _function(parser: Mapping[str, Any]) -> dict[str, Any]:
+    return _saved_search(
+        parser["id"],
+        category="Jira Audit Relay",
+        displayName=parser["name"],
+        query=parser["query"],
+        functionAlias=parser["name"],
+        functionParameters=signature(parser)[1:-1],
+    )
+
+
+def _workbook() -> dict[str, Any]:
+    return {
+        "type": "Microsoft.Insights/workbooks",
+        "apiVersion": "2022-04-01",
+        "name": "[guid(variables('workspaceId'), 'jira-audit-relay-health')]",
+        "location": "[parameters('location')]",
+        "kind": "shared",
+        "properties": {
+            "displayName": "Jira Audit Relay",
+            "serializedData": json.dumps(workbook(), separators=(",", ":")),
+            "version": "1.0",
+            "sourceId": "[variables('workspaceId')]",
+            "category": "sentinel",
+        },
+    }
 
 
 def _saved_search(name: str, **properties: Any) -> dict[str, Any]:

@@ -75,5 +75,15 @@ def test_columns_are_those_of_the_records(make):
     assert not have_headers(found)
 
 
+def test_values_that_were_read_before_follow_each_part():
+    first, second = fetched([1, 2, 3]), fetched([10, 20], SECOND)
+    assert values_of(first) == [b"1", b"2", b"3"]
+    joined = join_records([first, second])
+    assert values_of(joined) == [b"1", b"2", b"3", b"10", b"20"]
+    assert values_of(joined[2:4]) == [b"3", b"10"]
+    assert values_of(select_records(joined, [4, 1])) == [b"20", b"2"]
+    assert [each.value for each in joined[3:]] == [b"10", b"20"]
+
+
 def test_one_header_among_many_records_is_seen():
     assert have_headers(FetchedRecords([Parsed(1), Parsed(2, headers=[("a", b"")])], [FIRST] * 2))

@@ -21,7 +21,25 @@ def rows(events):
 
 
 HOSTILE = '"summary":null,"x":null}\\",\\"name\\":null,\u0000\u2028\x7f'
+ITEM = {"id": "1", "name": "n", "typeName": "USER", "parentId": None, "parentName": None}
+CHANGE = {"fieldName": "f", "changedFrom": None, "changedTo": "t"}
 LONELY = {"id": None, "name": None, "typeName": None, "parentId": None, "parentName": None}
+
+
+@pytest.mark.parametrize("name", ["unmodeled", "remoteAddress", "objectItem", "changedValues", "variant"])
+def test_a_column_that_most_events_lack_is_written_for_the_one_that_has_it(name):
+    filled = event(
+        3,
+        unmodeled='{"a":1}',
+        remoteAddress="203.0.113.9",
+        variant="0a",
+        objectItem=ITEM,
+        changedValues=[CHANGE],
+    )
+    bare = dict.fromkeys(("unmodeled", "remoteAddress", "objectItem", "changedValues", "variant"))
+    events = [event(1, **bare), event(2, **bare), event(3, **bare) | {name: filled[name]}]
+    assert rows(events) == [expected(each) for each in events]
+    assert rows(events[:2]) == [expected(each) for each in events[:2]]
 
 
 @given(event_lists)
