@@ -70,6 +70,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "cli.commands.replay:app",
         "Deliver events again to one destination, as a job of the relay.",
     ),
+    "proof": Command(
+        "cli.commands.proof:app",
+        "Show, sign and verify that nothing is missing: the audit log, Kafka and each destination have the same events of a day.",
+    ),
     "topics": Command(
         "cli.commands.topics:app",
         "Create and check the topics of the relay, and copy them to another Kafka.",
