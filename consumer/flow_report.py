@@ -3,6 +3,9 @@
 from consumer.metrics.flow_gauges import MembershipState
 from consumer.running_pipelines import RunningPipeline, flow_state
 
+_LEAST_RETENTION_SECONDS = 1.0
+"""Kafka takes a retention of 0."""
+
 
 def report_gauges(pipeline: RunningPipeline, lag: int | None, now: int) -> float:
     """Set the gauges of a flow at `now` (ms UTC). Return for how many seconds its oldest event has waited.
@@ -16,7 +19,7 @@ def report_gauges(pipeline: RunningPipeline, lag: int | None, now: int) -> float
     guard = pipeline.guard
     gauges.set_membership(_membership(pipeline), None if guard is None else guard.paused_at)
     waited = _paused_seconds(pipeline, lag, now) if oldest is None else oldest
-    gauges.set_retention_used(waited / pipeline.retention_seconds)
+    gauges.set_retention_used(waited / max(pipeline.retention_seconds, _LEAST_RETENTION_SECONDS))
     return waited
 
 

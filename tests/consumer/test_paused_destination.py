@@ -113,6 +113,18 @@ async def test_the_gauges_of_a_pause_know_its_beginning_and_what_it_may_cost(end
     assert value("retention_used_ratio") == pytest.approx(0.1)
 
 
+async def test_a_topic_without_any_retention_does_not_end_the_report():
+    """Kafka takes retention.ms=0; the readiness names it, and the gauges go on."""
+    kept = SimpleNamespace(retention_seconds=lambda _topic: 0.0, problem=lambda _topic: None)
+    pipeline = replace(running_pipeline("live"), topic_settings=kept)
+    pipeline.handler.oldest_seconds = lambda: 3.0
+    reporter, last_status = make_reporter([pipeline])
+
+    await reporter.publish()
+
+    assert last_status().state == "active"
+
+
 async def test_a_pause_does_not_hide_that_history_belongs_to_another_target():
     """Readiness is kept for a pause alone; the other target is the reason until an operator has acted."""
     live = paused_pipeline(PausedGroup(0, 0), now_ms())

@@ -1,17 +1,19 @@
 """What helm makes of the chart: valid for each version of Kubernetes, and accepted by the program."""
 
 import importlib.util
+import json
 import re
 
 import pytest
 
 from management import settings
 from tests.support.helm import CHART, NEEDS_HELM, ODD, SMALL, pods_of, render, run_helm, write_values
+from tests.support.prometheus import read_alerts, read_dashboards
 
 KUBERNETES = ("1.29", "1.33", "1.37")  # the oldest that the chart takes, and the newest with schemas
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"
 CONTENTS = {"RELAY_DESTINATIONS__HTTP__URL_FILE": "https://receiver.example.com/x"}
-NO_SCHEMA = {"ScaledObject", "PodMonitor"}
+NO_SCHEMA = {"ScaledObject", "PodMonitor", "PrometheusRule"}
 EACH = pytest.mark.parametrize("values", [SMALL, ODD], ids=["small", "odd"])
 
 pytestmark = NEEDS_HELM
@@ -143,3 +145,21 @@ def test_kafka_is_needed(tmp_path):
     """Without brokers the rendering ends with the name of the value."""
     with pytest.raises(ValueError, match=r"settings\.kafka\.bootstrap is needed"):
         render(tmp_path, {})
+
+
+def test_alerts_and_dashboards_are_those_of_the_repository(tmp_path):
+    """The rules lead to the page of the operator, and the ConfigMap has every dashboard as it is."""
+    manifests = render(tmp_path, ODD)
+    (rule_file,) = (each for each in manifests if each["kind"] == "PrometheusRule")
+    (boards,) = (each["data"] for each in manifests if each["metadata"]["name"].endswith("-dashboards"))
+    rules = [rule for group in rule_file["spec"]["groups"] for rule in group["rules"]]
+    pages = {rule["annotations"].pop("runbook_url").partition("#")[0] for rule in rules}
+    expected = read_alerts()
+    for rule in expected:
+        rule["annotations"].pop("runbook_url")
+
+    assert rules == expected
+    assert pages == {"https://docs.example.com/alerts/"}
+    assert {name: json.loads(text) for name, text in boards.items()} == {
+        f"jira-relay-{name}.json": board for name, board in read_dashboards().items()
+    }
