@@ -74,6 +74,10 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "cli.commands.keyring:app",
         "Wrap the keys that encrypt API keys, by a key service.",
     ),
+    "proof": Command(
+        "cli.commands.proof:app",
+        "Show, sign and verify that nothing is missing: the audit log, Kafka and each destination have the same events of a day.",
+    ),
     "topics": Command(
         "cli.commands.topics:app",
         "Create and check the topics of the relay, and copy them to another Kafka.",

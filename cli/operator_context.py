@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from cli.context import CommandContext, current_operator
 from management.context import OperatorContext
 from management.unreadable_redrive import ParseRecord
-from producer.sources.catalogue import input_rules, open_connection_test, parse_record
+from producer.sources.catalogue import input_rules, open_connection_test, open_sources, parse_record
+from producer.sources.contract import SourceFactory, SourceSetup
 from relay.config.secrets import SecretsConfig
 from relay.timestamps import now_ms
 
@@ -14,6 +15,14 @@ from relay.timestamps import now_ms
 def record_parser() -> ParseRecord:
     """Return how this release reads the record of a producer's dead letter."""
     return parse_record
+
+
+@asynccontextmanager
+async def open_proof_sources(state: CommandContext) -> AsyncIterator[SourceFactory]:
+    """Yield the sources of all organizations, with throttles of their own. Sends no request."""
+    credentials = state.credentials(state.secrets())
+    async with open_sources(SourceSetup(state.settings.producer, credentials, now_ms)) as sources:
+        yield sources
 
 
 @asynccontextmanager

@@ -86,10 +86,13 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
 def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]:
     read = (
         *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
-        *(topics.destinations, topics.replays, topics.events, topics.backfill, topics.changes),
+        *(topics.destinations, topics.replays, topics.events, topics.backfill, topics.changes, topics.seals),
     )
     # A sign-out at a console is a record of the topic of statuses.
-    written = (topics.organizations, topics.status, topics.changes, topics.destinations, topics.replays)
+    written = (
+        *(topics.organizations, topics.status, topics.changes, topics.destinations, topics.replays),
+        topics.seals,
+    )
     # The group of older events says up to where an archive is complete, and the changes what was skipped for it.
     groups = (
         group_name(topics.prefix, name, flow) for name in destinations for flow in get_args(PipelineFlow)
@@ -101,6 +104,7 @@ def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *(Right("group", name, "Read") for name in groups),
         Right("topic", f"{topics.prefix}.", "Create", prefixed=True),
         Right("transactional-id", f"{topics.organizations}.", "Write", prefixed=True),
+        Right("transactional-id", f"{topics.seals}.", "Write", prefixed=True),
     ]
 
 

@@ -20,6 +20,7 @@ from relay.config.base import ByKind, ConfigModel
 from relay.config.console import ConsoleConfig
 from relay.config.embedded import EmbeddedConfig
 from relay.config.kafka import KafkaConfig
+from relay.config.proof import ProofConfig
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.config.secret_stores import SecretStoresConfig
 from relay.config.secrets import SecretsConfig
@@ -81,6 +82,7 @@ class Settings(ConfigModel):
     )
     secrets: SecretsConfig = SecretsConfig()
     secret_stores: SecretStoresConfig = SecretStoresConfig()
+    proof: ProofConfig = ProofConfig()
     console: ConsoleConfig = ConsoleConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     embedded: EmbeddedConfig = EmbeddedConfig()

@@ -24,6 +24,7 @@ SUBJECTS = (
     "replay",
     "replay_progress",
     "refill_progress",
+    "day_seal",
 )
 
 

@@ -73,6 +73,10 @@ class Topics:
         return f"{self.prefix}.replays"
 
     @property
+    def seals(self) -> str:
+        return f"{self.prefix}.seals"
+
+    @property
     def schemas(self) -> str:
         return f"{self.prefix}.schemas"
 
@@ -84,7 +88,15 @@ class Topics:
     @property
     def all(self) -> tuple[str, ...]:
         """Return every topic of the relay."""
-        return (*self.sharded, self.status, self.changes, self.destinations, self.replays, self.schemas)
+        return (
+            *self.sharded,
+            self.status,
+            self.changes,
+            self.destinations,
+            self.replays,
+            self.seals,
+            self.schemas,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,7 @@ def topic_specs(topics: Topics, shards: int) -> list[TopicSpec]:
         TopicSpec(topics.changes, 1, _retained(400)),
         TopicSpec(topics.destinations, 1, _COMPACTED),
         TopicSpec(topics.replays, 1, _COMPACTED),
+        TopicSpec(topics.seals, 1, _COMPACTED),
         TopicSpec(topics.schemas, 1, _COMPACTED),
     ]
 

@@ -54,8 +54,9 @@ class Workspace:
         collected: float | None = None,
         replay: str | None = None,
         variant: str | None = None,
+        copies: int = 1,
     ) -> None:
-        """Store records of Jira. `mode` replay goes to the history; `replay` marks rows and leaves their mode."""
+        """Store records of Jira, `copies` times. `mode` replay goes to the history; `replay` marks rows and leaves their mode."""
         collected_ms = _ms(arrived if collected is None else collected)
         known = {"collected": collected_ms, "mode": "live" if mode == "replay" else mode, "variant": variant}
         events = [{**_event(each, organization), **known} for each in records]
@@ -63,7 +64,9 @@ class Workspace:
         if mode == "replay" or replay:
             frame = mark_replayed(frame, replay or "replay-1", keep_mode=mode != "replay")
         stream = _HISTORY if mode in {"backfill", "replay"} else _LIVE
-        self._rule.store(stream, map(orjson.loads, encode_rows(frame)), "request", iso(arrived))
+        rows = [orjson.loads(row) for row in encode_rows(frame)]
+        for _ in range(copies):
+            self._rule.store(stream, rows, "request", iso(arrived))
 
     def add_rows(self, table: str, *rows: Row) -> None:
         """Store rows of another table of Azure."""

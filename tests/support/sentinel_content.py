@@ -90,8 +90,7 @@ def alerts(slug: str, *batches: Batch) -> list[Row]:
     rule = load("rules")[slug]
     workspace = Workspace()
     for batch in batches:
-        for _ in range(2):
-            workspace.add(*batch.records, **batch.given)
+        workspace.add(*batch.records, **batch.given, copies=2)
         for history in ({"mode": "backfill"}, {"mode": "replay"}, {"replay": "job-1"}):
             workspace.add(*batch.records, **{**batch.given, **history, "organization": QUIET})
     found = workspace.query(rule["query"], minutes(rule["queryPeriod"]))

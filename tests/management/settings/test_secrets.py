@@ -37,6 +37,7 @@ def test_the_secret_settings_are_exactly_these():
         "secrets.keys",
         "secret_stores.vault_token",
         "secret_stores.vault_secret_id",
+        "proof.key",
         "console.token",
         "console.oidc_client_secret",
         "destinations.<name>.sasl_password",

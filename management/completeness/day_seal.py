@@ -1,0 +1,71 @@
+"""The seal of a day: what the relay signs about one organization and UTC day. Pure."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from management.completeness.merkle import leaves_of, root_of
+from management.completeness.proof import DayAccount
+from management.completeness.signature import SignedStatement, SigningKey
+from management.completeness.verifier import FORMAT, NO_SEAL, SealChain
+from management.formatting import iso_milliseconds
+
+
+def next_seal(
+    chain: SealChain, account: DayAccount, key: SigningKey, sealed_at: int, reason: str = ""
+) -> SignedStatement:
+    """Return the seal that continues an organization's chain with a day. `sealed_at`: ms UTC. `reason`: why a sealed day is sealed again.
+
+    Raises ValueError for a day before the chain's last one that has no seal: the chain has passed it.
+    """
+    before = chain.days.get(account.day)
+    leaves = leaves_of(account.kafka.events)
+    document = account.document()
+    statement = {
+        "kind": "seal",
+        "format": FORMAT,
+        "organization": account.organization,
+        "day": account.day,
+        "sequence": chain.sequence + 1,
+        "previous": chain.head,
+        "edition": 1 if before is None else before["edition"] + 1,
+        "replaces": NO_SEAL if before is None else chain.hashes[account.day],
+        "days_left_out": 0 if before is not None else _days_left_out(chain.last_day, account.day),
+        "sealed_at": iso_milliseconds(sealed_at),
+        "events": len(leaves),
+        "root": root_of(leaves).hex(),
+        **document,
+        "reason": " ".join(filter(None, (reason, document["reason"]))),
+    }
+    return key.sign(statement)
+
+
+def _days_left_out(last: date | None, day: str) -> int:
+    if last is None:
+        return 0
+    found = (date.fromisoformat(day) - last).days - 1
+    if found < 0:
+        raise ValueError(f"{day} is before the last sealed day {last}, and has no seal")
+    return found
+
+
+def changes_since(seal: Mapping[str, Any], account: DayAccount) -> list[str]:
+    """Return what a day has now that its latest seal says otherwise, as sentences. Empty: the seal is still true."""
+    leaves = leaves_of(account.kafka.events)
+    now = account.document()
+    found = []
+    if root_of(leaves).hex() != seal["root"]:
+        found.append(
+            f"The events have changed since edition {seal['edition']}: there were {seal['events']}, and there are {len(leaves)}."
+        )
+    found += [
+        f"{name} was {seal['destinations'].get(name, {}).get('counts')} and is {each['counts']}."
+        for name, each in now["destinations"].items()
+        if seal["destinations"].get(name) != each
+    ]
+    found += [
+        f"{name} is no destination now." for name in seal["destinations"] if name not in now["destinations"]
+    ]
+    if seal["differences"] != now["differences"] or seal["state"] != now["state"]:
+        found.append(f"The state was {seal['state']} and is {now['state']}.")
+    return found

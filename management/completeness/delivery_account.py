@@ -1,0 +1,119 @@
+"""What became of the events of a day at each destination: the place of each event against what the destination has committed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+from consumer.group_names import PipelineFlow, group_name
+from consumer.offsets.delivered import DeliveryProgress
+from management.change_history import ChangeEntry
+from management.completeness.proof import SETTLED, DeliveryDay, DeliveryState
+from management.completeness.topic_scan import PlacedEvent
+from management.destination_offsets import topic_of
+from management.events.delivery_words import skipped_by
+from management.events.stored_event import EventAddress
+from producer.events import UnreadableRecord
+from producer.state.ledger import record_hash
+from relay.dead_letters.closings import LetterState
+from relay.dead_letters.log import open_letter_log
+from relay.kafka import TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.group_offsets import open_group
+from relay.kafka.topics import Topics
+
+
+@dataclass(slots=True)
+class Letters:
+    """The dead letters of a partition. `of_destinations`: the state of the newest letter of each event, by destination and place.
+
+    `of_producers`: the hash of each record that a producer could not publish, by organization.
+    """
+
+    of_destinations: dict[tuple[str, EventAddress], LetterState] = field(default_factory=dict)
+    of_producers: dict[str, set[bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationProgress:
+    """How far the flows of a destination are in one partition. A flow that has committed nothing there is missing."""
+
+    name: str
+    flows: Mapping[PipelineFlow, DeliveryProgress]
+    moves: Sequence[ChangeEntry] = ()
+    """Moves of its offsets by operators, newest first."""
+
+    def state_of(self, event: PlacedEvent, letters: Letters) -> DeliveryState:
+        """Return what became of an event; the surest cause counts."""
+        flow = self._flow_of(event.place)
+        letter = letters.of_destinations.get((self.name, event.place))
+        if letter is not None:
+            return "redriven" if letter in {"redriven", "duplicate"} else "dead letter"
+        progress = self.flows.get(flow)
+        if progress is None:
+            return "not begun"
+        if not _is_delivered(progress, event.place.offset):
+            return "pending"
+        if skipped_by(self.moves, self.name, (flow, progress), event.place) is not None:
+            return "skipped"
+        return "left out" if self.name in event.left_out else "accepted"
+
+    def _flow_of(self, place: EventAddress) -> PipelineFlow:
+        if place.topic != "events":
+            return "history"
+        live = self.flows.get("live")
+        older = live is not None and live.live_from is not None and place.offset < live.live_from
+        return "older" if older else "live"
+
+
+def _is_delivered(progress: DeliveryProgress, offset: int) -> bool:
+    return offset < progress.offset or any(
+        each.first <= offset < each.stop for each in progress.delivered_ahead
+    )
+
+
+def delivery_day(
+    destination: DestinationProgress, events: Iterable[PlacedEvent], letters: Letters
+) -> DeliveryDay:
+    """Return the account of a day at one destination. Pure."""
+    ids: dict[DeliveryState, list[int]] = {}
+    counts: Counter[DeliveryState] = Counter()
+    for event in events:
+        state = destination.state_of(event, letters)
+        counts[state] += 1
+        if state not in SETTLED:
+            ids.setdefault(state, []).append(event.key.id)
+    return DeliveryDay(dict(counts), {state: sorted(found) for state, found in ids.items()})
+
+
+async def read_destination(
+    connection: Connection, name: str, partition: int, moves: Sequence[ChangeEntry]
+) -> DestinationProgress:
+    """Return how far a destination is. Raises RelayError, or an error of KAFKA_FAILURES."""
+    topics, flows = Topics(connection.kafka.topic_prefix), dict[PipelineFlow, DeliveryProgress]()
+    for flow in get_args(PipelineFlow):
+        topic = topic_of(topics, flow)
+        async with open_group(connection, group_name(topics.prefix, name, flow), topic) as opened:
+            committed = (await opened.read()).committed.get(TopicPartition(topic, partition))
+        if committed is not None:
+            flows[flow] = DeliveryProgress.from_offset_and_metadata(committed.offset, committed.metadata)
+    own = [each for each in moves if each.name == name and each.what in {"skipped", "rewound"}]
+    return DestinationProgress(name, flows, own)
+
+
+async def read_letters(connection: Connection, organization: str) -> Letters:
+    """Return the dead letters of the partition of an organization. Raises an error of KAFKA_FAILURES."""
+    topics, found = Topics(connection.kafka.topic_prefix), Letters()
+    shorts = {topics.events: "events", topics.backfill: "backfill"}
+    async with open_letter_log(connection, organization, lambda _: None) as log:
+        async for whole, state in log.letters():
+            letter = whole.letter
+            if letter.destination is None:
+                content = whole.content()[0]
+                hashes = found.of_producers.setdefault(letter.organization or "", set())
+                hashes.add(record_hash(UnreadableRecord("", content)))
+            elif letter.original is not None and letter.original[0] in shorts:
+                topic, partition, offset = letter.original
+                place = EventAddress(shorts[topic], partition, offset)
+                found.of_destinations[letter.destination, place] = state
+    return found

@@ -1,0 +1,267 @@
+"""Compare the hops of one day: what the audit log has, what Kafka has, and what each destination accepted. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from management.completeness.canonical import EventKey
+
+MAX_NAMED_IDS = 100
+"""Ids that a difference of a seal names; its count is of all of them."""
+
+DayState = Literal["complete", "provisional", "differing", "unproven", "not collected"]
+DeliveryState = Literal[
+    "accepted", "left out", "not begun", "redriven", "dead letter", "lost", "skipped", "pending", "not known"
+]
+SETTLED: frozenset[DeliveryState] = frozenset({"accepted", "left out", "not begun", "redriven"})
+"""What became of an event for which nothing is to be done. A destination that was added later has not begun before."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDay:
+    """What the audit log lists for a day. `uncollected`: events that the relay is not to have, as from before it was added.
+
+    `dead_letters`: how many records it lists that are dead letters of a producer. `unreadable`: how many more cannot be read.
+    `failure`: why it was not listed to its end; None: it was.
+    """
+
+    events: Sequence[EventKey] = ()
+    uncollected: int = 0
+    dead_letters: int = 0
+    unreadable: int = 0
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaDay:
+    """What Kafka has of a day. `kept`: retention has deleted nothing of it. `ledger`: the ids of its ledger; None: it has expired.
+
+    `undecodable`: records of the organization that may be events of the day, and cannot be decoded.
+    """
+
+    events: Sequence[EventKey] = ()
+    kept: bool = True
+    ledger: AbstractSet[int] | None = None
+    undecodable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDay:
+    """What became of the events of a day at one destination: how many, and the ids of those that are not settled."""
+
+    counts: Mapping[DeliveryState, int] = field(default_factory=dict)
+    ids: Mapping[DeliveryState, Sequence[int]] = field(default_factory=dict)
+
+    @property
+    def is_settled(self) -> bool:
+        return not any(count for word, count in self.counts.items() if word not in SETTLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Ids by kind of difference, each sorted. Without any, the audit log and Kafka agree as far as both can be read.
+
+    `missing`: the audit log has them, and Kafka lacks them. `removed`: Kafka has them, and the audit log lists them no more.
+    `altered`: both have them, with other content. `deleted`: their ledger holds them, and their topic lacks them though its
+    retention has not come to them. `unrecorded`: their topic has them, and their ledger lacks them. `repeated`: their topic has
+    them more than once.
+    """
+
+    missing: Sequence[int] = ()
+    removed: Sequence[int] = ()
+    altered: Sequence[int] = ()
+    deleted: Sequence[int] = ()
+    unrecorded: Sequence[int] = ()
+    repeated: Sequence[int] = ()
+
+    def named(self) -> dict[str, Sequence[int]]:
+        """Return the kinds that have ids."""
+        return {each.name: ids for each in fields(self) if (ids := getattr(self, each.name))}
+
+    def shared_with(self, other: "Differences") -> "Differences":
+        """Return the ids that both have, by kind."""
+        return Differences(
+            *(
+                tuple(sorted(set(getattr(self, each.name)) & set(getattr(other, each.name))))
+                for each in fields(self)
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DayAccount:
+    """The account of one organization and UTC day (of `created`). `source` None: the audit log was not asked."""
+
+    organization: str
+    day: str
+    source: SourceDay | None
+    kafka: KafkaDay
+    destinations: Mapping[str, DeliveryDay]
+    offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """First and last offset of its events, by partition, such as `events/3`."""
+    seen_before: Differences | None = None
+    """The differences of an earlier look: what it did not show may be an event on its way. None: there was none."""
+
+    @property
+    def differences(self) -> Differences:
+        found = compare(self.source, self.kafka)
+        return found if self.seen_before is None else found.shared_with(self.seen_before)
+
+    @property
+    def state(self) -> DayState:
+        """Return the state of the day, as if no record could come late any more."""
+        if self.differences.named() or self.kafka.undecodable or self._has_unreadable:
+            return "differing"
+        if self.source is None or self.source.failure is not None or not self.kafka.kept:
+            return "unproven"
+        if self.source.uncollected and not self.source.events and not self.kafka.events:
+            return "not collected"
+        settled = all(each.is_settled for each in self.destinations.values())
+        return "complete" if settled else "differing"
+
+    @property
+    def _has_unreadable(self) -> bool:
+        return self.source is not None and self.source.unreadable + self.source.dead_letters > 0
+
+    def findings(self) -> list[str]:
+        """Return a sentence for each departure, with ids."""
+        return [
+            *self._source_findings(),
+            *(f"{_SENTENCES[kind]}: {ids_text(ids)}." for kind, ids in self.differences.named().items()),
+            *self._kafka_findings(),
+            *(
+                f"{name}: {count:,} {word}{_ids_behind(day.ids.get(word, ()))}."
+                for name, day in sorted(self.destinations.items())
+                for word, count in day.counts.items()
+                if count and word not in SETTLED
+            ),
+        ]
+
+    def _source_findings(self) -> list[str]:
+        if self.source is None:
+            return ["The audit log was not asked."]
+        found = (
+            [] if self.source.failure is None else [f"The audit log was not listed: {self.source.failure}"]
+        )
+        if self.source.unreadable:
+            found.append(f"The audit log has {self.source.unreadable:,} records that cannot be read.")
+        if self.source.dead_letters:
+            found.append(f"The audit log has {self.source.dead_letters:,} records that are dead letters.")
+        return found
+
+    def _kafka_findings(self) -> list[str]:
+        found = []
+        if self.kafka.undecodable:
+            found.append(f"Kafka has {self.kafka.undecodable:,} records that cannot be decoded.")
+        if not self.kafka.kept:
+            found.append("Kafka's retention has come to this day, so contents are not compared.")
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return the account as JSON: what a seal states of it."""
+        source = self.source
+        return {
+            "state": self.state,
+            "reason": " ".join(self.findings()),
+            "source": None
+            if source is None
+            else {
+                "events": len(source.events),
+                "uncollected": source.uncollected,
+                "dead_letters": source.dead_letters,
+                "unreadable": source.unreadable,
+                "failure": source.failure,
+            },
+            "kafka": {
+                "events": len(self.kafka.events),
+                "kept": self.kafka.kept,
+                "ledger": None if self.kafka.ledger is None else len(self.kafka.ledger),
+                "undecodable": self.kafka.undecodable,
+                "offsets": {name: list(each) for name, each in sorted(self.offsets.items())},
+            },
+            "differences": {
+                kind: {"count": len(ids), "ids": list(ids[:MAX_NAMED_IDS])}
+                for kind, ids in self.differences.named().items()
+            },
+            "destinations": {
+                name: {
+                    "counts": {word: count for word, count in sorted(day.counts.items()) if count},
+                    "ids": {word: list(ids[:MAX_NAMED_IDS]) for word, ids in sorted(day.ids.items()) if ids},
+                }
+                for name, day in sorted(self.destinations.items())
+            },
+        }
+
+
+_SENTENCES: Mapping[str, str] = {
+    "missing": "The audit log has events that Kafka lacks",
+    "removed": "Kafka has events that the audit log lists no more",
+    "altered": "The audit log shows other content than Kafka has",
+    "deleted": "The ledger holds events that their topic lacks",
+    "unrecorded": "The topic has events that their ledger lacks",
+    "repeated": "The topic has events more than once",
+}
+
+
+def compare(source: SourceDay | None, kafka: KafkaDay) -> Differences:
+    """Return the differences of a day. Where retention has deleted events, their ledger counts for them, and no content is compared."""
+    on_topic = Counter(kafka.events)
+    topic_ids = {each.id for each in on_topic}
+    ledger = kafka.ledger
+    deleted = ledger - topic_ids if ledger is not None and kafka.kept else set()
+    unrecorded = topic_ids - ledger if ledger is not None else set()
+    missing, removed, altered = (
+        (set[int](), set[int](), set[int]())
+        if source is None or source.failure is not None
+        else _against_source(source.events, on_topic, kafka)
+    )
+    return Differences(
+        tuple(sorted(missing)),
+        tuple(sorted(removed)),
+        tuple(sorted(altered)),
+        tuple(sorted(deleted)),
+        tuple(sorted(unrecorded)),
+        tuple(sorted({each.id for each, count in on_topic.items() if count > 1})),
+    )
+
+
+def _against_source(
+    listed: Iterable[EventKey], on_topic: Iterable[EventKey], kafka: KafkaDay
+) -> tuple[set[int], set[int], set[int]]:
+    """Return the ids that Kafka lacks, that the audit log lacks, and whose content differs.
+
+    Events that share an id are paired: equal contents first, then one with another as altered.
+    """
+    source, stored = _by_id(listed), _by_id(on_topic)
+    known = frozenset[int]() if kafka.kept else kafka.ledger or frozenset()
+    unknowable = not kafka.kept and kafka.ledger is None
+    missing, removed, altered = set[int](), set[int](), set[int]()
+    for event_id in source.keys() | stored.keys() | known:
+        only_source = source.get(event_id, frozenset()) - stored.get(event_id, frozenset())
+        only_stored = stored.get(event_id, frozenset()) - source.get(event_id, frozenset())
+        if only_source and only_stored:
+            altered.add(event_id)
+        elif len(only_source) > len(only_stored) and not unknowable and event_id not in known:
+            missing.add(event_id)
+        elif len(only_stored) > len(only_source) or event_id not in source:
+            removed.add(event_id)
+    return missing, removed, altered
+
+
+def _by_id(events: Iterable[EventKey]) -> Mapping[int, frozenset[bytes]]:
+    found: dict[int, set[bytes]] = {}
+    for each in events:
+        found.setdefault(each.id, set()).add(each.content)
+    return {event_id: frozenset(contents) for event_id, contents in found.items()}
+
+
+def ids_text(ids: Sequence[int]) -> str:
+    """Return the first ids, and how many more there are."""
+    shown = ", ".join(map(str, ids[:10]))
+    return shown if len(ids) <= 10 else f"{shown} and {len(ids) - 10:,} more"
+
+
+def _ids_behind(ids: Sequence[int]) -> str:
+    return f" ({ids_text(ids)})" if ids else ""

@@ -1,0 +1,94 @@
+"""The seals on the topic `….seals`, as chains."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from management.completeness.export import StoredSeal
+from management.completeness.signature import SignedStatement
+from management.completeness.verifier import SealChain
+from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
+from relay.errors import RelayError
+from relay.kafka import Record
+from relay.kafka.compacted_topics import read_table
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import NoTopicError, partitions_of, standalone_consumer
+from relay.kafka.producer import ProducerRecord
+from relay.kafka.topics import Topics
+
+PARTITION = 0
+_UNREADABLE = (NotAvro, BadBody, UnknownSchema, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChain:
+    """The seals of one organization in their order. `fault`: why the chain is broken, with the place; None: it is whole."""
+
+    seals: Sequence[StoredSeal]
+    chain: SealChain
+    fault: str | None = None
+
+
+async def read_chains(connection: Connection) -> Mapping[str, StoredChain]:
+    """Return the chains by organization. Raises RelayError for a record that cannot be read, or an error of KAFKA_FAILURES."""
+    try:
+        records = await read_table(connection, Topics(connection.kafka.topic_prefix).seals)
+    except NoTopicError as error:
+        raise _no_topic_error(error) from error
+    found: dict[str, list[StoredSeal]] = {}
+    for record in records.values():
+        seal = _decode(record)
+        found.setdefault(seal.statement["organization"], []).append(seal)
+    return {name: chain_of(name, seals) for name, seals in sorted(found.items())}
+
+
+async def require_topic(connection: Connection) -> None:
+    """Raise RelayError if the topic of seals does not exist, as after an upgrade."""
+    try:
+        async with standalone_consumer(connection) as consumer:
+            await partitions_of(consumer, Topics(connection.kafka.topic_prefix).seals)
+    except NoTopicError as error:
+        raise _no_topic_error(error) from error
+
+
+def _no_topic_error(error: NoTopicError) -> RelayError:
+    return RelayError(f"No day can be sealed or shown without the topic of seals. {error}")
+
+
+def chain_of(organization: str, seals: Sequence[StoredSeal]) -> StoredChain:
+    """Return the chain of seals that come in any order. Pure."""
+    ordered, chain = sorted(seals, key=lambda each: each.statement["sequence"]), SealChain()
+    for each in ordered:
+        fault = chain.add(each.statement, each.signed.hash)
+        if fault is not None:
+            place = f"{organization}, {each.statement['day']}, seal {each.statement['sequence']}"
+            return StoredChain(ordered, chain, f"{place}: {fault}.")
+    if ordered and ordered[0].statement["sequence"] != 1:
+        return StoredChain(
+            ordered, chain, f"{organization}: the seals before {ordered[0].statement['day']} are missing."
+        )
+    return StoredChain(ordered, chain)
+
+
+def _decode(record: Record) -> StoredSeal:
+    try:
+        found = InternalCodec("day_seal").decode(record.value or b"")
+        return StoredSeal(
+            SignedStatement(found["statement"], found["signature"]), json.loads(found["statement"])
+        )
+    except _UNREADABLE as error:
+        raise RelayError(
+            f"The seal at offset {record.offset} of {record.topic} cannot be read ({error}). A newer release may have written it."
+        ) from error
+
+
+def seal_record(topic: str, seal: StoredSeal) -> ProducerRecord:
+    """Return the record of a seal. The key has the edition, so that compaction removes no link of a chain."""
+    statement = seal.statement
+    fields = ("organization", "day", "sequence", "edition")
+    value = InternalCodec("day_seal").encode(
+        {name: statement[name] for name in fields}
+        | {"statement": seal.signed.text, "signature": seal.signed.signature}
+    )
+    key = f"{statement['organization']} {statement['day']} {statement['edition']}"
+    return ProducerRecord(topic, PARTITION, key.encode(), value)

@@ -1,0 +1,173 @@
+"""The events of some days, as both event topics have them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from polars.exceptions import PanicException
+
+from consumer.decoding.columns import decode
+from consumer.decoding.event_rules import compile_rules
+from consumer.destinations.contract import DestinationConfig
+from management.completeness.canonical import EventKey, event_key
+from management.decoding import RecordDecoder, open_decoder
+from management.events.stored_event import EventAddress, short_name
+from relay.config.schema_registry import SchemaRegistryConfig
+from relay.errors import SettingsError
+from relay.kafka import Record, TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import (
+    CorruptBatchError,
+    LogBounds,
+    read_batches,
+    stable_bounds,
+    standalone_consumer,
+)
+from relay.kafka.time_index import first_records, offsets_at
+from relay.kafka.topic_admin import read_topic_facts
+from relay.kafka.topic_facts import retention_ms
+from relay.kafka.topics import Topics
+from relay.replays.refill import replay_of
+from relay.timestamps import day_of, day_start
+
+SLACK_MS = 3_600_000
+"""Events of a day are looked for from an hour before its begin: clocks differ, and no event is collected before it is created."""
+_DEFECTS = (Exception, PanicException)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEvent:
+    """An event and its place. `left_out`: the destinations whose filter leaves it out, as the settings are now."""
+
+    key: EventKey
+    place: EventAddress
+    collected: int
+    left_out: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class TopicScan:
+    """What both topics have of one partition. `kept_from`: days that begin then or later have lost nothing to retention (ms UTC)."""
+
+    events: dict[tuple[str, str], list[PlacedEvent]] = field(default_factory=dict)
+    """By organization and day (of `created`), in no order."""
+    earlier: dict[tuple[str, str], int] = field(default_factory=dict)
+    """When the last event of an earlier day was collected that was found on the way (ms UTC), by organization and day."""
+    undecodable: dict[str, int] = field(default_factory=dict)
+    """Records that cannot be decoded, by organization."""
+    corrupt: list[str] = field(default_factory=list)
+    kept_from: int = 0
+
+    def is_kept(self, day: str) -> bool:
+        return day_start(day) >= self.kept_from and not self.corrupt
+
+
+async def scan_topics(
+    connection: Connection,
+    registry: SchemaRegistryConfig,
+    destinations: Mapping[str, DestinationConfig],
+    partition: int,
+    organizations: Collection[str],
+    from_day: str,
+    now_ms: int,
+) -> TopicScan:
+    """Return the events of organizations of one partition, of `from_day` and of all later days.
+
+    Events that are there for one replay alone are left out. Raises an error of KAFKA_FAILURES, or RelayError.
+    """
+    topics, scan = Topics(connection.kafka.topic_prefix), TopicScan()
+    facts = await read_topic_facts(connection)
+    tps = [TopicPartition(topic, partition) for topic in (topics.events, topics.backfill)]
+    async with open_decoder(registry, connection) as decoder, standalone_consumer(connection) as consumer:
+        bounds = await stable_bounds(consumer, tps)
+        ends = {tp: each.last_stable_offset for tp, each in bounds.items()}
+        begins = {tp: each.log_start_offset for tp, each in bounds.items()}
+        oldest = await first_records(consumer, begins, ends, lambda _: True)
+        scan.kept_from = max(
+            _kept_from(bounds[tp], oldest.get(tp), retention_ms(facts.config(tp.topic)), now_ms) for tp in tps
+        )
+        starts = await offsets_at(consumer, day_start(from_day) - SLACK_MS, ends)
+        reader = _Reader(scan, topics, decoder, destinations, frozenset(organizations), from_day)
+        starts = {tp: max(begins[tp], start) for tp, start in starts.items()}
+        async for records in read_batches(consumer, starts, ends, on_corrupt=reader.note_corrupt):
+            await reader.take(records)
+    return scan
+
+
+def _kept_from(bounds: LogBounds, oldest: Record | None, retention: int | None, now_ms: int) -> int:
+    """Return the instant from which on a partition has all that was written to it.
+
+    Without the beginning of the log, it is that of the oldest record, or the end of the retention: what is younger was not
+    deleted by Kafka itself.
+    """
+    if bounds.log_start_offset == 0:
+        return 0
+    by_record = now_ms if oldest is None else oldest.timestamp
+    return by_record if retention is None else min(by_record, now_ms - retention)
+
+
+class _Reader:
+    """Sorts records by organization and day."""
+
+    def __init__(
+        self,
+        scan: TopicScan,
+        topics: Topics,
+        decoder: RecordDecoder,
+        destinations: Mapping[str, DestinationConfig],
+        organizations: frozenset[str],
+        from_day: str,
+    ) -> None:
+        self._scan, self._topics, self._decoder = scan, topics, decoder
+        self._organizations, self._from_day = organizations, from_day
+        self._filters = {name: each for name, each in destinations.items() if each.where is not None}
+
+    def note_corrupt(self, error: CorruptBatchError) -> None:
+        self._scan.corrupt.append(str(error))
+
+    async def take(self, records: Sequence[Record]) -> None:
+        found: list[tuple[Record, dict[str, Any]]] = []
+        for record in records:
+            name = (record.key or b"").decode("utf-8", "replace")
+            if name not in self._organizations or replay_of(record.headers) is not None:
+                continue
+            decoded, _ = await self._decoder.decode(record.value or b"")
+            if decoded is None or not {"id", "created", "collected"} <= decoded.record.keys():
+                self._scan.undecodable[name] = self._scan.undecodable.get(name, 0) + 1
+            elif (day := day_of(decoded.record["created"])) >= self._from_day:
+                found.append((record, decoded.record))
+            else:
+                last = max(decoded.record["collected"], self._scan.earlier.get((name, day), 0))
+                self._scan.earlier[name, day] = last
+        left_out = self._left_out([record for record, _ in found])
+        for index, (record, event) in enumerate(found):
+            place = EventAddress(short_name(self._topics, record.topic), record.partition, record.offset)
+            placed = PlacedEvent(
+                event_key(event), place, event["collected"], left_out.get(index, frozenset())
+            )
+            of_day = (record.key or b"").decode("utf-8", "replace"), day_of(event["created"])
+            self._scan.events.setdefault(of_day, []).append(placed)
+
+    def _left_out(self, records: Sequence[Record]) -> Mapping[int, frozenset[str]]:
+        """Return the destinations that leave a record out, by its index. A filter that fails leaves nothing out."""
+        if not self._filters or not records:
+            return {}
+        decoded = decode(records, {})
+        found: dict[int, set[str]] = {}
+        for name, config in self._filters.items():
+            for index, selected in zip(decoded.indices, _selected(name, config, decoded.frame), strict=True):
+                if not selected:
+                    found.setdefault(index, set()).add(name)
+        return {index: frozenset(names) for index, names in found.items()}
+
+
+def _selected(name: str, config: DestinationConfig, frame: pl.DataFrame) -> Sequence[bool]:
+    everything = [True] * frame.height
+    try:
+        select = compile_rules(name, config).select
+        return everything if select is None else select(frame).fill_null(value=False).to_list()
+    except SettingsError:
+        return everything
+    except _DEFECTS:  # the condition is an operator's, and may make polars fail
+        return everything

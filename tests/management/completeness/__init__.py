@@ -1,0 +1,1 @@
+"""Tests of the completeness of days and their seals."""

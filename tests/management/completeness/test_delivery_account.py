@@ -1,0 +1,83 @@
+"""What became of the events of a day at a destination, from their places."""
+
+import json
+
+import pytest
+
+from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
+from management.change_history import ChangeEntry
+from management.completeness.canonical import EventKey
+from management.completeness.delivery_account import DestinationProgress, Letters, delivery_day
+from management.completeness.topic_scan import PlacedEvent
+from management.events.stored_event import EventAddress
+
+
+def placed(offset, topic="events", left_out=()):
+    return PlacedEvent(EventKey(offset, bytes(32)), EventAddress(topic, 3, offset), 0, frozenset(left_out))
+
+
+def destination(moves=(), **flows):
+    return DestinationProgress("sentinel", flows, moves)
+
+
+def delivered_to(offset, ahead=(), **fields):
+    ranges = tuple(DeliveredRange(first, RecordFingerprint(last, 0, 0)) for first, last in ahead)
+    return DeliveryProgress(1, offset, delivered_ahead=ranges, **fields)
+
+
+@pytest.mark.parametrize(
+    ("found", "event", "state"),
+    [
+        (destination(), placed(5), "not begun"),
+        (destination(live=delivered_to(6)), placed(5), "accepted"),
+        (destination(live=delivered_to(5)), placed(5), "pending"),
+        (destination(live=delivered_to(2, ahead=[(5, 6)])), placed(6), "accepted"),
+        (destination(live=delivered_to(2, ahead=[(5, 6)])), placed(7), "pending"),
+        (destination(live=delivered_to(6)), placed(5, left_out=["sentinel"]), "left out"),
+        (destination(live=delivered_to(6)), placed(5, left_out=["other"]), "accepted"),
+        (destination(live=delivered_to(6)), placed(5, "backfill"), "not begun"),
+        (destination(history=delivered_to(6)), placed(5, "backfill"), "accepted"),
+        (destination(live=delivered_to(9, live_from=7)), placed(5), "not begun"),
+        (destination(live=delivered_to(9, live_from=7), older=delivered_to(5)), placed(5), "pending"),
+        (destination(live=delivered_to(9, live_from=7), older=delivered_to(6)), placed(5), "accepted"),
+    ],
+)
+def test_the_place_of_an_event_says_what_became_of_it(found, event, state):
+    assert found.state_of(event, Letters()) == state
+
+
+@pytest.mark.parametrize(
+    ("letter", "state"),
+    [
+        ("open", "dead letter"),
+        ("failed again", "dead letter"),
+        ("redriven", "redriven"),
+        ("duplicate", "redriven"),
+    ],
+)
+def test_a_dead_letter_counts_before_the_offset(letter, state):
+    """A letter of another destination, or of another place, says nothing."""
+    letters = Letters({("sentinel", EventAddress("events", 3, 5)): letter})
+    found = destination(live=delivered_to(9))
+    assert found.state_of(placed(5), letters) == state
+    assert found.state_of(placed(6), letters) == "accepted"
+    assert DestinationProgress("other", found.flows).state_of(placed(5), letters) == "accepted"
+
+
+def test_an_event_that_an_operator_passed_is_skipped():
+    before, after = (json.dumps({"flow": "live", "offsets": {"3": offset}}) for offset in (4, 8))
+    move = ChangeEntry(0, 1, "ann", "skipped", "destination/sentinel", before, after)
+    found = destination([move], live=delivered_to(9))
+    assert [found.state_of(placed(each), Letters()) for each in (3, 4, 7, 8)] == [
+        "accepted",
+        "skipped",
+        "skipped",
+        "accepted",
+    ]
+
+
+def test_a_day_counts_all_and_names_what_is_not_settled():
+    found = destination(live=delivered_to(3))
+    day = delivery_day(found, [placed(each) for each in (5, 1, 4)], Letters())
+    assert (day.counts, day.ids) == ({"pending": 2, "accepted": 1}, {"pending": [4, 5]})
+    assert not day.is_settled

@@ -1,0 +1,157 @@
+"""Days on a real Kafka: counted, sealed in a chain that two sealers cannot fork, exported and verified."""
+
+from dataclasses import replace
+
+import pytest
+
+from management.completeness.collect import count_days
+from management.completeness.commands import export_seals, prove_event, show_counted, show_seals
+from management.completeness.progress import RecordedProgress
+from management.completeness.seal_store import read_chains
+from management.completeness.sealing import due_days, open_sealer
+from management.completeness.verifier import SealChain, verify
+from management.organizations.editor import edit_organization
+from management.organizations.validation import InputError
+from producer.events import UnreadableRecord
+from producer.sources.errors import ErrorKind, SourceError, SourceFailure
+from relay.config.kafka import KafkaConfig
+from relay.errors import RelayError
+from relay.kafka.connection import Connection
+from relay.kafka.producer import RecordWriter
+from relay.kafka.topic_admin import create_missing_topics
+from relay.organizations import Organization
+from relay.timestamps import DAY_MS, day_of, day_start, now_ms
+from tests.support.day_seals import KEY
+from tests.support.kafka import connection_to
+from tests.support.proof_world import LATE_DAYS, ORGANIZATION, SHARDS, ProofWorld, days_from, some_event
+
+FIRST = day_of(now_ms() - 12 * DAY_MS)
+DAYS = days_from(FIRST, 5)
+NOON = day_start(FIRST) + 10 * DAY_MS + DAY_MS // 2
+"""Two days are over then, and the third one is at midnight."""
+
+
+@pytest.fixture
+async def world(kafka, prefix):
+    connection = connection_to(kafka, prefix, shards=SHARDS)
+    await create_missing_topics(connection)
+    return ProofWorld(connection, NOON, FIRST)
+
+
+def of(result):
+    """Return day, edition, state and events of the seals of a result."""
+    return [(each["day"], each["edition"], each["state"], each["events"]) for each in result.seals]
+
+
+async def test_days_are_sealed_in_a_chain_and_verified(world):
+    """Days that are over get a seal each, once; a late record gives its day another one, with the reason; all of it is exported.
+
+    A chain that lacks a seal is neither continued nor exported.
+    """
+    await world.publish(*(some_event(DAYS[0], each) for each in (1, 2)), some_event(DAYS[1], 3))
+    assert of(await world.seal()) == [
+        (DAYS[0], 1, "complete", 2),
+        (DAYS[1], 1, "complete", 1),
+        (DAYS[2], 1, "complete", 0),
+    ]
+    await world.publish(some_event(DAYS[0], 9, collected=world.now + 1))
+    await world.pass_days(1)
+    next_day, late = (await world.seal()).seals
+    assert (next_day["day"], late["day"], late["edition"], late["events"]) == (DAYS[3], DAYS[0], 2, 3)
+    assert late["reason"] == "The events have changed since edition 1: there were 2, and there are 3."
+    assert of(await world.seal()) == []
+
+    uid = f"{ORGANIZATION}/9"
+    found = await prove_event(world.context, uid)
+    assert (found.reason, found.day, found.seal["edition"]) == (None, DAYS[0], 2)
+    data = await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], [uid])
+    proven = verify(data, [KEY.name])
+    assert (proven.days, proven.seals, proven.events) == ({ORGANIZATION: 4}, 5, 1)
+
+    async with RecordWriter(world.connection) as writer:
+        await writer.send(world.topics.seals, f"{ORGANIZATION} {DAYS[1]} 1".encode(), None, partition=0)
+    broken = await world.seal()
+    assert broken.seals == ()
+    assert f"{ORGANIZATION}, {DAYS[2]}, seal 3: a seal is missing" in broken.failure
+    with pytest.raises(RelayError, match="a chain of seals is broken"):
+        await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], ())
+
+
+async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
+    """Two sealers at once cannot fork a chain: the later one goes on alone.
+
+    An operator sees its seals, and a fresh count that names what a seal says otherwise; late days are provisional.
+    """
+    new = Organization(ORGANIZATION, f"https://{ORGANIZATION}", "relay", NOON, NOON, 0)
+    await edit_organization(
+        world.connection, ORGANIZATION, lambda _: new, action="added", author="test", now_ms=NOON
+    )
+    await world.publish(some_event(DAYS[0], 1))
+    async with open_sealer(world.context, KEY, LATE_DAYS) as first:
+        done = await world.seal()
+        with pytest.raises(RelayError, match="Another sealer has begun"):
+            await first.seal_due_days(ORGANIZATION, world.log.source)
+    stored = (await read_chains(world.connection))[ORGANIZATION]
+    assert (stored.fault, [each.statement for each in stored.seals]) == (None, list(done.seals))
+
+    calendar = await show_seals(world.context, DAYS)
+    assert [each.state for each in calendar[ORGANIZATION]] == ["complete"] * 3 + [None] * 2
+    await world.publish(some_event(DAYS[0], 2, collected=world.now))
+    shown = await show_counted(world.context, ORGANIZATION, DAYS, None, LATE_DAYS)
+    assert [each.state for each in shown] == ["unproven"] * 3 + ["provisional"] * 2
+    assert any("there were 1, and there are 2" in each for each in shown[0].findings)
+    assert of(await world.seal(DAYS[1])) == []
+    with pytest.raises(InputError, match="has no seal yet"):
+        await world.seal(DAYS[4])
+
+
+async def test_records_that_are_removed_added_and_altered_are_named(world):
+    """In the audit log, and on Kafka; an event of before the organization was added is no difference.
+
+    An audit log that does not answer leaves the day unproven.
+    """
+    day, before = DAYS[0], day_of(day_start(FIRST) - DAY_MS)
+    await world.publish(*(some_event(day, each) for each in (1, 2, 3)))
+    await world.publish(some_event(day, 4), recorded=False)
+    world.log.events |= {2: some_event(day, 2, summary="Another one"), 5: some_event(day, 5)}
+    world.log.events[6] = some_event(before, 6)
+    world.log.unreadable = (UnreadableRecord("no id", b"{}"),)
+    del world.log.events[3]
+    world.days[day].ids.add(7)
+    await world.publish()
+    counted = await count_days(world.context, ORGANIZATION, [before, day], world.log.source)
+    account = counted.days[day].account
+    assert account.differences.named() == {
+        "missing": (5,),
+        "removed": (3,),
+        "altered": (2,),
+        "deleted": (7,),
+        "unrecorded": (4,),
+    }
+    assert (account.state, account.source.unreadable) == ("differing", 1)
+    assert counted.days[before].account.source.uncollected == 1
+
+    world.log.failure = SourceError(SourceFailure(ErrorKind.KEY_REFUSED, "It refused the key."))
+    refused = (await count_days(world.context, ORGANIZATION, [DAYS[1]], world.log.source)).days[DAYS[1]]
+    assert (refused.account.state, refused.account.source.failure) == ("unproven", "It refused the key.")
+
+
+def test_a_day_is_due_when_no_record_can_come_late():
+    """Neither the clock alone nor the mark of the re-read alone makes a day due."""
+    now = day_start(FIRST) + 10 * DAY_MS
+    nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1"))
+    progress = ProofWorld(nowhere, now, FIRST).checkpoint
+    assert due_days(RecordedProgress(), SealChain(), now, LATE_DAYS) == []
+    assert due_days(RecordedProgress(progress), SealChain(), now, LATE_DAYS) == DAYS[:3]
+    assert due_days(RecordedProgress(progress), SealChain(), now - 1, LATE_DAYS) == DAYS[:2]
+    behind = replace(progress, week_mark=now - 1)
+    assert due_days(RecordedProgress(behind), SealChain(), now, LATE_DAYS) == DAYS[:2]
+
+
+async def test_without_the_topic_the_command_that_makes_it_is_named(kafka, prefix):
+    """An installation of an earlier release has no topic of seals."""
+    world = ProofWorld(connection_to(kafka, prefix, shards=SHARDS), NOON, FIRST)
+    with pytest.raises(RelayError, match=r"without the topic of seals.*topics create"):
+        await world.seal()
+    with pytest.raises(RelayError, match=r"without the topic of seals.*topics create"):
+        await read_chains(world.connection)

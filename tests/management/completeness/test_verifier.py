@@ -1,0 +1,163 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from management.completeness import verifier
+from management.completeness.day_seal import changes_since, next_seal
+from management.completeness.verifier import RefusedError, SealChain, verify
+from tests.support.day_seals import KEY, NOON, OLD_KEY, Sealed, a_month, account, proven
+
+
+def signed_anew(data, change, number, key=KEY):
+    """Return an export whose line `number` a forger has changed and signed with a key."""
+    lines = data.splitlines()
+    statement = json.loads(lines[number - 1][129:])
+    change(statement)
+    statement.pop("key")
+    lines[number - 1] = key.sign(statement).line[:-1]
+    return b"".join(line + b"\n" for line in lines)
+
+
+def without_line(data, number):
+    lines = data.splitlines(keepends=True)
+    return b"".join(lines[: number - 1] + lines[number:])
+
+
+def refusal(data, *trusted):
+    with pytest.raises(RefusedError) as caught:
+        verify(data, trusted or None)
+    return str(caught.value)
+
+
+def test_an_intact_export_is_verified():
+    found = verify(a_month().export(proven=[proven(), proven("beta", ids=(9,), event=9)]), [KEY.name])
+    assert (found.days, found.seals, found.events) == ({"acme": 3, "beta": 1}, 5, 2)
+    assert found.keys == (KEY.name,)
+    assert "beta: its seals begin with 2026-11-02." in found.notes
+
+
+def test_every_changed_byte_is_refused_with_its_line():
+    """One changed bit of any byte, and the other case of any letter."""
+    data = (
+        Sealed()
+        .seal(account("2026-11-01", (1,)))
+        .export(proven=[proven(day="2026-11-01", ids=(1,), event=1)])
+    )
+    verify(data, [KEY.name])
+    line = 1
+    for at, byte in enumerate(data):
+        for bit in {1 << at % 8, 0x20}:
+            text = refusal(data[:at] + bytes([byte ^ bit]) + data[at + 1 :], KEY.name)
+            assert text.startswith((f"Line {line}", "The end"))
+        line += byte == ord("\n")
+
+
+def test_every_cut_is_refused():
+    data = Sealed().seal(account("2026-11-01", (1,))).export()
+    for end in range(len(data)):
+        refusal(data[:end], KEY.name)
+    refusal(data + b"\n", KEY.name)
+    refusal(data + data.splitlines(keepends=True)[-1], KEY.name)
+
+
+@pytest.mark.parametrize("number", range(2, 7))
+def test_a_seal_left_out_is_refused(number):
+    """Even a forger with the key must leave a seal out before the line of the chain's end."""
+    data = a_month().export()
+    assert refusal(without_line(data, number), KEY.name)
+
+
+def test_a_chain_that_is_cut_is_refused_with_the_place():
+    data = without_line(a_month().export(), 3)
+    assert refusal(data, KEY.name) == "Line 3 (acme, 2026-11-03): a seal is missing: number 3 follows 1."
+
+
+def test_seals_in_another_order_are_refused():
+    lines = a_month().export().splitlines(keepends=True)
+    lines[2], lines[3] = lines[3], lines[2]
+    assert "a seal is missing" in refusal(b"".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda seal: seal.update(root="0" * 64), "does not continue"),
+        (lambda seal: seal.update(events=9), "does not continue"),
+        (lambda seal: seal.update(previous="0" * 64), "no beginning|does not continue"),
+        (lambda seal: seal.update(day="2026-11-05"), "days between are missing"),
+        (lambda seal: seal.update(edition=2), "no edition before"),
+        (lambda seal: seal.update(sequence=7), "a seal is missing"),
+        (lambda seal: seal.pop("root"), "the form|does not continue"),
+        (lambda seal: seal.update(day=5), "the form"),
+    ],
+)
+def test_a_seal_that_the_relay_itself_signs_anew_breaks_the_chain(change, fault):
+    """The holder of the key cannot change a sealed day: the seal behind it, or line 1, names another hash."""
+    text = refusal(signed_anew(a_month().export(), change, 3), KEY.name)
+    assert any(each in text for each in fault.split("|")), text
+
+
+def test_a_forged_export_is_refused():
+    data = a_month().export(key=OLD_KEY)
+    assert refusal(data, KEY.name).startswith(f"Line 1: the key {OLD_KEY.name} signed it")
+
+
+def test_a_rotated_key_keeps_old_seals_verifiable():
+    sealed = Sealed().seal(account("2026-11-01"), OLD_KEY).seal(account("2026-11-02", (4,)))
+    assert verify(sealed.export(), [KEY.name, OLD_KEY.name]).keys == (KEY.name, OLD_KEY.name)
+    assert "Line 2" in refusal(sealed.export(), KEY.name)
+
+
+def test_an_export_within_a_chain_begins_with_the_seal_before():
+    found = verify(a_month().export("2026-11-02", "2026-11-03"), [KEY.name])
+    assert found.days == {"acme": 3, "beta": 1}
+    within = verify(a_month().export("2026-11-03", "2026-11-03"), [KEY.name])
+    assert within.days["acme"] == 2
+
+
+def test_days_that_were_never_sealed_are_named():
+    sealed = Sealed().seal(account("2026-11-01")).seal(account("2026-11-04"))
+    assert "acme, 2026-11-04: the 2 days before it were never sealed." in verify(sealed.export()).notes
+
+
+def test_a_day_whose_hops_differ_is_named():
+    sealed = Sealed().seal(account("2026-11-01", ledger=frozenset({1, 2, 3, 8})))
+    assert any("differing" in note and "8" in note for note in verify(sealed.export()).notes)
+
+
+def test_an_event_that_the_seal_does_not_cover_is_refused():
+    with pytest.raises(ValueError, match="no seal over its present events"):
+        a_month().export(proven=[proven(ids=(4,), event=4)])
+    data = a_month().export(proven=[proven()])
+    assert "the seal has no event 6" in refusal(signed_anew(data, lambda each: each.update(id=6), 7))
+    assert "no seal of this day" in refusal(signed_anew(data, lambda each: each.update(day="2026-11-09"), 7))
+
+
+def test_a_file_of_another_kind_is_refused():
+    for data in (b"", b"\n", b"x\n", b"\xff\n", b"[" * 9_000 + b"\n"):
+        assert refusal(data)
+    assert "no export" in refusal(KEY.sign({"kind": "seal"}).line)
+    assert "only form" in refusal(a_month().export().replace(b'":', b'": ', 1))
+
+
+def test_a_true_seal_is_not_sealed_again():
+    seal = json.loads(next_seal(SealChain(), account("2026-11-01"), KEY, NOON).text)
+    assert changes_since(seal, account("2026-11-01")) == []
+    [events_changed, *_] = changes_since(seal, account("2026-11-01", (1, 2, 3, 4)))
+    assert events_changed == "The events have changed since edition 1: there were 3, and there are 4."
+
+
+def test_the_verifier_runs_alone(tmp_path):
+    """An auditor has the file and `cryptography`, and nothing of the relay."""
+    file, program = tmp_path / "seals", tmp_path / "verifier.py"
+    file.write_bytes(a_month().export())
+    program.write_bytes(Path(verifier.__file__).read_bytes())
+    command = [sys.executable, "-I", str(program), str(file), "--key", KEY.name]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "5 seals of 2 organizations and 0 events are intact." in ended.stdout
+    file.write_bytes(file.read_bytes().replace(b"acme", b"evil", 1))
+    assert verifier.main([str(file)]) == 1
