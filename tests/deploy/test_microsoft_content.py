@@ -1,8 +1,7 @@
 """Microsoft's own Jira solution on the relay's rows: its conditions, stated in the tests' own words, find the events they are made for.
 
 Solutions/AtlassianJiraAudit in Azure/Azure-Sentinel at c5ceb130, 8b608a71, 51be4ea9, 0292f3c2 and c3b99ac4. Not a sentence of it is
-here: the facts are the words that it compares, the columns that it reads, and how it reads them. Its rules ran once word for word
-against rows of this kind.
+here: the facts are the words that it compares, the columns that it reads, and how it reads them.
 """
 
 from dataclasses import dataclass
