@@ -1,3 +1,5 @@
+import traceback
+
 import pytest
 
 from relay.credentials.stores.error import SecretStoreError
@@ -41,6 +43,16 @@ async def test_a_token_in_a_file_is_read_for_each_request(vault, tmp_path):
     file.write_text(f"{vault.root}\n")
 
     assert await stores.read("vault:secret/other#key") == "other"
+
+
+@pytest.mark.parametrize("text", ["hvs.first\nhvs.second\n", "hvs.fïrst"])
+async def test_a_token_that_no_header_can_hold_is_not_shown(vault, tmp_path, text):
+    file = tmp_path / "token"
+    file.write_text(text, "utf-8")
+    with pytest.raises(SecretStoreError, match="cannot be sent: it has a line break") as caught:
+        await stores_of(vault_address=vault.url, vault_token_file=file).read(ACME)
+
+    assert "hvs" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_login_by_a_role_is_kept_and_repeated_when_its_token_has_ended(vault):
