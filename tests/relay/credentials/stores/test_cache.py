@@ -136,7 +136,7 @@ async def test_a_read_that_cannot_begin_or_end_is_a_fault_and_no_wait_for_ever(m
     stores, _, clock = scripted_stores("key")
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
-        with pytest.raises(SecretStoreError, match="can't start new thread.*limits of threads"):
+        with pytest.raises(SecretStoreError, match=r"can't start new thread.*limits of threads"):
             await asyncio.wait_for(stores.read(ACME), 60)
     listener = Mock(side_effect=[OSError("disk full"), None])
     stores.report_to(listener)

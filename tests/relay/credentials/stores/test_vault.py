@@ -90,6 +90,14 @@ async def test_a_lasting_fault_names_the_remedy_after_one_request(vault, referen
     assert vault.requests.total() == 1
 
 
+async def test_a_standby_that_redirects_is_named(vault):
+    """Its token goes to no other host."""
+    vault.fault(faults.respond_with(307), rate=1.0)
+    with pytest.raises(SecretStoreError, match=r"redirects.*vault_address"):
+        await token_stores(vault).read(ACME)
+    assert vault.requests.total() == 1
+
+
 async def test_a_policy_that_refuses_costs_one_new_login(vault):
     vault.denied.add("secret/jira/acme")
     with pytest.raises(SecretStoreError, match="a policy with read on secret/data/jira/acme"):
