@@ -1,13 +1,25 @@
 """The relay moves to another Kafka: every topic is copied and compared, and the services go on there without a loss or a repeat."""
 
 import asyncio
+import re
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.errors import InvalidTimestampError, KafkaError
 
-from management.topic_copy import copy_topics
+from management.topic_copy import TopicCopy, copy_topics
+from management.topic_portions import copy_failure, portions
 from relay.errors import RelayError
+from relay.kafka import TopicPartition
+from relay.kafka.connection import Connection
+from relay.kafka.log_reader import stable_bounds
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.publish_errors import publish_error
+from relay.kafka.size_refusals import SizeRefusal, SizeRefusedError
+from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_topic_facts
 from relay.kafka.topics import Topics
 from relay.status.model import take_over
 from relay.status.reader import read_statuses
@@ -26,6 +38,7 @@ from tests.support.pipeline_world import (
     wait_for_status,
 )
 from tests.support.producer_world import ProducerWorld, count_records
+from tests.support.raw_batches import delete_records
 
 LATER_MS = 10 * 60_000
 """After a killed process counts as ended."""
@@ -142,12 +155,120 @@ async def test_a_target_with_records_is_refused(pair, prefix):
         await copied(source, target)
 
 
+async def test_a_copy_to_the_same_kafka_is_refused_without_the_advice_to_delete(pair):
+    """Its topics have records: they are the only ones."""
+    source, _ = pair
+    same = Connection(
+        source.kafka.model_copy(
+            update={"bootstrap": source.kafka.bootstrap.replace("127.0.0.1", "localhost")}
+        )
+    )
+
+    with pytest.raises(RelayError, match=r"is the Kafka of these settings itself .* delete nothing"):
+        await copied(source, same)
+
+
 async def test_a_write_during_the_copy_is_noticed(pair, prefix):
     source, target = pair
     changes = Topics(prefix).changes
 
     with pytest.raises(RelayError, match=rf"not whole: {changes}.* changed meanwhile"):
         await copied(source, target, after=changes, write=lambda: write(source, changes))
+
+
+async def test_what_kafka_does_meanwhile_is_no_fault_of_the_copy(pair, prefix, monkeypatch):
+    """An older release made no topic of seals; the old Kafka deletes by its retention; the new one is late with its markers."""
+    source, target = pair
+    topics = Topics(prefix)
+    async with administered(source) as admin:
+        await admin.delete_topics([topics.seals])
+        await until_listed(source, lambda facts: topics.seals not in facts.topics)
+    for value in (b"1", b"2", b"3"):
+        await write(source, topics.changes, value)
+    late = [1, 1]
+
+    async def late_bounds(consumer, partitions):
+        found = await stable_bounds(consumer, partitions)
+        if partitions == [TopicPartition(topics.changes, 0)] and late:
+            late.pop()
+            return {tp: replace(at, high_watermark=at.high_watermark + 1) for tp, at in found.items()}
+        return found
+
+    monkeypatch.setattr("management.topic_copy.stable_bounds", late_bounds)
+
+    async def retain():
+        await delete_records(source, TopicPartition(topics.changes, 0), 2)
+
+    copies = await copied(source, target, after=topics.events, write=retain)
+
+    assert late == []
+    assert copies[topics.changes].records == 1
+    assert copies[topics.seals] == TopicCopy(topics.seals, partitions=0, records=0)
+    assert not any(report.problems for report in await compare_topics(target))
+
+
+async def test_a_topic_with_fewer_partitions_there_is_named_before_the_copy(pair, prefix):
+    source, target = pair
+    status = Topics(prefix).status
+    async with administered(source) as admin:
+        await admin.create_partitions({status: NewPartitions(3)})
+        await until_listed(source, lambda facts: facts.topics[status].partitions == 3)
+
+    with pytest.raises(
+        RelayError, match=rf"Nothing was copied: {status} has 3 partitions, and 1 at .*create"
+    ):
+        await copied(source, target)
+
+
+def test_a_transaction_is_bounded_in_bytes():
+    """A record of its own size goes alone; nothing is lost between portions."""
+    records = [SimpleNamespace(key=b"k", value=b"v" * (size - 1)) for size in (4, 4, 4, 50, 1, 9)]
+
+    assert [[len(each.value) + 1 for each in portion] for portion in portions(records, 10)] == [
+        [4, 4],
+        [4],
+        [50],
+        [1, 9],
+    ]
+    assert list(portions([], 10)) == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "text"),
+    [
+        (
+            SizeRefusedError(SizeRefusal("p.events", 1_500_000)),
+            r"batch of 1500000 bytes\. Raise its max\.message\.bytes there",
+        ),
+        (InvalidTimestampError(), r"message\.timestamp\.after\.max\.ms=9223372036854775807`"),
+        (KafkaError("gone"), r"Kafka rejected a transaction: .*gone"),
+    ],
+)
+def test_a_record_that_the_other_kafka_refuses_names_topic_and_remedy(cause, text):
+    """The advice to compare the topics of the old Kafka would lead nowhere, nor would a clock that is right by now."""
+    failure = copy_failure(publish_error(cause), TopicPartition("p.events", 2), "new:9092")
+
+    assert re.search(
+        rf"^The copy is not whole: p\.events.*2.* at new:9092 could not be written\. .*{text}", failure
+    )
+    assert failure.endswith("and run the command again.")
+
+
+async def until_listed(connection, condition):
+    """Kafka lists a changed topic a moment later."""
+    async with asyncio.timeout(60):
+        while not condition(await read_topic_facts(connection)):
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def administered(connection):
+    admin = AIOKafkaAdminClient(**connection.options())
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def test_a_copy_that_differs_is_refused(pair, prefix):

@@ -48,7 +48,6 @@ class CurrentKey:
                 return await send(self._next(throttle))
         return found
 
-
     def fingerprint(self) -> bytes | None:
         """Return the fingerprint of the key as it is now. None: no key is available."""
         return self._fingerprint_now(AWAITED_KEY_SECONDS)
