@@ -1,54 +1,31 @@
 """Copy every topic of the relay to another Kafka, and prove each copy by reading it.
 
-Offsets differ in the copy. Nothing translates them: a consumer finds the record that it delivered last, which its status names, and
-a producer compares its progress with the events on the topics. Both are what they do after a fail-over to a mirror.
+Offsets differ in the copy. Those that dead letters name are translated. Nothing else is: a consumer finds the record that it
+delivered last, which its status names, and a producer compares its progress with the events on the topics. Both are what they do
+after a fail-over to a mirror.
 """
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from management.formatting import iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.replay.jobs import read_replays
-from management.topic_digest import Digest
-from management.topic_portions import DELETE_AND_REPEAT, TRANSACTION_BYTES, copy_failure, portions
+from management.topic_copier import TopicCopier, TopicCopy, read_bounds
+from management.topic_portions import DELETE_AND_REPEAT
 from relay.errors import RelayError
-from relay.kafka import Record, TopicPartition, partition_text
+from relay.kafka import partition_text
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import LogBounds, partitions_of, stable_bounds, standalone_consumer
-from relay.kafka.producer import MAX_BATCH_BYTES, ProducerRecord
-from relay.kafka.publish_errors import PublishError
-from relay.kafka.range_log import OutsideLogError, open_range_log
-from relay.kafka.reader_timing import DEFAULT_TIMING
+from relay.kafka.log_reader import LogBounds
+from relay.kafka.producer import MAX_BATCH_BYTES
 from relay.kafka.topic_access import read_cluster_id
 from relay.kafka.topic_admin import create_missing_topics, read_shard_count, read_topic_facts
 from relay.kafka.topic_facts import TopicFacts, message_limit, without_key_and_headers
-from relay.kafka.topics import NOT_VISIBLE, Topics, topic_specs
-from relay.kafka.transactions import TransactionalProducer
+from relay.kafka.topics import NOT_VISIBLE, Topics
 from relay.status.reader import read_statuses
-
-Bounds = Mapping[TopicPartition, LogBounds]
-
-MARKER_SECONDS = 30.0
-"""For how long a copy may lack the markers of its transactions, which Kafka writes after it has acknowledged them."""
 
 CLUSTER_SECONDS = 10.0
 """For how long each Kafka is asked for its id."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicCopy:
-    """A copied topic. `expired`: records that the other Kafka deleted at once, since they are older than its retention.
-
-    `partitions` 0: the old Kafka has no such topic, as before an upgrade of the relay; it is empty in the other.
-    """
-
-    topic: str
-    partitions: int
-    records: int
-    expired: int = 0
 
 
 async def copy_topics(
@@ -71,18 +48,19 @@ async def copy_topics(
         raise RelayError(f"Nothing was copied. {', '.join(sorted(hidden))}: {NOT_VISIBLE}")
     target = await _create_topics(source, target, reread_ms)
     limits = await _require_room(facts, target, topics)
-    if filled := {tp.topic for tp, at in (await _bounds(target, topics.all)).items() if _is_filled(at)}:
+    if filled := {tp.topic for tp, at in (await read_bounds(target, topics.all)).items() if _is_filled(at)}:
         raise RelayError(
             f"Nothing was copied: {', '.join(sorted(filled))} have records at {target.bootstrap}. If they are of an earlier copy that nobody"
             f" uses: {DELETE_AND_REPEAT}"
         )
     existing = [topic for topic in topics.all if topic in facts.topics]
-    before = await _bounds(source, existing)
+    before = await read_bounds(source, existing)
+    copier = TopicCopier(source, target, topics, limits)
     for topic in topics.all:
-        yield await _copy_topic(source, target, topic, before, limits)
+        yield await copier.copy(topic, before)
     # The start of a log moves by itself: Kafka deletes what is older than its retention.
     if changed := [
-        tp for tp, at in (await _bounds(source, existing)).items() if _end(at) != _end(before[tp])
+        tp for tp, at in (await read_bounds(source, existing)).items() if _end(at) != _end(before[tp])
     ]:
         raise RelayError(
             f"The copy is not whole: {partition_text(changed[0])} changed meanwhile. Stop every service, console and"
@@ -156,118 +134,9 @@ async def _require_room(facts: TopicFacts, target: Connection, topics: Topics) -
     return min(MAX_BATCH_BYTES, without_key_and_headers(largest))
 
 
-async def _bounds(connection: Connection, topics: Iterable[str], wait_seconds: float = 0.0) -> Bounds:
-    """Return the bounds of each partition. Raises RelayError if a transaction is still open after `wait_seconds`."""
-    end = time.monotonic() + wait_seconds
-    with kafka_errors_as_relay_errors(connection):
-        async with standalone_consumer(connection) as consumer:
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in topics
-                for number in await partitions_of(consumer, topic)
-            ]
-            while not _are_stable(bounds := await stable_bounds(consumer, partitions)):
-                if time.monotonic() >= end:
-                    break
-    if waiting := [tp for tp, at in bounds.items() if at.last_stable_offset < at.high_watermark]:
-        raise RelayError(
-            f"A transaction on {partition_text(waiting[0])} at {connection.bootstrap} has not ended. Kafka ends it within a minute or"
-            " two if its producer is gone; run the command again then."
-        )
-    return bounds
-
-
-def _are_stable(bounds: Bounds) -> bool:
-    return all(at.last_stable_offset >= at.high_watermark for at in bounds.values())
-
-
 def _end(bounds: LogBounds) -> tuple[int, int]:
     return bounds.last_stable_offset, bounds.high_watermark
 
 
 def _is_filled(bounds: LogBounds) -> bool:
     return bounds.high_watermark > bounds.log_start_offset
-
-
-async def _copy_topic(
-    source: Connection, target: Connection, topic: str, before: Bounds, max_batch_bytes: int
-) -> TopicCopy:
-    specs = {spec.name: spec for spec in topic_specs(Topics(source.kafka.topic_prefix), 1)}
-    compacted = specs[topic].configs["cleanup.policy"] == "compact"
-    partitions = [tp for tp in before if tp.topic == topic]
-    copied = []
-    for tp in partitions:
-        original = Digest(compacted=compacted)
-        try:
-            await _write(source, target, tp, before[tp], original, max_batch_bytes)
-        except PublishError as error:
-            raise RelayError(copy_failure(error, tp, target.bootstrap)) from error
-        copied.append((original.records, await _compare(target, tp, original)))
-    return TopicCopy(topic, len(partitions), sum(each for each, _ in copied), sum(each for _, each in copied))
-
-
-async def _write(
-    source: Connection,
-    target: Connection,
-    tp: TopicPartition,
-    bounds: LogBounds,
-    original: Digest,
-    max_batch_bytes: int,
-) -> None:
-    """Copy a partition, and add each record that was read to `original`. Raises PublishError."""
-    producer = await TransactionalProducer.open(
-        target, f"{target.kafka.topic_prefix}.copy", max_batch_bytes=max_batch_bytes
-    )
-    try:
-        async with aclosing(_read(source, tp, bounds)) as parts:
-            async for records in parts:
-                for portion in portions(records or (), TRANSACTION_BYTES):
-                    for record in portion:
-                        original.add(record)
-                    await producer.publish([_as_written(record) for record in portion])
-    finally:
-        await producer.discard()
-
-
-async def _compare(target: Connection, tp: TopicPartition, original: Digest) -> int:
-    """Read the copy of a partition; return how many records it lacks by retention. Raises RelayError if it is no copy."""
-    found = Digest(compacted=original.compacted)
-    bounds = (await _bounds(target, [tp.topic], MARKER_SECONDS * target.patience))[tp]
-    async with aclosing(_read(target, tp, bounds)) as parts:
-        async for records in parts:
-            if records is None:
-                found = Digest(compacted=original.compacted)
-            for record in records or ():
-                found.add(record)
-    if (missing := found.missing_from(original)) is None:
-        raise RelayError(
-            f"The copy of {partition_text(tp)} at {target.bootstrap} differs from what was read. Use nothing of it. {DELETE_AND_REPEAT}"
-        )
-    return missing
-
-
-async def _read(
-    connection: Connection, tp: TopicPartition, bounds: LogBounds
-) -> AsyncGenerator[Sequence[Record] | None]:
-    """Yield the records of a partition; None after a gap, where Kafka deleted what is older than its retention meanwhile."""
-    position, end = bounds.log_start_offset, bounds.last_stable_offset
-    with kafka_errors_as_relay_errors(connection):
-        async with open_range_log(connection, DEFAULT_TIMING.times(connection.patience)) as log:
-            while position < end:
-                try:
-                    async for part in log.read(tp, position, end):
-                        position = part.next_offset
-                        if part.records:
-                            yield part.records
-                except OutsideLogError:
-                    start = (await log.bounds(tp)).log_start_offset
-                    if start <= position:
-                        raise
-                    position = start
-                    yield None
-
-
-def _as_written(record: Record) -> ProducerRecord:
-    return ProducerRecord(
-        record.topic, record.partition, record.key, record.value, record.timestamp, list(record.headers)
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from relay.dead_letters.moved import last_named
 from relay.kafka import Record, TopicPartition, partition_text
 from relay.kafka.publish_errors import PublishError
 from relay.kafka.topics import MAX_MESSAGE_BYTES
@@ -22,6 +23,17 @@ def portions(records: Sequence[Record], max_bytes: int) -> Iterator[Sequence[Rec
             yield records[start:place]
             start, size = place, 0
         size += own
+    if start < len(records):
+        yield records[start:]
+
+
+def portions_of_letters(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield dead letters in their order, so that none names another of its portion: the place of that one is not known yet."""
+    start = 0
+    for place, record in enumerate(records):
+        if place > start and last_named(record) >= records[start].offset:
+            yield records[start:place]
+            start = place
     if start < len(records):
         yield records[start:]
 

@@ -1,32 +1,34 @@
 """The relay moves to another Kafka: every topic is copied and compared, and the services go on there without a loss or a repeat."""
 
 import asyncio
-import re
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.errors import InvalidTimestampError, KafkaError
 
-from management.topic_copy import TopicCopy, copy_topics
-from management.topic_portions import copy_failure, portions
+from management.topic_copier import TopicCopy
+from management.topic_copy import copy_topics
+from relay.dead_letters.letter import mark_record, parse_letter, relay_headers
+from relay.dead_letters.log import open_letter_log
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
-from relay.kafka.connection import Connection
 from relay.kafka.log_reader import stable_bounds
 from relay.kafka.producer import RecordWriter
-from relay.kafka.publish_errors import publish_error
-from relay.kafka.size_refusals import SizeRefusal, SizeRefusedError
-from relay.kafka.topic_admin import compare_topics, create_missing_topics, read_topic_facts
-from relay.kafka.topics import Topics
+from relay.kafka.topic_admin import (
+    compare_topics,
+    create_missing_topics,
+    read_shard_count,
+    read_topic_facts,
+)
+from relay.kafka.topics import Topics, partition_of
 from relay.status.model import take_over
 from relay.status.reader import read_statuses
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
 from simulators.jira_cloud.world import JiraWorld
 from tests.consumer.test_mirrors import TIMING
+from tests.support.dead_letters import letter_record
 from tests.support.kafka import connection_to
 from tests.support.pipeline_world import (
     PipelineWorld,
@@ -158,11 +160,8 @@ async def test_a_target_with_records_is_refused(pair, prefix):
 async def test_a_copy_to_the_same_kafka_is_refused_without_the_advice_to_delete(pair):
     """Its topics have records: they are the only ones."""
     source, _ = pair
-    same = Connection(
-        source.kafka.model_copy(
-            update={"bootstrap": source.kafka.bootstrap.replace("127.0.0.1", "localhost")}
-        )
-    )
+    bootstrap = str(source.kafka.bootstrap).replace("127.0.0.1", "localhost")
+    same = replace(source, kafka=source.kafka.model_copy(update={"bootstrap": bootstrap}))
 
     with pytest.raises(RelayError, match=r"is the Kafka of these settings itself .* delete nothing"):
         await copied(source, same)
@@ -177,7 +176,10 @@ async def test_a_write_during_the_copy_is_noticed(pair, prefix):
 
 
 async def test_what_kafka_does_meanwhile_is_no_fault_of_the_copy(pair, prefix, monkeypatch):
-    """An older release made no topic of seals; the old Kafka deletes by its retention; the new one is late with its markers."""
+    """An older release made no topic of seals; the old Kafka deletes by its retention; the new one is late with its markers.
+
+    The mark of a dead letter closes the same letter there, and no other.
+    """
     source, target = pair
     topics = Topics(prefix)
     async with administered(source) as admin:
@@ -185,6 +187,7 @@ async def test_what_kafka_does_meanwhile_is_no_fault_of_the_copy(pair, prefix, m
         await until_listed(source, lambda facts: topics.seals not in facts.topics)
     for value in (b"1", b"2", b"3"):
         await write(source, topics.changes, value)
+    await letters_of_which_the_last_is_redriven(source, topics.dead_letters)
     late = [1, 1]
 
     async def late_bounds(consumer, partitions):
@@ -194,13 +197,18 @@ async def test_what_kafka_does_meanwhile_is_no_fault_of_the_copy(pair, prefix, m
             return {tp: replace(at, high_watermark=at.high_watermark + 1) for tp, at in found.items()}
         return found
 
-    monkeypatch.setattr("management.topic_copy.stable_bounds", late_bounds)
+    monkeypatch.setattr("management.topic_copier.stable_bounds", late_bounds)
 
     async def retain():
         await delete_records(source, TopicPartition(topics.changes, 0), 2)
 
     copies = await copied(source, target, after=topics.events, write=retain)
 
+    async with open_letter_log(target, "acme", lambda _: None) as log:
+        assert [(whole.stored, state) async for whole, state in log.letters()] == [
+            (b"1", "open"),
+            (b"2", "redriven"),
+        ]
     assert late == []
     assert copies[topics.changes].records == 1
     assert copies[topics.seals] == TopicCopy(topics.seals, partitions=0, records=0)
@@ -220,38 +228,16 @@ async def test_a_topic_with_fewer_partitions_there_is_named_before_the_copy(pair
         await copied(source, target)
 
 
-def test_a_transaction_is_bounded_in_bytes():
-    """A record of its own size goes alone; nothing is lost between portions."""
-    records = [SimpleNamespace(key=b"k", value=b"v" * (size - 1)) for size in (4, 4, 4, 50, 1, 9)]
-
-    assert [[len(each.value) + 1 for each in portion] for portion in portions(records, 10)] == [
-        [4, 4],
-        [4],
-        [50],
-        [1, 9],
-    ]
-    assert list(portions([], 10)) == []
-
-
-@pytest.mark.parametrize(
-    ("cause", "text"),
-    [
-        (
-            SizeRefusedError(SizeRefusal("p.events", 1_500_000)),
-            r"batch of 1500000 bytes\. Raise its max\.message\.bytes there",
-        ),
-        (InvalidTimestampError(), r"message\.timestamp\.after\.max\.ms=9223372036854775807`"),
-        (KafkaError("gone"), r"Kafka rejected a transaction: .*gone"),
-    ],
-)
-def test_a_record_that_the_other_kafka_refuses_names_topic_and_remedy(cause, text):
-    """The advice to compare the topics of the old Kafka would lead nowhere, nor would a clock that is right by now."""
-    failure = copy_failure(publish_error(cause), TopicPartition("p.events", 2), "new:9092")
-
-    assert re.search(
-        rf"^The copy is not whole: p\.events.*2.* at new:9092 could not be written\. .*{text}", failure
-    )
-    assert failure.endswith("and run the command again.")
+async def letters_of_which_the_last_is_redriven(connection, topic):
+    """Write three letters and a mark of the last one; the first is deleted, so that the offsets of the others move."""
+    number = partition_of("acme", await read_shard_count(connection))
+    async with RecordWriter(connection) as writer:
+        for value in (b"0", b"1", b"2"):
+            headers = relay_headers({"reason": "too odd", "destination": "siem"})
+            await writer.send(topic, b"acme", value, partition=number, headers=headers)
+        mark = mark_record(topic, parse_letter(letter_record(2, partition=number)), b"acme", "r-1", 1)
+        await writer.send(topic, mark.key, mark.value, partition=number, headers=mark.headers)
+    await delete_records(connection, TopicPartition(topic, number), 1)
 
 
 async def until_listed(connection, condition):
