@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.topic_digest import Digest
@@ -14,6 +14,7 @@ from management.topic_portions import (
     portions,
     portions_of_letters,
 )
+from relay.dead_letters.letter import Header
 from relay.dead_letters.moved import OffsetMap, moved_headers
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition, partition_text
@@ -94,15 +95,14 @@ class TopicCopier:
     async def _publish(
         self, producer: TransactionalProducer, tp: TopicPartition, records: Sequence[Record], written: Digest
     ) -> None:
+        letters = tp.topic == self._letters
         copies = [
-            replace(each, headers=tuple(moved_headers(each, self._maps)))
-            if tp.topic == self._letters
-            else each
+            _as_written(each, moved_headers(each, self._maps) if letters else each.headers)
             for each in records
         ]
-        for each in copies:
-            written.add(each)
-        offsets = await producer.publish([_as_written(each) for each in copies])
+        for copy in copies:
+            written.add(copy)
+        offsets = await producer.publish(copies)
         if (moved := self._maps.get(tp)) is not None:
             for each, offset in zip(records, offsets, strict=True):
                 moved.add(each.offset, offset)
@@ -146,9 +146,9 @@ async def _read(
                     yield None
 
 
-def _as_written(record: Record) -> ProducerRecord:
+def _as_written(record: Record, headers: Sequence[Header]) -> ProducerRecord:
     return ProducerRecord(
-        record.topic, record.partition, record.key, record.value, record.timestamp, list(record.headers)
+        record.topic, record.partition, record.key, record.value, record.timestamp, list(headers)
     )
 
 

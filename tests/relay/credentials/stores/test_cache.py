@@ -47,7 +47,18 @@ async def test_a_refused_login_reads_the_secret_again_within_the_budget():
     assert len(script.reads) == 1
     clock.seconds += 6
 
-    assert await asyncio.gather(stores.reread(ACME), stores.reread(ACME)) == [True, True]
+    answer, read = threading.Event(), stores._read
+
+    async def read_slowly(reference):
+        answer.wait(60)
+        return await read(reference)
+
+    stores._read = read_slowly  # else the first may have the new value before the second asks
+    waiting = [asyncio.create_task(stores.reread(ACME)) for _ in range(2)]
+    await asyncio.sleep(0)
+    answer.set()
+
+    assert await asyncio.gather(*waiting) == [True, True]
     assert stores.known(ACME) == "new"
     clock.seconds += 6
     assert not await stores.reread(ACME)
