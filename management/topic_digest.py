@@ -10,7 +10,7 @@ from typing import Protocol
 _LENGTH = struct.Struct(">q")
 
 
-class Content(Protocol):
+class RecordContent(Protocol):
     """A record that was read, or is to be written."""
 
     @property
@@ -34,7 +34,7 @@ class Digest:
     newest: dict[bytes | None, int] = field(default_factory=dict)
     """By key, without those that were deleted; empty for a log."""
 
-    def add(self, record: Content) -> None:
+    def add(self, record: RecordContent) -> None:
         self.records += 1
         if not self.compacted:
             self.log.append(_digest(record))
@@ -54,7 +54,7 @@ class Digest:
         return missing if same else None
 
 
-def _digest(record: Content) -> int:
+def _digest(record: RecordContent) -> int:
     """Return eight bytes over time, key, value and headers, each after its length; -1 means null."""
     state = blake2b(_LENGTH.pack(-1 if record.timestamp is None else record.timestamp), digest_size=8)
     headers = [part for name, value in record.headers for part in (name.encode(), value)]

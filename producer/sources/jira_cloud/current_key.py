@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from producer.sources.errors import SourceFailure
 from producer.sources.throttle import RequestThrottle
 from relay.credentials.resolver import CredentialResolver
+from relay.credentials.stores.reference import is_store_reference
 from relay.errors import SecretError
 from relay.organizations import Organization
 
@@ -24,6 +25,7 @@ class CurrentKey:
     def __init__(self, organization: Organization, credentials: CredentialResolver) -> None:
         self._record = asdict(organization)
         self._credentials = credentials
+        self._is_stored = is_store_reference(organization.credential_reference or "")
 
     async def prepare(self) -> None:
         """Wait for the first read of a key in a store, before the turn: a store that hangs must hold no slot. Raises nothing.
@@ -36,13 +38,13 @@ class CurrentKey:
     async def call(
         self, send: Callable[[str], Awaitable[T | SourceFailure]], throttle: RequestThrottle
     ) -> T | SourceFailure:
-        """Send a request with the key, and another one if the key is refused and is another one by now.
+        """Send a request with the key, and another one if the key is refused and its store has a new one by now.
 
-        Who shares the secret may have read the new one meanwhile. `throttle` learns which key was sent. Raises SecretError.
+        Another organization that shares the secret may have read the new one meanwhile. `throttle` learns which key was sent. Raises SecretError.
         """
         throttle.sent_key = None
         found = await send(self._next(throttle))
-        if isinstance(found, SourceFailure) and found.login_failed:
+        if isinstance(found, SourceFailure) and found.login_failed and self._is_stored:
             await self._credentials.reread(self._record)
             if self._fingerprint_now(None) not in {None, throttle.sent_key}:
                 return await send(self._next(throttle))
