@@ -16,7 +16,7 @@ from management.completeness.delivery_account import (
 from management.completeness.progress import RecordedProgress, read_progress
 from management.completeness.proof import DayAccount, KafkaDay, SourceDay
 from management.completeness.source_listing import list_day
-from management.completeness.topic_scan import PlacedEvent, TopicScan, scan_topics
+from management.completeness.topic_scan import PassedDay, PlacedEvent, TopicScan, partition_name, scan_topics
 from management.events.delivery import read_moves
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.topic_follower import FollowerTiming
@@ -55,8 +55,8 @@ class Counted:
 
     days: Mapping[str, CountedDay]
     progress: RecordedProgress
-    earlier: Mapping[str, int] = field(default_factory=dict)
-    """When the last event of an earlier day was collected that was found on the way (ms UTC), by day."""
+    passed: Mapping[str, PassedDay] = field(default_factory=dict)
+    """The other days of which an event was found on the way."""
 
 
 async def count_days(
@@ -87,7 +87,7 @@ async def count_days(
         counted = {
             day: _confirmed(first[day], look.count(day, progress, scan, listed.get(day))) for day in days
         }
-    return Counted(counted, progress, {day: last for (_, day), last in scan.earlier.items()})
+    return Counted(counted, progress, {day: each for (_, day), each in scan.passed.items()})
 
 
 def _confirmed(first: CountedDay, second: CountedDay) -> CountedDay:
@@ -114,7 +114,7 @@ class _Look:
             context.destinations,
             self.partition,
             [name],
-            min(self.days),
+            self.days,
             context.now_ms(),
         )
         return progress, scan
@@ -123,7 +123,8 @@ class _Look:
         known = {each.key.id for each in scan.events.get((self.organization, day), ())}
         hashes = {each for ledger in progress.ledgers.values() for each in ledger.dead_letters}
         hashes |= self.letters.of_producers.get(self.organization, set())
-        return await list_day(source, day, progress, known | (progress.ids(day) or set()), hashes)
+        known |= progress.ids(day) or set()
+        return await list_day(source, day, progress, known, hashes, self.context.now_ms())
 
     def count(
         self, day: str, progress: RecordedProgress, scan: TopicScan, listed: SourceDay | None
@@ -134,6 +135,7 @@ class _Look:
             scan.is_kept(day),
             progress.ids(day),
             scan.undecodable.get(self.organization, 0),
+            len(scan.corrupt),
         )
         delivered = {each.name: delivery_day(each, events, self.letters) for each in self.destinations}
         account = DayAccount(self.organization, day, listed, kafka, delivered, _offsets(events))
@@ -143,5 +145,5 @@ class _Look:
 def _offsets(events: Sequence[PlacedEvent]) -> Mapping[str, tuple[int, int]]:
     places: dict[str, list[int]] = {}
     for each in events:
-        places.setdefault(f"{each.place.topic}/{each.place.partition}", []).append(each.place.offset)
+        places.setdefault(partition_name(each.place), []).append(each.place.offset)
     return {name: (min(offsets), max(offsets)) for name, offsets in places.items()}

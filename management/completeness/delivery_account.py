@@ -44,14 +44,17 @@ class DestinationProgress:
     """Moves of its offsets by operators, newest first."""
 
     def state_of(self, event: PlacedEvent, letters: Letters) -> DeliveryState:
-        """Return what became of an event; the surest cause counts."""
+        """Return what became of an event; the surest cause counts.
+
+        The live flow commits its start before it reads, so a destination without one runs nowhere, and has everything before it.
+        """
         flow = self._flow_of(event.place)
         letter = letters.of_destinations.get((self.name, event.place))
         if letter is not None:
             return "redriven" if letter in {"redriven", "duplicate"} else "dead letter"
         progress = self.flows.get(flow)
         if progress is None:
-            return "not begun"
+            return "not begun" if "live" in self.flows else "pending"
         if not _is_delivered(progress, event.place.offset):
             return "pending"
         if skipped_by(self.moves, self.name, (flow, progress), event.place) is not None:
@@ -108,6 +111,8 @@ async def read_letters(connection: Connection, organization: str) -> Letters:
     async with open_letter_log(connection, organization, lambda _: None) as log:
         async for whole, state in log.letters():
             letter = whole.letter
+            if whole.is_cut_short and state == "duplicate":  # written again to its end, and listed after that
+                continue
             if letter.destination is None:
                 content = whole.content()[0]
                 hashes = found.of_producers.setdefault(letter.organization or "", set())

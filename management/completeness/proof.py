@@ -23,7 +23,7 @@ SETTLED: frozenset[DeliveryState] = frozenset({"accepted", "left out", "not begu
 class SourceDay:
     """What the audit log lists for a day. `uncollected`: events that the relay is not to have, as from before it was added.
 
-    `dead_letters`: how many records it lists that are dead letters of a producer. `unreadable`: how many more cannot be read.
+    `awaited`: events that polling has not come to yet. `dead_letters`: how many records it lists that are dead letters of a producer. `unreadable`: how many more cannot be read.
     `failure`: why it was not listed to its end; None: it was.
     """
 
@@ -32,19 +32,22 @@ class SourceDay:
     dead_letters: int = 0
     unreadable: int = 0
     failure: str | None = None
+    awaited: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaDay:
     """What Kafka has of a day. `kept`: retention has deleted nothing of it. `ledger`: the ids of its ledger; None: it has expired.
 
-    `undecodable`: records of the organization that may be events of the day, and cannot be decoded.
+    `undecodable`: records of the organization that may be events of the day, and cannot be decoded. `corrupt`: batches of the
+    partition that are damaged; what they held counts as deleted.
     """
 
     events: Sequence[EventKey] = ()
     kept: bool = True
     ledger: AbstractSet[int] | None = None
     undecodable: int = 0
+    corrupt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class DayAccount:
     @property
     def state(self) -> DayState:
         """Return the state of the day, as if no record could come late any more."""
-        if self.differences.named() or self.kafka.undecodable or self._has_unreadable:
+        if self.differences.named() or self.kafka.undecodable or self._is_behind:
             return "differing"
         if self.source is None or self.source.failure is not None or not self.kafka.kept:
             return "unproven"
@@ -122,8 +125,10 @@ class DayAccount:
         return "complete" if settled else "differing"
 
     @property
-    def _has_unreadable(self) -> bool:
-        return self.source is not None and self.source.unreadable + self.source.dead_letters > 0
+    def _is_behind(self) -> bool:
+        """Whether the audit log lists records that Kafka does not have as events."""
+        source = self.source
+        return source is not None and source.unreadable + source.dead_letters + source.awaited > 0
 
     def findings(self) -> list[str]:
         """Return a sentence for each departure, with ids."""
@@ -145,6 +150,10 @@ class DayAccount:
         found = (
             [] if self.source.failure is None else [f"The audit log was not listed: {self.source.failure}"]
         )
+        if self.source.awaited:
+            found.append(
+                f"The audit log has {self.source.awaited:,} events that polling has not come to yet; the status of the organization says why."
+            )
         if self.source.unreadable:
             found.append(f"The audit log has {self.source.unreadable:,} records that cannot be read.")
         if self.source.dead_letters:
@@ -155,6 +164,10 @@ class DayAccount:
         found = []
         if self.kafka.undecodable:
             found.append(f"Kafka has {self.kafka.undecodable:,} records that cannot be decoded.")
+        if self.kafka.corrupt and (self.differences.deleted or self.differences.missing):
+            found.append(
+                f"Kafka has {self.kafka.corrupt:,} batches in this partition that are damaged, and may hold them."
+            )
         if not self.kafka.kept:
             found.append("Kafka's retention has come to this day, so contents are not compared.")
         return found
@@ -172,6 +185,7 @@ class DayAccount:
                 "uncollected": source.uncollected,
                 "dead_letters": source.dead_letters,
                 "unreadable": source.unreadable,
+                "awaited": source.awaited,
                 "failure": source.failure,
             },
             "kafka": {
@@ -179,6 +193,7 @@ class DayAccount:
                 "kept": self.kafka.kept,
                 "ledger": None if self.kafka.ledger is None else len(self.kafka.ledger),
                 "undecodable": self.kafka.undecodable,
+                "corrupt": self.kafka.corrupt,
                 "offsets": {name: list(each) for name, each in sorted(self.offsets.items())},
             },
             "differences": {

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from consumer.losses.lost_range import SOURCE_DAYS
 from management.completeness.collect import Counted, ProofContext, count_days
 from management.completeness.day_seal import changes_since, next_seal
 from management.completeness.export import StoredSeal
@@ -35,9 +36,6 @@ from relay.timestamps import DAY_MS, day_of
 
 MAX_DAYS = 31
 """Days of one organization that are counted and published together."""
-SOURCE_DAYS = 180
-"""Older days are left out of a chain: Jira keeps no records of them (Atlassian: "Audit activities in Jira")."""
-
 COUNTING_MS = 3_600_000
 """Between the first look at the events of a day and its seal, at most."""
 
@@ -102,7 +100,8 @@ class Sealer:
         changed = []
         for day in days:
             account = counted.days[day].account
-            changes = changes_since(chain.days[day], account) if account.kafka.kept else []
+            readable = account.kafka.kept and not account.kafka.corrupt
+            changes = changes_since(chain.days[day], account) if readable else []
             if changes:
                 changed.append((account, " ".join(changes)))
         return await self._publish(chain, changed)
@@ -165,7 +164,7 @@ def due_days(progress: RecordedProgress, chain: SealChain, now_ms: int, late_day
         first = _date(progress.checkpoint.live_since)
     else:
         first = chain.last_day + timedelta(days=1)
-    day, days = max(first, _date(now_ms - SOURCE_DAYS * DAY_MS)), list[str]()
+    day, days = max(first, _date(now_ms - (SOURCE_DAYS - 1) * DAY_MS)), list[str]()
     while end_of_lateness(day.isoformat(), late_days) <= now_ms and progress.is_past_late_records(
         day.isoformat(), late_days
     ):
@@ -183,9 +182,16 @@ def _chunks(days: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _has_later_events(seal: Statement, counted: Counted, day: str) -> bool:
-    """Return whether an event of a sealed day was collected after its seal, or so shortly before that it may not be in it."""
-    last = counted.earlier.get(day)
-    return last is not None and iso_milliseconds(last + COUNTING_MS) > seal["sealed_at"]
+    """Return whether a sealed day has an event that its seal may not have: behind the last offset there, or collected later.
+
+    Offsets count, since the clock of a sealer or of a producer may have been wrong; times, since a topic may be created anew.
+    """
+    passed = counted.passed.get(day)
+    if passed is None:
+        return False
+    sealed: Mapping[str, Sequence[int]] = seal["kafka"]["offsets"]
+    behind = any(last > sealed[name][1] if name in sealed else True for name, last in passed.offsets.items())
+    return behind or iso_milliseconds(passed.collected + COUNTING_MS) > seal["sealed_at"]
 
 
 def _broken(fault: str) -> str:

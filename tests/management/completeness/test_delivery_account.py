@@ -28,7 +28,8 @@ def delivered_to(offset, ahead=(), **fields):
 @pytest.mark.parametrize(
     ("found", "event", "state"),
     [
-        (destination(), placed(5), "not begun"),
+        (destination(), placed(5), "pending"),
+        (destination(), placed(5, "backfill"), "pending"),
         (destination(live=delivered_to(6)), placed(5), "accepted"),
         (destination(live=delivered_to(5)), placed(5), "pending"),
         (destination(live=delivered_to(2, ahead=[(5, 6)])), placed(6), "accepted"),

@@ -1,12 +1,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from management.completeness import verifier
 from management.completeness.day_seal import changes_since, next_seal
+from management.completeness.proof import SourceDay
 from management.completeness.verifier import RefusedError, SealChain, verify
 from tests.support.day_seals import KEY, NOON, OLD_KEY, Sealed, a_month, account, proven
 
@@ -199,6 +201,21 @@ def test_a_true_seal_is_not_sealed_again():
     assert changes_since(seal, account("2026-11-01")) == []
     [events_changed, *_] = changes_since(seal, account("2026-11-01", (1, 2, 3, 4)))
     assert events_changed == "The events have changed since edition 1: there were 3, and there are 4."
+
+
+@pytest.mark.parametrize("source", [None, SourceDay(failure="It did not answer.")])
+def test_an_audit_log_that_is_not_listed_now_changes_no_seal(source):
+    """What the seal says of it still counts; what Kafka has is compared."""
+    found = account("2026-11-01", ledger=frozenset({1, 2, 3}))
+    seal = json.loads(next_seal(SealChain(), found, KEY, NOON).text)
+    assert changes_since(seal, replace(found, source=source)) == []
+    deleted = replace(found.kafka, ledger=frozenset({1, 2, 3, 8}))
+    assert changes_since(seal, replace(found, source=source, kafka=deleted)) == [
+        "What Kafka and the ledger have differs in other ways."
+    ]
+    differing = json.loads(next_seal(SealChain(), replace(found, kafka=deleted), KEY, NOON).text)
+    expired = replace(found.kafka, ledger=None)
+    assert changes_since(differing, replace(found, source=source, kafka=expired)) == []
 
 
 def test_the_verifier_runs_alone(tmp_path):
