@@ -232,6 +232,9 @@ def _print_calendar(calendar: Mapping[str, Sequence[ShownDay]], days: Sequence[s
     ]
     for line in align_columns(rows):
         print(line)
+    for name, shown in calendar.items():
+        if broken := next((each.broken for each in shown if each.broken), None):
+            print_error(f"{name}: the chain of seals is broken, so it proves nothing. {broken}")
     print_wrapped(
         "# complete  ! differing  ? unproven  - not collected  . no seal; `jira-relay proof show NAME` counts its days."
     )

@@ -75,6 +75,10 @@ async def test_days_are_sealed_in_a_chain_and_verified(world):
     assert f"{ORGANIZATION}, {DAYS[2]}, seal 3: a seal is missing" in broken.failure
     with pytest.raises(RelayError, match="a chain of seals is broken"):
         await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], ())
+    calendar = (await show_seals(world.context, DAYS))[ORGANIZATION]
+    assert [each.state for each in calendar] == ["unproven", None, "unproven", "unproven", None]
+    assert all("seal 3: a seal is missing" in str(each.broken) for each in calendar)
+    assert "a seal is missing" in str((await prove_event(world.context, uid)).reason)
 
 
 async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
@@ -103,6 +107,21 @@ async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
     assert of(await world.seal(DAYS[1])) == []
     with pytest.raises(InputError, match="has no seal yet"):
         await world.seal(DAYS[4])
+
+
+async def test_wrong_clocks_hide_no_event(world):
+    """The relay's clock was three hours behind at midnight, and that of the first sealer as far ahead.
+
+    Only the days that are counted are held.
+    """
+    hours = 3 * 3_600_000
+    await world.publish(some_event(DAYS[0], 1, collected=day_start(DAYS[0]) - hours), some_event(DAYS[1], 2))
+    assert of(await world.seal())[:2] == [(DAYS[0], 1, "complete", 1), (DAYS[1], 1, "complete", 1)]
+    await world.publish(some_event(DAYS[0], 9, collected=world.now - hours))
+    await world.pass_days(1)
+    assert of(await world.seal()) == [(DAYS[3], 1, "complete", 0), (DAYS[0], 2, "complete", 2)]
+    counted = await count_days(world.context, ORGANIZATION, [DAYS[0]], None)
+    assert set(counted.passed) == {DAYS[1]}
 
 
 async def test_records_that_are_removed_added_and_altered_are_named(world):

@@ -8,7 +8,10 @@ import pytest
 
 from management.completeness import verifier
 from management.completeness.day_seal import changes_since, next_seal
+from management.completeness.export import StoredSeal
 from management.completeness.proof import SourceDay
+from management.completeness.seal_store import chain_of
+from management.completeness.signature import SignedStatement
 from management.completeness.verifier import RefusedError, SealChain, verify
 from tests.support.day_seals import KEY, NOON, OLD_KEY, Sealed, a_month, account, proven
 
@@ -229,3 +232,16 @@ def test_the_verifier_runs_alone(tmp_path):
     assert "5 seals of 2 organizations and 0 events are intact." in ended.stdout
     file.write_bytes(file.read_bytes().replace(b"acme", b"evil", 1))
     assert verifier.main([str(file)]) == 1
+
+
+def test_a_stored_chain_whose_last_seal_was_changed_is_broken():
+    """The hash in the next seal guards each one but the last, which has its signature alone."""
+    seals = a_month().seals["acme"]
+    assert chain_of("acme", seals).fault is None
+    changed = seals[-1].statement | {"state": "complete", "events": 9}
+    signed = SignedStatement(verifier.canonical_text(changed), seals[-1].signed.signature)
+    forged = [*seals[:-1], StoredSeal(signed, changed)]
+    assert chain_of("acme", forged).fault == "acme, 2026-11-02, seal 4: the signature is wrong."
+    for broken in ({"format": 9}, {"days_left_out": 10**12}):
+        found = [*seals[:2], StoredSeal(seals[2].signed, {**seals[2].statement, **broken})]
+        assert "acme, 2026-11-03, seal 3: it" in str(chain_of("acme", found).fault)
