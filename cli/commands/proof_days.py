@@ -19,7 +19,7 @@ from cli.output import (
 )
 from management.completeness.collect import ProofContext
 from management.completeness.commands import EventProof, export_seals, prove_event, show_counted, show_seals
-from management.completeness.sealing import SealResult, open_sealer
+from management.completeness.sealing import SealResult, open_sealer, seal_each
 from management.completeness.show import ShownDay, days_between
 from management.completeness.signature import SigningKey
 from management.organizations.store import read_organizations, require_existing
@@ -128,12 +128,13 @@ async def _seal(state: CommandContext, organization: str, day: str, *, source: b
         open_proof_sources(state) as sources,
         open_sealer(found, key, state.settings.producer.late_days) as sealer,
     ):
-        results = []
-        for name in names:
-            log = sources.source_for(require_existing(organizations.get(name), name)) if source else None
-            work = sealer.seal_day(name, day, log) if day else sealer.seal_due_days(name, log)
-            results.append(await work)
-        return results
+
+        async def seal_one(name: str) -> SealResult:
+            found = require_existing(organizations.get(name), name)
+            log = sources.source_for(found) if source else None
+            return await (sealer.seal_day(name, day, log) if day else sealer.seal_due_days(name, log))
+
+        return await seal_each(sealer, names, seal_one)
 
 
 def event(

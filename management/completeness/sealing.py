@@ -1,7 +1,7 @@
 """Seal the days that are over, in one chain an organization. Two sealers cannot fork a chain (decision 46)."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -26,7 +26,7 @@ from management.formatting import iso_milliseconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from producer.sources.contract import Source
-from relay.errors import RelayError
+from relay.errors import RelayError, describe, sentence
 from relay.kafka import TopicPartition
 from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import read_shard_count
@@ -34,6 +34,8 @@ from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import TransactionalProducer
 from relay.timestamps import DAY_MS, day_of
 
+MAX_FAILURES = 3
+"""Organizations in a row that fail before a run ends: then it is Kafka that fails."""
 MAX_DAYS = 31
 """Days of one organization that are counted and published together."""
 COUNTING_MS = 3_600_000
@@ -62,6 +64,8 @@ class Sealer:
     ) -> None:
         self._context, self._key, self._late_days = context, key, late_days
         self._producer, self._chains = producer, chains
+        self.ended = False
+        """Whether a publication has failed: nothing more can be sealed."""
 
     async def seal_due_days(self, organization: str, source: Source | None) -> SealResult:
         """Seal every day that is over, and each sealed day that has got other events since.
@@ -79,7 +83,7 @@ class Sealer:
             done += await self._publish(chain, [(counted.days[day].account, "") for day in days])
             late = [day for day, seal in chain.days.items() if _has_later_events(seal, counted, day)]
             for again in _chunks(sorted(late)):
-                done += await self._seal_again(organization, chain, again, source)
+                done += (await self._seal_again(organization, chain, again, source))[0]
         return SealResult(organization, done)
 
     async def seal_day(self, organization: str, day: str, source: Source | None) -> SealResult:
@@ -91,20 +95,25 @@ class Sealer:
             raise InputError(
                 f"{day} of {organization} has no seal yet. Run `jira-relay proof seal {organization}`, which seals the days that are over."
             )
-        return SealResult(organization, await self._seal_again(organization, stored.chain, [day], source))
+        seals, unread = await self._seal_again(organization, stored.chain, [day], source)
+        failure = (
+            f"{day} was not compared, and its seal stays: Kafka's retention or damage has come to its events."
+        )
+        return SealResult(organization, seals, failure if unread else None)
 
     async def _seal_again(
         self, organization: str, chain: SealChain, days: Sequence[str], source: Source | None
-    ) -> list[Statement]:
+    ) -> tuple[list[Statement], list[str]]:
+        """Seal the days that have changed. Return their seals, and the days of which Kafka has too little to tell."""
         counted = await count_days(self._context, organization, days, source)
-        changed = []
+        changed, unread = [], []
         for day in days:
             account = counted.days[day].account
-            readable = account.kafka.kept and not account.kafka.corrupt
-            changes = changes_since(chain.days[day], account) if readable else []
-            if changes:
+            if not account.kafka.kept or account.kafka.corrupt:
+                unread.append(day)
+            elif changes := changes_since(chain.days[day], account):
                 changed.append((account, " ".join(changes)))
-        return await self._publish(chain, changed)
+        return await self._publish(chain, changed), unread
 
     async def _publish(self, chain: SealChain, accounts: Sequence[tuple[DayAccount, str]]) -> list[Statement]:
         """Publish the seals of these accounts in one transaction, each with the reason of a further edition."""
@@ -119,6 +128,7 @@ class Sealer:
             try:
                 await self._producer.publish([seal_record(topic, each) for each in seals])
             except PublishError as error:
+                self.ended = True
                 raise _publish_failure(error) from error
         return [each.statement for each in seals]
 
@@ -154,6 +164,27 @@ async def open_sealer(context: ProofContext, key: SigningKey, late_days: int) ->
             yield Sealer(context, key, late_days, producer, await read_chains(connection))
         finally:
             await producer.discard()
+
+
+async def seal_each(
+    sealer: Sealer, names: Sequence[str], seal: Callable[[str], Awaitable[SealResult]]
+) -> list[SealResult]:
+    """Seal one organization after the other. One that fails holds up no other, and its failure is in its result. Raises InputError."""
+    results, failures = list[SealResult](), 0
+    for done, name in enumerate(names, 1):
+        try:
+            results.append(await seal(name))
+            failures = 0
+        except InputError:
+            raise
+        except RelayError as error:
+            failures += 1
+            over = sealer.ended or failures == MAX_FAILURES
+            rest = f" {len(names) - done:,} organizations after it were not sealed." if over else ""
+            results.append(SealResult(name, failure=f"{sentence(describe(error))}{rest}"))
+            if over:
+                break
+    return results
 
 
 def due_days(progress: RecordedProgress, chain: SealChain, now_ms: int, late_days: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Days on a real Kafka: counted, sealed in a chain that two sealers cannot fork, exported and verified."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,7 +9,7 @@ from management.completeness.collect import count_days
 from management.completeness.commands import export_seals, prove_event, show_counted, show_seals
 from management.completeness.progress import RecordedProgress
 from management.completeness.seal_store import read_chains
-from management.completeness.sealing import due_days, open_sealer
+from management.completeness.sealing import SealResult, due_days, open_sealer, seal_each
 from management.completeness.verifier import SealChain, verify
 from management.organizations.editor import edit_organization
 from management.organizations.validation import InputError
@@ -165,6 +166,30 @@ def test_a_day_is_due_when_no_record_can_come_late():
     assert due_days(RecordedProgress(progress), SealChain(), now - 1, LATE_DAYS) == DAYS[:2]
     behind = replace(progress, week_mark=now - 1)
     assert due_days(RecordedProgress(behind), SealChain(), now, LATE_DAYS) == DAYS[:2]
+
+
+@pytest.mark.parametrize(
+    ("failing", "ended", "sealed"),
+    [
+        ({}, False, "a b c d e"),
+        ({"b", "d"}, False, "a b c d e"),
+        ({"b"}, True, "a b"),
+        (set("bcd"), False, "a b c d"),
+    ],
+)
+async def test_an_organization_that_fails_holds_up_no_other(failing, ended, sealed):
+    """A run ends when the sealer was fenced, or when Kafka fails for one organization after the other."""
+
+    async def seal(name):
+        if name in failing:
+            raise RelayError("It failed.")
+        return SealResult(name)
+
+    results = await seal_each(SimpleNamespace(ended=ended), list("abcde"), seal)
+    assert [each.organization for each in results] == sealed.split()
+    assert {each.organization for each in results if each.failure} == set(failing)
+    left = 5 - len(results)
+    assert not left or f"{left} organizations after it were not sealed." in results[-1].failure
 
 
 async def test_without_the_topic_the_command_that_makes_it_is_named(kafka, prefix):
