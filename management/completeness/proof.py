@@ -222,7 +222,8 @@ _SENTENCES: Mapping[str, str] = {
 
 def compare(source: SourceDay | None, kafka: KafkaDay) -> Differences:
     """Return the differences of a day. Where retention has deleted events, their ledger counts for them, and no content is compared."""
-    on_topic = Counter(kafka.events)
+    on_topic = set(kafka.events)
+    repeated = Counter(kafka.events) if len(on_topic) < len(kafka.events) else {}
     topic_ids = {each.id for each in on_topic}
     ledger = kafka.ledger
     deleted = ledger - topic_ids if ledger is not None and kafka.kept else set()
@@ -238,38 +239,37 @@ def compare(source: SourceDay | None, kafka: KafkaDay) -> Differences:
         tuple(sorted(altered)),
         tuple(sorted(deleted)),
         tuple(sorted(unrecorded)),
-        tuple(sorted({each.id for each, count in on_topic.items() if count > 1})),
+        tuple(sorted({each.id for each, count in repeated.items() if count > 1})),
     )
 
 
 def _against_source(
-    listed: Iterable[EventKey], on_topic: Iterable[EventKey], kafka: KafkaDay
+    listed: Iterable[EventKey], on_topic: AbstractSet[EventKey], kafka: KafkaDay
 ) -> tuple[set[int], set[int], set[int]]:
     """Return the ids that Kafka lacks, that the audit log lacks, and whose content differs.
 
     Events that share an id are paired: equal contents first, then one with another as altered.
     """
-    source, stored = _by_id(listed), _by_id(on_topic)
+    source = set(listed)
+    source_ids = {each.id for each in source}
+    of_source, of_topic = _by_id(source - on_topic), _by_id(on_topic - source)
     known = frozenset[int]() if kafka.kept else kafka.ledger or frozenset()
     unknowable = not kafka.kept and kafka.ledger is None
     missing, removed, altered = set[int](), set[int](), set[int]()
-    for event_id in source.keys() | stored.keys() | known:
-        only_source = source.get(event_id, frozenset()) - stored.get(event_id, frozenset())
-        only_stored = stored.get(event_id, frozenset()) - source.get(event_id, frozenset())
+    for event_id in of_source.keys() | of_topic.keys() | (known - source_ids):
+        only_source, only_stored = of_source.get(event_id, 0), of_topic.get(event_id, 0)
         if only_source and only_stored:
             altered.add(event_id)
-        elif len(only_source) > len(only_stored) and not unknowable and event_id not in known:
+        elif only_source and not unknowable and event_id not in known:
             missing.add(event_id)
-        elif len(only_stored) > len(only_source) or event_id not in source:
+        elif only_stored or event_id not in source_ids:
             removed.add(event_id)
     return missing, removed, altered
 
 
-def _by_id(events: Iterable[EventKey]) -> Mapping[int, frozenset[bytes]]:
-    found: dict[int, set[bytes]] = {}
-    for each in events:
-        found.setdefault(each.id, set()).add(each.content)
-    return {event_id: frozenset(contents) for event_id, contents in found.items()}
+def _by_id(events: Iterable[EventKey]) -> Mapping[int, int]:
+    """Return how many of the events have each id."""
+    return Counter(each.id for each in events)
 
 
 def ids_text(ids: Sequence[int]) -> str:
