@@ -201,6 +201,8 @@ def _event_fault(chain: SealChain, event: Statement) -> str | None:
 
 def _require_whole(header: Statement, chains: Mapping[str, SealChain], seals: int, events: int) -> None:
     """Raise RefusedError unless the file has exactly the chains and lines that its first line names."""
+    for day in (header["from"], header["to"]):
+        date.fromisoformat(day)
     for name, named in header["chains"].items():
         chain = chains.get(name, SealChain())
         if (chain.sequence, chain.head) != (named["last"], named["head"]):

@@ -140,6 +140,11 @@ def test_a_file_without_seals_proves_nothing_and_says_so():
     assert verify(Sealed().export()).notes == ("The file has no seals, so it proves nothing of any day.",)
 
 
+@pytest.mark.parametrize("change", [lambda each: each.pop("from"), lambda each: each.update(to=7)])
+def test_a_first_line_without_its_days_is_refused(change):
+    assert "Line 1: it has not the form" in refusal(signed_anew(Sealed().export(), change, 1))
+
+
 def test_a_name_in_the_file_cannot_control_the_terminal(tmp_path, capsys):
     """Anybody can write a file; without --key, the text says that anybody may have signed it."""
     file = tmp_path / "seals"
