@@ -79,7 +79,7 @@ async def count_days(
         letters = await read_letters(context.connection, organization)
         look = _Look(context, organization, partition, days, destinations, letters)
         progress, scan = await look.read()
-        listed = {day: await look.list(source, day, progress, scan) for day in days} if source else {}
+        listed = await look.list_days(source, progress, scan) if source else {}
         first = {day: look.count(day, progress, scan, listed.get(day)) for day in days}
         if any(each.account.differences.named() for each in first.values()):
             await asyncio.sleep(context.second_look_seconds)
@@ -119,7 +119,17 @@ class _Look:
         )
         return progress, scan
 
-    async def list(self, source: Source, day: str, progress: RecordedProgress, scan: TopicScan) -> SourceDay:
+    async def list_days(
+        self, source: Source, progress: RecordedProgress, scan: TopicScan
+    ) -> Mapping[str, SourceDay]:
+        """List one day after the other. After a refused key or a limit nothing more is asked, as each attempt would count."""
+        listed, last = dict[str, SourceDay](), SourceDay()
+        for day in self.days:
+            last = last if last.is_general else await self._list(source, day, progress, scan)
+            listed[day] = last
+        return listed
+
+    async def _list(self, source: Source, day: str, progress: RecordedProgress, scan: TopicScan) -> SourceDay:
         known = {each.key.id for each in scan.events.get((self.organization, day), ())}
         hashes = {each for ledger in progress.ledgers.values() for each in ledger.dead_letters}
         hashes |= self.letters.of_producers.get(self.organization, set())

@@ -33,6 +33,8 @@ class SourceDay:
     unreadable: int = 0
     failure: str | None = None
     awaited: int = 0
+    is_general: bool = False
+    """Whether the failure is none of this day alone, as a refused key: to ask for another day would be the same attempt again."""
 
 
 @dataclass(frozen=True, slots=True)

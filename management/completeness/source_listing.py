@@ -11,7 +11,7 @@ from management.completeness.progress import RecordedProgress
 from management.completeness.proof import SourceDay
 from producer.events import Event, UnreadableRecord
 from producer.sources.contract import Source
-from producer.sources.errors import SourceError
+from producer.sources.errors import RetryAction, SourceError
 from producer.sources.purpose import Purpose
 from producer.state.intervals import TimeRange
 from producer.state.ledger import record_hash
@@ -44,10 +44,11 @@ async def list_day(
             await source.bind_identity(bound_to)
             return await _list(source, window, _Listing(source, progress, known, dead_letters))
     except SourceError as error:
-        return SourceDay(failure=str(error))
+        return SourceDay(failure=str(error), is_general=error.action is not RetryAction.RETRY)
     except TimeoutError:
         return SourceDay(
-            failure=f"It was not listed to its end within {seconds:g} s; its site may be limiting requests."
+            failure=f"It was not listed to its end within {seconds:g} s; its site may be limiting requests.",
+            is_general=True,
         )
 
 

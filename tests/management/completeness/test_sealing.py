@@ -128,7 +128,7 @@ async def test_wrong_clocks_hide_no_event(world):
 async def test_records_that_are_removed_added_and_altered_are_named(world):
     """In the audit log, and on Kafka; an event of before the organization was added is no difference.
 
-    An audit log that does not answer leaves the day unproven.
+    An audit log that refuses the key leaves each day unproven, and is asked once: it counts failed logins.
     """
     day, before = DAYS[0], day_of(day_start(FIRST) - DAY_MS)
     await world.publish(*(some_event(day, each) for each in (1, 2, 3)))
@@ -152,8 +152,10 @@ async def test_records_that_are_removed_added_and_altered_are_named(world):
     assert counted.days[before].account.source.uncollected == 1
 
     world.log.failure = SourceError(SourceFailure(ErrorKind.KEY_REFUSED, "It refused the key."))
-    refused = (await count_days(world.context, ORGANIZATION, [DAYS[1]], world.log.source)).days[DAYS[1]]
-    assert (refused.account.state, refused.account.source.failure) == ("unproven", "It refused the key.")
+    world.log.asked = 0
+    refused = (await count_days(world.context, ORGANIZATION, DAYS[:3], world.log.source)).days
+    assert [each.account.source.failure for each in refused.values()] == ["It refused the key."] * 3
+    assert (refused[DAYS[1]].account.state, world.log.asked) == ("unproven", 1)
 
 
 def test_a_day_is_due_when_no_record_can_come_late():

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from management.completeness.progress import RecordedProgress
 from management.completeness.proof import SourceDay
 from management.completeness.source_listing import list_day
+from producer.sources.errors import ErrorKind, SourceError, SourceFailure
 from producer.state.checkpoint import new_checkpoint
 from relay.timestamps import DAY_MS, day_start
 from tests.support.proof_world import AuditLog, created_on, some_event
@@ -39,3 +42,14 @@ async def test_a_day_that_the_audit_log_no_longer_keeps_is_not_listed():
     assert await listed(progress, 1, now=end + 1) == SourceDay(
         failure="It keeps records for 180 days, and this day is older."
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_general"),
+    [(ErrorKind.KEY_REFUSED, True), (ErrorKind.RATE_LIMITED, True), (ErrorKind.BROKEN_ANSWER, False)],
+)
+async def test_a_failure_that_other_days_share_is_known_as_one(kind, is_general):
+    log = AuditLog()
+    log.failure = SourceError(SourceFailure(kind, "It failed."))
+    found = await list_day(log.source, DAY, RecordedProgress(), frozenset(), frozenset(), END)
+    assert found == SourceDay(failure="It failed.", is_general=is_general)
