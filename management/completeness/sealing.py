@@ -106,7 +106,7 @@ class Sealer:
     ) -> tuple[list[Statement], list[str]]:
         """Seal the days that have changed. Return their seals, and the days of which Kafka has too little to tell."""
         counted = await count_days(self._context, organization, days, source)
-        changed, unread = [], []
+        changed, unread = list[tuple[DayAccount, str]](), list[str]()
         for day in days:
             account = counted.days[day].account
             if not account.kafka.kept or account.kafka.corrupt:
