@@ -19,7 +19,7 @@ from cli.output import (
 )
 from management.completeness.collect import ProofContext
 from management.completeness.commands import EventProof, export_seals, prove_event, show_counted, show_seals
-from management.completeness.sealing import SealResult, open_sealer
+from management.completeness.sealing import SealResult, open_sealer, seal_each
 from management.completeness.show import ShownDay, days_between
 from management.completeness.signature import SigningKey
 from management.organizations.store import read_organizations, require_existing
@@ -128,12 +128,13 @@ async def _seal(state: CommandContext, organization: str, day: str, *, source: b
         open_proof_sources(state) as sources,
         open_sealer(found, key, state.settings.producer.late_days) as sealer,
     ):
-        results = []
-        for name in names:
-            log = sources.source_for(require_existing(organizations.get(name), name)) if source else None
-            work = sealer.seal_day(name, day, log) if day else sealer.seal_due_days(name, log)
-            results.append(await work)
-        return results
+
+        async def seal_one(name: str) -> SealResult:
+            found = require_existing(organizations.get(name), name)
+            log = sources.source_for(found) if source else None
+            return await (sealer.seal_day(name, day, log) if day else sealer.seal_due_days(name, log))
+
+        return await seal_each(sealer, names, seal_one)
 
 
 def event(
@@ -232,6 +233,9 @@ def _print_calendar(calendar: Mapping[str, Sequence[ShownDay]], days: Sequence[s
     ]
     for line in align_columns(rows):
         print(line)
+    for name, shown in calendar.items():
+        if broken := next((each.broken for each in shown if each.broken), None):
+            print_error(f"{name}: the chain of seals is broken, so it proves nothing. {broken}")
     print_wrapped(
         "# complete  ! differing  ? unproven  - not collected  . no seal; `jira-relay proof show NAME` counts its days."
     )

@@ -16,7 +16,7 @@ from management.completeness.delivery_account import (
 from management.completeness.progress import RecordedProgress, read_progress
 from management.completeness.proof import DayAccount, KafkaDay, SourceDay
 from management.completeness.source_listing import list_day
-from management.completeness.topic_scan import PlacedEvent, TopicScan, scan_topics
+from management.completeness.topic_scan import PassedDay, PlacedEvent, TopicScan, partition_name, scan_topics
 from management.events.delivery import read_moves
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.topic_follower import FollowerTiming
@@ -55,8 +55,8 @@ class Counted:
 
     days: Mapping[str, CountedDay]
     progress: RecordedProgress
-    earlier: Mapping[str, int] = field(default_factory=dict)
-    """When the last event of an earlier day was collected that was found on the way (ms UTC), by day."""
+    passed: Mapping[str, PassedDay] = field(default_factory=dict)
+    """The other days of which an event was found on the way."""
 
 
 async def count_days(
@@ -79,7 +79,7 @@ async def count_days(
         letters = await read_letters(context.connection, organization)
         look = _Look(context, organization, partition, days, destinations, letters)
         progress, scan = await look.read()
-        listed = {day: await look.list(source, day, progress, scan) for day in days} if source else {}
+        listed = await look.list_days(source, progress, scan) if source else {}
         first = {day: look.count(day, progress, scan, listed.get(day)) for day in days}
         if any(each.account.differences.named() for each in first.values()):
             await asyncio.sleep(context.second_look_seconds)
@@ -87,7 +87,7 @@ async def count_days(
         counted = {
             day: _confirmed(first[day], look.count(day, progress, scan, listed.get(day))) for day in days
         }
-    return Counted(counted, progress, {day: last for (_, day), last in scan.earlier.items()})
+    return Counted(counted, progress, {day: each for (_, day), each in scan.passed.items()})
 
 
 def _confirmed(first: CountedDay, second: CountedDay) -> CountedDay:
@@ -114,16 +114,27 @@ class _Look:
             context.destinations,
             self.partition,
             [name],
-            min(self.days),
+            self.days,
             context.now_ms(),
         )
         return progress, scan
 
-    async def list(self, source: Source, day: str, progress: RecordedProgress, scan: TopicScan) -> SourceDay:
+    async def list_days(
+        self, source: Source, progress: RecordedProgress, scan: TopicScan
+    ) -> Mapping[str, SourceDay]:
+        """List one day after the other. After a refused key or a limit nothing more is asked, as each attempt would count."""
+        listed, last = dict[str, SourceDay](), SourceDay()
+        for day in self.days:
+            last = last if last.is_general else await self._list(source, day, progress, scan)
+            listed[day] = last
+        return listed
+
+    async def _list(self, source: Source, day: str, progress: RecordedProgress, scan: TopicScan) -> SourceDay:
         known = {each.key.id for each in scan.events.get((self.organization, day), ())}
         hashes = {each for ledger in progress.ledgers.values() for each in ledger.dead_letters}
         hashes |= self.letters.of_producers.get(self.organization, set())
-        return await list_day(source, day, progress, known | (progress.ids(day) or set()), hashes)
+        known |= progress.ids(day) or set()
+        return await list_day(source, day, progress, known, hashes, self.context.now_ms())
 
     def count(
         self, day: str, progress: RecordedProgress, scan: TopicScan, listed: SourceDay | None
@@ -134,6 +145,7 @@ class _Look:
             scan.is_kept(day),
             progress.ids(day),
             scan.undecodable.get(self.organization, 0),
+            len(scan.corrupt),
         )
         delivered = {each.name: delivery_day(each, events, self.letters) for each in self.destinations}
         account = DayAccount(self.organization, day, listed, kafka, delivered, _offsets(events))
@@ -143,5 +155,5 @@ class _Look:
 def _offsets(events: Sequence[PlacedEvent]) -> Mapping[str, tuple[int, int]]:
     places: dict[str, list[int]] = {}
     for each in events:
-        places.setdefault(f"{each.place.topic}/{each.place.partition}", []).append(each.place.offset)
+        places.setdefault(partition_name(each.place), []).append(each.place.offset)
     return {name: (min(offsets), max(offsets)) for name, offsets in places.items()}

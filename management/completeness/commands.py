@@ -82,7 +82,11 @@ async def prove_event(context: ProofContext, uid: str) -> EventProof:
     """Return whether the seal of its day covers an event, ORGANIZATION/ID. Raises NoEventError, InputError or RelayError."""
     event = await find_event(context.connection, context.registry, read_query({"id": uid, "from": ""}), uid)
     name, day, key = event.organization, day_of(event.event["created"]), event_key(event.event)
-    seal = (await _chain(context, name)).chain.days.get(day)
+    stored = await _chain(context, name)
+    seal = stored.chain.days.get(day)
+    if stored.fault is not None:
+        reason = f"The chain of seals is broken, so it proves nothing. {stored.fault}"
+        return EventProof(event, day, key.content.hex(), None, None, reason)
     if seal is None:
         return EventProof(event, day, key.content.hex(), None, None, f"{day} has no seal yet.")
     of_the_day = sorted(each.key for each in (await _counted_day(context, name, day)).events)

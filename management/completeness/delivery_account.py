@@ -15,6 +15,7 @@ from management.events.delivery_words import skipped_by
 from management.events.stored_event import EventAddress
 from producer.events import UnreadableRecord
 from producer.state.ledger import record_hash
+from relay.dead_letters.assembly import WholeLetter
 from relay.dead_letters.closings import LetterState
 from relay.dead_letters.log import open_letter_log
 from relay.kafka import TopicPartition
@@ -33,6 +34,18 @@ class Letters:
     of_destinations: dict[tuple[str, EventAddress], LetterState] = field(default_factory=dict)
     of_producers: dict[str, set[bytes]] = field(default_factory=dict)
 
+    def add(self, whole: WholeLetter, state: LetterState, topics: Topics) -> None:
+        """Take the next letter. One that was given up and written again to its end is listed behind that, and says nothing."""
+        letter, shorts = whole.letter, {topics.events: "events", topics.backfill: "backfill"}
+        if whole.is_cut_short and state == "duplicate":
+            return
+        if letter.destination is None:
+            hashes = self.of_producers.setdefault(letter.organization or "", set())
+            hashes.add(record_hash(UnreadableRecord("", whole.content()[0])))
+        elif letter.original is not None and letter.original[0] in shorts:
+            topic, partition, offset = letter.original
+            self.of_destinations[letter.destination, EventAddress(shorts[topic], partition, offset)] = state
+
 
 @dataclass(frozen=True, slots=True)
 class DestinationProgress:
@@ -44,14 +57,17 @@ class DestinationProgress:
     """Moves of its offsets by operators, newest first."""
 
     def state_of(self, event: PlacedEvent, letters: Letters) -> DeliveryState:
-        """Return what became of an event; the surest cause counts."""
+        """Return what became of an event; the surest cause counts.
+
+        The live flow commits its start before it reads, so a destination without one runs nowhere, and has everything before it.
+        """
         flow = self._flow_of(event.place)
         letter = letters.of_destinations.get((self.name, event.place))
         if letter is not None:
             return "redriven" if letter in {"redriven", "duplicate"} else "dead letter"
         progress = self.flows.get(flow)
         if progress is None:
-            return "not begun"
+            return "not begun" if "live" in self.flows else "pending"
         if not _is_delivered(progress, event.place.offset):
             return "pending"
         if skipped_by(self.moves, self.name, (flow, progress), event.place) is not None:
@@ -104,16 +120,7 @@ async def read_destination(
 async def read_letters(connection: Connection, organization: str) -> Letters:
     """Return the dead letters of the partition of an organization. Raises an error of KAFKA_FAILURES."""
     topics, found = Topics(connection.kafka.topic_prefix), Letters()
-    shorts = {topics.events: "events", topics.backfill: "backfill"}
     async with open_letter_log(connection, organization, lambda _: None) as log:
         async for whole, state in log.letters():
-            letter = whole.letter
-            if letter.destination is None:
-                content = whole.content()[0]
-                hashes = found.of_producers.setdefault(letter.organization or "", set())
-                hashes.add(record_hash(UnreadableRecord("", content)))
-            elif letter.original is not None and letter.original[0] in shorts:
-                topic, partition, offset = letter.original
-                place = EventAddress(shorts[topic], partition, offset)
-                found.of_destinations[letter.destination, place] = state
+            found.add(whole, state, topics)
     return found

@@ -35,6 +35,12 @@ class RecordedProgress:
             return created < self.checkpoint.window_end
         return any(created in covered for covered in self.checkpoint.backfilled)
 
+    def is_awaited(self, created: int) -> bool:
+        """Return whether the relay is to have the events of an instant, and its polling has not come to it yet."""
+        return self.checkpoint is None or created >= max(
+            self.checkpoint.live_since, self.checkpoint.window_end
+        )
+
     def is_past_late_records(self, day: str, late_days: int) -> bool:
         """Return whether the last re-read of the week came after the time in which records of the day may come late."""
         return self.checkpoint is not None and self.checkpoint.week_mark >= end_of_lateness(day, late_days)

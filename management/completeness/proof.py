@@ -23,7 +23,7 @@ SETTLED: frozenset[DeliveryState] = frozenset({"accepted", "left out", "not begu
 class SourceDay:
     """What the audit log lists for a day. `uncollected`: events that the relay is not to have, as from before it was added.
 
-    `dead_letters`: how many records it lists that are dead letters of a producer. `unreadable`: how many more cannot be read.
+    `awaited`: events that polling has not come to yet. `dead_letters`: how many records it lists that are dead letters of a producer. `unreadable`: how many more cannot be read.
     `failure`: why it was not listed to its end; None: it was.
     """
 
@@ -32,19 +32,24 @@ class SourceDay:
     dead_letters: int = 0
     unreadable: int = 0
     failure: str | None = None
+    awaited: int = 0
+    is_general: bool = False
+    """Whether the failure is none of this day alone, as a refused key: to ask for another day would be the same attempt again."""
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaDay:
     """What Kafka has of a day. `kept`: retention has deleted nothing of it. `ledger`: the ids of its ledger; None: it has expired.
 
-    `undecodable`: records of the organization that may be events of the day, and cannot be decoded.
+    `undecodable`: records of the organization that may be events of the day, and cannot be decoded. `corrupt`: batches of the
+    partition that are damaged; what they held counts as deleted.
     """
 
     events: Sequence[EventKey] = ()
     kept: bool = True
     ledger: AbstractSet[int] | None = None
     undecodable: int = 0
+    corrupt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ class DayAccount:
     @property
     def state(self) -> DayState:
         """Return the state of the day, as if no record could come late any more."""
-        if self.differences.named() or self.kafka.undecodable or self._has_unreadable:
+        if self.differences.named() or self.kafka.undecodable or self._is_behind:
             return "differing"
         if self.source is None or self.source.failure is not None or not self.kafka.kept:
             return "unproven"
@@ -122,8 +127,10 @@ class DayAccount:
         return "complete" if settled else "differing"
 
     @property
-    def _has_unreadable(self) -> bool:
-        return self.source is not None and self.source.unreadable + self.source.dead_letters > 0
+    def _is_behind(self) -> bool:
+        """Whether the audit log lists records that Kafka does not have as events."""
+        source = self.source
+        return source is not None and source.unreadable + source.dead_letters + source.awaited > 0
 
     def findings(self) -> list[str]:
         """Return a sentence for each departure, with ids."""
@@ -145,6 +152,10 @@ class DayAccount:
         found = (
             [] if self.source.failure is None else [f"The audit log was not listed: {self.source.failure}"]
         )
+        if self.source.awaited:
+            found.append(
+                f"The audit log has {self.source.awaited:,} events that polling has not come to yet; the status of the organization says why."
+            )
         if self.source.unreadable:
             found.append(f"The audit log has {self.source.unreadable:,} records that cannot be read.")
         if self.source.dead_letters:
@@ -155,6 +166,10 @@ class DayAccount:
         found = []
         if self.kafka.undecodable:
             found.append(f"Kafka has {self.kafka.undecodable:,} records that cannot be decoded.")
+        if self.kafka.corrupt and (self.differences.deleted or self.differences.missing):
+            found.append(
+                f"Kafka has {self.kafka.corrupt:,} batches in this partition that are damaged, and may hold them."
+            )
         if not self.kafka.kept:
             found.append("Kafka's retention has come to this day, so contents are not compared.")
         return found
@@ -172,6 +187,7 @@ class DayAccount:
                 "uncollected": source.uncollected,
                 "dead_letters": source.dead_letters,
                 "unreadable": source.unreadable,
+                "awaited": source.awaited,
                 "failure": source.failure,
             },
             "kafka": {
@@ -179,6 +195,7 @@ class DayAccount:
                 "kept": self.kafka.kept,
                 "ledger": None if self.kafka.ledger is None else len(self.kafka.ledger),
                 "undecodable": self.kafka.undecodable,
+                "corrupt": self.kafka.corrupt,
                 "offsets": {name: list(each) for name, each in sorted(self.offsets.items())},
             },
             "differences": {
@@ -207,7 +224,8 @@ _SENTENCES: Mapping[str, str] = {
 
 def compare(source: SourceDay | None, kafka: KafkaDay) -> Differences:
     """Return the differences of a day. Where retention has deleted events, their ledger counts for them, and no content is compared."""
-    on_topic = Counter(kafka.events)
+    on_topic = set(kafka.events)
+    repeated = Counter(kafka.events) if len(on_topic) < len(kafka.events) else {}
     topic_ids = {each.id for each in on_topic}
     ledger = kafka.ledger
     deleted = ledger - topic_ids if ledger is not None and kafka.kept else set()
@@ -223,38 +241,37 @@ def compare(source: SourceDay | None, kafka: KafkaDay) -> Differences:
         tuple(sorted(altered)),
         tuple(sorted(deleted)),
         tuple(sorted(unrecorded)),
-        tuple(sorted({each.id for each, count in on_topic.items() if count > 1})),
+        tuple(sorted({each.id for each, count in repeated.items() if count > 1})),
     )
 
 
 def _against_source(
-    listed: Iterable[EventKey], on_topic: Iterable[EventKey], kafka: KafkaDay
+    listed: Iterable[EventKey], on_topic: AbstractSet[EventKey], kafka: KafkaDay
 ) -> tuple[set[int], set[int], set[int]]:
     """Return the ids that Kafka lacks, that the audit log lacks, and whose content differs.
 
     Events that share an id are paired: equal contents first, then one with another as altered.
     """
-    source, stored = _by_id(listed), _by_id(on_topic)
+    source = set(listed)
+    source_ids = {each.id for each in source}
+    of_source, of_topic = _by_id(source - on_topic), _by_id(on_topic - source)
     known = frozenset[int]() if kafka.kept else kafka.ledger or frozenset()
     unknowable = not kafka.kept and kafka.ledger is None
     missing, removed, altered = set[int](), set[int](), set[int]()
-    for event_id in source.keys() | stored.keys() | known:
-        only_source = source.get(event_id, frozenset()) - stored.get(event_id, frozenset())
-        only_stored = stored.get(event_id, frozenset()) - source.get(event_id, frozenset())
+    for event_id in of_source.keys() | of_topic.keys() | (known - source_ids):
+        only_source, only_stored = of_source.get(event_id, 0), of_topic.get(event_id, 0)
         if only_source and only_stored:
             altered.add(event_id)
-        elif len(only_source) > len(only_stored) and not unknowable and event_id not in known:
+        elif only_source and not unknowable and event_id not in known:
             missing.add(event_id)
-        elif len(only_stored) > len(only_source) or event_id not in source:
+        elif only_stored or event_id not in source_ids:
             removed.add(event_id)
     return missing, removed, altered
 
 
-def _by_id(events: Iterable[EventKey]) -> Mapping[int, frozenset[bytes]]:
-    found: dict[int, set[bytes]] = {}
-    for each in events:
-        found.setdefault(each.id, set()).add(each.content)
-    return {event_id: frozenset(contents) for event_id, contents in found.items()}
+def _by_id(events: Iterable[EventKey]) -> Mapping[int, int]:
+    """Return how many of the events have each id."""
+    return Counter(each.id for each in events)
 
 
 def ids_text(ids: Sequence[int]) -> str:

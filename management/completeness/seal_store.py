@@ -17,7 +17,8 @@ from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 
 PARTITION = 0
-_UNREADABLE = (NotAvro, BadBody, UnknownSchema, ValueError)
+_UNREADABLE = (NotAvro, BadBody, UnknownSchema, ValueError, KeyError, TypeError)
+_REPEATED = ("organization", "day", "sequence", "edition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,16 @@ def _no_topic_error(error: NoTopicError) -> RelayError:
 
 
 def chain_of(organization: str, seals: Sequence[StoredSeal]) -> StoredChain:
-    """Return the chain of seals that come in any order. Pure."""
+    """Return the chain of seals that come in any order. Pure.
+
+    The last seal names the hash of the one before, and so on, so its signature holds for all of them.
+    """
     ordered, chain = sorted(seals, key=lambda each: each.statement["sequence"]), SealChain()
     for each in ordered:
-        fault = chain.add(each.statement, each.signed.hash)
+        try:
+            fault = chain.add(each.statement, each.signed.hash)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            fault = "it has not the form of a seal"
         if fault is not None:
             place = f"{organization}, {each.statement['day']}, seal {each.statement['sequence']}"
             return StoredChain(ordered, chain, f"{place}: {fault}.")
@@ -67,15 +74,19 @@ def chain_of(organization: str, seals: Sequence[StoredSeal]) -> StoredChain:
         return StoredChain(
             ordered, chain, f"{organization}: the seals before {ordered[0].statement['day']} are missing."
         )
+    if ordered and not ordered[-1].signed.is_signed_by(ordered[-1].statement["key"]):
+        place = f"{organization}, {ordered[-1].statement['day']}, seal {chain.sequence}"
+        return StoredChain(ordered, chain, f"{place}: the signature is wrong.")
     return StoredChain(ordered, chain)
 
 
 def _decode(record: Record) -> StoredSeal:
     try:
         found = InternalCodec("day_seal").decode(record.value or b"")
-        return StoredSeal(
-            SignedStatement(found["statement"], found["signature"]), json.loads(found["statement"])
-        )
+        statement = json.loads(found["statement"])
+        if any(statement[name] != found[name] for name in _REPEATED):
+            raise ValueError("its statement is of another seal")
+        return StoredSeal(SignedStatement(found["statement"], found["signature"]), statement)
     except _UNREADABLE as error:
         raise RelayError(
             f"The seal at offset {record.offset} of {record.topic} cannot be read ({error}). A newer release may have written it."
@@ -85,9 +96,8 @@ def _decode(record: Record) -> StoredSeal:
 def seal_record(topic: str, seal: StoredSeal) -> ProducerRecord:
     """Return the record of a seal. The key has the edition, so that compaction removes no link of a chain."""
     statement = seal.statement
-    fields = ("organization", "day", "sequence", "edition")
     value = InternalCodec("day_seal").encode(
-        {name: statement[name] for name in fields}
+        {name: statement[name] for name in _REPEATED}
         | {"statement": seal.signed.text, "signature": seal.signed.signature}
     )
     key = f"{statement['organization']} {statement['day']} {statement['edition']}"

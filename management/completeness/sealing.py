@@ -1,11 +1,12 @@
 """Seal the days that are over, in one chain an organization. Two sealers cannot fork a chain (decision 46)."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from consumer.losses.lost_range import SOURCE_DAYS
 from management.completeness.collect import Counted, ProofContext, count_days
 from management.completeness.day_seal import changes_since, next_seal
 from management.completeness.export import StoredSeal
@@ -25,7 +26,7 @@ from management.formatting import iso_milliseconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from producer.sources.contract import Source
-from relay.errors import RelayError
+from relay.errors import RelayError, describe, sentence
 from relay.kafka import TopicPartition
 from relay.kafka.publish_errors import PublishError
 from relay.kafka.topic_admin import read_shard_count
@@ -33,11 +34,10 @@ from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import TransactionalProducer
 from relay.timestamps import DAY_MS, day_of
 
+MAX_FAILURES = 3
+"""Organizations in a row that fail before a run ends: then it is Kafka that fails."""
 MAX_DAYS = 31
 """Days of one organization that are counted and published together."""
-SOURCE_DAYS = 180
-"""Older days are left out of a chain: Jira keeps no records of them (Atlassian: "Audit activities in Jira")."""
-
 COUNTING_MS = 3_600_000
 """Between the first look at the events of a day and its seal, at most."""
 
@@ -64,6 +64,8 @@ class Sealer:
     ) -> None:
         self._context, self._key, self._late_days = context, key, late_days
         self._producer, self._chains = producer, chains
+        self.ended = False
+        """Whether a publication has failed: nothing more can be sealed."""
 
     async def seal_due_days(self, organization: str, source: Source | None) -> SealResult:
         """Seal every day that is over, and each sealed day that has got other events since.
@@ -81,7 +83,7 @@ class Sealer:
             done += await self._publish(chain, [(counted.days[day].account, "") for day in days])
             late = [day for day, seal in chain.days.items() if _has_later_events(seal, counted, day)]
             for again in _chunks(sorted(late)):
-                done += await self._seal_again(organization, chain, again, source)
+                done += (await self._seal_again(organization, chain, again, source))[0]
         return SealResult(organization, done)
 
     async def seal_day(self, organization: str, day: str, source: Source | None) -> SealResult:
@@ -93,19 +95,25 @@ class Sealer:
             raise InputError(
                 f"{day} of {organization} has no seal yet. Run `jira-relay proof seal {organization}`, which seals the days that are over."
             )
-        return SealResult(organization, await self._seal_again(organization, stored.chain, [day], source))
+        seals, unread = await self._seal_again(organization, stored.chain, [day], source)
+        failure = (
+            f"{day} was not compared, and its seal stays: Kafka's retention or damage has come to its events."
+        )
+        return SealResult(organization, seals, failure if unread else None)
 
     async def _seal_again(
         self, organization: str, chain: SealChain, days: Sequence[str], source: Source | None
-    ) -> list[Statement]:
+    ) -> tuple[list[Statement], list[str]]:
+        """Seal the days that have changed. Return their seals, and the days of which Kafka has too little to tell."""
         counted = await count_days(self._context, organization, days, source)
-        changed = []
+        changed, unread = list[tuple[DayAccount, str]](), list[str]()
         for day in days:
             account = counted.days[day].account
-            changes = changes_since(chain.days[day], account) if account.kafka.kept else []
-            if changes:
+            if not account.kafka.kept or account.kafka.corrupt:
+                unread.append(day)
+            elif changes := changes_since(chain.days[day], account):
                 changed.append((account, " ".join(changes)))
-        return await self._publish(chain, changed)
+        return await self._publish(chain, changed), unread
 
     async def _publish(self, chain: SealChain, accounts: Sequence[tuple[DayAccount, str]]) -> list[Statement]:
         """Publish the seals of these accounts in one transaction, each with the reason of a further edition."""
@@ -120,6 +128,7 @@ class Sealer:
             try:
                 await self._producer.publish([seal_record(topic, each) for each in seals])
             except PublishError as error:
+                self.ended = True
                 raise _publish_failure(error) from error
         return [each.statement for each in seals]
 
@@ -157,6 +166,27 @@ async def open_sealer(context: ProofContext, key: SigningKey, late_days: int) ->
             await producer.discard()
 
 
+async def seal_each(
+    sealer: Sealer, names: Sequence[str], seal: Callable[[str], Awaitable[SealResult]]
+) -> list[SealResult]:
+    """Seal one organization after the other. One that fails holds up no other, and its failure is in its result. Raises InputError."""
+    results, failures = list[SealResult](), 0
+    for done, name in enumerate(names, 1):
+        try:
+            results.append(await seal(name))
+            failures = 0
+        except InputError:
+            raise
+        except RelayError as error:
+            failures += 1
+            over = sealer.ended or failures == MAX_FAILURES
+            rest = f" {len(names) - done:,} organizations after it were not sealed." if over else ""
+            results.append(SealResult(name, failure=f"{sentence(describe(error))}{rest}"))
+            if over:
+                break
+    return results
+
+
 def due_days(progress: RecordedProgress, chain: SealChain, now_ms: int, late_days: int) -> list[str]:
     """Return the days that are over and have no seal, in their order. Pure."""
     if progress.checkpoint is None:
@@ -165,7 +195,7 @@ def due_days(progress: RecordedProgress, chain: SealChain, now_ms: int, late_day
         first = _date(progress.checkpoint.live_since)
     else:
         first = chain.last_day + timedelta(days=1)
-    day, days = max(first, _date(now_ms - SOURCE_DAYS * DAY_MS)), list[str]()
+    day, days = max(first, _date(now_ms - (SOURCE_DAYS - 1) * DAY_MS)), list[str]()
     while end_of_lateness(day.isoformat(), late_days) <= now_ms and progress.is_past_late_records(
         day.isoformat(), late_days
     ):
@@ -183,9 +213,16 @@ def _chunks(days: Sequence[str]) -> list[Sequence[str]]:
 
 
 def _has_later_events(seal: Statement, counted: Counted, day: str) -> bool:
-    """Return whether an event of a sealed day was collected after its seal, or so shortly before that it may not be in it."""
-    last = counted.earlier.get(day)
-    return last is not None and iso_milliseconds(last + COUNTING_MS) > seal["sealed_at"]
+    """Return whether a sealed day has an event that its seal may not have: behind the last offset there, or collected later.
+
+    Offsets count, since the clock of a sealer or of a producer may have been wrong; times, since a topic may be created anew.
+    """
+    passed = counted.passed.get(day)
+    if passed is None:
+        return False
+    sealed: Mapping[str, Sequence[int]] = seal["kafka"]["offsets"]
+    behind = any(last > sealed[name][1] if name in sealed else True for name, last in passed.offsets.items())
+    return behind or iso_milliseconds(passed.collected + COUNTING_MS) > seal["sealed_at"]
 
 
 def _broken(fault: str) -> str:

@@ -25,6 +25,8 @@ class ShownDay:
     """Events that the audit log lists; None: it was not asked, or did not answer."""
     seal: Statement | None = None
     account: Mapping[str, Any] | None = None
+    broken: str | None = None
+    """Why the chain of its organization is broken, so that its seals prove nothing; None: it is whole."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -36,6 +38,7 @@ class ShownDay:
             "listed": self.listed,
             "seal": None if self.seal is None else dict(self.seal),
             "account": None if self.account is None else dict(self.account),
+            "broken": self.broken,
         }
 
 
@@ -50,10 +53,14 @@ def days_between(first: str, last: str) -> list[str]:
 
 def sealed_days(stored: StoredChain, days: Sequence[str]) -> list[ShownDay]:
     """Return the days of a chain as their latest seals have them."""
-    return [_sealed_day(day, stored.chain.days.get(day)) for day in days]
+    return [_sealed_day(stored, day) for day in days]
 
 
-def _sealed_day(day: str, seal: Statement | None) -> ShownDay:
+def _sealed_day(stored: StoredChain, day: str) -> ShownDay:
+    seal = stored.chain.days.get(day)
+    if stored.fault is not None:
+        sealed = any(each.statement["day"] == day for each in stored.seals)
+        return ShownDay(day, "unproven" if sealed else None, (_broken(stored.fault),), broken=stored.fault)
     if seal is None:
         return ShownDay(day, None)
     return ShownDay(
@@ -61,22 +68,30 @@ def _sealed_day(day: str, seal: Statement | None) -> ShownDay:
     )
 
 
+def _broken(fault: str) -> str:
+    return f"The chain of seals is broken, so it proves nothing. {fault}"
+
+
 def counted_days(
     stored: StoredChain, counted: Counted, days: Sequence[str], now_ms: int, late_days: int
 ) -> list[ShownDay]:
     """Return days as they were counted now, each against its latest seal."""
-    return [_counted_day(stored.chain.days.get(day), counted, day, now_ms, late_days) for day in days]
+    return [_counted_day(stored, counted, day, now_ms, late_days) for day in days]
 
 
-def _counted_day(seal: Statement | None, counted: Counted, day: str, now_ms: int, late_days: int) -> ShownDay:
+def _counted_day(stored: StoredChain, counted: Counted, day: str, now_ms: int, late_days: int) -> ShownDay:
+    seal = None if stored.fault is not None else stored.chain.days.get(day)
     account = counted.days[day].account
     provisional = now_ms < end_of_lateness(day, late_days) or not counted.progress.is_past_late_records(
         day, late_days
     )
     state: DayState = "provisional" if provisional and account.state != "not collected" else account.state
     findings = account.findings()
+    if stored.fault is not None:
+        findings.append(_broken(stored.fault))
     if seal is not None and account.kafka.kept:
         findings += [f"Since its seal: {each}" for each in changes_since(seal, account)]
     source = account.source
     listed = None if source is None or source.failure is not None else len(source.events)
-    return ShownDay(day, state, findings, len(account.kafka.events), listed, seal, account.document())
+    events = len(account.kafka.events)
+    return ShownDay(day, state, findings, events, listed, seal, account.document(), stored.fault)

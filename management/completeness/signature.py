@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from management.completeness.verifier import canonical_text
@@ -27,6 +28,14 @@ class SignedStatement:
     def hash(self) -> str:
         """Return the SHA-256 of the text, as the next seal names it."""
         return sha256(self.text).hexdigest()
+
+    def is_signed_by(self, key: str) -> bool:
+        """Return whether the signature is that of a public key, in hexadecimal digits."""
+        try:
+            Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(self.signature, self.text)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
     @property
     def line(self) -> bytes:

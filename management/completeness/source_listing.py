@@ -5,12 +5,13 @@ from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import replace
 
+from consumer.losses.lost_range import SOURCE_DAYS
 from management.completeness.canonical import EventKey, event_key
 from management.completeness.progress import RecordedProgress
 from management.completeness.proof import SourceDay
 from producer.events import Event, UnreadableRecord
 from producer.sources.contract import Source
-from producer.sources.errors import SourceError
+from producer.sources.errors import RetryAction, SourceError
 from producer.sources.purpose import Purpose
 from producer.state.intervals import TimeRange
 from producer.state.ledger import record_hash
@@ -26,6 +27,7 @@ async def list_day(
     progress: RecordedProgress,
     known: AbstractSet[int],
     dead_letters: AbstractSet[bytes],
+    now_ms: int,
     seconds: float = LISTING_SECONDS,
 ) -> SourceDay:
     """Return what the audit log lists for a day. A failure is in the result.
@@ -34,16 +36,19 @@ async def list_day(
     `dead_letters`: hashes of the records that are dead letters of a producer, as `record_hash` makes them.
     """
     window = TimeRange(day_start(day), day_start(day) + DAY_MS)
+    if window.start < now_ms - SOURCE_DAYS * DAY_MS:
+        return SourceDay(failure=f"It keeps records for {SOURCE_DAYS} days, and this day is older.")
     try:
         async with asyncio.timeout(seconds):
             bound_to = None if progress.checkpoint is None else progress.checkpoint.cloud_id
             await source.bind_identity(bound_to)
             return await _list(source, window, _Listing(source, progress, known, dead_letters))
     except SourceError as error:
-        return SourceDay(failure=str(error))
+        return SourceDay(failure=str(error), is_general=error.action is not RetryAction.RETRY)
     except TimeoutError:
         return SourceDay(
-            failure=f"It was not listed to its end within {seconds:g} s; its site may be limiting requests."
+            failure=f"It was not listed to its end within {seconds:g} s; its site may be limiting requests.",
+            is_general=True,
         )
 
 
@@ -78,15 +83,19 @@ class _Listing:
         self._source, self._progress = source, progress
         self._known, self._dead_letters = known, dead_letters
         self._events: list[EventKey] = []
-        self._uncollected = self._buried = self._unreadable = 0
+        self._uncollected = self._buried = self._unreadable = self._awaited = 0
 
     @property
     def found(self) -> SourceDay:
-        return SourceDay(self._events, self._uncollected, self._buried, self._unreadable)
+        return SourceDay(
+            self._events, self._uncollected, self._buried, self._unreadable, awaited=self._awaited
+        )
 
     def add_event(self, event: Event) -> None:
         if event["id"] in self._known:
             self._events.append(event_key(event))
+        elif self._progress.is_awaited(event["created"]):
+            self._awaited += 1
         elif not self._progress.is_collected(event["created"]):
             self._uncollected += 1
         elif record_hash(UnreadableRecord("", self._source.restore(event))) in self._dead_letters:

@@ -29,10 +29,10 @@ from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import retention_ms
 from relay.kafka.topics import Topics
 from relay.replays.refill import replay_of
-from relay.timestamps import day_of, day_start
+from relay.timestamps import DAY_MS, day_of, day_start
 
-SLACK_MS = 3_600_000
-"""Events of a day are looked for from an hour before its begin: clocks differ, and no event is collected before it is created."""
+SLACK_MS = DAY_MS
+"""Events of a day are looked for from a day before its begin: the relay's clock may have been behind that of the audit log."""
 _DEFECTS = (Exception, PanicException)
 
 
@@ -47,20 +47,39 @@ class PlacedEvent:
 
 
 @dataclass(slots=True)
+class PassedDay:
+    """What was found of a day that is not counted. `collected`: when its last event was (ms UTC); `offsets`: the last by partition."""
+
+    collected: int = 0
+    offsets: dict[str, int] = field(default_factory=dict)
+
+    def add(self, collected: int, place: EventAddress) -> None:
+        self.collected = max(collected, self.collected)
+        self.offsets[partition_name(place)] = max(
+            place.offset, self.offsets.get(partition_name(place), place.offset)
+        )
+
+
+def partition_name(place: EventAddress) -> str:
+    """Return the partition as seals name it, such as `events/3`."""
+    return f"{place.topic}/{place.partition}"
+
+
+@dataclass(slots=True)
 class TopicScan:
     """What both topics have of one partition. `kept_from`: days that begin then or later have lost nothing to retention (ms UTC)."""
 
     events: dict[tuple[str, str], list[PlacedEvent]] = field(default_factory=dict)
     """By organization and day (of `created`), in no order."""
-    earlier: dict[tuple[str, str], int] = field(default_factory=dict)
-    """When the last event of an earlier day was collected that was found on the way (ms UTC), by organization and day."""
+    passed: dict[tuple[str, str], PassedDay] = field(default_factory=dict)
+    """The other days of which an event was found on the way, by organization and day."""
     undecodable: dict[str, int] = field(default_factory=dict)
     """Records that cannot be decoded, by organization."""
     corrupt: list[str] = field(default_factory=list)
     kept_from: int = 0
 
     def is_kept(self, day: str) -> bool:
-        return day_start(day) >= self.kept_from and not self.corrupt
+        return day_start(day) >= self.kept_from
 
 
 async def scan_topics(
@@ -69,10 +88,10 @@ async def scan_topics(
     destinations: Mapping[str, DestinationConfig],
     partition: int,
     organizations: Collection[str],
-    from_day: str,
+    days: Collection[str],
     now_ms: int,
 ) -> TopicScan:
-    """Return the events of organizations of one partition, of `from_day` and of all later days.
+    """Return the events of organizations of one partition, of these days.
 
     Events that are there for one replay alone are left out. Raises an error of KAFKA_FAILURES, or RelayError.
     """
@@ -87,8 +106,8 @@ async def scan_topics(
         scan.kept_from = max(
             _kept_from(bounds[tp], oldest.get(tp), retention_ms(facts.config(tp.topic)), now_ms) for tp in tps
         )
-        starts = await offsets_at(consumer, day_start(from_day) - SLACK_MS, ends)
-        reader = _Reader(scan, topics, decoder, destinations, frozenset(organizations), from_day)
+        starts = await offsets_at(consumer, day_start(min(days)) - SLACK_MS, ends)
+        reader = _Reader(scan, topics, decoder, destinations, frozenset(organizations), frozenset(days))
         starts = {tp: max(begins[tp], start) for tp, start in starts.items()}
         async for records in read_batches(consumer, starts, ends, on_corrupt=reader.note_corrupt):
             await reader.take(records)
@@ -117,10 +136,10 @@ class _Reader:
         decoder: RecordDecoder,
         destinations: Mapping[str, DestinationConfig],
         organizations: frozenset[str],
-        from_day: str,
+        days: frozenset[str],
     ) -> None:
         self._scan, self._topics, self._decoder = scan, topics, decoder
-        self._organizations, self._from_day = organizations, from_day
+        self._organizations, self._days = organizations, days
         self._filters = {name: each for name, each in destinations.items() if each.where is not None}
 
     def note_corrupt(self, error: CorruptBatchError) -> None:
@@ -135,19 +154,21 @@ class _Reader:
             decoded, _ = await self._decoder.decode(record.value or b"")
             if decoded is None or not {"id", "created", "collected"} <= decoded.record.keys():
                 self._scan.undecodable[name] = self._scan.undecodable.get(name, 0) + 1
-            elif (day := day_of(decoded.record["created"])) >= self._from_day:
+            elif (day := day_of(decoded.record["created"])) in self._days:
                 found.append((record, decoded.record))
             else:
-                last = max(decoded.record["collected"], self._scan.earlier.get((name, day), 0))
-                self._scan.earlier[name, day] = last
+                passed = self._scan.passed.setdefault((name, day), PassedDay())
+                passed.add(decoded.record["collected"], self._place(record))
         left_out = self._left_out([record for record, _ in found])
         for index, (record, event) in enumerate(found):
-            place = EventAddress(short_name(self._topics, record.topic), record.partition, record.offset)
             placed = PlacedEvent(
-                event_key(event), place, event["collected"], left_out.get(index, frozenset())
+                event_key(event), self._place(record), event["collected"], left_out.get(index, frozenset())
             )
             of_day = (record.key or b"").decode("utf-8", "replace"), day_of(event["created"])
             self._scan.events.setdefault(of_day, []).append(placed)
+
+    def _place(self, record: Record) -> EventAddress:
+        return EventAddress(short_name(self._topics, record.topic), record.partition, record.offset)
 
     def _left_out(self, records: Sequence[Record]) -> Mapping[int, frozenset[str]]:
         """Return the destinations that leave a record out, by its index. A filter that fails leaves nothing out."""

@@ -22,7 +22,8 @@ FORMAT = 1
 NO_SEAL = "0" * 64
 """In place of the hash of the seal before, in the first seal of an organization."""
 _LINE = re.compile(rb"([0-9a-f]{128}) (\{[\x20-\x7e]*\})")
-_BAD_FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+_BAD_FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError)
+_NUMBERS = ("sequence", "edition", "days_left_out", "events")
 Statement = Mapping[str, Any]
 
 
@@ -82,6 +83,8 @@ class SealChain:
     sequence: int = 0
     head: str = NO_SEAL
     last_day: date | None = None
+    complete_from: date = date.min
+    """Each sealed day from this one on has its first edition here; an export may begin within a chain."""
     days: dict[str, Statement] = field(default_factory=dict)
     """The latest seal of each day."""
     hashes: dict[str, str] = field(default_factory=dict)
@@ -92,12 +95,19 @@ class SealChain:
         if fault is None:
             day = date.fromisoformat(seal["day"])
             self.sequence, self.head = seal["sequence"], digest
+            if self.last_day is None and self.sequence > 1:
+                self.complete_from = day
             self.last_day = day if self.last_day is None else max(day, self.last_day)
             self.days[seal["day"]], self.hashes[seal["day"]] = seal, digest
         return fault
 
     def _fault(self, seal: Statement) -> str | None:
         day, edition = date.fromisoformat(seal["day"]), seal["edition"]
+        whole = all(type(seal[name]) is int and seal[name] >= 0 for name in _NUMBERS)
+        if not whole or edition == 0 or seal["format"] != FORMAT or seal["day"] != day.isoformat():
+            return f"it has not the form of a seal in format {FORMAT}"
+        if edition == 1 and seal["replaces"] != NO_SEAL:
+            return "a first edition replaces nothing"
         if self.last_day is None:  # an export may begin within a chain
             is_first = seal["sequence"] == 1
             valid = is_first == (seal["previous"] == NO_SEAL) and (edition == 1 or not is_first)
@@ -108,10 +118,13 @@ class SealChain:
             return "it does not continue the seal before"
         if edition == 1:
             expected = self.last_day + timedelta(days=1 + seal["days_left_out"])
-            ordered = seal["days_left_out"] >= 0 and day == expected
-            return None if ordered else f"it follows the day {self.last_day}, and days between are missing"
+            return (
+                None
+                if day == expected
+                else f"it follows the day {self.last_day}, and days between are missing"
+            )
         known = self.days.get(seal["day"])
-        if day > self.last_day or (known is not None and edition != known["edition"] + 1):
+        if (day >= self.complete_from) if known is None else (edition != known["edition"] + 1):
             return f"edition {edition} of the day has no edition before it"
         if known is not None and seal["replaces"] != self.hashes[seal["day"]]:
             return "it replaces another seal than the one before of its day"
@@ -188,6 +201,8 @@ def _event_fault(chain: SealChain, event: Statement) -> str | None:
 
 def _require_whole(header: Statement, chains: Mapping[str, SealChain], seals: int, events: int) -> None:
     """Raise RefusedError unless the file has exactly the chains and lines that its first line names."""
+    for day in (header["from"], header["to"]):
+        date.fromisoformat(day)
     for name, named in header["chains"].items():
         chain = chains.get(name, SealChain())
         if (chain.sequence, chain.head) != (named["last"], named["head"]):
@@ -200,7 +215,7 @@ def _require_whole(header: Statement, chains: Mapping[str, SealChain], seals: in
 
 def _notes(header: Statement, chains: Mapping[str, SealChain]) -> tuple[str, ...]:
     """Return what a reader of the seals must know: days without a seal, and days whose hops differ."""
-    notes = []
+    notes = [] if chains else ["The file has no seals, so it proves nothing of any day."]
     for name, chain in sorted(chains.items()):
         first, last = min(chain.days), max(chain.days)
         if first > header["from"]:
@@ -223,12 +238,25 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     try:
         found = verify(given.file.read_bytes(), given.key)
+    except OSError as error:
+        parser.error(f"{given.file} cannot be read: {error.strerror}")
     except RefusedError as error:
-        sys.stderr.write(f"REFUSED. {error}\n")
+        sys.stderr.write(f"REFUSED. {_printable(str(error))}\n")
         return 1
     counts = f"{found.seals} seals of {len(found.days)} organizations and {found.events} events are intact."
-    sys.stdout.write("\n".join((*found.notes, counts, f"Signed by {', '.join(found.keys)}.", "")))
+    whose = (
+        ()
+        if given.key
+        else ("Whose keys these are was not checked: name the key that you trust with --key.",)
+    )
+    texts = (*found.notes, counts, f"Signed by {', '.join(found.keys)}.", *whose)
+    sys.stdout.write("".join(f"{_printable(each)}\n" for each in texts))
     return 0
+
+
+def _printable(text: str) -> str:
+    """Return the text on one line: a name in the file cannot control the terminal."""
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 
 from management.rights import Role, required_rights
 from relay.kafka.topics import Topics
+from relay.timestamps import day_of, now_ms
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
 from tests.support.authorizing_kafka import AuthorizingKafka, Grant
@@ -47,6 +48,7 @@ class Programs:
             "RELAY_PRODUCER__GATEWAY_URL": jira.gateway_url,
             "RELAY_PRODUCER__INTERVAL_SECONDS": "1",
             "RELAY_SECRETS__KEY_FILE": str(directory / "secrets.key"),
+            "RELAY_PROOF__KEY_FILE": str(directory / "secrets.key"),
             "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0",
             "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": azure.endpoint,
             "RELAY_DESTINATIONS__SENTINEL__RULE_ID": azure.rule_id,
@@ -110,6 +112,12 @@ async def test_the_documented_rights_suffice(authorizing_kafka, tmp_path):
             assert found["destination sentinel"]["message"].startswith("active since 2")
             await programs.run(Role.OPERATOR, "organizations", "show", "acme")
             await programs.run(Role.OPERATOR, "dead-letters", "list")
+            days = ("--from", day_of(now_ms()))
+            [day, *_] = json.loads(
+                await programs.run(Role.OPERATOR, "proof", "show", "acme", *days, "--json")
+            )
+            assert (day["account"]["source"]["failure"], day["state"]) == (None, "provisional")
+            assert "0 days of 1 organizations" in await programs.run(Role.OPERATOR, "proof", "seal")
             replay = ("replay", "start", "--destination", "sentinel", "--from", "2020-01-01", "--json")
             counted = json.loads(await programs.run(Role.OPERATOR, *replay, "--dry-run"))
             done = json.loads(await programs.run(Role.OPERATOR, *replay, "--yes"))

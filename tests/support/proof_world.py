@@ -51,8 +51,11 @@ class AuditLog:
         self.failure: SourceError | None = None
         self.listed: list[str] = []
         """The days that were listed."""
+        self.asked = 0
+        """How often the audit log was asked who it is, before a day is listed."""
 
     async def bind_identity(self, _bound_to: str | None) -> None:
+        self.asked += 1
         if self.failure is not None:
             raise self.failure
 

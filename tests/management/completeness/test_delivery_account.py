@@ -10,6 +10,9 @@ from management.completeness.canonical import EventKey
 from management.completeness.delivery_account import DestinationProgress, Letters, delivery_day
 from management.completeness.topic_scan import PlacedEvent
 from management.events.stored_event import EventAddress
+from relay.dead_letters.assembly import WholeLetter
+from relay.dead_letters.letter import DeadLetter
+from relay.kafka.topics import Topics
 
 
 def placed(offset, topic="events", left_out=()):
@@ -28,7 +31,8 @@ def delivered_to(offset, ahead=(), **fields):
 @pytest.mark.parametrize(
     ("found", "event", "state"),
     [
-        (destination(), placed(5), "not begun"),
+        (destination(), placed(5), "pending"),
+        (destination(), placed(5, "backfill"), "pending"),
         (destination(live=delivered_to(6)), placed(5), "accepted"),
         (destination(live=delivered_to(5)), placed(5), "pending"),
         (destination(live=delivered_to(2, ahead=[(5, 6)])), placed(6), "accepted"),
@@ -62,6 +66,19 @@ def test_a_dead_letter_counts_before_the_offset(letter, state):
     assert found.state_of(placed(5), letters) == state
     assert found.state_of(placed(6), letters) == "accepted"
     assert DestinationProgress("other", found.flows).state_of(placed(5), letters) == "accepted"
+
+
+def test_a_letter_that_was_given_up_does_not_hide_the_one_that_was_written_in_its_place():
+    """The first part alone is listed last, as a duplicate; the whole letter is open."""
+    of_event = {"destination": "sentinel", "topic": "p.events", "partition": "3", "offset": "5"}
+    whole = WholeLetter(DeadLetter(1, 7, 0, "acme", of_event, 0), b"acme", b"", (7,))
+    first = DeadLetter(1, 6, 0, "acme", {**of_event, "part": "1/2"}, 0)
+    cut = WholeLetter(first, b"acme", b"", (6,), "The rest is missing.")
+    letters = Letters()
+    for letter, state in ((whole, "open"), (cut, "duplicate")):
+        letters.add(letter, state, Topics("p"))
+    assert letters.of_destinations == {("sentinel", EventAddress("events", 3, 5)): "open"}
+    assert destination(live=delivered_to(9)).state_of(placed(5), letters) == "dead letter"
 
 
 def test_an_event_that_an_operator_passed_is_skipped():

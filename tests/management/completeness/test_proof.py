@@ -85,7 +85,11 @@ def test_an_event_that_is_twice_on_the_topic_is_named():
         (account(SourceDay(events([1]), unreadable=2), [1]), "differing"),
         (account(SourceDay(failure="It did not answer."), [1]), "unproven"),
         (account([1], [1], kept=False), "unproven"),
+        (account([1], [1], ledger={1}, corrupt=1), "complete"),
+        (account([1, 2], [1], ledger={1, 2}, corrupt=1), "differing"),
         (account(SourceDay(uncollected=4), []), "not collected"),
+        (account(SourceDay(awaited=4), []), "differing"),
+        (account(SourceDay(uncollected=2, awaited=4), []), "differing"),
         (account([1], [1], {"a": DeliveryDay({"accepted": 1})}), "complete"),
         (account([1], [1], {"a": DeliveryDay({"not begun": 1})}), "complete"),
         (account([1], [1], {"a": DeliveryDay({"left out": 1})}), "complete"),
@@ -113,6 +117,14 @@ def test_findings_name_ids_and_destinations():
     assert found.findings() == [
         "The audit log has events that Kafka lacks: 3.",
         "sentinel: 1 dead letter (2).",
+    ]
+
+
+def test_a_damaged_batch_is_named_with_the_ids_that_it_may_have_held():
+    assert account([1, 2], [1], ledger={1, 2}, corrupt=1).findings() == [
+        "The audit log has events that Kafka lacks: 2.",
+        "The ledger holds events that their topic lacks: 2.",
+        "Kafka has 1 batches in this partition that are damaged, and may hold them.",
     ]
 
 

@@ -1,6 +1,7 @@
 """Days on a real Kafka: counted, sealed in a chain that two sealers cannot fork, exported and verified."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,7 +9,7 @@ from management.completeness.collect import count_days
 from management.completeness.commands import export_seals, prove_event, show_counted, show_seals
 from management.completeness.progress import RecordedProgress
 from management.completeness.seal_store import read_chains
-from management.completeness.sealing import due_days, open_sealer
+from management.completeness.sealing import SealResult, due_days, open_sealer, seal_each
 from management.completeness.verifier import SealChain, verify
 from management.organizations.editor import edit_organization
 from management.organizations.validation import InputError
@@ -75,6 +76,10 @@ async def test_days_are_sealed_in_a_chain_and_verified(world):
     assert f"{ORGANIZATION}, {DAYS[2]}, seal 3: a seal is missing" in broken.failure
     with pytest.raises(RelayError, match="a chain of seals is broken"):
         await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], ())
+    calendar = (await show_seals(world.context, DAYS))[ORGANIZATION]
+    assert [each.state for each in calendar] == ["unproven", None, "unproven", "unproven", None]
+    assert all("seal 3: a seal is missing" in str(each.broken) for each in calendar)
+    assert "a seal is missing" in str((await prove_event(world.context, uid)).reason)
 
 
 async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
@@ -105,10 +110,25 @@ async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
         await world.seal(DAYS[4])
 
 
+async def test_wrong_clocks_hide_no_event(world):
+    """The relay's clock was three hours behind at midnight, and that of the first sealer as far ahead.
+
+    Only the days that are counted are held.
+    """
+    hours = 3 * 3_600_000
+    await world.publish(some_event(DAYS[0], 1, collected=day_start(DAYS[0]) - hours), some_event(DAYS[1], 2))
+    assert of(await world.seal())[:2] == [(DAYS[0], 1, "complete", 1), (DAYS[1], 1, "complete", 1)]
+    await world.publish(some_event(DAYS[0], 9, collected=world.now - hours))
+    await world.pass_days(1)
+    assert of(await world.seal()) == [(DAYS[3], 1, "complete", 0), (DAYS[0], 2, "complete", 2)]
+    counted = await count_days(world.context, ORGANIZATION, [DAYS[0]], None)
+    assert set(counted.passed) == {DAYS[1]}
+
+
 async def test_records_that_are_removed_added_and_altered_are_named(world):
     """In the audit log, and on Kafka; an event of before the organization was added is no difference.
 
-    An audit log that does not answer leaves the day unproven.
+    An audit log that refuses the key leaves each day unproven, and is asked once: it counts failed logins.
     """
     day, before = DAYS[0], day_of(day_start(FIRST) - DAY_MS)
     await world.publish(*(some_event(day, each) for each in (1, 2, 3)))
@@ -132,8 +152,10 @@ async def test_records_that_are_removed_added_and_altered_are_named(world):
     assert counted.days[before].account.source.uncollected == 1
 
     world.log.failure = SourceError(SourceFailure(ErrorKind.KEY_REFUSED, "It refused the key."))
-    refused = (await count_days(world.context, ORGANIZATION, [DAYS[1]], world.log.source)).days[DAYS[1]]
-    assert (refused.account.state, refused.account.source.failure) == ("unproven", "It refused the key.")
+    world.log.asked = 0
+    refused = (await count_days(world.context, ORGANIZATION, DAYS[:3], world.log.source)).days
+    assert [each.account.source.failure for each in refused.values()] == ["It refused the key."] * 3
+    assert (refused[DAYS[1]].account.state, world.log.asked) == ("unproven", 1)
 
 
 def test_a_day_is_due_when_no_record_can_come_late():
@@ -146,6 +168,30 @@ def test_a_day_is_due_when_no_record_can_come_late():
     assert due_days(RecordedProgress(progress), SealChain(), now - 1, LATE_DAYS) == DAYS[:2]
     behind = replace(progress, week_mark=now - 1)
     assert due_days(RecordedProgress(behind), SealChain(), now, LATE_DAYS) == DAYS[:2]
+
+
+@pytest.mark.parametrize(
+    ("failing", "ended", "sealed"),
+    [
+        ({}, False, "a b c d e"),
+        ({"b", "d"}, False, "a b c d e"),
+        ({"b"}, True, "a b"),
+        (set("bcd"), False, "a b c d"),
+    ],
+)
+async def test_an_organization_that_fails_holds_up_no_other(failing, ended, sealed):
+    """A run ends when the sealer was fenced, or when Kafka fails for one organization after the other."""
+
+    async def seal(name):
+        if name in failing:
+            raise RelayError("It failed.")
+        return SealResult(name)
+
+    results = await seal_each(SimpleNamespace(ended=ended), list("abcde"), seal)
+    assert [each.organization for each in results] == sealed.split()
+    assert {each.organization for each in results if each.failure} == set(failing)
+    left = 5 - len(results)
+    assert not left or f"{left} organizations after it were not sealed." in results[-1].failure
 
 
 async def test_without_the_topic_the_command_that_makes_it_is_named(kafka, prefix):

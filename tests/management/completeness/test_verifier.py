@@ -1,12 +1,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from management.completeness import verifier
 from management.completeness.day_seal import changes_since, next_seal
+from management.completeness.export import StoredSeal
+from management.completeness.proof import SourceDay
+from management.completeness.seal_store import chain_of
+from management.completeness.signature import SignedStatement
 from management.completeness.verifier import RefusedError, SealChain, verify
 from tests.support.day_seals import KEY, NOON, OLD_KEY, Sealed, a_month, account, proven
 
@@ -92,12 +97,68 @@ def test_seals_in_another_order_are_refused():
         (lambda seal: seal.update(sequence=7), "a seal is missing"),
         (lambda seal: seal.pop("root"), "the form|does not continue"),
         (lambda seal: seal.update(day=5), "the form"),
+        (lambda seal: seal.update(day="20261103"), "the form"),
+        (lambda seal: seal.update(format=2), "the form"),
+        (lambda seal: seal.update(edition=0), "the form"),
+        (lambda seal: seal.update(events=-1), "the form"),
+        (lambda seal: seal.update(sequence=2.0), "the form"),
+        (lambda seal: seal.update(sequence=True), "the form"),
+        (lambda seal: seal.update(days_left_out=0.5), "the form"),
+        (lambda seal: seal.update(days_left_out=10**12), "the form"),
+        (lambda seal: seal.update(replaces="1" * 64), "replaces nothing"),
     ],
 )
 def test_a_seal_that_the_relay_itself_signs_anew_breaks_the_chain(change, fault):
     """The holder of the key cannot change a sealed day: the seal behind it, or line 1, names another hash."""
     text = refusal(signed_anew(a_month().export(), change, 3), KEY.name)
     assert any(each in text for each in fault.split("|")), text
+
+
+def test_a_further_edition_of_a_day_that_was_left_out_is_refused():
+    """The chain is whole from its first seal on, so a day between has either a first edition or none."""
+    seals = Sealed().seal(account("2026-11-01")).seal(account("2026-11-04")).seals["acme"]
+    chain = SealChain()
+    assert [chain.add(each.statement, each.signed.hash) for each in seals] == [None, None]
+    for day in ("2026-11-02", "2026-10-31"):
+        again = seals[1].statement | {
+            "day": day,
+            "sequence": 3,
+            "previous": chain.head,
+            "edition": 2,
+            "replaces": "1" * 64,
+        }
+        assert chain.add(again, "") == "edition 2 of the day has no edition before it"
+
+
+def test_a_number_that_no_hash_can_hold_is_refused():
+    data = a_month().export(proven=[proven()])
+    for number in (-1, 2**64, 10**400):
+        assert "the form" in refusal(signed_anew(data, lambda each, found=number: each.update(id=found), 7))
+
+
+def test_a_file_without_seals_proves_nothing_and_says_so():
+    assert verify(Sealed().export()).notes == ("The file has no seals, so it proves nothing of any day.",)
+
+
+@pytest.mark.parametrize("change", [lambda each: each.pop("from"), lambda each: each.update(to=7)])
+def test_a_first_line_without_its_days_is_refused(change):
+    assert "Line 1: it has not the form" in refusal(signed_anew(Sealed().export(), change, 1))
+
+
+def test_a_name_in_the_file_cannot_control_the_terminal(tmp_path, capsys):
+    """Anybody can write a file; without --key, the text says that anybody may have signed it."""
+    file = tmp_path / "seals"
+    file.write_bytes(Sealed().seal(account("2026-11-02", organization="evil\x1b[2J\ud800\n5 seals")).export())
+    assert verifier.main([str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "evil\\u001b[2J\\ud800\\n5 seals: its seals begin with 2026-11-02." in out.splitlines()
+    assert "Whose keys these are was not checked" in out
+    file.write_bytes(file.read_bytes().replace(b'"events":3', b'"events":4', 1))
+    assert verifier.main([str(file)]) == 1
+    assert "\x1b" not in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        verifier.main([str(tmp_path / "absent")])
+    assert "absent cannot be read" in capsys.readouterr().err
 
 
 def test_a_forged_export_is_refused():
@@ -150,6 +211,21 @@ def test_a_true_seal_is_not_sealed_again():
     assert events_changed == "The events have changed since edition 1: there were 3, and there are 4."
 
 
+@pytest.mark.parametrize("source", [None, SourceDay(failure="It did not answer.")])
+def test_an_audit_log_that_is_not_listed_now_changes_no_seal(source):
+    """What the seal says of it still counts; what Kafka has is compared."""
+    found = account("2026-11-01", ledger=frozenset({1, 2, 3}))
+    seal = json.loads(next_seal(SealChain(), found, KEY, NOON).text)
+    assert changes_since(seal, replace(found, source=source)) == []
+    deleted = replace(found.kafka, ledger=frozenset({1, 2, 3, 8}))
+    assert changes_since(seal, replace(found, source=source, kafka=deleted)) == [
+        "What Kafka and the ledger have differs in other ways."
+    ]
+    differing = json.loads(next_seal(SealChain(), replace(found, kafka=deleted), KEY, NOON).text)
+    expired = replace(found.kafka, ledger=None)
+    assert changes_since(differing, replace(found, source=source, kafka=expired)) == []
+
+
 def test_the_verifier_runs_alone(tmp_path):
     """An auditor has the file and `cryptography`, and nothing of the relay."""
     file, program = tmp_path / "seals", tmp_path / "verifier.py"
@@ -161,3 +237,16 @@ def test_the_verifier_runs_alone(tmp_path):
     assert "5 seals of 2 organizations and 0 events are intact." in ended.stdout
     file.write_bytes(file.read_bytes().replace(b"acme", b"evil", 1))
     assert verifier.main([str(file)]) == 1
+
+
+def test_a_stored_chain_whose_last_seal_was_changed_is_broken():
+    """The hash in the next seal guards each one but the last, which has its signature alone."""
+    seals = a_month().seals["acme"]
+    assert chain_of("acme", seals).fault is None
+    changed = seals[-1].statement | {"state": "complete", "events": 9}
+    signed = SignedStatement(verifier.canonical_text(changed), seals[-1].signed.signature)
+    forged = [*seals[:-1], StoredSeal(signed, changed)]
+    assert chain_of("acme", forged).fault == "acme, 2026-11-02, seal 4: the signature is wrong."
+    for broken in ({"format": 9}, {"days_left_out": 10**12}):
+        found = [*seals[:2], StoredSeal(seals[2].signed, {**seals[2].statement, **broken})]
+        assert "acme, 2026-11-03, seal 3: it" in str(chain_of("acme", found).fault)
