@@ -45,7 +45,8 @@ def summarize_deliveries(statuses: Mapping[str, Status], now_ms: int) -> dict[st
 def _summary(reports: Iterable[tuple[int, DeliveryReport]]) -> DeliverySummary:
     listed = list(reports)
     deliveries = [each for _, each in listed]
-    ages = [max(0, at - each.oldest) / 1000 for at, each in listed if each.oldest is not None]
+    # An event that waits has an age, also where the clock of its producer is ahead: 0 says that none waits.
+    ages = [max(1, at - each.oldest) / 1000 for at, each in listed if each.oldest is not None]
     repeated = [each.last_retry for each in deliveries if each.last_retry is not None]
     return DeliverySummary(
         max(ages, default=0.0) if all(each.known for each in deliveries) else None,

@@ -120,6 +120,8 @@ class DestinationView:
             return "the consumers are of a release that does not report it"
         if self._report.state == "starting" or self.delivery.lag_seconds is None:
             return "a consumer has not read all of its partitions yet"
+        if self.delivery.lag_seconds == 0 and self.lag is None:
+            return "the consumers cannot read the ends of all partitions now"
         return ""
 
     @property

@@ -28,6 +28,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             members_shown=MEMBERS_SHOWN,
             organization_count=len(organizations),
             paused_count=words["paused"],
+            unpolled_count=words["no owner"] + words["starting"],
             states=sorted(words.items(), key=lambda each: (_place(each[0]), each[0])),
             destinations=destinations,
             replays=[each for each in context.replays() if not each.ended],

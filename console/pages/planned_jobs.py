@@ -95,21 +95,22 @@ class _Course(Generic[Plan]):
         target = replay_page_of(jobs[0].id) if len(jobs) == 1 else "/replays"
         try:
             form.check(jobs, fields.get("confirmation", "").strip())
-            if await self._is_known(jobs):
+            missing = await self._not_started(jobs)
+            if not missing:
                 return redirect(context, target, [f"This {form.subject} was started already."])
-            await form.require_no_conflict(jobs)
-            failures = [await submit(context.connection, job) for job in jobs]
+            await form.require_no_conflict(missing)
+            failures = [await submit(context.connection, job) for job in missing]
         except RelayError as error:
             return self._render_plan(request, confirmed, {}, None, error)
         await refresh_soon(context)
         found = [each for each in failures if each is not None]
-        return redirect(context, target, [*map(form.started, jobs), *found], failed=bool(found))
+        return redirect(context, target, [*map(form.started, missing), *found], failed=bool(found))
 
-    async def _is_known(self, jobs: Sequence[ReplayJob]) -> bool:
-        """Return whether one of the jobs was started before. Raises RelayError."""
+    async def _not_started(self, jobs: Sequence[ReplayJob]) -> list[ReplayJob]:
+        """Return the jobs that Kafka does not have: all, or those behind a failure of the first confirmation. Raises RelayError."""
         replays = await read_replays(self._context.connection, self._context.now_ms())
         known = {each.job.id for each in replays.views}
-        return any(job.id in known for job in jobs)
+        return [job for job in jobs if job.id not in known]
 
     def _render_form(
         self, request: Request, fields: Mapping[str, str], error: RelayError | None = None

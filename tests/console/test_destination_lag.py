@@ -69,6 +69,14 @@ async def test_no_event_waits_is_said_only_where_every_consumer_knows_it(console
     assert ('title="2026-09-21T14:13:15Z"' in (await pages(console))[0]) == (pause is not None)
 
 
+async def test_events_of_before_the_first_start_are_no_contradiction(console):
+    """They count in the lag, and the age is that of live delivery: `no event waits` beside 500 would be read as a fault."""
+    idle = status(deliveries=(DeliveryReport("sentinel", NOW, True),))
+    console.show(statuses={"destination/sentinel": status(lag=500), "consume/a-1": idle})
+    for text in await pages(console):
+        assert "no new event waits" in text
+
+
 async def test_without_a_consumer_the_age_is_unknown_since_its_last_report(console):
     gone = status(
         valid_until=NOW - 60_000, at=NOW - 120_000, transitions=(Transition(NOW - 300_000, "active", None),)

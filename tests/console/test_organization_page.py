@@ -33,6 +33,14 @@ async def test_transitions_say_how_long_each_state_lasted(console):
     assert "the checkpoint cannot be read" in page
     assert 'hx-get="/organization/activity?name=acme"' in page
 
+    console.show(
+        [organization(added=NOW)],
+        {"acme": status(transitions=transitions, at=NOW - 120_000, valid_until=NOW - 60_000)},
+    )
+    unattended = await console.page("/organization?name=acme")
+    assert "until now" not in unattended, "no producer has said so for two minutes"
+    assert "at least</td>" in unattended
+
 
 async def test_what_cannot_be_read_is_named_part_by_part(console):
     """Without Kafka the page answers, and each part has the cause."""

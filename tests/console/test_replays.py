@@ -6,8 +6,11 @@ import pytest
 
 from console.plans import PLAN_MS, ConfirmedPlan, read_plan, sign_plan
 from management.organizations.validation import InputError
+from management.replay.jobs import Replays
 from management.replay.live_replays import ReplaySnapshot
+from management.replay.view import ReplayView
 from management.settings import load
+from relay.errors import RelayError
 from relay.replays.job import KnownReplay, ReplayPlace, ReplayProgress, ReplayRange, ReplaySkip
 from tests.support.console import open_console
 from tests.support.replays import replay_job
@@ -190,3 +193,38 @@ async def test_the_overview_lists_what_goes_on(console):
     assert "<code>jira-relay consume</code>" in page
     listed = await console.page("/replays")
     assert '<time class="instant" datetime="2026-09-21T12:13:20.000Z"' in listed
+
+
+async def test_a_second_confirmation_starts_what_the_first_one_did_not(console_with_sentinel, monkeypatch):
+    """Kafka failed between two jobs of one plan: the page said so, and the person confirms again."""
+    console, written = console_with_sentinel, []
+    first, second = (
+        replay_job(id=f"20261130-071500-ab1{n}", content="dead-letters", requested_at=NOW) for n in (1, 2)
+    )
+
+    async def read(_connection, _now_ms):
+        return Replays([ReplayView(KnownReplay(job), NOW) for job in written], [])
+
+    async def submit(_connection, job):
+        if written == [first] and not allowed:
+            raise RelayError(f"The replay {job.id} was not started.")
+        written.append(replace(job, requested_by=first.requested_by, wished_by=first.wished_by))
+
+    async def no_conflict(_connection, planned, _now_ms):
+        assert [each.job.id for each in planned] == missing
+
+    allowed, missing = False, [first.id, second.id]
+    monkeypatch.setattr("console.pages.planned_jobs.read_replays", read)
+    monkeypatch.setattr("console.pages.planned_jobs.submit", submit)
+    monkeypatch.setattr("console.pages.dead_letter_redrive.require_no_other", no_conflict)
+    form = "/dead-letters/redrive"
+    plan = sign_plan(console.context, ConfirmedPlan("redrive", (first, second), ("x", "y")))
+    fields = await console.form(form) | {"plan": plan}
+    failed = await console.client.post(form, data=fields)
+    assert f"The replay {second.id} was not started" in failed.text
+    allowed, missing = True, [second.id]
+    for words in (f"The replay {second.id} to sentinel is started", "started already"):
+        await console.client.post(form, data=fields)
+        console.show(replays=ReplaySnapshot([KnownReplay(job) for job in written]))
+        assert words in await console.page("/replays")
+    assert [job.id for job in written] == [first.id, second.id]

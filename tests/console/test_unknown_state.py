@@ -41,6 +41,18 @@ async def test_a_paused_organization_is_not_said_to_be_polled(console):
     assert "Every organization is polled but for 1 that is paused" in await console.page("/")
 
 
+@pytest.mark.parametrize("reported", [None, status("starting", last_event=None)])
+async def test_a_new_organization_is_not_said_to_be_polled(console, reported):
+    """Within the first minute nothing is wrong, and no producer has begun yet."""
+    await console.sign_in()
+    statuses = {"acme": WELL} | ({} if reported is None else {"beta": reported})
+    console.show([organization(), organization("beta", added=NOW - 5_000)], statuses)
+
+    text = await console.page("/")
+    assert "1 organization is not polled yet" in text
+    assert "All is well" not in text
+
+
 async def test_an_error_does_not_replace_the_live_part_of_a_page(console):
     """The answer of a proxy, or of a failed request, has no live part: swapped in, it would blank the page for good."""
     console.show()

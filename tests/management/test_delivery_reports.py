@@ -34,6 +34,10 @@ def test_the_oldest_event_is_that_of_all_processes_and_retries_are_added():
     unknown = statuses | {"consume/e-5": process(DeliveryReport("soc", NOW, False))}
     assert summarize_deliveries(unknown, NOW)["soc"].lag_seconds is None
     assert summarize_deliveries({"consume/c-3": process(idle)}, NOW)["soc"].lag_seconds == 0.0
+    ahead = DeliveryReport("soc", NOW, True, NOW + 60_000)
+    waiting = summarize_deliveries({"consume/c-3": process(ahead)}, NOW)["soc"].lag_seconds
+    assert waiting is not None
+    assert waiting > 0, "an event waits, whose producer has a clock that is ahead"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,7 @@ def test_the_oldest_event_is_that_of_all_processes_and_retries_are_added():
         (status(), None, None, "release", None),
         (status("starting", since=NOW - 3), None, SUMMARY, "has not read", NOW - 3),
         (status(), None, DeliverySummary(None, 0, NOW, None), "has not read", None),
+        (status(lag=None), None, DeliverySummary(0.0, 0, NOW, None), "ends of all partitions", None),
     ],
 )
 def test_an_age_that_is_not_known_says_why_and_since_when(reported, pause, delivery, reason, since):
