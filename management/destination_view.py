@@ -119,8 +119,15 @@ class DestinationView:
         if self.delivery is None:
             return "the consumers are of a release that does not report it"
         if self._report.state == "starting" or self.delivery.lag_seconds is None:
-            return "a consumer has not read all of its partitions yet"
+            return f"a consumer has not read all of its partitions, or its release does not report them{self._read}"
         return ""
+
+    @property
+    def _read(self) -> str:
+        seconds = None if self.delivery is None else self.delivery.read_seconds
+        return (
+            f"; the oldest event that was read waits for {duration(int(1000 * seconds))}" if seconds else ""
+        )
 
     @property
     def lag_seconds_unknown_since(self) -> int | None:
