@@ -52,7 +52,7 @@ async def reading(kafka, destination, partitions=(A,), **fields):
     ids=["read", "unread", "one unread", "a broker is away", "the clock was set back"],
 )
 async def test_that_none_waits_is_known_by_a_fetch_of_each_partition(ages, known):
-    """A partition whose broker does not answer stands at the end of the last fetch, and that says nothing of what came later."""
+    """A partition whose broker does not answer is at the end of the last fetch, and that says nothing of what came later."""
     one = await reading(Fetched(0, *ages), FakeSentinel(), (A, B))
     try:
         if known:
