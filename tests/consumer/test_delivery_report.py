@@ -197,7 +197,9 @@ async def test_a_dead_destination_shows_the_age_of_its_oldest_event_and_its_retr
         await world.publish(some_events(20))
         oldest = min(each["collected"] for each in world.published)
         async with world.consuming(timing=timing):
-            waiting = await wait_for_delivery(lambda each: each.oldest == oldest and each.retries > 0)
+            waiting = await wait_for_delivery(
+                lambda each: each.known and each.oldest == oldest and each.retries > 0
+            )
             assert (waiting.destination, waiting.known) == ("sentinel", True)
             assert "503" in waiting.last_retry.reason
             world.azure.clear_faults()
