@@ -22,13 +22,12 @@ async def report_delivery(
         return None
     states = [each.flow.state for each in running.pipelines]
     repeated = [each.last_retry for each in states if each.last_retry is not None]
-    known, oldest = True, None
     try:
         async with asyncio.timeout(seconds):
-            waiting = [await _waiting_since(each) for each in flows]
-        oldest = min((each for each in waiting if each is not None), default=None)
+            known, waiting = True, [await _waiting_since(each) for each in flows]
     except (KafkaError, TimeoutError):
-        known = False
+        known, waiting = False, [each.handler.oldest_ms() for each in flows]
+    oldest = min((each for each in waiting if each is not None), default=None)
     return DeliveryReport(
         destination,
         since_ms,

@@ -29,7 +29,7 @@ from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import shard_count
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
-from relay.status.model import service_key, take_over
+from relay.status.model import destinations_text, service_key, take_over
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
@@ -215,7 +215,7 @@ async def _heartbeat(
     timing: ConsumerServiceTiming,
 ) -> None:
     """Report that this process runs, its deliveries, and the topic settings that it may not read, until cancelled."""
-    names = f"destinations {', '.join(each.name for each in served)}"
+    names = destinations_text(each.name for each in served)
     started = now_ms()
     status = take_over("active", started, reason=names)
     while True:

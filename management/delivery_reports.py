@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from management.formatting import iso_milliseconds
-from relay.status.model import DeliveryReport, RetriedRequest, Status
+from relay.status.model import DeliveryReport, RetriedRequest, Status, destinations_of
 
 _PROCESSES = "consume/"
 """The beginning of the keys of consumer processes on the status topic."""
@@ -21,6 +21,8 @@ class DeliverySummary:
     since: int
     """When the first of these consumers started."""
     last_retry: RetriedRequest | None
+    read_seconds: float | None = None
+    """Age of the oldest event that was read and not accepted, where `lag_seconds` is not known; None: there is none."""
 
     def retries_document(self) -> dict[str, object]:
         """Return the JSON document of the retries."""
@@ -35,22 +37,27 @@ class DeliverySummary:
 def summarize_deliveries(statuses: Mapping[str, Status], now_ms: int) -> dict[str, DeliverySummary]:
     """Return the summary of each destination, from the statuses of the consumer processes that report now."""
     found: dict[str, list[tuple[int, DeliveryReport]]] = {}
+    silent: set[str] = set()  # destinations of processes that report no delivery: their release is older
     for key, status in statuses.items():
         if key.startswith(_PROCESSES) and now_ms <= status.valid_until:
             for each in status.deliveries:
                 found.setdefault(each.destination, []).append((status.at, each))
-    return {name: _summary(reports) for name, reports in found.items()}
+            silent |= set() if status.deliveries else set(destinations_of(status))
+    return {name: _summary(reports, complete=name not in silent) for name, reports in found.items()}
 
 
-def _summary(reports: Iterable[tuple[int, DeliveryReport]]) -> DeliverySummary:
+def _summary(reports: Iterable[tuple[int, DeliveryReport]], *, complete: bool) -> DeliverySummary:
+    """`complete`: whether each process that delivers to the destination reports it."""
     listed = list(reports)
     deliveries = [each for _, each in listed]
     # An event that waits has an age, also where the clock of its producer is ahead: 0 says that none waits.
     ages = [max(1, at - each.oldest) / 1000 for at, each in listed if each.oldest is not None]
     repeated = [each.last_retry for each in deliveries if each.last_retry is not None]
+    known = complete and all(each.known for each in deliveries)
     return DeliverySummary(
-        max(ages, default=0.0) if all(each.known for each in deliveries) else None,
+        max(ages, default=0.0) if known else None,
         sum(each.retries for each in deliveries),
         min(each.since for each in deliveries),
         max(repeated, key=lambda each: each.at, default=None),
+        None if known else max(ages, default=None),
     )

@@ -119,10 +119,17 @@ class DestinationView:
         if self.delivery is None:
             return "the consumers are of a release that does not report it"
         if self._report.state == "starting" or self.delivery.lag_seconds is None:
-            return "a consumer has not read all of its partitions yet"
+            return f"a consumer has not read all of its partitions, or its release does not report them{self._read}"
         if self.delivery.lag_seconds == 0 and self.lag is None:
             return "the consumers cannot read the ends of all partitions now"
         return ""
+
+    @property
+    def _read(self) -> str:
+        seconds = None if self.delivery is None else self.delivery.read_seconds
+        return (
+            f"; the oldest event that was read waits for {duration(int(1000 * seconds))}" if seconds else ""
+        )
 
     @property
     def lag_seconds_unknown_since(self) -> int | None:

@@ -76,7 +76,8 @@ class OrganizationStatusReporter:
         state = previous.state if previous and resumes else "paused" if organization.paused else "active"
         self._status = take_over(state, now_ms(), previous, previous.reason if previous and resumes else None)
         metrics.organization_started(organization.name, interval_seconds, organization.added, self._status)
-        self._failure_kind: str | None = None
+        continues = self._status.state in {"failing", "waiting"}
+        self._failure_kind = metrics.failure_kinds.get(organization.name) if continues else None
         """The kind of the last error, while it fails or waits; None: it does neither, or the kind is not known."""
         self._id_reuse: IdReuse | None = None
         self._notices: dict[str, str] = {}

@@ -22,6 +22,9 @@ from relay.aio import Signal
 from relay.kafka import KafkaError, Record, TopicPartition, partition_text
 from relay.kafka.bounded_consumer import BoundedConsumer
 
+FETCHED_MS = 15_000
+"""Age of a fetch that still says what a partition has: Kafka answers each within half a second, and a busy process waits a little."""
+
 
 class Assignment:
     """Reads its partitions into the buffer, and owns starter, pump, sender and commit loop.
@@ -116,6 +119,24 @@ class Assignment:
         """Return the timestamp of the oldest record that was read and is not delivered, in ms UTC; None: there is none."""
         known = (self._pump.oldest_ms(), self._sender.oldest_ms())
         return min((each for each in known if each is not None), default=None)
+
+    def waiting_since(self, read_all_at: Mapping[TopicPartition, int | None], now: int) -> int | None:
+        """Return the timestamp of the oldest event that waits, in ms UTC; None: none does.
+
+        `read_all_at`: when the last fetch of each partition said that nothing is left to read; None: something is.
+        Raises TimeoutError while an event that is not read may be older than all that are. One is younger than the read
+        events of its partition, and than the last fetch that did not show it.
+        """
+        oldest = self.oldest_ms()
+        for partition, fetched_at in read_all_at.items():
+            if self._tracker.first_undelivered(partition) is not None:
+                if oldest is None:
+                    raise TimeoutError("events are on their way")
+            elif fetched_at is None:
+                raise TimeoutError(f"{partition_text(partition)} is not read to its end")
+            elif abs(now - fetched_at) > FETCHED_MS and (oldest is None or oldest > fetched_at):
+                raise TimeoutError(f"{partition_text(partition)} is not fetched")
+        return oldest
 
     def committed(self) -> Mapping[TopicPartition, DeliveryProgress]:
         """Return the progress that this assignment has committed."""

@@ -9,6 +9,7 @@ from consumer.assignment.pipeline import Pipeline
 from consumer.offsets.delivered import DeliveryProgress
 from relay.kafka import Record, TopicPartition
 from relay.kafka.bounded_consumer import BoundedConsumer, GroupCoverage
+from relay.timestamps import now_ms
 
 
 class AssignmentHandler:
@@ -48,11 +49,15 @@ class AssignmentHandler:
             raise TimeoutError("not a member of the consumer group now")
         return await self._consumer.first_offsets(partitions)
 
+    def oldest_ms(self) -> int | None:
+        """Return the timestamp, in ms UTC, of the oldest event that was read and is not accepted; None: there is none."""
+        return self._assignment.oldest_ms() if self._assignment else None
+
     def oldest_seconds(self) -> float | None:
         """Return the age of the oldest event that was read and is not accepted; 0 when there is none, None: it is not known."""
         if not self.ready:
             return None
-        oldest = self._assignment.oldest_ms() if self._assignment else None
+        oldest = self.oldest_ms()
         return 0.0 if oldest is None else max(0.0, time.time() - oldest / 1000)
 
     async def waiting_since(self) -> int | None:
@@ -63,11 +68,8 @@ class AssignmentHandler:
         assignment, consumer = self._assignment, self._consumer
         if assignment is None or consumer is None or not assignment.ready:
             raise TimeoutError("not a member of the consumer group now")
-        read_all = await consumer.has_read_all(assignment.partitions)
-        oldest = assignment.oldest_ms()
-        if oldest is None and not read_all:
-            raise TimeoutError("some partitions are not read to their ends")
-        return oldest
+        read_all_at = {each: await consumer.read_all_at(each) for each in assignment.partitions}
+        return assignment.waiting_since(read_all_at, now_ms())
 
     async def progress(
         self, partitions: Sequence[TopicPartition]

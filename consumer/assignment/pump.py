@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from consumer.assignment.pipeline import Pipeline
@@ -17,7 +18,7 @@ from consumer.delivery.defects import DEFECTS, defect_text, describe_defect, fil
 from consumer.delivery.routes import by_route
 from consumer.delivery.sender import Sender
 from consumer.offsets.committer import CommitLoop
-from consumer.offsets.tracker import OffsetTracker
+from consumer.offsets.tracker import OffsetTracker, TrackedRecords
 from relay.aio import Signal
 from relay.avro.codec import SchemaRef
 from relay.errors import one_line
@@ -59,6 +60,8 @@ class Pump:
         self._on_space_freed = on_space_freed
         self._holds = route_holds
         self._queues = route_holds.queues if route_holds is not None else None
+        self._in_hand: list[TrackedRecords] = []
+        """Records that are being decoded, or wait for a body in delivery; some of them may be delivered already."""
         self._batches: dict[_BatchKey, RequestBatch] = {}
         """By partition, where a body holds one partition only, else under None; and by route."""
 
@@ -69,17 +72,27 @@ class Pump:
             self._schema_hold.oldest_ms(),
             self._queues.oldest_ms() if self._queues is not None else None,
             *(batch.oldest_ms for batch in self._batches.values()),
+            *(_oldest_undelivered_ms(tracked, self._tracker) for tracked in self._in_hand),
         )
         return min((each for each in known if each is not None), default=None)
+
+    @contextmanager
+    def _holding(self, tracked: TrackedRecords) -> Iterator[None]:
+        self._in_hand.append(tracked)
+        try:
+            yield
+        finally:
+            self._in_hand.pop()
 
     async def run(self) -> None:
         """Pump until cancelled. Records that it holds then are neither sent nor committed."""
         while True:
             await self._wait_until_due()
             if self._buffer.first_read_at is not None:
-                await self._decode(
-                    self._schema_hold.add(self._buffer.take(self._pipeline.timing.buffers.decode_block_bytes))
-                )
+                taken = self._buffer.take(self._pipeline.timing.buffers.decode_block_bytes)
+                taken = self._schema_hold.add(taken)
+                with self._holding(taken.tracked):
+                    await self._decode(taken)
                 self._on_space_freed()
             for held_partition in self._schema_hold.due(time.monotonic()):
                 await self._decode_held(held_partition)
@@ -152,7 +165,8 @@ class Pump:
             self._hold_for(partition, held.buffered, doubtful)
             return
         self._schema_hold.release(partition)
-        await self._deliver(held.buffered, encoded)
+        with self._holding(held.buffered.tracked):
+            await self._deliver(held.buffered, encoded)
 
     def _hold_for(
         self, partition: TopicPartition, buffered: BufferedRecords, doubtful: Sequence[UndecodableRecord]
@@ -240,7 +254,8 @@ class Pump:
     async def _send_batch(self, key: _BatchKey) -> None:
         rows = self._batches.pop(key).take()
         if self._queues is None:
-            await self._send(rows)
+            with self._holding(rows.tracked):
+                await self._send(rows)
         else:
             self._queues.add(key[1], rows)
 
@@ -266,3 +281,14 @@ class Pump:
         if hold_back(rows.tracked.sequences):
             return None
         return next((key for key, batch in self._batches.items() if hold_back(batch.sequences())), None)
+
+
+def _oldest_undelivered_ms(tracked: TrackedRecords, tracker: OffsetTracker) -> int | None:
+    """Return the timestamp of the oldest of these records that is not delivered, in ms UTC; None: all are."""
+    oldest, position = [], 0
+    for sequence in tracked.sequences:
+        first = tracker.first_undelivered(sequence.partition)
+        if first is not None and first < sequence.stop:
+            oldest.append(tracked.records[position + max(0, first - sequence.first)].timestamp)
+        position += len(sequence)
+    return min(oldest, default=None)

@@ -134,7 +134,7 @@ OPERATOR_PAUSE = Metric(
 RETENTION_USED = Metric(
     Gauge,
     "jira_relay_consumer_retention_used_ratio",
-    "Part of its topic's retention that the oldest event not accepted has passed; at 1 Kafka deletes it.",
+    "Part of its topic's retention that the oldest event not accepted has passed; at 1 Kafka deletes it; absent while unknown.",
     FLOW,
 )
 LAG_EVENTS = Metric(

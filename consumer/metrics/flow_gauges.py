@@ -34,8 +34,8 @@ class FlowGauges:
         self._registered.set_state(catalogue.MEMBERSHIP, membership, **self._names)
         self._set_or_remove(catalogue.OPERATOR_PAUSE, None if paused_at is None else paused_at / 1000)
 
-    def set_retention_used(self, part: float) -> None:
-        """Set the part of its topic's retention that the oldest event not accepted has passed; 0 where none is known to wait."""
+    def set_retention_used(self, part: float | None) -> None:
+        """Set the part of its topic's retention that the oldest event not accepted has passed; 0: none waits. None: unknown."""
         self._set_or_remove(catalogue.RETENTION_USED, part)
 
     def set_group_lag(self, events: int | None) -> None:

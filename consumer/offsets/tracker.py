@@ -216,6 +216,11 @@ class OffsetTracker:
         """Return where live delivery of the partition began; None: it was not divided."""
         return self._partitions[partition].start.live_from
 
+    def first_undelivered(self, partition: TopicPartition) -> int | None:
+        """Return the number of the first undelivered record; None: all that were read are delivered."""
+        state = self._partitions[partition]
+        return state.first_pending if state.pending_offsets else None
+
     def last_read(self, partition: TopicPartition) -> RecordFingerprint | None:
         """Return the last record that was read; None: no record is known."""
         return self._partitions[partition].last_read
@@ -259,12 +264,7 @@ class OffsetTracker:
 
     def delivered_count(self) -> int:
         """Return how many tracked records are delivered."""
-        ahead_counts = (
-            end - first
-            for state in self._partitions.values()
-            for first, (end, _) in state.delivered_runs.items()
-        )
-        return self.contiguous_count() + sum(ahead_counts)
+        return self.contiguous_count() + sum(sum(each.run_lengths()) for each in self._partitions.values())
 
     def contiguous_count(self) -> int:
         """Return how many tracked records are delivered with no undelivered record before them."""

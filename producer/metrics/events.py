@@ -28,8 +28,8 @@ class ProducerMetrics:
         self._polling: dict[str, ConditionLog] = {}
         """By organization; each purpose has conditions of its own."""
         self._transactions = ConditionLog(log, clock)
-        self._failing: dict[str, str] = {}
-        """The kind of error of each organization that fails or waits."""
+        self.failure_kinds: dict[str, str] = {}
+        """The kind of error of each organization that fails or waits, as far as this process knows it."""
         self._kinds: set[str] = set()
         """All kinds of errors so far."""
 
@@ -160,11 +160,11 @@ class ProducerMetrics:
 
     def failing_since(self, organization: str, kind: str | None, since: int) -> None:
         """Set since when (ms UTC) an organization fails or waits, and the kind of its last error. None: it does neither."""
-        gauge, previous = self._metrics[catalogue.FAILING_SINCE], self._failing.pop(organization, None)
+        gauge, previous = self._metrics[catalogue.FAILING_SINCE], self.failure_kinds.pop(organization, None)
         if previous not in {None, kind}:
             gauge.remove(organization, previous)
         if kind is not None:
-            self._failing[organization] = kind
+            self.failure_kinds[organization] = kind
             self._kinds.add(kind)
             gauge.labels(organization, kind).set(since / 1000)
 
@@ -291,7 +291,7 @@ class ProducerMetrics:
     def remove_organization(self, organization: str) -> None:
         """Remove the series of an organization that this process no longer polls."""
         self._metrics.remove({"kind": self._kinds}, organization=organization)
-        self._failing.pop(organization, None)
+        self.failure_kinds.pop(organization, None)
         self._polling.pop(organization, None)
 
     def _set(self, metric: Metric[Gauge], organization: str, value: float) -> None:

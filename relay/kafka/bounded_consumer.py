@@ -70,19 +70,17 @@ class BoundedConsumer:
         async with asyncio.timeout(self._timing.answer_seconds):
             return int(await self._consumer.position(tp))
 
-    async def has_read_all(self, partitions: Iterable[TopicPartition]) -> bool:
-        """Return whether no committed record of these partitions is left to read, as the last fetch of each says.
+    async def read_all_at(self, tp: TopicPartition) -> int | None:
+        """Return when the last fetch of a partition said that no committed record is left to read, in ms UTC.
 
-        A partition that was never fetched has not been read. Raises KafkaError for a partition that is not assigned.
+        None: one is left, or the partition was never fetched. Raises KafkaError for a partition that is not assigned.
         """
-        for partition in partitions:
-            position = await self.position(
-                partition
-            )  # first, since it says whether the partition is assigned
-            end = self._consumer.last_stable_offset(partition)
-            if end is None or position < end:
-                return False
-        return True
+        position = await self.position(tp)  # first, since it says whether the partition is assigned
+        end = self._consumer.last_stable_offset(tp)
+        if end is None or position < end:
+            return None
+        fetched_at: int = self._consumer.last_poll_timestamp(tp)
+        return fetched_at
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit the next offsets to read, with metadata.

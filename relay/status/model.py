@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -184,3 +184,17 @@ def _fingerprint(stored: Mapping[str, Any] | None) -> StoredFingerprint | None:
 def service_key(service: str) -> str:
     """Return the key of this process's record on the status topic: `produce/HOST-PID`."""
     return f"{service}/{socket.gethostname()}-{os.getpid()}"
+
+
+_DESTINATIONS = "destinations "
+
+
+def destinations_text(names: Iterable[str]) -> str:
+    """Return the reason of a consumer process: the destinations that it delivers to."""
+    return _DESTINATIONS + ", ".join(names)
+
+
+def destinations_of(process: Status) -> Sequence[str]:
+    """Return the destinations that the reason of a consumer process names; every release writes them first."""
+    first = (process.reason or "").partition(";")[0]
+    return first.removeprefix(_DESTINATIONS).split(", ") if first.startswith(_DESTINATIONS) else ()

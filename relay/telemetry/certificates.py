@@ -33,7 +33,7 @@ class CertificateExpiry(Collector):
 def certificate_expiry(path: Path, *, of_last: bool) -> float | None:
     """Return the end of validity of the first certificate of a file in PEM, in seconds since 1970 UTC.
 
-    `of_last`: of the one that ends last. None: the file cannot be read, or has no certificate.
+    `of_last`: of the one that ends last. None: the file cannot be read, or has no certificate, or one of an unknown version, which OpenSSL takes.
     """
     from cryptography import x509  # noqa: PLC0415 - loaded where a file is named
 
@@ -41,7 +41,7 @@ def certificate_expiry(path: Path, *, of_last: bool) -> float | None:
         if path.stat().st_size > _LARGEST:
             return None
         certificates = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, x509.InvalidVersion):
         return None
     ends = [each.not_valid_after_utc.timestamp() for each in certificates]
     return max(ends) if of_last else ends[0]

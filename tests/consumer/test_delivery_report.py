@@ -32,10 +32,14 @@ from tests.support.views import NOW, status
 
 
 class Waiting:
-    """A handler whose oldest event is `oldest`; an exception is raised."""
+    """A handler whose oldest event is `oldest`; an exception is raised. `read`: the oldest one that was read then."""
 
-    def __init__(self, oldest=None):
+    def __init__(self, oldest=None, read=None):
         self.oldest = oldest
+        self.read = read
+
+    def oldest_ms(self):
+        return self.read
 
     async def waiting_since(self):
         if isinstance(self.oldest, Exception):
@@ -45,8 +49,8 @@ class Waiting:
         return self.oldest
 
 
-async def flow(name="live", oldest=None, **fields):
-    made = replace(running_pipeline(name), handler=Waiting(oldest), **fields)
+async def flow(name="live", oldest=None, read=None, **fields):
+    made = replace(running_pipeline(name), handler=Waiting(oldest, read), **fields)
     await made.coverage.refresh()
     return made
 
@@ -79,6 +83,13 @@ async def test_what_one_flow_does_not_know_is_unknown_for_all(oldest):
     seconds = 0.01 if oldest == "never" else 5
     found = await report(await flow("live", 7), await flow("history", oldest), seconds=seconds)
     assert (found.known, found.oldest) == (False, None)
+
+
+async def test_the_oldest_event_that_was_read_is_reported_where_older_ones_may_wait():
+    """An operator then knows how long events have waited at least."""
+    flows = await flow(oldest=TimeoutError("unread"), read=7), await flow("history", 3, read=5)
+    found = await report(*flows)
+    assert (found.known, found.oldest) == (False, 5)
 
 
 async def test_unread_partitions_and_a_doubtful_membership_are_unknown():
@@ -147,12 +158,15 @@ class Positions:
     def last_stable_offset(self, _partition):
         return self.end
 
+    def last_poll_timestamp(self, _partition):
+        return NOW
+
 
 @pytest.mark.parametrize(
-    ("position", "end", "read"), [(5, 5, True), (6, 5, True), (4, 5, False), (0, None, False)]
+    ("position", "end", "read_all_at"), [(5, 5, NOW), (6, 5, NOW), (4, 5, None), (0, None, None)]
 )
-async def test_a_partition_is_read_once_it_was_fetched_to_its_end(position, end, read):
-    assert await BoundedConsumer(Positions(position, end)).has_read_all([A]) is read
+async def test_a_partition_is_read_once_it_was_fetched_to_its_end(position, end, read_all_at):
+    assert await BoundedConsumer(Positions(position, end)).read_all_at(A) == read_all_at
 
 
 async def test_a_dead_destination_shows_the_age_of_its_oldest_event_and_its_retries(
@@ -183,7 +197,9 @@ async def test_a_dead_destination_shows_the_age_of_its_oldest_event_and_its_retr
         await world.publish(some_events(20))
         oldest = min(each["collected"] for each in world.published)
         async with world.consuming(timing=timing):
-            waiting = await wait_for_delivery(lambda each: each.oldest == oldest and each.retries > 0)
+            waiting = await wait_for_delivery(
+                lambda each: each.known and each.oldest == oldest and each.retries > 0
+            )
             assert (waiting.destination, waiting.known) == ("sentinel", True)
             assert "503" in waiting.last_retry.reason
             world.azure.clear_faults()

@@ -111,6 +111,9 @@ async def test_the_gauges_of_a_pause_know_its_beginning_and_what_it_may_cost(end
     assert value("membership_state", state="unconfirmed") == 1
     assert value("operator_pause_timestamp_seconds") is None
     assert value("retention_used_ratio") == pytest.approx(0.1)
+    pipeline.handler.oldest_seconds = lambda: None
+    await reporter.publish()
+    assert value("retention_used_ratio") is None  # a 0 would be good news that nobody has
 
 
 async def test_a_topic_without_any_retention_does_not_end_the_report():

@@ -40,6 +40,23 @@ def test_the_oldest_event_is_that_of_all_processes_and_retries_are_added():
     assert waiting > 0, "an event waits, whose producer has a clock that is ahead"
 
 
+def test_a_process_of_an_older_release_makes_an_age_unknown():
+    """It reports no delivery, and events of its partitions may wait for hours."""
+    report = DeliveryReport("soc", NOW, True, NOW - 5_000)
+    statuses = {
+        "consume/new-1": process(report, reason="destinations soc, other; Kafka does not report a setting"),
+        "consume/old-2": process(reason="destinations lake, soc"),
+    }
+    found = summarize_deliveries(statuses, NOW)["soc"]
+    assert (found.lag_seconds, found.read_seconds) == (None, 5.0)
+    gone = statuses | {"consume/old-2": process(reason="destinations lake, soc", valid_until=NOW - 1)}
+    assert summarize_deliveries(gone, NOW)["soc"].lag_seconds == 5.0
+    other = statuses | {"consume/old-2": process(reason="destinations lake; destinations soc")}
+    assert summarize_deliveries(other, NOW)["soc"].lag_seconds == 5.0
+    view = DestinationView("soc", "http", status(), None, NOW, delivery=found)
+    assert view.lag_seconds_unknown.endswith("waits for 5 s")
+
+
 @pytest.mark.parametrize(
     ("reported", "pause", "delivery", "reason", "since"),
     [

@@ -106,6 +106,24 @@ def test_the_kind_of_a_failure_is_a_gauge_until_a_round_is_complete(status_write
     assert seen == [{}, {"tls": NOW / 1000}, {"shard-closed": NOW / 1000}, {}]
 
 
+def test_a_reloaded_shard_keeps_the_kind_of_a_failure(status_writer):
+    """Its next request may be minutes away: a hold for a refused key lasts, and its alert must not end meanwhile."""
+    registry = CollectorRegistry()
+    metrics = ProducerMetrics(registry)
+    organization = Organization("acme", "https://acme.example", "u", 0, 0, 1)
+    arguments = (status_writer, metrics, lambda: NOW, 60)
+    first = OrganizationStatusReporter(organization, *arguments, None)
+    first.failing("key-refused", "No.", 900, waiting=False)
+
+    def kinds():
+        return [s.labels["kind"] for f in registry.collect() for s in f.samples if "failing_since" in s.name]
+
+    OrganizationStatusReporter(organization, *arguments, first.status)
+    assert kinds() == ["key-refused"]
+    OrganizationStatusReporter(replace(organization, state="paused"), *arguments, first.status)
+    assert kinds() == []
+
+
 def test_a_resumed_organization_is_no_longer_paused(status_writer):
     """The status shows a pause and a resumption at once, whatever the last status was."""
     paused = open_reporter(status_writer, failing(), state="paused").status

@@ -53,7 +53,7 @@ async def test_a_dead_broker_is_named_until_it_is_back(cluster):
     watching = [asyncio.create_task(each.watch()) for each in (settings, limits)]
     try:
         await wait_until(lambda: states(registry, "consumer").get("under_replicated") == 0)
-        assert (settings.copies.text, limits.copies.text) == (None, None)
+        await wait_until(lambda: (settings.copies.text, limits.copies.text) == (None, None))  # see below
 
         cluster.nodes[3].kill()
         sentence = "Copies on broker 3 are not in sync, so the loss of another broker can stop writes. Start "

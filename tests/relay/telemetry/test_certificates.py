@@ -1,4 +1,5 @@
 import datetime as dt
+import ssl
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -50,6 +51,21 @@ def test_a_chain_ends_with_its_first_certificate_and_a_file_of_cas_with_its_last
     assert days_left({"kafka.certificate_file": file, "kafka.ca_file": file}) == {
         "kafka.certificate_file": -3,
         "kafka.ca_file": 9,
+    }
+
+
+def test_a_certificate_that_only_openssl_takes_does_not_end_the_metrics(authority, tmp_path):
+    """One of an unknown version in a company's bundle would make each scrape fail."""
+    encoded = authority.issue("odd", expires_in=5 * DAY).certificate.read_bytes()
+    odd = ssl.PEM_cert_to_DER_cert(encoded.decode()).replace(
+        b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1
+    )
+    file = tmp_path / "odd.pem"
+    file.write_text(ssl.DER_cert_to_PEM_cert(odd))
+    ssl.create_default_context(cafile=file)
+
+    assert days_left({"kafka.ca_file": file, "kafka.certificate_file": authority.file}).keys() == {
+        "kafka.certificate_file"
     }
 
 
