@@ -162,7 +162,7 @@ def _saved_search(name: str, **properties: Any) -> dict[str, Any]:
         "type": "Microsoft.OperationalInsights/workspaces/savedSearches",
         "apiVersion": "2020-08-01",
         "name": f"[concat(parameters('workspaceName'), '/{name}')]",
-        "properties": {"version": 2, **properties},
+        "properties": {"etag": "*", "version": 2, **properties},  # without it a second deployment ends with 409
     }
 
 
