@@ -162,7 +162,8 @@ def _saved_search(name: str, **properties: Any) -> dict[str, Any]:
         "type": "Microsoft.OperationalInsights/workspaces/savedSearches",
         "apiVersion": "2020-08-01",
         "name": f"[concat(parameters('workspaceName'), '/{name}')]",
-        "properties": {"etag": "*", "version": 2, **properties},  # without it a second deployment ends with 409
+        # Without the etag, Azure answers 409 to a second deployment.
+        "properties": {"etag": "*", "version": 2, **properties},
     }
 
 
