@@ -1,43 +1,31 @@
 """Copy every topic of the relay to another Kafka, and prove each copy by reading it.
 
-Offsets differ in the copy. Nothing translates them: a consumer finds the record that it delivered last, which its status names, and
-a producer compares its progress with the events on the topics. Both are what they do after a fail-over to a mirror.
+Offsets differ in the copy. Those that dead letters name are translated. Nothing else is: a consumer finds the record that it
+delivered last, which its status names, and a producer compares its progress with the events on the topics. Both are what they do
+after a fail-over to a mirror.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from management.formatting import iso_seconds
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.replay.jobs import read_replays
-from management.topic_digest import Digest
+from management.topic_copier import TopicCopier, TopicCopy, read_bounds
+from management.topic_portions import DELETE_AND_REPEAT
 from relay.errors import RelayError
-from relay.kafka import Record, TopicPartition, partition_text
+from relay.kafka import partition_text
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import LogBounds, partitions_of, stable_bounds, standalone_consumer
-from relay.kafka.producer import ProducerRecord
-from relay.kafka.range_log import open_range_log
-from relay.kafka.reader_timing import DEFAULT_TIMING
-from relay.kafka.topic_admin import create_missing_topics, read_shard_count
-from relay.kafka.topics import Topics, topic_specs
-from relay.kafka.transactions import TransactionalProducer
+from relay.kafka.log_reader import LogBounds
+from relay.kafka.producer import MAX_BATCH_BYTES
+from relay.kafka.topic_access import read_cluster_id
+from relay.kafka.topic_admin import create_missing_topics, read_shard_count, read_topic_facts
+from relay.kafka.topic_facts import TopicFacts, message_limit, without_key_and_headers
+from relay.kafka.topics import NOT_VISIBLE, Topics
 from relay.status.reader import read_statuses
 
-Bounds = Mapping[TopicPartition, LogBounds]
-
-_AGAIN = (
-    "Delete the relay's topics there (`kafka-topics.sh --delete --topic TOPIC`), and run the command again."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class TopicCopy:
-    """A copied topic. `expired`: records that the other Kafka deleted at once, since they are older than its retention."""
-
-    topic: str
-    partitions: int
-    records: int
-    expired: int = 0
+CLUSTER_SECONDS = 10.0
+"""For how long each Kafka is asked for its id."""
 
 
 async def copy_topics(
@@ -53,19 +41,43 @@ async def copy_topics(
         raise RelayError(
             f"Nothing was copied: kafka.topic_prefix must be {topics.prefix} in both files, since the topics keep their names."
         )
+    await _require_another_kafka(source, target)
     await _require_idle(source, topics, now_ms)
+    facts = await read_topic_facts(source)
+    if hidden := facts.hidden.intersection(topics.all):
+        raise RelayError(f"Nothing was copied. {', '.join(sorted(hidden))}: {NOT_VISIBLE}")
     target = await _create_topics(source, target, reread_ms)
-    if filled := {tp.topic for tp, at in (await _bounds(target, topics.all)).items() if _is_filled(at)}:
+    limits = await _require_room(facts, target, topics)
+    if filled := {tp.topic for tp, at in (await read_bounds(target, topics.all)).items() if _is_filled(at)}:
         raise RelayError(
-            f"Nothing was copied: {', '.join(sorted(filled))} have records at {target.bootstrap}. {_AGAIN}"
+            f"Nothing was copied: {', '.join(sorted(filled))} have records at {target.bootstrap}. If they are of an earlier copy that nobody"
+            f" uses: {DELETE_AND_REPEAT}"
         )
-    before = await _bounds(source, topics.all)
+    existing = [topic for topic in topics.all if topic in facts.topics]
+    before = await read_bounds(source, existing)
+    copier = TopicCopier(source, target, topics, limits)
     for topic in topics.all:
-        yield await _copy_topic(source, target, topic, before)
-    if changed := [tp for tp, at in (await _bounds(source, topics.all)).items() if at != before[tp]]:
+        yield await copier.copy(topic, before)
+    # The start of a log moves by itself: Kafka deletes what is older than its retention.
+    if changed := [
+        tp for tp, at in (await read_bounds(source, existing)).items() if _end(at) != _end(before[tp])
+    ]:
         raise RelayError(
             f"The copy is not whole: {partition_text(changed[0])} changed meanwhile. Stop every service, console and"
-            f" command that uses {source.bootstrap}. {_AGAIN}"
+            f" command that uses {source.bootstrap}. {DELETE_AND_REPEAT}"
+        )
+
+
+async def _require_another_kafka(source: Connection, target: Connection) -> None:
+    """Raise RelayError where both are one Kafka: its topics have records, and the advice to delete them would be fatal."""
+    ids = []
+    for each in (source, target):
+        with kafka_errors_as_relay_errors(each):
+            ids.append(await read_cluster_id(each, CLUSTER_SECONDS * each.patience))
+    if ids[1] is not None and ids[0] == ids[1]:
+        raise RelayError(
+            f"Nothing was copied: {target.bootstrap} is the Kafka of these settings itself (cluster {ids[1]}). Set kafka.bootstrap to the"
+            " Kafka to copy to, and delete nothing."
         )
 
 
@@ -101,75 +113,30 @@ async def _create_topics(source: Connection, target: Connection, reread_ms: int)
         raise RelayError(f"Nothing was copied. {' '.join(problems)}")
     if (found := await read_shard_count(target)) != shards:
         raise RelayError(
-            f"Nothing was copied: the topics at {target.bootstrap} have {found} partitions, and these have {shards}. {_AGAIN}"
+            f"Nothing was copied: the topics at {target.bootstrap} have {found} partitions, and these have {shards}. {DELETE_AND_REPEAT}"
         )
     return target
 
 
-async def _bounds(connection: Connection, topics: Iterable[str]) -> Bounds:
-    """Return the bounds of each partition. Raises RelayError while a transaction is open."""
-    with kafka_errors_as_relay_errors(connection):
-        async with standalone_consumer(connection) as consumer:
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in topics
-                for number in await partitions_of(consumer, topic)
-            ]
-            bounds = await stable_bounds(consumer, partitions)
-    if waiting := [tp for tp, at in bounds.items() if at.last_stable_offset < at.high_watermark]:
-        raise RelayError(
-            f"A transaction on {partition_text(waiting[0])} at {connection.bootstrap} has not ended. Kafka ends it within a minute or"
-            " two if its producer is gone; run the command again then."
-        )
-    return bounds
+async def _require_room(facts: TopicFacts, target: Connection, topics: Topics) -> int:
+    """Return the largest batch that every topic of the target accepts, in bytes.
+
+    `facts`: of the source. Raises RelayError for a topic with fewer partitions than it has there: records keep their partition.
+    """
+    there = await read_topic_facts(target)
+    for name, topic in facts.topics.items():
+        if (found := there.topics[name].partitions if name in there.topics else 0) < topic.partitions:
+            raise RelayError(
+                f"Nothing was copied: {name} has {topic.partitions} partitions, and {found} at {target.bootstrap}. Delete it there, and"
+                f" create it with {topic.partitions} (`kafka-topics.sh --create --partitions`)."
+            )
+    largest = min(message_limit(there, name, target.profile) for name in topics.all)
+    return min(MAX_BATCH_BYTES, without_key_and_headers(largest))
+
+
+def _end(bounds: LogBounds) -> tuple[int, int]:
+    return bounds.last_stable_offset, bounds.high_watermark
 
 
 def _is_filled(bounds: LogBounds) -> bool:
     return bounds.high_watermark > bounds.log_start_offset
-
-
-async def _copy_topic(source: Connection, target: Connection, topic: str, before: Bounds) -> TopicCopy:
-    specs = {spec.name: spec for spec in topic_specs(Topics(source.kafka.topic_prefix), 1)}
-    compacted = specs[topic].configs["cleanup.policy"] == "compact"
-    partitions = [tp for tp in before if tp.topic == topic]
-    copied = [await _copy_partition(source, target, tp, before[tp], compacted=compacted) for tp in partitions]
-    return TopicCopy(topic, len(partitions), sum(each for each, _ in copied), sum(each for _, each in copied))
-
-
-async def _copy_partition(
-    source: Connection, target: Connection, tp: TopicPartition, bounds: LogBounds, *, compacted: bool
-) -> tuple[int, int]:
-    """Copy a partition and read the copy; return how many records it had, and how many of them the copy lacks by retention."""
-    copied, found = Digest(compacted=compacted), Digest(compacted=compacted)
-    producer = await TransactionalProducer.open(target, f"{target.kafka.topic_prefix}.copy")
-    try:
-        async for records in _read(source, tp, bounds):
-            for record in records:
-                copied.add(record)
-            await producer.publish([_as_written(record) for record in records])
-    finally:
-        await producer.discard()
-    async for records in _read(target, tp, (await _bounds(target, [tp.topic]))[tp]):
-        for record in records:
-            found.add(record)
-    if (missing := found.missing_from(copied)) is None:
-        raise RelayError(
-            f"The copy of {partition_text(tp)} at {target.bootstrap} differs from what was read. Use nothing of it. {_AGAIN}"
-        )
-    return copied.records, missing
-
-
-async def _read(
-    connection: Connection, tp: TopicPartition, bounds: LogBounds
-) -> AsyncIterator[Sequence[Record]]:
-    with kafka_errors_as_relay_errors(connection):
-        async with open_range_log(connection, DEFAULT_TIMING.times(connection.patience)) as log:
-            async for part in log.read(tp, bounds.log_start_offset, bounds.last_stable_offset):
-                if part.records:
-                    yield part.records
-
-
-def _as_written(record: Record) -> ProducerRecord:
-    return ProducerRecord(
-        record.topic, record.partition, record.key, record.value, record.timestamp, list(record.headers)
-    )

@@ -2,12 +2,25 @@
 
 import struct
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-
-from relay.kafka import Record
+from typing import Protocol
 
 _LENGTH = struct.Struct(">q")
+
+
+class RecordContent(Protocol):
+    """A record that was read, or is to be written."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def timestamp(self) -> int | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 @dataclass
@@ -21,7 +34,7 @@ class Digest:
     newest: dict[bytes | None, int] = field(default_factory=dict)
     """By key, without those that were deleted; empty for a log."""
 
-    def add(self, record: Record) -> None:
+    def add(self, record: RecordContent) -> None:
         self.records += 1
         if not self.compacted:
             self.log.append(_digest(record))
@@ -41,9 +54,9 @@ class Digest:
         return missing if same else None
 
 
-def _digest(record: Record) -> int:
+def _digest(record: RecordContent) -> int:
     """Return eight bytes over time, key, value and headers, each after its length; -1 means null."""
-    state = blake2b(_LENGTH.pack(record.timestamp), digest_size=8)
+    state = blake2b(_LENGTH.pack(-1 if record.timestamp is None else record.timestamp), digest_size=8)
     headers = [part for name, value in record.headers for part in (name.encode(), value)]
     for part in (record.key, record.value, *headers):
         state.update(_LENGTH.pack(-1 if part is None else len(part)))

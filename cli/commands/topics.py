@@ -1,6 +1,7 @@
 """`jira-relay topics`."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from cli.context import CommandContext, connection_from
 from cli.output import JsonOption, escape_controls, print_json
 from management.settings import read_given
 from management.topic_copy import copy_topics
+from relay.config.names import VARIABLE_PREFIX
 from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import compare_topics, create_missing_topics
@@ -54,7 +56,10 @@ def copy_topics_of_the_relay(
     Stop all services first. The other Kafka must have no record of the relay. The embedded Kafka is started for the copy.
     """
     state: CommandContext = context.obj
-    other, _ = read_given(to, {})
+    # The settings of the relay are in the file alone; a reference to a store needs the variables of the store (AWS_…, GOOGLE_…).
+    other, _ = read_given(
+        to, {name: value for name, value in os.environ.items() if not name.startswith(VARIABLE_PREFIX)}
+    )
     if other.kafka.bootstrap is None:
         raise SettingsError(f"{to}: set kafka.bootstrap, the address of the Kafka to copy to.")
     target = Connection(other.kafka, patience=state.patience)
@@ -68,7 +73,11 @@ async def _copy(state: CommandContext, target: Connection, *, as_json: bool) -> 
             copies.append(copy)
             if not as_json:
                 expired = f" {copy.expired} are older than its retention there." if copy.expired else ""
-                print(f"{copy.topic}: {copy.records} records copied and compared.{expired}")
+                print(
+                    f"{copy.topic}: {copy.records} records copied and compared.{expired}"
+                    if copy.partitions
+                    else f"{copy.topic}: the old Kafka has no such topic; it was created empty."
+                )
     if as_json:
         print_json([asdict(copy) for copy in copies])
     else:

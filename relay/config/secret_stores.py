@@ -84,7 +84,7 @@ class SecretStoresConfig(ConfigModel):
     )
     aws_endpoint: SecretUrl | None = Field(
         default=None,
-        description="AWS: address to ask instead of `https://SERVICE.REGION.amazonaws.com`, for every service.",
+        description="AWS: address to ask instead of `https://SERVICE.REGION.amazonaws.com`, for every service; that of a VPC endpoint for its own.",
         examples=["https://vpce-0123-abcd.secretsmanager.eu-central-1.vpce.amazonaws.com"],
     )
     google_endpoint: SecretUrl | None = Field(

@@ -78,6 +78,14 @@ class DeadLetter:
         return _offset_in(self.partition, self.headers.get("redriven"))
 
     @property
+    def named(self) -> Mapping[str, int | None]:
+        """Offsets of the letters of the same partition that this record names, by header; None: an address of another log."""
+        names = ("redriven", "redrive", "duplicate-of")
+        return {
+            each: _offset_in(self.partition, self.headers[each]) for each in names if each in self.headers
+        }
+
+    @property
     def is_mark(self) -> bool:
         return "redriven" in self.headers
 
@@ -101,7 +109,7 @@ def parse_letter(record: Record) -> DeadLetter:
     The relay's headers are behind those of the record, from `relay.reason` or, in a mark, `relay.redriven` on. The record may
     have had headers of these names itself.
     """
-    own = _own_headers_start(record.headers)
+    own = own_headers_start(record.headers)
     headers = {
         name.removeprefix(PREFIX): value.decode("utf-8", "replace")
         for name, value in record.headers[own:]
@@ -170,7 +178,8 @@ def relay_headers(fields: Mapping[str, str]) -> list[Header]:
     return [(PREFIX + name, text.encode()) for name, text in fields.items()]
 
 
-def _own_headers_start(headers: Sequence[Header]) -> int:
+def own_headers_start(headers: Sequence[Header]) -> int:
+    """Return the index of the first header of the relay; those before it are the record's."""
     starts = (PREFIX + "reason", PREFIX + "redriven")
     found = [index for index, (name, _) in enumerate(headers) if name in starts]
     return found[-1] if found else 0

@@ -11,7 +11,7 @@ class PublishError(RelayError):
     Discard the publisher, and every state derived from its records.
 
     `fenced`: another owner has taken over. `timed_out`: a smaller one may end in time. `throttled`: it did not, because of a
-    quota. `size_refusal`: a topic accepts no batch or record of this size.
+    quota. `size_refusal`: a topic accepts no batch or record of this size. `time_refused`: nor a record of this time.
     """
 
     def __init__(
@@ -22,12 +22,14 @@ class PublishError(RelayError):
         timed_out: bool = False,
         throttled: bool = False,
         size_refusal: SizeRefusal | None = None,
+        time_refused: bool = False,
     ) -> None:
         super().__init__(message)
         self.fenced = fenced
         self.timed_out = timed_out
         self.throttled = throttled
         self.size_refusal = size_refusal
+        self.time_refused = time_refused
 
 
 def publish_error(error: Exception) -> PublishError:
@@ -44,6 +46,7 @@ def publish_error(error: Exception) -> PublishError:
         case InvalidTimestampError():
             return PublishError(
                 "Kafka rejected a transaction because of its timestamps: the clock of this machine is ahead "
-                "of Kafka's by more than message.timestamp.after.max.ms (default: 1 hour). Correct the clocks."
+                "of Kafka's by more than message.timestamp.after.max.ms (default: 1 hour). Correct the clocks.",
+                time_refused=True,
             )
     return PublishError(f"Kafka rejected a transaction: {describe(error)}. Run `jira-relay check`.")

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from simulators.secret_stores.service import StoreService
 
 REGION = "eu-central-1"
+KEY = f"arn:aws:kms:{REGION}:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
 ROLE = "arn:aws:iam::123456789012:role/jira-relay"
 
 
@@ -29,7 +30,9 @@ class AwsSimulator(StoreService):
         self.denied: set[str] = set()
         self.web_token, self.container_token = secrets.token_hex(16), secrets.token_hex(16)
         self.key_seconds = 3600.0
-        self._kms = AESGCM(secrets.token_bytes(32))
+        self.aliases = {"alias/relay": KEY}
+        """ARN of the key of KMS behind each alias."""
+        self._kms = {KEY: AESGCM(secrets.token_bytes(32))}
         self._imds_token = secrets.token_hex(16)
 
     @property
@@ -63,12 +66,8 @@ class AwsSimulator(StoreService):
                 if name not in self.parameters or not content["WithDecryption"]:
                     return _error(400, "ParameterNotFound")
                 return web.json_response({"Parameter": {"Name": name, "Value": self.parameters[name]}})
-            case "TrentService.Encrypt" if name == "alias/relay":
-                nonce = secrets.token_bytes(12)
-                sealed = nonce + self._kms.encrypt(nonce, base64.b64decode(content["Plaintext"]), None)
-                return web.json_response({"CiphertextBlob": base64.b64encode(sealed).decode()})
-            case "TrentService.Decrypt":
-                return self._decrypt(base64.b64decode(content["CiphertextBlob"]))
+            case "TrentService.Encrypt" | "TrentService.Decrypt" if self.aliases.get(name, name) in self._kms:
+                return self._turn(target, self.aliases.get(name, name), content)
         return _error(400, "NotFoundException")
 
     def _secret(self, name: str) -> web.Response:
@@ -79,9 +78,19 @@ class AwsSimulator(StoreService):
             return web.json_response({"SecretBinary": base64.b64encode(value).decode()})
         return web.json_response({"SecretString": value})
 
-    def _decrypt(self, sealed: bytes) -> web.Response:
+    def move_alias(self, alias: str) -> None:
+        """Point an alias to a new key. The old key stays."""
+        self.aliases[alias] = f"{KEY[:-1]}{len(self._kms)}"
+        self._kms[self.aliases[alias]] = AESGCM(secrets.token_bytes(32))
+
+    def _turn(self, target: str, key: str, content: dict[str, Any]) -> web.Response:
+        if target.endswith("Encrypt"):
+            nonce = secrets.token_bytes(12)
+            sealed = nonce + self._kms[key].encrypt(nonce, base64.b64decode(content["Plaintext"]), None)
+            return web.json_response({"CiphertextBlob": base64.b64encode(sealed).decode(), "KeyId": key})
+        sealed = base64.b64decode(content["CiphertextBlob"])
         try:
-            plain = self._kms.decrypt(sealed[:12], sealed[12:], None)
+            plain = self._kms[key].decrypt(sealed[:12], sealed[12:], None)
         except Exception:  # noqa: BLE001 - as the service: any fault is one answer
             return _error(400, "InvalidCiphertextException")
         return web.json_response({"Plaintext": base64.b64encode(plain).decode()})

@@ -157,7 +157,7 @@ async def test_topics_are_created_and_checked(command_line, prefix):
     }
     assert "jira-relay topics create" in (await command_line("topics", "check", code=1)).out
     assert f"{prefix}-more.events: created" in (await command_line("topics", "create")).out
-    assert (await command_line("topics", "check")).out.count("correct") == 10
+    assert (await command_line("topics", "check")).out.count("correct") == 11
 
 
 async def test_without_a_registry_no_schema_is_registered(command_line_without_kafka):

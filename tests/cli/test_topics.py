@@ -1,7 +1,9 @@
 """`jira-relay topics`, and commands that only look, on brokers of several kinds."""
 
 from relay.kafka.topics import Topics
+from simulators.secret_stores.aws import REGION, AwsSimulator
 from tests.cli.conftest import open_connection
+from tests.support.secret_stores import running
 from tests.support.topics import alter_topic, topics_of
 
 
@@ -70,4 +72,20 @@ async def test_the_embedded_kafka_is_no_place_to_copy_to(command_line_without_ka
     other.write_text('[kafka]\ntopic_prefix = "p"\n')
 
     output = (await command_line_without_kafka("topics", "copy", "--to", other, code=2)).output
+    assert f"{other}: set kafka.bootstrap" in output
+
+
+async def test_a_reference_of_the_other_file_is_read_with_the_variables_of_its_store(
+    command_line_without_kafka, tmp_path
+):
+    """Those of the relay do not count for it; without those of AWS it could not sign in."""
+    async with running(AwsSimulator()) as aws:
+        aws.values["console"] = "a-token-of-twenty-four-characters"
+        command_line_without_kafka.set_environment(**aws.environment, AWS_REGION=REGION)
+        other = tmp_path / "other.toml"
+        other.write_text(
+            f'[console]\ntoken_ref = "aws-secrets-manager:console"\n[secret_stores]\naws_endpoint = "{aws.url}"\n'
+        )
+
+        output = (await command_line_without_kafka("topics", "copy", "--to", other, code=2)).output
     assert f"{other}: set kafka.bootstrap" in output

@@ -1,20 +1,34 @@
 """The relay moves to another Kafka: every topic is copied and compared, and the services go on there without a loss or a repeat."""
 
 import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
+from management.topic_copier import TopicCopy
 from management.topic_copy import copy_topics
+from relay.dead_letters.letter import mark_record, parse_letter, relay_headers
+from relay.dead_letters.log import open_letter_log
 from relay.errors import RelayError
+from relay.kafka import TopicPartition
+from relay.kafka.log_reader import stable_bounds
 from relay.kafka.producer import RecordWriter
-from relay.kafka.topic_admin import create_missing_topics
-from relay.kafka.topics import Topics
+from relay.kafka.topic_admin import (
+    compare_topics,
+    create_missing_topics,
+    read_shard_count,
+    read_topic_facts,
+)
+from relay.kafka.topics import Topics, partition_of
 from relay.status.model import take_over
 from relay.status.reader import read_statuses
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
 from simulators.jira_cloud.world import JiraWorld
 from tests.consumer.test_mirrors import TIMING
+from tests.support.dead_letters import letter_record
 from tests.support.kafka import connection_to
 from tests.support.pipeline_world import (
     PipelineWorld,
@@ -26,6 +40,7 @@ from tests.support.pipeline_world import (
     wait_for_status,
 )
 from tests.support.producer_world import ProducerWorld, count_records
+from tests.support.raw_batches import delete_records
 
 LATER_MS = 10 * 60_000
 """After a killed process counts as ended."""
@@ -142,12 +157,104 @@ async def test_a_target_with_records_is_refused(pair, prefix):
         await copied(source, target)
 
 
+async def test_a_copy_to_the_same_kafka_is_refused_without_the_advice_to_delete(pair):
+    """Its topics have records: they are the only ones."""
+    source, _ = pair
+    bootstrap = str(source.kafka.bootstrap).replace("127.0.0.1", "localhost")
+    same = replace(source, kafka=source.kafka.model_copy(update={"bootstrap": bootstrap}))
+
+    with pytest.raises(RelayError, match=r"is the Kafka of these settings itself .* delete nothing"):
+        await copied(source, same)
+
+
 async def test_a_write_during_the_copy_is_noticed(pair, prefix):
     source, target = pair
     changes = Topics(prefix).changes
 
     with pytest.raises(RelayError, match=rf"not whole: {changes}.* changed meanwhile"):
         await copied(source, target, after=changes, write=lambda: write(source, changes))
+
+
+async def test_what_kafka_does_meanwhile_is_no_fault_of_the_copy(pair, prefix, monkeypatch):
+    """An older release made no topic of seals; the old Kafka deletes by its retention; the new one is late with its markers.
+
+    The mark of a dead letter closes the same letter there, and no other.
+    """
+    source, target = pair
+    topics = Topics(prefix)
+    async with administered(source) as admin:
+        await admin.delete_topics([topics.seals])
+        await until_listed(source, lambda facts: topics.seals not in facts.topics)
+    for value in (b"1", b"2", b"3"):
+        await write(source, topics.changes, value)
+    await letters_of_which_the_last_is_redriven(source, topics.dead_letters)
+    late = [1, 1]
+
+    async def late_bounds(consumer, partitions):
+        found = await stable_bounds(consumer, partitions)
+        if partitions == [TopicPartition(topics.changes, 0)] and late:
+            late.pop()
+            return {tp: replace(at, high_watermark=at.high_watermark + 1) for tp, at in found.items()}
+        return found
+
+    monkeypatch.setattr("management.topic_copier.stable_bounds", late_bounds)
+
+    async def retain():
+        await delete_records(source, TopicPartition(topics.changes, 0), 2)
+
+    copies = await copied(source, target, after=topics.events, write=retain)
+
+    async with open_letter_log(target, "acme", lambda _: None) as log:
+        assert [(whole.stored, state) async for whole, state in log.letters()] == [
+            (b"1", "open"),
+            (b"2", "redriven"),
+        ]
+    assert late == []
+    assert copies[topics.changes].records == 1
+    assert copies[topics.seals] == TopicCopy(topics.seals, partitions=0, records=0)
+    assert not any(report.problems for report in await compare_topics(target))
+
+
+async def test_a_topic_with_fewer_partitions_there_is_named_before_the_copy(pair, prefix):
+    source, target = pair
+    status = Topics(prefix).status
+    async with administered(source) as admin:
+        await admin.create_partitions({status: NewPartitions(3)})
+        await until_listed(source, lambda facts: facts.topics[status].partitions == 3)
+
+    with pytest.raises(
+        RelayError, match=rf"Nothing was copied: {status} has 3 partitions, and 1 at .*create"
+    ):
+        await copied(source, target)
+
+
+async def letters_of_which_the_last_is_redriven(connection, topic):
+    """Write three letters and a mark of the last one; the first is deleted, so that the offsets of the others move."""
+    number = partition_of("acme", await read_shard_count(connection))
+    async with RecordWriter(connection) as writer:
+        for value in (b"0", b"1", b"2"):
+            headers = relay_headers({"reason": "too odd", "destination": "siem"})
+            await writer.send(topic, b"acme", value, partition=number, headers=headers)
+        mark = mark_record(topic, parse_letter(letter_record(2, partition=number)), b"acme", "r-1", 1)
+        await writer.send(topic, mark.key, mark.value, partition=number, headers=mark.headers)
+    await delete_records(connection, TopicPartition(topic, number), 1)
+
+
+async def until_listed(connection, condition):
+    """Kafka lists a changed topic a moment later."""
+    async with asyncio.timeout(60):
+        while not condition(await read_topic_facts(connection)):
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def administered(connection):
+    admin = AIOKafkaAdminClient(**connection.options())
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def test_a_copy_that_differs_is_refused(pair, prefix):

@@ -3,7 +3,7 @@
 import time
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 
@@ -30,7 +30,7 @@ def read_topic(bootstrap: str, topic: str) -> list[ReadRecord]:
     found: list[ReadRecord] = []
     try:
         for number in sorted(consumer.list_topics(topic, timeout=240).topics[topic].partitions):
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=240)
+            first, end = _bounds(consumer, TopicPartition(topic, number))
             consumer.assign([TopicPartition(topic, number, first)])
             position, until = first, time.monotonic() + 90
             while position < end:
@@ -54,3 +54,17 @@ def make_topics(bootstrap: str, *names: str, partitions: int = 1, **configs: str
     made = admin.create_topics([NewTopic(each, partitions, 1, config=settings) for each in names])
     for each in made.values():
         each.result(60)
+
+
+def _bounds(consumer: Consumer, tp: TopicPartition, seconds: float = 60) -> tuple[int, int]:
+    """Return first offset and end of a partition. A topic that is new has no leader for a moment."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            first, last = consumer.get_watermark_offsets(tp, timeout=240)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return first, last

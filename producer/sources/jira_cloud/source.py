@@ -268,6 +268,8 @@ class JiraCloudSource:
             self._throttle.succeeded(purpose)
             return found
 
+        await self._throttle.wait_until_allowed(purpose)
+        await self._key.prepare()
         return await self._throttle.run(send, purpose)
 
     def _open_endpoint(self, key: str) -> Endpoint:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from relay.config.secret_stores import SecretStoresConfig
 from relay.credentials.stores.aws_credentials import AwsCredentialSource
@@ -26,6 +27,7 @@ _REMEDIES: Mapping[str, str] = {
     "InvalidRequestException": "the secret is about to be deleted. Restore it",
     "DecryptionFailure": "AWS cannot decrypt it with its key. Enable the key, and allow the role to use it",
     "InvalidCiphertextException": "the key did not wrap this text, or it is incomplete. Wrap the key again",
+    "IncorrectKeyException": "the key did not wrap this text. Name the key that did, by its id or ARN, or wrap the key again",
     "NotFoundException": "AWS has no such key in this region and account. Check the key and the region",
     "DisabledException": "the key is disabled. Enable it",
     "KMSInvalidStateException": "the key cannot be used now. Enable it, or cancel its deletion",
@@ -106,10 +108,17 @@ class Aws:
         return region
 
     def _url(self, service: str, region: str) -> str:
-        if self._config.aws_endpoint is not None:
-            return f"{self._config.aws_endpoint}/"
+        endpoint = self._config.aws_endpoint
+        if endpoint is not None and not _is_of_another_service(str(endpoint), service):
+            return f"{endpoint}/"
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
         return f"https://{service}.{region}.{domain}/"
+
+
+def _is_of_another_service(endpoint: str, service: str) -> bool:
+    """Return whether an address is that of one service alone: `vpce-ID.SERVICE.REGION.vpce.amazonaws.com`."""
+    host = urlsplit(endpoint).hostname or ""
+    return ".vpce.amazonaws.com" in host and f".{service}." not in host
 
 
 def _code(answer: StoreAnswer) -> str:

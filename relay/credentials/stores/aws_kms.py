@@ -19,7 +19,10 @@ class AwsKeys:
         self._aws = Aws(config, environ)
 
     async def wrap(self, reference: StoreReference, key: bytes) -> str:
-        """Return the reference of the wrapped key. Raises SecretStoreError."""
+        """Return the reference of the wrapped key, with the ARN of the key that wrapped it. Raises SecretStoreError.
+
+        An alias may point to another key later, which does not unwrap it; AWS names the key behind it ("Encrypt", KeyId).
+        """
         content = {
             "KeyId": reference.parts["name"],
             "Plaintext": base64.b64encode(key).decode(),
@@ -28,7 +31,10 @@ class AwsKeys:
         body = await self._aws.call("kms", "TrentService.Encrypt", content, reference.parts["region"])
         if not isinstance(body.get("CiphertextBlob"), str):
             raise no_key()
-        return key_reference(reference, reference.parts["name"], body["CiphertextBlob"])
+        name = body.get("KeyId")
+        return key_reference(
+            reference, name if isinstance(name, str) else reference.parts["name"], body["CiphertextBlob"]
+        )
 
     async def unwrap(self, reference: StoreReference) -> bytes:
         """Return the key. Raises SecretStoreError."""

@@ -168,9 +168,20 @@ class SecretStores:
             entry.pending = pending
             self._queue.append((entry, pending))
             if self._workers < self.timing.concurrent_reads:
-                self._workers += 1
-                threading.Thread(target=self._work, name="secret stores", daemon=True).start()
+                try:
+                    threading.Thread(target=self._work, name="secret stores", daemon=True).start()
+                    self._workers += 1
+                except RuntimeError as error:  # no more threads are allowed, or the process ends
+                    if not self._workers:
+                        self._give_up(error)
             return pending
+
+    def _give_up(self, error: RuntimeError) -> None:
+        """End the reads in the queue, which no thread can make; else who waits for one would wait for ever. Holds the lock."""
+        while self._queue:
+            entry, pending = self._queue.popleft()
+            entry.fault, entry.pending = _no_read(entry.reference, error), None
+            pending.set_result(None)
 
     def _work(self) -> None:
         """Read what is in the queue, and end when it is empty."""
@@ -180,7 +191,11 @@ class SecretStores:
                     self._workers -= 1
                     return
                 entry, pending = self._queue.popleft()
-            asyncio.run(self._read_one(entry, pending))
+            try:
+                asyncio.run(self._read_one(entry, pending))
+            except Exception as error:  # noqa: BLE001 - no event loop, or a log that cannot be written: who waits must not do so for ever
+                entry.fault = _no_read(entry.reference, error)
+                self._end(entry, pending)
 
     async def _read_one(self, entry: _Entry, pending: "Future[None]") -> None:
         """Read a secret, and end the read for all who wait. The loop may close later, when a name lookup hangs."""
@@ -191,7 +206,15 @@ class SecretStores:
                 one_line(f"the read failed ({type(error).__name__}: {describe(error)})"), transient=True
             )
         self._settle(entry, outcome)
-        pending.set_result(None)
+        self._end(entry, pending)
+
+    def _end(self, entry: _Entry, pending: "Future[None]") -> None:
+        """End a read, once, for all who wait for it."""
+        with self._lock:
+            if pending.done():
+                return
+            entry.pending = None
+            pending.set_result(None)
 
     async def _ask(self, reference: StoreReference) -> ReadOutcome:
         timing = self.timing
@@ -231,8 +254,6 @@ class SecretStores:
                 log.info("A secret store answers again.", reference=entry.reference.shown)
             entry.fault, entry.read_at = None, self._clock()
             entry.value = outcome  # last: who sees the value sees no fault
-        with self._lock:
-            entry.pending = None
 
     def _report_fault(self, entry: _Entry, fault: SecretStoreError) -> None:
         text = f"The secret {entry.reference.shown} cannot be read: {fault}"
@@ -244,6 +265,15 @@ class SecretStores:
                 age_seconds=round(self._clock() - entry.read_at),
                 reason=str(fault),
             )
+
+
+def _no_read(reference: StoreReference, error: Exception) -> SecretStoreError:
+    reason = one_line(f"{type(error).__name__}: {describe(error)}", 200)
+    return SecretStoreError(
+        f"The secret {reference.shown} cannot be read: this process cannot make the read ({reason}). Look at its limits of"
+        " threads and open files.",
+        transient=True,
+    )
 
 
 _opened: dict[SecretStoresConfig, SecretStores] = {}

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from relay.credentials.stores.error import SecretStoreError
+
 _FIELD = r"(#(?P<field>[A-Za-z0-9_.-]{1,128}))?"
 
 
@@ -145,8 +147,13 @@ def parse_key(text: str) -> StoreReference:
 
 
 def key_reference(key: StoreReference, path: str, wrapped: str) -> str:
-    """Return the reference of a wrapped key. `path`: the key that wrapped it. Raises ValueError for text that is none."""
-    return parse_reference(f"{key.kind}:{path}#{wrapped}").text
+    """Return the reference of a wrapped key. `path`: the key that wrapped it. Raises SecretStoreError for an answer that is none."""
+    try:
+        return parse_reference(f"{key.kind}:{path}#{wrapped}").text
+    except ValueError:
+        raise SecretStoreError(
+            "its answer is no wrapped key. Check that the service answers there."
+        ) from None
 
 
 def describe_forms() -> list[str]:

@@ -54,6 +54,12 @@ async def send(client: httpx.AsyncClient, method: str, url: str, **options: Any)
     """Send a request. `options`: those of httpx. Raises SecretStoreError if no whole answer came; it shows no header and no body."""
     try:
         response = await client.request(method, url, **options)
+    except (httpx.LocalProtocolError, UnicodeError):
+        # the text of the error shows the header, and the chain would show it in a traceback
+        raise SecretStoreError(
+            "its login cannot be sent: it has a line break, or a character that no header may have. Write the login alone, on one"
+            " line."
+        ) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         host = httpx.URL(url).host
         raise SecretStoreError(

@@ -125,6 +125,11 @@ def _explain(answer: StoreAnswer, policy: str) -> str:
     if answer.transient:
         return _unavailable(answer)
     match answer.status:
+        case 301 | 302 | 307 | 308:
+            return (
+                "the server redirects, as a standby does to the active one. Set secret_stores.vault_address to that, or to a load"
+                f" balancer that knows it ({answer.status})."
+            )
         case 403:
             return (
                 "the server refuses the token, or its policy. Check that the token has not ended, and give it a policy with"

@@ -1,7 +1,9 @@
 """One producer process: the real shard, pollers, publisher and loader, with the world in place of Jira and Kafka."""
 
 import asyncio
+from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
@@ -35,6 +37,23 @@ SHARD_TIMING = ShardTiming(open_check_seconds=7 * 86_400)
 METRICS = ProducerMetrics(CollectorRegistry())
 
 
+class KeyInRecord:
+    """Resolves API keys that are stored in the records, and in no store."""
+
+    async def prepare(self, _organization: Mapping[str, Any]) -> None:
+        pass
+
+    async def reread(self, _organization: Mapping[str, Any]) -> bool:
+        return False
+
+    def resolve(
+        self,
+        _organization: Mapping[str, Any],
+        max_age_seconds: float | None = None,  # noqa: ARG002
+    ) -> SecretStr:
+        return SecretStr("key")
+
+
 class _Store:
     async def event_encoder(self):
         return ENCODER
@@ -63,7 +82,7 @@ class ProducerProcess:
         self.cancelled_commit_succeeds = False
         """Whether Kafka carries out a commit that is cancelled before its answer."""
         self._status_writer = StatusWriter(None, "status")
-        credentials = SimpleNamespace(resolve=lambda _organization: SecretStr("key"))
+        credentials = KeyInRecord()
         self._sources = JiraCloudSources(
             [self], credentials, AllowedHosts("https://gateway.example", []), self.now_ms, limits=JIRA_LIMITS
         )

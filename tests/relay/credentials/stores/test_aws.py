@@ -58,6 +58,15 @@ async def test_a_secret_is_a_text_or_bytes_of_text(aws):
         await read(client, "aws-secrets-manager:bytes")
 
 
+def test_the_endpoint_of_one_service_is_not_asked_for_another():
+    """A role of a service account needs STS, which does not answer at the endpoint of Secrets Manager."""
+    endpoint = "https://vpce-0123-abcd.secretsmanager.eu-central-1.vpce.amazonaws.com"
+    client = Aws(SecretStoresConfig(aws_endpoint=endpoint), {})
+
+    assert client._url("secretsmanager", REGION) == f"{endpoint}/"
+    assert client._url("sts", REGION) == "https://sts.eu-central-1.amazonaws.com/"
+
+
 async def test_a_parameter_is_read_decrypted(aws):
     aws.parameters["/jira/acme"] = "parameter"
     client = client_of(aws)

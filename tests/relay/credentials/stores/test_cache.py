@@ -1,5 +1,7 @@
 import asyncio
+import threading
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from structlog.testing import capture_logs
@@ -45,7 +47,18 @@ async def test_a_refused_login_reads_the_secret_again_within_the_budget():
     assert len(script.reads) == 1
     clock.seconds += 6
 
-    assert await asyncio.gather(stores.reread(ACME), stores.reread(ACME)) == [True, True]
+    answer, read = threading.Event(), stores._read
+
+    async def read_slowly(reference):
+        answer.wait(60)
+        return await read(reference)
+
+    stores._read = read_slowly  # else the first may have the new value before the second asks
+    waiting = [asyncio.create_task(stores.reread(ACME)) for _ in range(2)]
+    await asyncio.sleep(0)
+    answer.set()
+
+    assert await asyncio.gather(*waiting) == [True, True]
     assert stores.known(ACME) == "new"
     clock.seconds += 6
     assert not await stores.reread(ACME)
@@ -127,6 +140,24 @@ async def test_a_defect_of_a_reader_is_a_fault_of_its_secret_alone():
 
     assert await stores.read(ACME) == "key"
     assert await stores.read(OTHER) == "key"
+
+
+async def test_a_read_that_cannot_begin_or_end_is_a_fault_and_no_wait_for_ever(monkeypatch):
+    """The limit of threads is reached; then a listener fails, as a log does whose disk is full. Later reads work."""
+    stores, _, clock = scripted_stores("key")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+        with pytest.raises(SecretStoreError, match=r"can't start new thread.*limits of threads"):
+            await asyncio.wait_for(stores.read(ACME), 60)
+    listener = Mock(side_effect=[OSError("disk full"), None])
+    stores.report_to(listener)
+    clock.seconds += 31
+    with pytest.raises(SecretStoreError, match="disk full"):
+        await asyncio.wait_for(stores.read(ACME), 60)
+    clock.seconds += 31
+
+    assert await asyncio.wait_for(stores.read(ACME), 60) == "key"
+    assert await asyncio.wait_for(stores.reread(ACME), 60) is False
 
 
 async def test_each_value_is_reported_before_anybody_gets_it():

@@ -10,6 +10,7 @@ from relay.credentials.stores.error import SecretStoreError
 from relay.credentials.stores.key_services import open_key_service
 from relay.credentials.stores.reference import parse_key, parse_reference
 from simulators import faults
+from simulators.secret_stores.aws import KEY as AWS_KEY
 from simulators.secret_stores.aws import REGION, AwsSimulator
 from simulators.secret_stores.google import GoogleSimulator
 from simulators.secret_stores.key_vault import KeyVaultSimulator
@@ -20,7 +21,7 @@ KEY = bytes(range(32))
 SERVICES = {
     "azure-key-vault-key:acme-kv/relay": KeyVaultSimulator,
     "vault-transit:transit/relay": VaultSimulator,
-    "aws-kms:alias/relay": AwsSimulator,
+    f"aws-kms:{AWS_KEY}": AwsSimulator,
     "google-kms:acme/global/relay/wrap": GoogleSimulator,
 }
 EACH = pytest.mark.parametrize("name", SERVICES)
@@ -84,6 +85,18 @@ async def test_a_refusal_names_a_remedy(name, status, monkeypatch):
         assert caught.value.transient == (status != 403)
 
 
+async def test_a_key_that_an_alias_wrapped_is_unwrapped_when_the_alias_has_moved(monkeypatch):
+    """An alias is moved to rotate a key; the reference names the key itself, so the next start of the relay succeeds."""
+    async with running(AwsSimulator()) as peer:
+        config, environ = login(peer, monkeypatch)
+        service = open_key_service("aws-kms", SecretStoresConfig(**config), environ)
+        reference = parse_reference(await service.wrap(parse_key("aws-kms:alias/relay"), KEY))
+        peer.move_alias("alias/relay")
+
+        assert reference.shown == f"aws-kms:{AWS_KEY}"
+        assert await service.unwrap(reference) == KEY
+
+
 async def test_an_answer_without_a_key_of_32_bytes_is_refused(monkeypatch):
     for name in SERVICES:
         async with opened(name, monkeypatch) as (peer, service, _):
@@ -91,6 +104,18 @@ async def test_an_answer_without_a_key_of_32_bytes_is_refused(monkeypatch):
             peer.fault(faults.respond_with(200, '{"value": "QQ", "data": {"plaintext": "QQ=="}}'), rate=1.0)
             with pytest.raises(SecretStoreError):
                 await service.unwrap(reference)
+
+
+async def test_an_answer_without_a_wrapped_key_is_refused(monkeypatch):
+    """The page of a proxy, or a text that no reference can hold, is no traceback."""
+    paths = {"azure-key-vault-key": "/keys/", "google-kms": ":encrypt"}
+    odd = '{"value": "?", "kid": "https://kv/keys/relay/x", "data": {"ciphertext": "?"}, "ciphertext": "?", "CiphertextBlob": "?"}'
+    for name in SERVICES:
+        async with opened(name, monkeypatch) as (peer, service, _):
+            for body in ("<html>", odd):
+                peer.fault(faults.respond_with(200, body), paths.get(name.partition(":")[0], ""), times=1)
+                with pytest.raises(SecretStoreError, match=r"its answer (has no key|is no wrapped key)"):
+                    await service.wrap(parse_key(name), KEY)
 
 
 async def test_a_wrapped_key_is_read_as_settings_have_it_and_once(monkeypatch):

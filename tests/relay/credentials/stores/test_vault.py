@@ -1,3 +1,5 @@
+import traceback
+
 import pytest
 
 from relay.credentials.stores.error import SecretStoreError
@@ -43,6 +45,16 @@ async def test_a_token_in_a_file_is_read_for_each_request(vault, tmp_path):
     assert await stores.read("vault:secret/other#key") == "other"
 
 
+@pytest.mark.parametrize("text", ["hvs.first\nhvs.second\n", "hvs.fïrst"])
+async def test_a_token_that_no_header_can_hold_is_not_shown(vault, tmp_path, text):
+    file = tmp_path / "token"
+    file.write_text(text, "utf-8")
+    with pytest.raises(SecretStoreError, match="cannot be sent: it has a line break") as caught:
+        await stores_of(vault_address=vault.url, vault_token_file=file).read(ACME)
+
+    assert "hvs" not in "".join(traceback.format_exception(caught.value))
+
+
 async def test_a_login_by_a_role_is_kept_and_repeated_when_its_token_has_ended(vault):
     stores = role_stores(vault)
     vault.data["secret/other"] = vault.data["secret/third"] = {"key": "other"}
@@ -75,6 +87,14 @@ async def test_a_pod_signs_in_with_the_token_of_its_service_account(vault, tmp_p
 async def test_a_lasting_fault_names_the_remedy_after_one_request(vault, reference, text):
     with pytest.raises(SecretStoreError, match=text):
         await token_stores(vault).read(reference)
+    assert vault.requests.total() == 1
+
+
+async def test_a_standby_that_redirects_is_named(vault):
+    """Its token goes to no other host."""
+    vault.fault(faults.respond_with(307), rate=1.0)
+    with pytest.raises(SecretStoreError, match=r"redirects.*vault_address"):
+        await token_stores(vault).read(ACME)
     assert vault.requests.total() == 1
 
 
