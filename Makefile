@@ -80,9 +80,11 @@ parts: setup ## CPU time, memory and lateness of each part under load; takes hal
 IMAGE ?= jira-audit-relay
 PLATFORMS ?= linux/amd64,linux/arm64
 OUTPUT ?= type=oci,dest=dist/image.tar,rewrite-timestamp=true
+# A source archive has no history: its image says so, and has hatchling's own time.
 IMAGE_OPTIONS = --file deploy/Dockerfile --tag $(IMAGE) \
-	--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" --build-arg REVISION="$$(git rev-parse HEAD)" \
-	--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)"
+	--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	--build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
+	--build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)"
 
 image: ## the image jira-audit-relay for this machine (docker; IMAGE=)
 	docker build $(IMAGE_OPTIONS) .

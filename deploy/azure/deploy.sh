@@ -43,11 +43,14 @@ if [ "${YES:-}" != 1 ]; then
     esac
 fi
 tables create --name jira-audit-relay --output none
-content create --name jira-audit-relay-content --output none
-
 echo "Lines for relay.toml:"
 az deployment group show --resource-group "$group" --name jira-audit-relay --query properties.outputs.toml.value --output tsv
 case $cloud in
     AzureUSGovernment) echo 'cloud = "usgov"' ;;
     AzureChinaCloud) echo 'cloud = "china"' ;;
 esac
+content create --name jira-audit-relay-content --output none || {
+    echo "The tables, the rule and the role are deployed, and the content is not. Azure may not know a new table yet:" >&2
+    echo "run the command again in 15 minutes, or correct what the message above names." >&2
+    exit 1
+}

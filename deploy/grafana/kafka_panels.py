@@ -16,7 +16,12 @@ KAFKA = Dashboard(
             "Shards without an owner",
             "Shards that no scraped producer owns.",
             "short",
-            ((f"max({P}_configured_shards{{[J]}}) - sum({P}_shards_by_state{{[J]}})", "without an owner"),),
+            (
+                (
+                    f"sum(max by (namespace, job) ({P}_configured_shards{{[J]}})) - sum({P}_shards_by_state{{[J]}})",
+                    "without an owner",
+                ),
+            ),
             "stat",
         ),
         Panel(

@@ -28,7 +28,7 @@ OVERVIEW = Dashboard(
             "short",
             (
                 (f"sum by (state) ({P}_shards_by_state{{[J]}})", "{{state}}"),
-                (f"max({P}_configured_shards{{[J]}})", "all"),
+                (f"sum(max by (namespace, job) ({P}_configured_shards{{[J]}}))", "all"),
             ),
             "stat",
             12,

@@ -16,6 +16,7 @@ case "$*" in
     *"cloud show"*) echo "$CLOUD" ;;
     *"group show"*) printf '[destinations.sentinel]\\n' ;;
     *create*azuredeploy.json*) exit "${FAILS:-0}" ;;
+    *create*content.json*) exit "${CONTENT_FAILS:-0}" ;;
 esac
 """
 
@@ -74,6 +75,13 @@ def test_content_waits_for_the_tables(run):
     assert not [
         call for call in run("group", "space", "x", CONTENT="0")[1][len(calls) :] if "content.json" in call
     ]
+
+
+def test_the_lines_of_the_settings_are_shown_where_the_content_fails(run):
+    """The tables are there then, and Azure may refuse rules for minutes because it does not know a new table."""
+    done, _ = run("group", "space", "someone", CONTENT_FAILS="3")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "[destinations.sentinel]")
+    assert "run the command again in 15 minutes" in done.stderr
 
 
 @pytest.mark.parametrize(("cloud", "line"), [("AzureUSGovernment", "usgov"), ("AzureChinaCloud", "china")])

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -81,6 +82,33 @@ def test_checksums_are_those_that_sha256sum_reads(tmp_path):
     RELEASE["write_checksums"](tmp_path)
 
     assert (tmp_path / "SHA256SUMS").read_text() == f"{hashlib.sha256(b'a').hexdigest()}  a.whl\n"
+
+
+def test_an_image_of_a_source_archive_has_a_time(tmp_path):
+    """Without a history, `make image` passes a number of seconds: the build refuses an empty one."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "docker").write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    (tmp_path / "docker").chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "MAKE"))}
+    environment = kept | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "GIT_CEILING_DIRECTORIES": str(tmp_path.parent),
+    }
+
+    done = subprocess.run(
+        ["make", "--silent", "image"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+
+    assert {"SOURCE_DATE_EPOCH=1580601600", "REVISION=unknown", f"VERSION={VERSION}"} <= {
+        *done.stdout.split()
+    }
 
 
 def test_the_components_are_those_of_what_runs(tmp_path):

@@ -15,6 +15,26 @@ TACTICS = {
     "DefenseEvasion", "CredentialAccess", "Discovery", "LateralMovement", "Collection", "Exfiltration",
     "CommandAndControl", "Impact",
 }  # fmt: skip
+# Tactics of each technique, of which Sentinel wants one: https://attack.mitre.org/techniques/enterprise
+TACTICS_OF = {
+    "T1070": {"DefenseEvasion"},
+    "T1078": {"InitialAccess", "Persistence", "PrivilegeEscalation", "DefenseEvasion"},
+    "T1098": {"Persistence", "PrivilegeEscalation"},
+    "T1110": {"CredentialAccess"},
+    "T1136": {"Persistence"},
+    "T1176": {"Persistence"},
+    "T1213": {"Collection"},
+    "T1222": {"DefenseEvasion"},
+    "T1484": {"DefenseEvasion", "PrivilegeEscalation"},
+    "T1485": {"Impact"},
+    "T1490": {"Impact"},
+    "T1528": {"CredentialAccess"},
+    "T1531": {"Impact"},
+    "T1556": {"CredentialAccess", "DefenseEvasion", "Persistence"},
+    "T1562": {"DefenseEvasion"},
+    "T1567": {"Exfiltration"},
+    "T1654": {"Discovery"},
+}
 # Fields of each entity: https://learn.microsoft.com/azure/sentinel/entities-reference
 IDENTIFIERS = {
     "Account": {"Name", "FullName", "Sid", "AadUserId", "DisplayName"},
@@ -40,7 +60,7 @@ def test_content_has_the_form_of_sentinel(content):
     """Tactics, techniques, entities and lengths are those that Sentinel knows; names are in sentence case."""
     assert set(content["tactics"]) <= TACTICS
     assert content["tactics"]
-    assert all(re.fullmatch(r"T\d{4}", each) for each in content["relevantTechniques"])
+    assert all(TACTICS_OF[each] & {*content["tactics"]} for each in content["relevantTechniques"])
     assert re.fullmatch(r"[A-Z].{9,49}", content["name"])
     assert re.fullmatch(r"[A-Z].{20,}\.\n", content["description"], re.DOTALL)
     assert len(content["query"]) <= 10_000

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -125,23 +124,34 @@ class Prometheus:
 
 @asynccontextmanager
 async def run_prometheus(folder: Path, config: dict[str, Any]) -> AsyncIterator[Prometheus]:
-    """Run a Prometheus on a free port with this configuration."""
+    """Run a Prometheus with this configuration, on a port that it takes itself: a port chosen here may be taken meanwhile."""
     file = folder / "prometheus.yml"
     with file.open("w", encoding="utf-8") as stream:
         YAML(typ="safe").dump(config, stream)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        listen = f"127.0.0.1:{probe.getsockname()[1]}"
+    log = folder / "prometheus.log"
     command = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}"]
-    with (folder / "prometheus.log").open("wb") as log:
+    with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: ASYNC220 - it starts within milliseconds
-            [*command, f"--web.listen-address={listen}"], stdout=log, stderr=log
+            [*command, "--web.listen-address=127.0.0.1:0"], stdout=output, stderr=output
         )
     try:
         async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
-            yield Prometheus(f"http://{listen}", client)
+            yield Prometheus(await _url_of(process, log), client)
     finally:
         process.kill()
         process.wait(timeout=30)
+
+
+async def _url_of(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Return the URL of a Prometheus that starts. Raises RuntimeError with its log if it has ended."""
+    async with asyncio.timeout(120):
+        while True:
+            ended, text = process.poll() is not None, await asyncio.to_thread(log.read_text, "utf-8")
+            if found := re.search(r'"Listening on".* address=(\S+)\s', text):
+                return f"http://{found[1]}"
+            if ended:
+                raise RuntimeError(text)
+            await asyncio.sleep(0.05)
 
 
 def read_dashboards() -> dict[str, dict[str, Any]]:

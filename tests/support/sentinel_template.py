@@ -162,7 +162,8 @@ def _saved_search(name: str, **properties: Any) -> dict[str, Any]:
         "type": "Microsoft.OperationalInsights/workspaces/savedSearches",
         "apiVersion": "2020-08-01",
         "name": f"[concat(parameters('workspaceName'), '/{name}')]",
-        "properties": {"version": 2, **properties},
+        # Without the etag, Azure answers 409 to a second deployment.
+        "properties": {"etag": "*", "version": 2, **properties},
     }
 
 

@@ -68,7 +68,7 @@
 - name: vault-token
   projected:
     sources:
-      - serviceAccountToken: {path: token, audience: {{ .root.Values.vault.audience }}, expirationSeconds: 3600}
+      - serviceAccountToken: {path: token, audience: {{ .root.Values.vault.audience | quote }}, expirationSeconds: 3600}
 {{- end }}
 {{- end }}
 
