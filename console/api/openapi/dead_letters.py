@@ -58,11 +58,11 @@ _REASON = object_of(
 )
 _BODY = object_of(
     {
-        "destination": text(_CONDITIONS["destination"]),
-        "reason": text(_CONDITIONS["reason"]),
-        "organization": list_of(text("An organization; without any, all that exist are meant.")),
-        "from": text(_CONDITIONS["from"]),
-        "to": text(_CONDITIONS["to"]),
+        "destination": nullable(text(_CONDITIONS["destination"])),
+        "reason": nullable(text(_CONDITIONS["reason"])),
+        "organization": nullable(list_of(text("An organization; without any, all that exist are meant."))),
+        "from": nullable(text(_CONDITIONS["from"])),
+        "to": nullable(text(_CONDITIONS["to"])),
         "to_live": boolean("Whether the events go where live events go."),
         "rate": nullable(whole_number("The most events a second; null: no limit.")),
         "producer": boolean(
