@@ -5,6 +5,7 @@ from console.api.openapi.contract import (
     Parameter,
     boolean,
     list_of,
+    names,
     nullable,
     object_of,
     text,
@@ -60,7 +61,9 @@ _BODY = object_of(
     {
         "destination": nullable(text(_CONDITIONS["destination"])),
         "reason": nullable(text(_CONDITIONS["reason"])),
-        "organization": nullable(list_of(text("An organization; without any, all that exist are meant."))),
+        "organization": names(
+            "Organizations, as a list or with spaces between them; without any, all that exist are meant."
+        ),
         "from": nullable(text(_CONDITIONS["from"])),
         "to": nullable(text(_CONDITIONS["to"])),
         "to_live": boolean("Whether the events go where live events go."),

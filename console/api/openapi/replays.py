@@ -4,6 +4,7 @@ from console.api.openapi.contract import (
     Operation,
     boolean,
     list_of,
+    names,
     nullable,
     object_of,
     text,
@@ -26,8 +27,10 @@ _BODY = object_of(
         "by": text("Whether the window is by collection or by Jira's time.", enum=["collected", "created"]),
         "from": nullable(text("The beginning of the window: a day or an instant.")),
         "to": nullable(text("The end of the window.")),
-        "organization": nullable(list_of(text("An organization; without any, all are meant."))),
-        "event": nullable(list_of(text("An event, as ORGANIZATION/ID."))),
+        "organization": names(
+            "Organizations, as a list or with spaces between them; without any, all are meant."
+        ),
+        "event": names("Events, each as ORGANIZATION/ID, as a list or with spaces between them."),
         "where": nullable(text("A filter, as that of a destination.")),
         "archive": nullable(text("An archive to read what Kafka has deleted from.")),
         "lost": nullable(text("A lost range of the destination, in place of a window.")),
