@@ -45,11 +45,14 @@ def names_of(fields: FieldValues, name: str) -> tuple[str, ...]:
 
 
 def flag_of(fields: FieldValues, name: str) -> bool:
-    """Return whether a flag is set; a form sends `yes` for a box that is ticked, and else nothing."""
+    """Return whether a flag is set; a form sends `yes` for a box that is ticked, and else nothing.
+
+    JSON's null is refused: a script that failed to say whether it wants a dry run gets no real one.
+    """
     value = fields.get(name, False)
     if value in ("yes", "true") or value is True:
         return True
-    if value is False or value is None or value in ("", "no", "false"):
+    if value is False or value in ("", "no", "false"):
         return False
     raise InputError(f"{name} must be true or false.")
 

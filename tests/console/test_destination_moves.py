@@ -43,7 +43,11 @@ async def test_a_rewind_moves_what_was_counted(world):
     moved = await world.send(FORM, MOVE, {"plan": PLAN.search(counted.text)[1]})
     assert moved.headers["location"] == "/destination?name=sentinel"
     assert await committed(world) == [0, 0]
-    assert "16 events will be delivered again" in await world.console.page("/destination?name=sentinel")
+    page = await world.console.page("/destination?name=sentinel")
+    assert "16 events will be delivered again" in page
+    assert "They do not renew themselves" in page, (
+        "a lag of 0 from before the events would be read as good news"
+    )
     (change,) = await read_change_log(world.connection)
     assert (change["what"], change["who"]) == ("rewound", "Anna (console)")
     nothing = await world.send(FORM, COUNT, REWIND)

@@ -71,6 +71,7 @@ async def test_scripts_start_replays_with_the_same_words(world):
         ("", asked | {"destination": "other"}, 404),
         ("", asked | {"speed": 1}, 422),
         ("", asked | {"to_live": "maybe"}, 422),
+        ("", asked | {"dry_run": None}, 422),
         ("/20260101-000000-0000/pause", {}, 404),
     ):
         refused = await client.post(replays + path, json=body, headers=BEARER)

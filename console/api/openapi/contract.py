@@ -70,6 +70,11 @@ def nullable(schema: Schema) -> Schema:
     return {**schema, "type": [schema["type"], "null"]}
 
 
+def names(description: str) -> Schema:
+    """Return a list of texts, or one text with spaces or commas between them, as a form sends it; null: none is given."""
+    return {"type": ["array", "string", "null"], "items": {"type": "string"}, "description": description}
+
+
 def list_of(items: Schema, description: str = "") -> Schema:
     found: dict[str, Any] = {"type": "array", "items": items}
     return found | ({"description": description} if description else {})

@@ -5,6 +5,7 @@ from console.api.openapi.contract import (
     Parameter,
     boolean,
     list_of,
+    names,
     nullable,
     object_of,
     text,
@@ -58,11 +59,13 @@ _REASON = object_of(
 )
 _BODY = object_of(
     {
-        "destination": text(_CONDITIONS["destination"]),
-        "reason": text(_CONDITIONS["reason"]),
-        "organization": list_of(text("An organization; without any, all that exist are meant.")),
-        "from": text(_CONDITIONS["from"]),
-        "to": text(_CONDITIONS["to"]),
+        "destination": nullable(text(_CONDITIONS["destination"])),
+        "reason": nullable(text(_CONDITIONS["reason"])),
+        "organization": names(
+            "Organizations, as a list or with spaces between them; without any, all that exist are meant."
+        ),
+        "from": nullable(text(_CONDITIONS["from"])),
+        "to": nullable(text(_CONDITIONS["to"])),
         "to_live": boolean("Whether the events go where live events go."),
         "rate": nullable(whole_number("The most events a second; null: no limit.")),
         "producer": boolean(
