@@ -86,12 +86,13 @@ async def _require_idle(source: Connection, topics: Topics, now_ms: int) -> None
     with kafka_errors_as_relay_errors(source):
         statuses = await read_statuses(source, topics.status)
         replays = await read_replays(source, now_ms)
-    running = {
-        key: status
+    running = [
+        (key, status)
         for key, status in statuses.items()
         if key.startswith(("produce/", "consume/")) and status.valid_until > now_ms
-    }
-    for key, status in running.items():
+    ]
+    if running:
+        key, status = running[0]
         raise RelayError(
             f"Nothing was copied: {key} reported at {iso_seconds(status.at)}. Stop all producers and consumers; a process that was"
             f" killed counts as running until {iso_seconds(status.valid_until)}."
