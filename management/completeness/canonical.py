@@ -39,12 +39,6 @@ def event_key(event: Mapping[str, Any]) -> EventKey:
     return EventKey(event["id"], sha256(canonical_text(canonical_record(event))).digest())
 
 
-def differing_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return the names of the record's fields in which two events differ, sorted."""
-    first, second = canonical_record(one), canonical_record(other)
-    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
-
-
 def _merged(held: Any, rest: Any) -> Any:
     """Return a value of the event with its part of `unmodeled`, in the record's shape. `{}` in a list: nothing is added."""
     if isinstance(held, Mapping) and isinstance(rest, Mapping):
