@@ -33,6 +33,7 @@ from relay.status.model import destinations_text, service_key, take_over
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 from relay.timestamps import now_ms
 
 
@@ -48,6 +49,7 @@ async def run_consumer(
     timing: ConsumerTiming | None = None,
     *,
     archives: Mapping[str, DestinationConfig] | None = None,
+    tracer: Tracer = NOT_TRACED,
 ) -> None:
     """Deliver events to these destinations, live and history apart, until `stop`.
 
@@ -63,7 +65,7 @@ async def run_consumer(
     if facts is None:
         return
     shards = shard_count(facts, topics)
-    metrics = ConsumerMetrics(registry)
+    metrics = ConsumerMetrics(registry, tracer=tracer)
     topic_settings = TopicSettings(
         connection, facts, timing.service.topic_check_seconds, CopyReport(metrics.kafka_partitions)
     )

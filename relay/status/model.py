@@ -183,7 +183,12 @@ def _fingerprint(stored: Mapping[str, Any] | None) -> StoredFingerprint | None:
 
 def service_key(service: str) -> str:
     """Return the key of this process's record on the status topic: `produce/HOST-PID`."""
-    return f"{service}/{socket.gethostname()}-{os.getpid()}"
+    return f"{service}/{process_name()}"
+
+
+def process_name() -> str:
+    """Return the name of this process: `HOST-PID`."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 _DESTINATIONS = "destinations "
