@@ -56,9 +56,12 @@ class FileSecret(SecretStr):
     def __len__(self) -> int:
         return len(self.get_secret_value())
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretStr) and self.get_secret_value() == other.get_secret_value()
+
     def __hash__(self) -> int:
-        """Return the same number for each value: settings are keys of what was opened with them."""
-        return hash(self._path)
+        """Return the number of the first value, whatever the file holds now: settings are keys of what was opened with them."""
+        return hash(self._secret_value)
 
     def _display(self) -> str:
         return "**********"
