@@ -20,6 +20,7 @@ from console.context import ConsoleContext
 from console.oidc import OidcLogin
 from console.oidc_provider import ProviderClient
 from console.server import open_socket, own_origins, own_url, run_console
+from management.completeness.signature import SigningKey
 from management.context import OperatorContext
 from management.live_view import LiveView
 from management.settings import Settings
@@ -192,7 +193,18 @@ def _create_context(parts: _ConsoleParts, operator: OperatorContext) -> ConsoleC
         settings.schema_registry,
         api_tokens=parts.api_tokens,
         oidc=parts.oidc,
+        late_days=settings.producer.late_days,
+        signing_key=_public_key(settings),
     )
+
+
+def _public_key(settings: Settings) -> str | None:
+    """Return the public key that signs days. None: none is set, or it is none; `proof seal` says so."""
+    try:
+        key = settings.proof.key
+        return None if key is None else SigningKey.from_text(key.get_secret_value()).name
+    except SettingsError:
+        return None
 
 
 def _announce(parts: _ConsoleParts, context: ConsoleContext, announce: Callable[[str], None] | None) -> None:

@@ -10,6 +10,7 @@ from console.oidc import OidcLogin
 from console.sign_outs import SignOuts
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
+from management.completeness.seal_view import FOLLOWING, SealView
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.events.delivery import DeliveryTiming
@@ -47,6 +48,7 @@ class ConsoleTiming:
     activity_search: SearchTiming = field(default_factory=lambda: SearchTiming(seconds=3.0))
     delivery: DeliveryTiming = field(default_factory=DeliveryTiming)
     changes: FollowerTiming = field(default_factory=FollowerTiming)
+    seals: FollowerTiming = FOLLOWING
     tail: FollowerTiming = field(default_factory=lambda: FollowerTiming(forget_seconds=600))
 
 
@@ -78,13 +80,19 @@ class ConsoleContext:
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
     long_reads: LongReads = field(default_factory=LongReads)
     sign_outs: SignOuts = field(default_factory=SignOuts)
+    late_days: int = 7
+    """The setting producer.late_days: a younger day is provisional."""
+    signing_key: str | None = None
+    """The public key of the setting proof.key; None: it is not set."""
     changes: ChangeHistory = field(init=False)
+    seals: SealView = field(init=False)
     tail: EventTail = field(init=False)
     pace: PaceWatch = field(default_factory=PaceWatch)
 
     def __post_init__(self) -> None:
         timing = self.timing
         object.__setattr__(self, "changes", ChangeHistory(self.connection, self.now_ms, timing.changes))
+        object.__setattr__(self, "seals", SealView(self.connection, self.now_ms, timing.seals))
         object.__setattr__(self, "tail", EventTail(self.connection, self.registry, self.now_ms, timing.tail))
 
     @property

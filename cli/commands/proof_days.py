@@ -17,8 +17,15 @@ from cli.output import (
     print_json,
     print_wrapped,
 )
+from management.completeness.calendar import SIGNS, Calendar
 from management.completeness.collect import ProofContext
-from management.completeness.commands import EventProof, export_seals, prove_event, show_counted, show_seals
+from management.completeness.commands import (
+    EventProof,
+    export_seals,
+    prove_event,
+    show_calendars,
+    show_counted,
+)
 from management.completeness.sealing import SealResult, open_sealer, seal_each
 from management.completeness.show import ShownDay, days_between
 from management.completeness.signature import SigningKey
@@ -29,15 +36,6 @@ from relay.errors import SettingsError, describe
 from relay.timestamps import DAY_MS, day_of, now_ms
 
 SHOWN_DAYS, MAX_DAYS = 14, 400
-_SIGNS = {
-    "complete": "#",
-    "provisional": "~",
-    "differing": "!",
-    "unproven": "?",
-    "not collected": "-",
-    None: ".",
-}
-
 CountedOrganization = Annotated[
     str, typer.Argument(metavar="[NAME]", help="Name of an organization. Default: all.", show_default=False)
 ]
@@ -66,11 +64,12 @@ def show(
     state: CommandContext = context.obj
     days = _days(first, last)
     if not organization:
-        calendar = state.run_quietly(show_seals(_proof_context(state), days))
+        late_days = state.settings.producer.late_days
+        calendars = state.run_quietly(show_calendars(_proof_context(state), days, late_days))
         if as_json:
-            print_json({name: [each.document() for each in shown] for name, shown in calendar.items()})
+            print_json([each.document() for each in calendars])
         else:
-            _print_calendar(calendar, days)
+            _print_calendars(calendars, days)
         return
     shown = state.run_quietly(_count(state, organization, days, source=source))
     if as_json:
@@ -225,20 +224,21 @@ def _day(text: str) -> str:
     return day_of(parse_time(text))
 
 
-def _print_calendar(calendar: Mapping[str, Sequence[ShownDay]], days: Sequence[str]) -> None:
+def _print_calendars(calendars: Sequence[Calendar], days: Sequence[str]) -> None:
     print_wrapped(f"Each sign is a day, from {days[0]} to {days[-1]}.")
     rows = [
-        [escape_controls(name), "".join(_SIGNS[each.state] for each in shown)]
-        for name, shown in calendar.items()
+        [escape_controls(each.organization), "".join(SIGNS[day.word] for day in each.days)]
+        for each in calendars
     ]
     for line in align_columns(rows):
         print(line)
-    for name, shown in calendar.items():
-        if broken := next((each.broken for each in shown if each.broken), None):
-            print_error(f"{name}: the chain of seals is broken, so it proves nothing. {broken}")
-    print_wrapped(
-        "# complete  ! differing  ? unproven  - not collected  . no seal; `jira-relay proof show NAME` counts its days."
-    )
+    for each in calendars:
+        if each.fault is not None:
+            print_error(
+                f"{each.organization}: the chain of seals is broken, so it proves nothing. {each.fault}"
+            )
+    signs = "  ".join(f"{sign} {word}" for word, sign in SIGNS.items())
+    print_wrapped(f"{signs}. `jira-relay proof show NAME` counts its days.")
 
 
 def _print_days(shown: Sequence[ShownDay]) -> None:

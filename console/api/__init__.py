@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from console.api import (
     changes,
+    completeness,
     dead_letters,
     description,
     destination_moves,
@@ -26,5 +27,6 @@ API: Sequence[Callable[[ConsoleContext], list[BaseRoute]]] = (
     replays.routes,
     events.routes,
     changes.routes,
+    completeness.routes,
     dead_letters.routes,
 )

@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute
 from console.context import ConsoleContext
 from console.pages import (
     changes,
+    completeness,
     dead_letter_redrive,
     dead_letters,
     destination_losses,
@@ -43,6 +44,7 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     replay_start.routes,
     events.routes,
     changes.routes,
+    completeness.routes,
     dead_letters.routes,
     dead_letter_redrive.routes,
     producer_redrive.routes,

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from management.completeness.calendar import Calendar, calendar_of
 from management.completeness.canonical import event_key
 from management.completeness.collect import Counted, CountedDay, ProofContext, count_days
 from management.completeness.export import ProvenEvent, build_export
 from management.completeness.merkle import inclusion_path, leaves_of, root_of
 from management.completeness.seal_store import StoredChain, chain_of, read_chains
-from management.completeness.show import ShownDay, counted_days, sealed_days
+from management.completeness.seal_view import PATIENT, SealView
+from management.completeness.show import ShownDay, counted_days
 from management.completeness.signature import SigningKey
 from management.completeness.verifier import RefusedError, leaf_hash, root_of_path, verify
 from management.events.lookup import find_event
@@ -22,14 +24,16 @@ from relay.errors import RelayError
 from relay.timestamps import day_of
 
 
-async def show_seals(context: ProofContext, days: Sequence[str]) -> Mapping[str, Sequence[ShownDay]]:
-    """Return the days of every organization as their seals have them, by name. Raises RelayError."""
-    names = await read_organizations(context.connection)
-    with kafka_errors_as_relay_errors(context.connection):
-        chains = await read_chains(context.connection)
-    return {
-        name: sealed_days(chains.get(name, chain_of(name, ())), days) for name in sorted({*names, *chains})
-    }
+async def show_calendars(context: ProofContext, days: Sequence[str], late_days: int) -> list[Calendar]:
+    """Return the calendar of every organization, by name. Raises RelayError."""
+    organizations = await read_organizations(context.connection)
+    view = SealView(context.connection, context.now_ms, PATIENT)
+    if (state := await view.refresh()).failure is not None:
+        raise RelayError(state.failure)
+    return [
+        calendar_of(view.of(name), organizations.get(name), days, context.now_ms(), late_days)
+        for name in sorted({*organizations, *view.index.organizations})
+    ]
 
 
 async def show_counted(

@@ -7,7 +7,7 @@ from typing import Any
 from management.completeness.merkle import leaves_of, root_of
 from management.completeness.proof import DayAccount
 from management.completeness.signature import SignedStatement, SigningKey
-from management.completeness.verifier import FORMAT, NO_SEAL, SealChain
+from management.completeness.verifier import FORMAT, NO_SEAL, SealChain, canonical_text
 from management.formatting import iso_milliseconds
 
 
@@ -38,6 +38,24 @@ def next_seal(
         "reason": " ".join(filter(None, (reason, document["reason"]))),
     }
     return key.sign(statement)
+
+
+def day_account(account: DayAccount, counted_at: int) -> SignedStatement:
+    """Return the unsigned account of a day that has no seal yet: the statement of a seal without its place in a chain."""
+    leaves = leaves_of(account.kafka.events)
+    statement = {
+        "kind": "account",
+        "format": FORMAT,
+        "organization": account.organization,
+        "day": account.day,
+        "sequence": 0,
+        "edition": 0,
+        "counted_at": iso_milliseconds(counted_at),
+        "events": len(leaves),
+        "root": root_of(leaves).hex(),
+        **account.document(),
+    }
+    return SignedStatement(canonical_text(statement), b"")
 
 
 def _days_left_out(last: date | None, day: str) -> int:

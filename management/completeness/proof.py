@@ -136,7 +136,7 @@ class DayAccount:
         """Return a sentence for each departure, with ids."""
         return [
             *self._source_findings(),
-            *(f"{_SENTENCES[kind]}: {ids_text(ids)}." for kind, ids in self.differences.named().items()),
+            *(f"{MEANINGS[kind]}: {ids_text(ids)}." for kind, ids in self.differences.named().items()),
             *self._kafka_findings(),
             *(
                 f"{name}: {count:,} {word}{_ids_behind(day.ids.get(word, ()))}."
@@ -212,7 +212,7 @@ class DayAccount:
         }
 
 
-_SENTENCES: Mapping[str, str] = {
+MEANINGS: Mapping[str, str] = {
     "missing": "The audit log has events that Kafka lacks",
     "removed": "Kafka has events that the audit log lists no more",
     "altered": "The audit log shows other content than Kafka has",
@@ -220,6 +220,7 @@ _SENTENCES: Mapping[str, str] = {
     "unrecorded": "The topic has events that their ledger lacks",
     "repeated": "The topic has events more than once",
 }
+"""What each kind of difference says."""
 
 
 def compare(source: SourceDay | None, kafka: KafkaDay) -> Differences:

@@ -9,10 +9,10 @@ from management.completeness.signature import SignedStatement
 from management.completeness.verifier import SealChain
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import RelayError
-from relay.kafka import Record
+from relay.kafka import Record, TopicPartition
 from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import NoTopicError, partitions_of, standalone_consumer
+from relay.kafka.log_reader import NoTopicError, partitions_of, records_at, standalone_consumer
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 
@@ -35,11 +35,12 @@ async def read_chains(connection: Connection) -> Mapping[str, StoredChain]:
     try:
         records = await read_table(connection, Topics(connection.kafka.topic_prefix).seals)
     except NoTopicError as error:
-        raise _no_topic_error(error) from error
+        raise no_topic_error(error) from error
     found: dict[str, list[StoredSeal]] = {}
     for record in records.values():
-        seal = _decode(record)
-        found.setdefault(seal.statement["organization"], []).append(seal)
+        seal = decode_seal(record)
+        if seal.statement["edition"]:
+            found.setdefault(seal.statement["organization"], []).append(seal)
     return {name: chain_of(name, seals) for name, seals in sorted(found.items())}
 
 
@@ -49,10 +50,11 @@ async def require_topic(connection: Connection) -> None:
         async with standalone_consumer(connection) as consumer:
             await partitions_of(consumer, Topics(connection.kafka.topic_prefix).seals)
     except NoTopicError as error:
-        raise _no_topic_error(error) from error
+        raise no_topic_error(error) from error
 
 
-def _no_topic_error(error: NoTopicError) -> RelayError:
+def no_topic_error(error: NoTopicError) -> RelayError:
+    """Return the error that says what cannot be done without the topic."""
     return RelayError(f"No day can be sealed or shown without the topic of seals. {error}")
 
 
@@ -80,7 +82,27 @@ def chain_of(organization: str, seals: Sequence[StoredSeal]) -> StoredChain:
     return StoredChain(ordered, chain)
 
 
-def _decode(record: Record) -> StoredSeal:
+def key_parts(key: bytes | None) -> tuple[str, str, int] | None:
+    """Return organization, day and edition of a key. Edition 0: the account of a day without a seal. None: it is no such key."""
+    parts = (key or b"").decode("utf-8", "replace").rsplit(" ", 2)
+    return (parts[0], parts[1], int(parts[2])) if len(parts) == 3 and parts[2].isdecimal() else None
+
+
+async def read_day(connection: Connection, offsets: Sequence[int]) -> list[StoredSeal]:
+    """Return the records of a day at their places on the topic. One that Kafka has no more is left out.
+
+    Raises RelayError for a record that cannot be read, or an error of KAFKA_FAILURES.
+    """
+    tp, found = TopicPartition(Topics(connection.kafka.topic_prefix).seals, PARTITION), list[StoredSeal]()
+    for offset in offsets:
+        record = (await records_at(connection, {tp: offset})).get(tp)
+        if record is not None and record.value is not None:
+            found.append(decode_seal(record))
+    return found
+
+
+def decode_seal(record: Record) -> StoredSeal:
+    """Return the seal of a record. Raises RelayError."""
     try:
         found = InternalCodec("day_seal").decode(record.value or b"")
         statement = json.loads(found["statement"])
@@ -91,6 +113,11 @@ def _decode(record: Record) -> StoredSeal:
         raise RelayError(
             f"The seal at offset {record.offset} of {record.topic} cannot be read ({error}). A newer release may have written it."
         ) from error
+
+
+def account_record(topic: str, account: SignedStatement) -> ProducerRecord:
+    """Return the record of the account of a day without a seal."""
+    return seal_record(topic, StoredSeal(account, json.loads(account.text)))
 
 
 def seal_record(topic: str, seal: StoredSeal) -> ProducerRecord:

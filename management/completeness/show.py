@@ -51,23 +51,6 @@ def days_between(first: str, last: str) -> list[str]:
     ]
 
 
-def sealed_days(stored: StoredChain, days: Sequence[str]) -> list[ShownDay]:
-    """Return the days of a chain as their latest seals have them."""
-    return [_sealed_day(stored, day) for day in days]
-
-
-def _sealed_day(stored: StoredChain, day: str) -> ShownDay:
-    seal = stored.chain.days.get(day)
-    if stored.fault is not None:
-        sealed = any(each.statement["day"] == day for each in stored.seals)
-        return ShownDay(day, "unproven" if sealed else None, (_broken(stored.fault),), broken=stored.fault)
-    if seal is None:
-        return ShownDay(day, None)
-    return ShownDay(
-        day, seal["state"], (seal["reason"],) if seal["reason"] else (), seal["events"], seal=seal
-    )
-
-
 def _broken(fault: str) -> str:
     return f"The chain of seals is broken, so it proves nothing. {fault}"
 

@@ -54,7 +54,7 @@ class TestDays:
         sealed = await command_line("proof", "seal")
         assert "0 days of 1 organizations were sealed." in sealed.out
         calendar = await command_line("proof", "show", "--from", "2026-11-01", "--to", "2026-11-03")
-        assert f"{acme.name}  ..." in calendar.out
+        assert f"{acme.name}  ---" in calendar.out
         days = ("--from", day_of(now_ms() - 2 * DAY_MS), "--to", day_of(now_ms() - DAY_MS))
         shown = (await command_line("proof", "show", acme.name, *days, "--json")).json
         assert [each["account"]["source"]["failure"] for each in shown] == [None, None]

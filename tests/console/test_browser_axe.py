@@ -58,6 +58,10 @@ PAGES = (
     "/event?at=events/0/99999",
     "/events/live",
     "/changes",
+    "/completeness",
+    "/completeness/organization?name=acme",
+    "/completeness/day?name=acme&day=2026-11-23",
+    "/completeness/day?name=nobody&day=2026-11-23",
     "/nothing",
 )
 

@@ -55,6 +55,7 @@ PATIENT = ConsoleTiming(
     activity_search=SearchTiming(seconds=50),
     delivery=DeliveryTiming(60, 60),
     changes=FollowerTiming(read_seconds=60),
+    seals=FollowerTiming(read_seconds=60),
     tail=FollowerTiming(read_seconds=60),
 )
 """On a busy machine a page must miss neither the change before it nor what it reads."""

@@ -9,8 +9,10 @@ from management.completeness.canonical import EventKey
 from management.completeness.day_seal import next_seal
 from management.completeness.export import ProvenEvent, StoredSeal, build_export
 from management.completeness.proof import DayAccount, DeliveryDay, KafkaDay, SourceDay
+from management.completeness.seal_store import seal_record
 from management.completeness.signature import SigningKey
 from management.completeness.verifier import SealChain
+from tests.support.messages import Message
 
 KEY, OLD_KEY = SigningKey(bytes(32)), SigningKey(b"\x01" * 32)
 NOON = 1_795_348_800_000
@@ -59,6 +61,13 @@ class Sealed:
     ) -> bytes:
         """Return the file of an export."""
         return build_export(self.seals, first, last, proven, key, NOON)
+
+
+def seal_messages(sealed: Sealed) -> list[Message]:
+    """Return the seals as records of their topic, at offsets from 0 on."""
+    seals = [each for chain in sealed.seals.values() for each in chain]
+    records = [seal_record("seals", each) for each in seals]
+    return [Message(each.value, each.key, NOON, offset=at) for at, each in enumerate(records)]
 
 
 def a_month() -> Sealed:

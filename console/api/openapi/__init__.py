@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from console.api.openapi import (
     changes,
+    completeness,
     dead_letters,
     destination_moves,
     destinations,
@@ -21,6 +22,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **destination_moves.OPERATIONS,
     **events.OPERATIONS,
     **changes.OPERATIONS,
+    **completeness.OPERATIONS,
     **replays.OPERATIONS,
     **dead_letters.OPERATIONS,
 }

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from management.completeness.collect import count_days
-from management.completeness.commands import export_seals, prove_event, show_counted, show_seals
+from management.completeness.commands import export_seals, prove_event, show_calendars, show_counted
 from management.completeness.progress import RecordedProgress
 from management.completeness.seal_store import read_chains
 from management.completeness.sealing import SealResult, due_days, open_sealer, seal_each
@@ -76,9 +76,10 @@ async def test_days_are_sealed_in_a_chain_and_verified(world):
     assert f"{ORGANIZATION}, {DAYS[2]}, seal 3: a seal is missing" in broken.failure
     with pytest.raises(RelayError, match="a chain of seals is broken"):
         await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], ())
-    calendar = (await show_seals(world.context, DAYS))[ORGANIZATION]
-    assert [each.state for each in calendar] == ["unproven", None, "unproven", "unproven", None]
-    assert all("seal 3: a seal is missing" in str(each.broken) for each in calendar)
+    (calendar,) = await show_calendars(world.context, DAYS, LATE_DAYS)
+    broken = "broken chain"
+    assert [each.word for each in calendar.days] == [broken] * 4 + ["not sealed"]
+    assert f"{DAYS[1]}: edition 1 of its seal was deleted" in str(calendar.fault)
     assert "a seal is missing" in str((await prove_event(world.context, uid)).reason)
 
 
@@ -99,8 +100,8 @@ async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
     stored = (await read_chains(world.connection))[ORGANIZATION]
     assert (stored.fault, [each.statement for each in stored.seals]) == (None, list(done.seals))
 
-    calendar = await show_seals(world.context, DAYS)
-    assert [each.state for each in calendar[ORGANIZATION]] == ["complete"] * 3 + [None] * 2
+    (calendar,) = await show_calendars(world.context, DAYS, LATE_DAYS)
+    assert [each.word for each in calendar.days] == ["complete"] * 3 + ["not collected"] * 2
     await world.publish(some_event(DAYS[0], 2, collected=world.now))
     shown = await show_counted(world.context, ORGANIZATION, DAYS, None, LATE_DAYS)
     assert [each.state for each in shown] == ["unproven"] * 3 + ["provisional"] * 2

@@ -1,0 +1,61 @@
+"""Completeness by HTTP: the calendars, and a day with its seals."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from console.api.answers import PREFIX, answering, document, documents, require_known
+from console.context import ConsoleContext
+from console.pages.completeness import calendar_named, names_by_need
+from management.completeness.calendar import Calendar, shown_days
+from management.completeness.day_editions import parse_day, read_editions
+from relay.errors import RelayError
+
+_ROOT = f"{PREFIX}/completeness"
+
+
+def routes(context: ConsoleContext) -> list[BaseRoute]:
+    async def list_all(_request: Request) -> Response:
+        await _refresh(context)
+        days = shown_days(context.now_ms())
+        calendars = (calendar_named(context, name, days) for name in names_by_need(context))
+        return documents(map(_summary, calendars))
+
+    async def show(request: Request) -> Response:
+        await _refresh(context)
+        name, days = request.path_params["name"], shown_days(context.now_ms())
+        return document(calendar_named(context, name, days).document())
+
+    async def show_day(request: Request) -> Response:
+        await _refresh(context)
+        name, day = request.path_params["name"], parse_day(request.path_params["day"])
+        calendar = calendar_named(context, name, [day])
+        editions = await read_editions(context.connection, context.seals.of(name), day)
+        return document(
+            calendar.days[0].document()
+            | {"organization": name, "fault": calendar.fault}
+            | {"records": [each.document() for each in editions]}
+        )
+
+    return [
+        Route(_ROOT, answering(list_all), methods=["GET"]),
+        Route(f"{_ROOT}/{{name}}", answering(show), methods=["GET"]),
+        Route(f"{_ROOT}/{{name}}/{{day}}", answering(show_day), methods=["GET"]),
+    ]
+
+
+async def _refresh(context: ConsoleContext) -> None:
+    """Read what is new. Raises RelayError if nothing has ever been read: an empty list would say that there is nothing."""
+    require_known(context.view.snapshot)
+    state = await context.seals.refresh()
+    if state.as_of is None:
+        raise RelayError(state.failure or "The seals have not been read yet. Try again in a moment.")
+
+
+def _summary(calendar: Calendar) -> dict[str, object]:
+    return {
+        "organization": calendar.organization,
+        "fault": calendar.fault,
+        "last_sealed": calendar.last_sealed,
+        "states": dict(calendar.counts),
+    }

@@ -1,0 +1,154 @@
+"""Completeness: all organizations, the calendar of one, and a day with its account."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from console.context import ConsoleContext
+from console.errors import status_of
+from console.pages.changes import PAGE_ROWS, page_number
+from console.permissions import RouteHandler
+from console.rendering import Pages
+from management.bounded_read import read_bounded
+from management.completeness.calendar import Calendar, CalendarDay, calendar_of, shown_days
+from management.completeness.day_editions import DayEdition, parse_day, read_editions
+from management.completeness.show import days_between
+from management.organizations.store import require_existing
+from management.organizations.validation import InputError
+from relay.errors import RelayError
+from relay.timestamps import DAY_MS, day_of, day_start
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """Seven days from Monday on. None: the day is not shown."""
+
+    monday: str
+    days: Sequence[CalendarDay | None]
+
+
+def weeks_of(days: Sequence[CalendarDay]) -> list[Week]:
+    """Return consecutive days in weeks, the newest first."""
+    by_day = {each.day: each for each in days}
+    first, last = (date.fromisoformat(days[end].day) for end in (0, -1))
+    start = day_start(first.isoformat()) - first.weekday() * DAY_MS
+    weeks = []
+    while start <= day_start(last.isoformat()):
+        week = [day_of(start + each * DAY_MS) for each in range(7)]
+        weeks.append(Week(week[0], [by_day.get(day) for day in week]))
+        start += 7 * DAY_MS
+    return weeks[::-1]
+
+
+def names_by_need(context: ConsoleContext) -> list[str]:
+    """Return the organizations and those that have seals, broken chains and differing days first."""
+    known = context.view.snapshot.organizations.organizations
+    first, index = shown_days(context.now_ms())[0], context.seals.index.organizations
+
+    def need(name: str) -> tuple[bool, int, str]:
+        found = context.seals.of(name)
+        return found.verify_end() is None, -found.differing_days(first), name
+
+    return sorted({*known, *index}, key=need)
+
+
+def calendar_named(context: ConsoleContext, name: str, days: Sequence[str]) -> Calendar:
+    """Return the calendar of an organization, from what was read last. Raises UnknownOrganizationError."""
+    organization = context.view.snapshot.organizations.organizations.get(name)
+    if name not in context.seals.index.organizations:
+        require_existing(organization, name)
+    return calendar_of(context.seals.of(name), organization, days, context.now_ms(), context.late_days)
+
+
+def day_page_of(name: str, day: str) -> str:
+    """Return the address of the page of a day."""
+    return f"/completeness/day?name={quote(name, safe='')}&day={day}"
+
+
+def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
+    async def show_all(request: Request) -> Response:
+        state = await context.seals.refresh()
+        text = request.query_params.get("q", "").strip()
+        names = [name for name in names_by_need(context) if text.casefold() in name.casefold()]
+        page, days = page_number(request.query_params, len(names)), shown_days(context.now_ms())
+        rows = [
+            calendar_named(context, name, days) for name in names[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+        ]
+        return pages.render(
+            request,
+            "completeness.html",
+            rows=rows,
+            found=len(names),
+            text=text,
+            page=page,
+            page_count=max(1, -(-len(names) // PAGE_ROWS)),
+            read=state,
+            problems=context.seals.problems,
+        )
+
+    async def show_organization(request: Request) -> Response:
+        state = await context.seals.refresh()
+        calendar = calendar_named(context, request.query_params.get("name", ""), shown_days(context.now_ms()))
+        return pages.render(
+            request,
+            "completeness_organization.html",
+            calendar=calendar,
+            weeks=weeks_of(calendar.days),
+            read=state,
+        )
+
+    async def show_day(request: Request) -> Response:
+        state = await context.seals.refresh()
+        name, day = (request.query_params.get(each, "") for each in ("name", "day"))
+        around = _around(parse_day(day))
+        calendar = calendar_named(context, name, around)
+        editions = await read_bounded(
+            read_editions(context.connection, context.seals.of(name), day), context.timing.event_seconds
+        )
+        return pages.render(
+            request,
+            "completeness_day.html",
+            calendar=calendar,
+            day=calendar.days[1],
+            before=around[0],
+            after=around[2],
+            editions=[] if isinstance(editions, str) else editions,
+            problem=editions if isinstance(editions, str) else None,
+            latest=_latest(editions),
+            signing_key=context.signing_key,
+            read=state,
+        )
+
+    def answering(handler: RouteHandler) -> RouteHandler:
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RelayError as error:
+                return pages.render(
+                    request, "completeness_unknown.html", status_of(error), problem=str(error)
+                )
+
+        return answer
+
+    return [
+        Route("/completeness", show_all, methods=["GET"]),
+        Route("/completeness/organization", answering(show_organization), methods=["GET"]),
+        Route("/completeness/day", answering(show_day), methods=["GET"]),
+    ]
+
+
+def _around(day: str) -> list[str]:
+    """Return the day before, the day, and the day after. Raises InputError for a day without either."""
+    try:
+        return days_between(day_of(day_start(day) - DAY_MS), day_of(day_start(day) + DAY_MS))
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{day} is no day of this calendar.") from error
+
+
+def _latest(editions: Sequence[DayEdition] | str) -> DayEdition | None:
+    return None if isinstance(editions, str) or not editions else editions[0]

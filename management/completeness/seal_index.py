@@ -1,0 +1,145 @@
+"""The seals of all organizations in some hundred bytes a day, for readers that follow their topic. Pure.
+
+A day without a seal may have an account on the topic: an unsigned count of the day, with the edition 0. A seal replaces it.
+"""
+
+from dataclasses import dataclass, field
+
+from management.completeness.export import StoredSeal
+from management.completeness.proof import DayState
+from management.completeness.seal_store import decode_seal, key_parts
+from management.completeness.verifier import SealChain, Statement
+from relay.errors import RelayError
+from relay.kafka import Record
+
+_BAD_FORM = (KeyError, TypeError, ValueError, OverflowError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True)
+class DayMark:
+    """The latest record of a day. `edition` 0: an account without a seal. `offset`: its place on the topic of seals."""
+
+    state: DayState
+    edition: int
+    events: int
+    offset: int
+
+
+@dataclass(slots=True)
+class OrganizationSeals:
+    """The days of one organization. `fault`: why its chain is broken, with the place; None: no record of it is wrong."""
+
+    name: str
+    chain: SealChain = field(default_factory=SealChain)
+    sealed: dict[str, DayMark] = field(default_factory=dict)
+    accounts: dict[str, DayMark] = field(default_factory=dict)
+    fault: str | None = None
+    last: StoredSeal | None = None
+    _earlier: dict[str, list[int]] = field(default_factory=dict)
+    _is_last_verified: bool = False
+
+    def mark(self, day: str) -> DayMark | None:
+        """Return the latest record of a day."""
+        return self.sealed.get(day) or self.accounts.get(day)
+
+    def offsets(self, day: str) -> list[int]:
+        """Return the places of all editions of a day, the oldest first; without a seal, that of its account."""
+        found = self.mark(day)
+        return [] if found is None else [*self._earlier.get(day, ()), found.offset]
+
+    def differing_days(self, first: str) -> int:
+        """Return how many days from `first` on differ, by their latest records."""
+        return sum(
+            mark.state == "differing"
+            for marks in (self.sealed, self.accounts)
+            for day, mark in marks.items()
+            if day >= first
+        )
+
+    def verify_end(self) -> str | None:
+        """Return why the chain is broken. The last seal names the hash of the one before, so its signature holds for all."""
+        if self.fault is None and self.last is not None and not self._is_last_verified:
+            self._is_last_verified = True
+            if not self.last.signed.is_signed_by(str(self.last.statement["key"])):
+                self.fault = f"{self.name}, seal {self.chain.sequence}: the signature is wrong."
+        return self.fault
+
+    def take(self, seal: StoredSeal, offset: int) -> None:
+        """Take the next record."""
+        statement = seal.statement
+        day, edition = statement["day"], statement["edition"]
+        mark = DayMark(statement["state"], edition, statement["events"], offset)
+        if edition == 0:
+            self.accounts[day] = mark
+            return
+        self.accounts.pop(day, None)
+        if day in self.sealed:
+            self._earlier.setdefault(day, []).append(self.sealed[day].offset)
+        self.sealed[day] = mark
+        if self.fault is None:
+            self._continue(seal)
+
+    def _continue(self, seal: StoredSeal) -> None:
+        statement = seal.statement
+        try:
+            fault = self.chain.add(statement, seal.signed.hash)
+        except _BAD_FORM:
+            fault = "it has not the form of a seal"
+        if fault is None and self.last is None and statement["sequence"] != 1:
+            fault = "the seals before it are missing"
+        if fault is not None:
+            self.fault = f"{self.name}, {statement['day']}, seal {statement['sequence']}: {fault}."
+            return
+        # The chain asks for the edition of an earlier day alone; a whole statement is over a thousand bytes.
+        self.chain.days[statement["day"]] = _brief(statement["edition"])
+        self.last, self._is_last_verified = seal, False
+
+    def remove(self, day: str, edition: int) -> None:
+        """Take a deletion. Nobody deletes a seal rightly, so that of a seal breaks the chain."""
+        if edition == 0:
+            self.accounts.pop(day, None)
+        elif self.fault is None:
+            self.fault = f"{self.name}, {day}: edition {edition} of its seal was deleted."
+
+
+_BRIEF: dict[int, Statement] = {}
+
+
+def _brief(edition: int) -> Statement:
+    """Return one shared object for all days with this edition."""
+    return _BRIEF.setdefault(edition, {"edition": edition})
+
+
+class SealIndex:
+    """The days of all organizations, from the records of the topic in their order."""
+
+    def __init__(self) -> None:
+        self.organizations: dict[str, OrganizationSeals] = {}
+        self.problems: list[str] = []
+        """Sentences about records that cannot be read."""
+
+    def take(self, record: Record) -> None:
+        """Take the next record. One that cannot be read breaks the chain that its key names."""
+        parts = key_parts(record.key)
+        if parts is None:
+            self.problems.append(
+                f"The key of the record at offset {record.offset} of the topic of seals is no day."
+            )
+            return
+        name, day, edition = parts
+        found = self.organizations.setdefault(name, OrganizationSeals(name))
+        if record.value is None:
+            found.remove(day, edition)
+            return
+        try:
+            seal = decode_seal(record)
+        except RelayError as error:
+            found.fault = found.fault or f"{name}, {day}: {error}"
+            return
+        statement = seal.statement
+        if (statement["organization"], statement["day"], statement["edition"]) != parts:
+            found.fault = (
+                found.fault or f"{name}, {day}: the record at offset {record.offset} is of another day."
+            )
+            return
+        found.take(seal, record.offset)

@@ -1,0 +1,76 @@
+"""The index of seals, and the calendar that is made of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from management.completeness.calendar import calendar_of
+from management.completeness.day_seal import day_account
+from management.completeness.seal_index import SealIndex
+from management.completeness.seal_store import account_record
+from relay.timestamps import DAY_MS, day_start
+from tests.support.day_seals import a_month, account, seal_messages
+from tests.support.messages import Message
+from tests.support.views import organization
+
+DAYS = [f"2026-11-0{day}" for day in range(1, 7)]
+NOW = day_start("2026-11-12")
+"""Late records may come from the fourth day on."""
+
+
+def index_of(*records):
+    index = SealIndex()
+    for each in records:
+        index.take(each)
+    return index
+
+
+def words_of(index, name="acme"):
+    found = calendar_of(index.organizations[name], organization(name, added=day_start(DAYS[0])), DAYS, NOW, 7)
+    return [each.word for each in found.days], found.fault
+
+
+def account_message(day, offset, **fields):
+    record = account_record("seals", day_account(account(day, **fields), NOW))
+    return Message(record.value, record.key, NOW, offset=offset)
+
+
+def test_seals_and_accounts_give_each_day_its_word():
+    """An account that is complete is provisional; one that differs says so at once. A day of two editions has both places."""
+    records = [*seal_messages(a_month()), account_message(DAYS[3], 9)]
+    records += [account_message(DAYS[4], 10, ledger=frozenset({1, 2, 3, 8}))]
+    index = index_of(*records)
+    assert words_of(index) == (
+        ["complete"] * 3 + ["provisional", "differing", "provisional"],
+        None,
+    )
+    found = index.organizations["acme"]
+    assert (found.offsets(DAYS[1]), found.offsets(DAYS[4]), found.offsets(DAYS[5])) == ([1, 3], [10], [])
+    index.take(Message(None, f"acme {DAYS[4]} 0".encode(), NOW, offset=11))
+    assert words_of(index)[0][4] == "provisional"
+    assert words_of(index, "beta")[0][:2] == ["not sealed", "complete"]
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_chain_that_lacks_a_seal_or_has_another_one_is_broken(at):
+    """A seal that is left out, deleted, or changed breaks the chain; the last one by its signature. Other chains are whole."""
+    records = seal_messages(a_month())[:4]
+    deleted = index_of(*records, Message(None, records[at].key, NOW, offset=9))
+    assert "of its seal was deleted" in words_of(deleted)[1]
+    changed = replace(records[at], value=records[at].value.replace(b"complete", b"Complete", 1))
+    found = index_of(*records[:at], changed, *records[at + 1 :], seal_messages(a_month())[4])
+    assert words_of(found)[1] is not None
+    assert words_of(found, "beta")[1] is None
+    if at < 3:
+        assert words_of(index_of(*records[:at], *records[at + 1 :]))[1] is not None
+
+
+def test_a_day_before_the_organization_was_added_is_not_collected():
+    """A day that is over and has no seal says so."""
+    added = organization("acme", added=day_start(DAYS[1]))
+    index = index_of(Message(b"no seal", b"acme 2026-11-01 1", NOW), Message(b"", b"no day", NOW))
+    found = calendar_of(index.organizations["acme"], added, DAYS, NOW + DAY_MS, 7)
+    words = [each.word for each in found.days]
+    assert words == ["not collected"] + ["not sealed"] * 4 + ["provisional"]
+    assert "cannot be read" in str(found.fault)
+    assert "is no day" in index.problems[0]
