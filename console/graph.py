@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from management.delivery_history import KnownHour
+from management.destination_day import KnownHour
 from management.formatting import duration
 from relay.status.model import HourCount
 from relay.status.slots import DeliverySlot

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from management.delivery_history import Retries
+from management.destination_day import Retries
 from relay.status.model import DeliveryReport, Status, destinations_of
 
 _PROCESSES = "consume/"

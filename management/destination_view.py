@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer.targets.target import Pause
-from management.delivery_history import DeliveryHistory, KnownHour, Retries
 from management.delivery_reports import DeliverySummary
+from management.destination_day import DestinationDay, KnownHour, Retries
 from management.formatting import duration, iso_milliseconds
 from relay.status.model import HourCount, Status
 from relay.status.slots import DeliverySlot
@@ -42,29 +42,29 @@ class DestinationView:
         return self.kind != UNLISTED
 
     @property
-    def history(self) -> DeliveryHistory:
+    def _history(self) -> DestinationDay:
         """The last day, of all processes."""
-        return DeliveryHistory(self.status, self.processes)
+        return DestinationDay(self.status, self.processes)
 
     @property
     def day(self) -> HourCount:
         """The sum of the last 24 hours."""
-        return self.history.total(self.now_ms)
+        return self._history.total(self.now_ms)
 
     @property
     def hours(self) -> Sequence[KnownHour]:
         """The last 24 hours."""
-        return self.history.last_day(self.now_ms)
+        return self._history.last_day(self.now_ms)
 
     @property
     def slots(self) -> Sequence[DeliverySlot]:
         """The last day in quarters of an hour."""
-        return self.history.slots(self.now_ms)
+        return self._history.slots(self.now_ms)
 
     @property
     def retries(self) -> Retries | None:
         """The retries of the last 24 hours; of releases that report no hours, since their start. None: not known."""
-        found = self.history.retries(self.now_ms)
+        found = self._history.retries(self.now_ms)
         return self.delivery.retries if found is None and self.delivery is not None else found
 
     @property

@@ -9,8 +9,8 @@ from consumer.losses.store import LossStore
 from consumer.offsets.backup import destination_status_key
 from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
-from management.delivery_history import processes_by_destination
 from management.delivery_reports import summarize_deliveries
+from management.destination_day import processes_by_destination
 from management.destination_view import UNLISTED, DestinationView
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError

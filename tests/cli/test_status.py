@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from cli.status_screen import organization_lines, status_lines
-from management.delivery_history import Retries
 from management.delivery_reports import DeliverySummary
+from management.destination_day import Retries
 from management.destination_view import DestinationView
 from management.installation import Installation, view_installation
 from management.live_view import Snapshot

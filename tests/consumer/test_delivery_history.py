@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from consumer.delivery_history import RECENT_SECONDS, DeliveryHistory
-from management.delivery_history import DeliveryHistory as ShownHistory
-from management.delivery_history import processes_by_destination
+from management.destination_day import DestinationDay, processes_by_destination
 from relay.status.model import HOUR_MS, DeliveryReport, HourCount, RecentEvents, RetriedRequest
 from relay.status.reader import read_statuses
 from relay.status.slots import SLOT_MS, DeliverySlot
@@ -52,7 +51,7 @@ def test_a_process_that_starts_again_in_the_same_hour_adds_to_what_the_dead_one_
         history.record(IDLE, started + 1_000)
         statuses = status_writer.put_statuses("delivery/")
     assert len(statuses) == 2
-    found = ShownHistory(processes=processes_by_destination(statuses)["soc"])
+    found = DestinationDay(processes=processes_by_destination(statuses)["soc"])
     assert found.counts() == [HourCount(HOUR, 8, 0, 0)]
 
 
@@ -107,13 +106,13 @@ def test_recent_events_are_those_of_ten_minutes():
 async def test_two_consumers_report_all_that_they_delivered_and_the_stopped_one_too(
     kafka, prefix, monkeypatch
 ):
-    """The sum of their records is the number of events, whoever owns which partition, and when both are gone."""
+    """The sum of their records is the number of events, however the partitions move, and when both are gone."""
     async with pipeline_world(kafka, prefix, monkeypatch) as world:
 
         async def counted():
             statuses = await read_statuses(world.connection, world.topics.status)
             processes = processes_by_destination(statuses).get("sentinel", ())
-            return len(processes), ShownHistory(processes=processes).total(now_ms()).events
+            return len(processes), DestinationDay(processes=processes).total(now_ms()).events
 
         async def wait_for(expected):
             async with asyncio.timeout(60):

@@ -3,8 +3,8 @@
 import pytest
 
 from consumer.targets.target import Pause
-from management.delivery_history import Retries
 from management.delivery_reports import DeliverySummary, summarize_deliveries
+from management.destination_day import Retries
 from management.destination_view import DestinationView, lag_text
 from management.destinations import view_destinations, view_unlisted
 from relay.status.model import DeliveryReport, RecentEvents, RetriedRequest

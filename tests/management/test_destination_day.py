@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.graph import age_bars, known_bars, lag_bars
-from management.delivery_history import DeliveryHistory, Retries, processes_by_destination
+from management.destination_day import DestinationDay, Retries, processes_by_destination
 from management.destination_view import DestinationView
 from relay.status.model import HOUR_MS, DeliveryReport, HourCount, RetriedRequest, delivery_key
 from relay.status.slots import SLOT_MS, SLOTS_KEPT
@@ -34,20 +34,20 @@ def test_what_a_dead_process_counted_stays_and_hours_without_a_report_are_gaps()
     """The graph has no bar for a gap, and the sum does not count it."""
     dead = status(valid_until=NOW - 3 * HOUR_MS).with_counts(NOW - 3 * HOUR_MS, events=5, dead_letters=1)
     idle = status().with_counts(NOW).with_counts(NOW - HOUR_MS, events=2, retries=3)
-    history = DeliveryHistory(status(), (dead, idle.with_counts(NOW - 3 * HOUR_MS, events=1)))
+    history = DestinationDay(status(), (dead, idle.with_counts(NOW - 3 * HOUR_MS, events=1)))
     hours = history.last_day(NOW)
     assert [None if each.count is None else each.count.events for each in hours[-4:]] == [6, None, 2, 0]
     assert history.total(NOW) == HourCount(HOUR - 3 * HOUR_MS, 8, 0, 1, 0, 3)
     graph = known_bars(hours)
     assert graph.count("<rect") == 3
     assert "8 events in 24 hours, at most 6 in one of them; 21 of the hours are not known" in graph
-    assert "Nothing is known yet" in known_bars(DeliveryHistory().last_day(NOW))
+    assert "Nothing is known yet" in known_bars(DestinationDay().last_day(NOW))
 
 
 def test_hours_that_an_earlier_release_counted_are_in_the_sum():
     """It wrote them to the record of the destination; processes of this release count apart from it."""
     own = status(counts=(HourCount(HOUR, 4, 0, 0), HourCount(HOUR - HOUR_MS, 7, 0, 0)))
-    history = DeliveryHistory(own, (status().with_counts(NOW, events=3),))
+    history = DestinationDay(own, (status().with_counts(NOW, events=3),))
     assert [each.events for each in history.counts()] == [7, 7]
 
 
@@ -55,12 +55,12 @@ def test_retries_are_those_of_all_processes_in_a_day_with_the_last_reason():
     """Since the first hour that is known. Of releases that count none, nothing is known."""
     first = status(deliveries=(BUSY,)).with_counts(NOW - 2 * HOUR_MS, retries=4)
     second = status(valid_until=0).with_counts(NOW, retries=1).with_counts(NOW - 30 * HOUR_MS, retries=9)
-    history = DeliveryHistory(status().with_counts(NOW - 5 * HOUR_MS), (first, second))
+    history = DestinationDay(status().with_counts(NOW - 5 * HOUR_MS), (first, second))
     assert history.retries(NOW) == Retries(5, HOUR - 2 * HOUR_MS, BUSY.last_retry)
     later = NOW + 23 * HOUR_MS
     assert history.retries(later) == Retries(1, HOUR, None)
     assert history.retries(NOW + 48 * HOUR_MS) is None
-    assert DeliveryHistory(status().with_counts(NOW)).retries(NOW) is None
+    assert DestinationDay(status().with_counts(NOW)).retries(NOW) is None
 
 
 def test_a_quarter_has_the_greatest_age_of_all_processes_and_none_that_one_does_not_know():
@@ -72,7 +72,7 @@ def test_a_quarter_has_the_greatest_age_of_all_processes_and_none_that_one_does_
     for ago, one, other in ((0, 0, 7_400_000), (1, 3, None), (2, 0, 0), (3, 0, 0)):
         first = first.with_slot(NOW - ago * SLOT_MS, age=one)
         second = second.with_slot(NOW - ago * SLOT_MS, age=other)
-    slots = DeliveryHistory(own, (first, second)).slots(NOW)
+    slots = DestinationDay(own, (first, second)).slots(NOW)
     assert len(slots) == SLOTS_KEPT
     assert [(each.lag, each.age) for each in slots[-5:]] == [
         (9, None),
@@ -84,7 +84,7 @@ def test_a_quarter_has_the_greatest_age_of_all_processes_and_none_that_one_does_
     assert "last 5, at most 9" in lag_bars(slots)
     assert "last 2 h, at most 2 h" in age_bars(slots)
     assert age_bars(slots).count("<rect") == 2
-    assert "Nothing is known yet" in lag_bars(DeliveryHistory().slots(NOW))
+    assert "Nothing is known yet" in lag_bars(DestinationDay().slots(NOW))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(-30, 3), st.integers(0, 9))))
@@ -95,7 +95,7 @@ def test_any_console_shows_the_same_sum_whichever_process_counted(events):
         processes[number] = processes[number].with_counts(NOW + hour * HOUR_MS, events=count)
     expected = sum(count for _, hour, count in events if -24 < hour <= 0)
     for seen in (processes, processes[::-1]):
-        assert DeliveryHistory(None, seen).total(NOW).events == expected
+        assert DestinationDay(None, seen).total(NOW).events == expected
 
 
 def test_the_document_of_a_destination_has_its_day_with_null_for_what_is_not_known():

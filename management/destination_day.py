@@ -42,7 +42,7 @@ class Retries:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryHistory:
+class DestinationDay:
     """The records on one destination. `own`: that of its state, with the lag; it has counts of releases that wrote no other."""
 
     own: Status | None = None
@@ -70,7 +70,7 @@ class DeliveryHistory:
 
     def retries(self, now_ms: int) -> Retries | None:
         """Return the retries of the last 24 hours, since the first hour that is known. None: no process reported one."""
-        total = DeliveryHistory(processes=self.processes).total(now_ms)
+        total = DestinationDay(processes=self.processes).total(now_ms)
         if total.hour == now_ms:
             return None
         reports = [report for each in self.processes for report in each.deliveries]
