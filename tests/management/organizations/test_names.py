@@ -12,7 +12,7 @@ KNOWN = ["acme.atlassian.net", "acme-eu.atlassian.net", "beta.atlassian.net", "j
     [
         ("ACME", ["acme-eu.atlassian.net", "acme.atlassian.net"]),
         ("beta.atlasian.net", ["beta.atlassian.net"]),
-        ("jira.exmaple.com", ["jira.example.com"]),
+        ("jira.examplecom", ["jira.example.com"]),
         ("quite-another-thing", []),
     ],
 )
