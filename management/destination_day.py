@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import reduce
 
 from management.formatting import iso_milliseconds
-from relay.status.model import HOUR_MS, HourCount, RetriedRequest, Status, delivery_destination
+from relay.status.model import HourCount, RetriedRequest, Status, delivery_destination
 from relay.status.slots import SLOT_MS, SLOTS_KEPT, DeliverySlot
+from relay.timestamps import HOUR_MS
 
 HOURS_SHOWN = 24
 
