@@ -1,0 +1,111 @@
+"""What destinations still have, in the account of a day."""
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from consumer.destinations.catalogue import DESTINATIONS
+from consumer.destinations.elasticsearch.config import ElasticsearchConfig
+from consumer.destinations.read_back import ReadBackError
+from management.completeness import read_back
+from management.completeness.canonical import EventKey
+from management.completeness.collect import Counted, CountedDay
+from management.completeness.progress import RecordedProgress
+from management.completeness.proof import DayAccount, DeliveryDay, KafkaDay, SourceDay
+from management.completeness.read_back import SETTLE_MS, ReadBackDay, replay_command, with_read_back
+from management.completeness.topic_scan import PlacedEvent
+from management.events.stored_event import EventAddress
+from relay.timestamps import DAY_MS, day_start
+
+DAY = "2026-11-23"
+NOW = day_start(DAY) + 2 * DAY_MS
+KEYS = [EventKey(number, bytes(32)) for number in (7, 8, 9)]
+EVENTS = [
+    PlacedEvent(key, EventAddress("events", 0, key.id), NOW - age, variant=variant)
+    for key, age, variant in zip(
+        KEYS, (DAY_MS, SETTLE_MS, SETTLE_MS - 1), (None, "00000000000000ab", None), strict=True
+    )
+]
+
+
+def counted():
+    delivered = {"soc": DeliveryDay({"accepted": 3}, {}, EVENTS), "other": DeliveryDay()}
+    account = DayAccount("acme", DAY, SourceDay(KEYS), KafkaDay(KEYS), delivered)
+    return Counted({DAY: CountedDay(account, EVENTS)}, RecordedProgress({}, None))
+
+
+@pytest.fixture
+def lacks(monkeypatch):
+    """Let the destination soc lack these uids, or fail with this text."""
+
+    def answer(*uids, failure=None):
+        class Reader:
+            async def missing(self, accepted):
+                if failure is not None:
+                    raise ReadBackError(failure)
+                assert set(accepted.uids) == {"acme/7", "acme/8/00000000000000ab", "acme/9"}
+                assert (accepted.organization, accepted.start) == ("acme", day_start(DAY))
+                return set(uids)
+
+        @asynccontextmanager
+        async def opened(*_):
+            yield Reader()
+
+        kind = replace(DESTINATIONS["elasticsearch"], read_back=opened)
+        monkeypatch.setattr(read_back, "DESTINATIONS", {"elasticsearch": kind})
+
+    return answer
+
+
+async def account(now=NOW, **changes):
+    config = ElasticsearchConfig(
+        kind="elasticsearch", endpoint="http://127.0.0.1:9200", **({"read_back": True} | changes)
+    )
+    found = await with_read_back(counted(), "acme", {"soc": config}, now)
+    return found.days[DAY].account
+
+
+async def test_a_destination_is_asked_only_where_the_settings_say_so(lacks):
+    lacks(failure="it was asked")
+    assert (await account(read_back=False)) == counted().days[DAY].account
+    assert "read_back" not in (await account(read_back=False)).document()
+
+
+async def test_what_is_lost_is_named_with_the_replay_of_exactly_that(lacks):
+    """An event that is less than an hour old may not show yet, and counts neither as lost nor as there."""
+    lacks("acme/7", "acme/8/00000000000000ab", "acme/9")
+    found = await account()
+
+    assert found.state == "differing"
+    assert found.read_back["soc"] == ReadBackDay(3, ["acme/7", "acme/8/00000000000000ab"], 1)
+    text = " ".join(found.findings())
+    assert "soc accepted 2 events that it does not have: 7, 8." in text
+    assert "`jira-relay replay start --destination soc --event acme/7 --event acme/8`" in text
+    assert found.document()["read_back"]["soc"]["missing"] == {"count": 2, "ids": [7, 8]}
+
+
+async def test_no_answer_is_never_a_complete_day(lacks):
+    """A failed query, events that may not show yet, and a day that is too old leave the day unproven."""
+    lacks()
+    assert (await account()).state == "complete"
+    lacks("acme/9")
+    assert (await account()).state == "unproven"
+    assert "less than an hour old" in " ".join((await account()).findings())
+    lacks(failure="The workspace has no such table yet.")
+    assert (await account()).state == "unproven"
+    assert "soc was not read back, so nothing is known of it: The workspace" in " ".join(
+        (await account()).findings()
+    )
+    lacks()
+    late = await account(now=NOW + 40 * DAY_MS)
+    assert (late.state, late.read_back["soc"].failure) == (
+        "unproven",
+        "the day is more than read_back_days (30) ago.",
+    )
+
+
+def test_many_events_are_replayed_in_parts():
+    text = replay_command("soc", [f"acme/{number}" for number in range(25)])
+    assert text.count("--event") == 20
+    assert text.endswith("then the other 5 in the same way.")
