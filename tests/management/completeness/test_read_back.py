@@ -1,5 +1,6 @@
 """What destinations still have, in the account of a day."""
 
+import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -8,15 +9,24 @@ import pytest
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
 from consumer.destinations.read_back import ReadBackError
+from consumer.group_names import group_name
 from management.completeness import read_back
 from management.completeness.canonical import EventKey
 from management.completeness.collect import Counted, CountedDay
+from management.completeness.commands import show_counted
 from management.completeness.progress import RecordedProgress
 from management.completeness.proof import DayAccount, DeliveryDay, KafkaDay, SourceDay
 from management.completeness.read_back import SETTLE_MS, ReadBackDay, replay_command, with_read_back
 from management.completeness.topic_scan import PlacedEvent
 from management.events.stored_event import EventAddress
+from relay.kafka import OffsetAndMetadata, TopicPartition
+from relay.kafka.group_offsets import open_group
+from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.topics import partition_of
 from relay.timestamps import DAY_MS, day_start
+from simulators.elasticsearch.cluster import SimulatedCluster
+from tests.support.kafka import connection_to
+from tests.support.proof_world import ORGANIZATION, SHARDS, ProofWorld, some_event
 
 DAY = "2026-11-23"
 NOW = day_start(DAY) + 2 * DAY_MS
@@ -109,3 +119,34 @@ def test_many_events_are_replayed_in_parts():
     text = replay_command("soc", [f"acme/{number}" for number in range(25)])
     assert text.count("--event") == 20
     assert text.endswith("then the other 5 in the same way.")
+
+
+async def test_a_document_that_is_gone_is_named_from_kafka_to_the_cluster(kafka, prefix):
+    """Committed offsets say that both events were accepted; the cluster has one of them."""
+    connection = connection_to(kafka, prefix, shards=SHARDS)
+    await create_missing_topics(connection)
+    now = day_start(DAY) + 20 * DAY_MS
+    world = ProofWorld(connection, now, DAY)
+    await world.publish(some_event(DAY, 7), some_event(DAY, 8))
+    partition = TopicPartition(world.topics.events, partition_of(ORGANIZATION, SHARDS))
+    async with open_group(connection, group_name(prefix, "soc", "live"), partition.topic) as group:
+        end = (await group.read()).bounds[partition].high_watermark
+        await group.commit({partition: OffsetAndMetadata(end, "")})
+    async with SimulatedCluster() as cluster:
+        stored = {"@timestamp": "2026-11-23T00:00:00Z"}
+        action = {"create": {"_id": f"{ORGANIZATION}/8"}}
+        cluster.bulk.apply(f"{json.dumps(action)}\n{json.dumps(stored)}\n".encode(), "jira-audit", {})
+        config = ElasticsearchConfig(
+            kind="elasticsearch",
+            endpoint=cluster.endpoint,
+            index="jira-audit",
+            layout="monthly",
+            read_back=True,
+        )
+        cluster.objects.indices["jira-audit-2026.11"] = cluster.objects.indices.pop("jira-audit")
+        context = replace(world.context, destinations={"soc": config})
+        (shown,) = await show_counted(context, ORGANIZATION, [DAY], None, 7)
+
+    assert shown.state == "differing"
+    assert "soc accepted 1 events that it does not have: 7." in shown.findings
+    assert any(f"--event {ORGANIZATION}/7`." in each for each in shown.findings)
