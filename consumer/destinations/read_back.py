@@ -1,6 +1,7 @@
 """Reading back: which of the events that a destination accepted it can still show."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,13 +17,27 @@ class ReadBackError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class EventPlace:
+    """Where an event was read from, and when it was collected (ms UTC)."""
+
+    topic: str
+    partition: int
+    offset: int
+    collected: int
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedEvents:
-    """Events of one organization that were created from `start` to before `end` (ms UTC), by EventUid."""
+    """Events of one organization that were created from `start` to before `end` (ms UTC): their places by EventUid."""
 
     organization: str
     start: int
     end: int
-    uids: Collection[str]
+    places: Mapping[str, EventPlace]
+
+    @property
+    def uids(self) -> AbstractSet[str]:
+        return self.places.keys()
 
 
 class ReadBack(Protocol):

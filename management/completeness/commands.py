@@ -22,6 +22,7 @@ from management.organizations.store import kafka_errors_as_relay_errors, read_or
 from management.organizations.validation import InputError
 from producer.sources.contract import SourceFactory
 from relay.errors import RelayError
+from relay.kafka.topics import Topics
 from relay.timestamps import day_of
 
 
@@ -49,7 +50,8 @@ async def show_counted(
     source = None if sources is None else sources.source_for(require_existing(found, organization))
     stored = await _chain(context, organization)
     counted = await count_days(context, organization, days, source)
-    counted = await with_read_back(counted, organization, context.destinations, context.now_ms())
+    topics = Topics(context.connection.kafka.topic_prefix)
+    counted = await with_read_back(counted, organization, context.destinations, topics, context.now_ms())
     return counted_days(stored, counted, days, context.now_ms(), late_days)
 
 

@@ -128,9 +128,8 @@ class DayAccount:
         lost = any(each.missing for each in self.read_back.values())
         if self.differences.named() or self.kafka.undecodable or self._is_behind or lost:
             return "differing"
-        if not all(each.is_known for each in self.read_back.values()):
-            return "unproven"
-        if self.source is None or self.source.failure is not None or not self.kafka.kept:
+        unknown = not all(each.is_known for each in self.read_back.values())
+        if unknown or self.source is None or self.source.failure is not None or not self.kafka.kept:
             return "unproven"
         if self.source.uncollected and not self.source.events and not self.kafka.events:
             return "not collected"

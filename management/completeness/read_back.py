@@ -7,10 +7,17 @@ from typing import Any
 
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
-from consumer.destinations.read_back import AcceptedEvents, ReadBack, ReadBackError, ReadBackSettings
+from consumer.destinations.read_back import (
+    AcceptedEvents,
+    EventPlace,
+    ReadBack,
+    ReadBackError,
+    ReadBackSettings,
+)
 from management.completeness.collect import Counted, CountedDay
 from management.completeness.proof import MAX_NAMED_IDS, DeliveryDay, ids_text
 from management.completeness.topic_scan import PlacedEvent
+from relay.kafka.topics import Topics
 from relay.timestamps import DAY_MS, HOUR_MS, day_start
 
 SETTLE_MS = HOUR_MS
@@ -72,7 +79,11 @@ def _id_of(uid: str) -> int:
 
 
 async def with_read_back(
-    counted: Counted, organization: str, destinations: Mapping[str, DestinationConfig], now_ms: int
+    counted: Counted,
+    organization: str,
+    destinations: Mapping[str, DestinationConfig],
+    topics: Topics,
+    now_ms: int,
 ) -> Counted:
     """Return the accounts with what the destinations still have. Raises RelayError for settings that cannot work."""
     wanted = {
@@ -85,9 +96,8 @@ async def with_read_back(
         for name, config in wanted.items():
             if (opened := DESTINATIONS[config.kind].read_back) is None:
                 continue
-            destination = _Destination(
-                name, config.read_back_days, await stack.enter_async_context(opened(name, config))
-            )
+            reader = await stack.enter_async_context(opened(name, config))
+            destination = _Destination(name, config.read_back_days, reader, topics)
             for day, each in days.items():
                 days[day] = await destination.read(each, organization, day, now_ms)
     return replace(counted, days=days)
@@ -98,6 +108,7 @@ class _Destination:
     name: str
     days: int
     reader: ReadBack
+    topics: Topics
 
     async def read(self, counted: CountedDay, organization: str, day: str, now_ms: int) -> CountedDay:
         """Return the account of a day with what the destination has of it."""
@@ -116,11 +127,14 @@ class _Destination:
     ) -> ReadBackDay:
         by_uid = {each.uid(organization): each for each in accepted}
         try:
-            missing = await self.reader.missing(
-                AcceptedEvents(organization, start, start + DAY_MS, by_uid.keys())
-            )
+            places = {uid: self._place(each) for uid, each in by_uid.items()}
+            missing = await self.reader.missing(AcceptedEvents(organization, start, start + DAY_MS, places))
         except ReadBackError as error:
             return ReadBackDay(len(by_uid), failure=str(error))
         old = [uid for uid in missing if now_ms - by_uid[uid].collected >= SETTLE_MS]
         old.sort(key=lambda uid: (_id_of(uid), uid))
         return ReadBackDay(len(by_uid), old, len(missing) - len(old))
+
+    def _place(self, event: PlacedEvent) -> EventPlace:
+        topic = self.topics.events if event.place.topic == "events" else self.topics.backfill
+        return EventPlace(topic, event.place.partition, event.place.offset, event.collected)

@@ -22,7 +22,7 @@ from management.events.stored_event import EventAddress
 from relay.kafka import OffsetAndMetadata, TopicPartition
 from relay.kafka.group_offsets import open_group
 from relay.kafka.topic_admin import create_missing_topics
-from relay.kafka.topics import partition_of
+from relay.kafka.topics import Topics, partition_of
 from relay.timestamps import DAY_MS, day_start
 from simulators.elasticsearch.cluster import SimulatedCluster
 from tests.support.kafka import connection_to
@@ -72,7 +72,7 @@ async def account(now=NOW, **changes):
     config = ElasticsearchConfig(
         kind="elasticsearch", endpoint="http://127.0.0.1:9200", **({"read_back": True} | changes)
     )
-    found = await with_read_back(counted(), "acme", {"soc": config}, now)
+    found = await with_read_back(counted(), "acme", {"soc": config}, Topics("jira-audit"), now)
     return found.days[DAY].account
 
 

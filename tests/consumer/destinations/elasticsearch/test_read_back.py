@@ -6,9 +6,10 @@ import pytest
 
 from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
-from consumer.destinations.read_back import AcceptedEvents, ReadBackError
+from consumer.destinations.read_back import AcceptedEvents, EventPlace, ReadBackError
 from simulators.elasticsearch.cluster import SimulatedCluster
 
+PLACE = EventPlace("jira-audit.events", 0, 0, 0)
 LIVE, HISTORY = "logs-atlassian_jira.audit-jira", "jira-audit-history-2026.11"
 LONG = f"acme/{'9' * 600}"
 
@@ -41,7 +42,7 @@ def create(cluster, name, *ids):
 
 async def missing(cluster, *uids, organization="acme", **changes):
     async with ELASTICSEARCH.read_back("soc", settings(cluster, **changes)) as reader:
-        return await reader.missing(AcceptedEvents(organization, 0, 1, uids))
+        return await reader.missing(AcceptedEvents(organization, 0, 1, dict.fromkeys(uids, PLACE)))
 
 
 async def failure(cluster, **changes):

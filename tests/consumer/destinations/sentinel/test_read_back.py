@@ -2,7 +2,7 @@
 
 import pytest
 
-from consumer.destinations.read_back import AcceptedEvents, ReadBackError
+from consumer.destinations.read_back import AcceptedEvents, EventPlace, ReadBackError
 from consumer.destinations.sentinel import SENTINEL
 from consumer.destinations.sentinel.config import SentinelConfig
 from relay.errors import RelayError
@@ -12,6 +12,7 @@ from simulators.faults import reset, respond_with
 from tests.support.azure_client import make_row, running_azure
 
 DAY = day_start("2026-11-23")
+PLACE = EventPlace("jira-audit.events", 0, 0, DAY)
 
 
 def row(number, organization="acme", at=DAY + 1_000):
@@ -24,7 +25,9 @@ def row(number, organization="acme", at=DAY + 1_000):
 
 
 def accepted(*numbers, organization="acme"):
-    return AcceptedEvents(organization, DAY, DAY + DAY_MS, {f"{organization}/{each}" for each in numbers})
+    return AcceptedEvents(
+        organization, DAY, DAY + DAY_MS, {f"{organization}/{each}": PLACE for each in numbers}
+    )
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from consumer.destinations.read_back import AcceptedEvents, ReadBackError
+from consumer.destinations.read_back import AcceptedEvents, EventPlace, ReadBackError
 from consumer.destinations.splunk import SPLUNK
 from consumer.destinations.splunk.config import SplunkConfig
 from relay.timestamps import DAY_MS, day_start
@@ -14,6 +14,7 @@ from simulators.splunk.collector import HecCollector, Token
 from simulators.splunk.search_head import SearchHead
 
 DAY = day_start("2026-11-23")
+PLACE = EventPlace("jira-audit.events", 0, 0, DAY)
 
 
 def event(number, index="jira", host="acme", at=DAY):
@@ -54,7 +55,7 @@ def settings(head, **changes):
 async def missing(head, *numbers, **changes):
     async with SPLUNK.read_back("soc", settings(head, **changes)) as reader:
         return await reader.missing(
-            AcceptedEvents("acme", DAY, DAY + DAY_MS, {f"acme/{each}" for each in numbers})
+            AcceptedEvents("acme", DAY, DAY + DAY_MS, {f"acme/{each}": PLACE for each in numbers})
         )
 
 
