@@ -102,6 +102,7 @@ def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *_on_topics(written, "Write"),
         *_on_topics(topics.all, "DescribeConfigs"),
         *(Right("group", name, "Read") for name in groups),
+        Right("group", f"{topics.prefix}.proof", "Read"),
         Right("topic", f"{topics.prefix}.", "Create", prefixed=True),
         Right("transactional-id", f"{topics.organizations}.", "Write", prefixed=True),
         Right("transactional-id", f"{topics.seals}.", "Write", prefixed=True),

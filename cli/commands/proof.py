@@ -77,6 +77,7 @@ def _read(file: Path) -> bytes:
 
 app.command("show")(proof_days.show)
 app.command("seal")(proof_days.seal)
+app.command("watch")(proof_days.watch)
 app.command("event")(proof_days.event)
 app.command("export")(proof_days.export)
 app.command("key")(proof_days.key)

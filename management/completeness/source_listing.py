@@ -15,6 +15,7 @@ from producer.sources.errors import RetryAction, SourceError
 from producer.sources.purpose import Purpose
 from producer.state.intervals import TimeRange
 from producer.state.ledger import record_hash
+from relay.errors import RelayError, describe
 from relay.timestamps import DAY_MS, day_start
 
 LISTING_SECONDS = 300.0
@@ -45,6 +46,8 @@ async def list_day(
             return await _list(source, window, _Listing(source, progress, known, dead_letters))
     except SourceError as error:
         return SourceDay(failure=str(error), is_general=error.action is not RetryAction.RETRY)
+    except RelayError as error:
+        return SourceDay(failure=describe(error), is_general=True)
     except TimeoutError:
         return SourceDay(
             failure=f"It was not listed to its end within {seconds:g} s; its site may be limiting requests.",
