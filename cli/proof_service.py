@@ -3,12 +3,11 @@
 import asyncio
 import os
 
+from cli.operator_context import open_all_sources
 from cli.process_context import ProcessContext
 from management.completeness.collect import ProofContext
 from management.completeness.signature import SigningKey
 from management.completeness.watch import NAME, WatchTiming, run_day_watch
-from producer.sources.catalogue import open_sources
-from producer.sources.contract import SourceSetup
 from relay.credentials.keyring import load_keyring
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.stores.cache import open_stores
@@ -38,7 +37,7 @@ def proof_service(process: ProcessContext, key: SigningKey) -> dict[str, Service
     )
 
     async def service(stop: asyncio.Event) -> None:
-        async with open_sources(SourceSetup(settings.producer, credentials, now_ms)) as sources:
+        async with open_all_sources(settings, credentials) as sources:
             await run_day_watch(
                 context,
                 key,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.context import CommandContext, run
-from cli.operator_context import open_proof_sources
+from cli.operator_context import ask_nothing, audit_logs, open_proof_sources
 from cli.output import (
     JsonOption,
     align_columns,
@@ -33,7 +33,6 @@ from management.completeness.signature import SigningKey
 from management.organizations.store import read_organizations, require_existing
 from management.organizations.validation import InputError
 from management.times import parse_time
-from producer.sources.contract import Source
 from relay.errors import SettingsError, describe
 from relay.timestamps import DAY_MS, day_of, now_ms
 
@@ -129,10 +128,7 @@ async def _seal(state: CommandContext, organization: str, day: str, *, source: b
         require_existing(organizations.get(organization), organization)
     names = [organization] if organization else sorted(organizations)
     async with open_proof_sources(state) as sources, open_sealer(found, key) as sealer:
-
-        def source_of(name: str) -> Source | None:
-            return sources.source_for(organizations[name]) if source else None
-
+        source_of = audit_logs(sources, organizations) if source else ask_nothing
         if day:
             return [await seal_again(connection, sealer, organization, day, source_of)]
         return await seal_due(connection, sealer, names, source_of, late_days, now_ms)
@@ -141,7 +137,7 @@ async def _seal(state: CommandContext, organization: str, day: str, *, source: b
 def watch(context: typer.Context) -> None:
     """Count days once they end, seal them when no record can come late any more, and show each difference, until stopped.
 
-    It runs in `jira-relay up` too. Of several, one works, and the others stand by.
+    It runs in `jira-relay up` too. Of several, one works, and the others wait.
     """
     state: CommandContext = context.obj
     settings, key, connection = state.settings, _signing_key(state), state.external_connection()

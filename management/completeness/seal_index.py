@@ -102,7 +102,7 @@ class OrganizationSeals:
         self.last, self._is_last_verified = seal, False
 
     def place(self, day: str, offset: int) -> None:
-        """Note where the latest seal of a day stands, once Kafka has it."""
+        """Note the place of the latest seal of a day, once Kafka has it."""
         self.sealed[day] = replace(self.sealed[day], offset=offset)
 
     def remove(self, day: str, edition: int) -> None:

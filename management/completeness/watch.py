@@ -80,7 +80,7 @@ class DayWatch:
     async def run(self) -> None:
         """Work while this process is the owner, until cancelled."""
         while True:
-            self._tell("standby", "another process counts the days")
+            self._tell("waiting", "another process counts the days")
             await self.ownership.wait(owned=True)
             working = asyncio.create_task(self._work(), name="rounds over days")
             losing = asyncio.create_task(self.ownership.wait(owned=False))
@@ -230,7 +230,7 @@ async def run_day_watch(
     health: Health,
     timing: WatchTiming = WatchTiming(),
 ) -> None:
-    """Watch over the days of all organizations, until `stop`. Several processes may: one works, the others stand by."""
+    """Watch over the days of all organizations, until `stop`. Several processes may: one works, the others wait."""
     connection = context.connection
     topics = Topics(connection.kafka.topic_prefix)
     health.report(NAME, ok=True)

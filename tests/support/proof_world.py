@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from pyroaring import BitMap64
 
+from management.completeness.canonical import canonical_record
 from management.completeness.collect import ProofContext
 from management.completeness.rounds import seal_again, seal_due
 from management.completeness.sealing import Sealer, SealResult, open_sealer
@@ -74,7 +75,7 @@ class AuditLog:
         yield WindowResult(window, window, tuple(found), self.unreadable, count, 0, proven=True)
 
     def restore(self, found: Event) -> bytes:
-        return json.dumps({"id": found["id"]}).encode()
+        return json.dumps(canonical_record({"unmodeled": None, **found})).encode()
 
     @property
     def source(self) -> Source:

@@ -153,7 +153,7 @@ async def test_many_organizations_are_counted_in_one_pass(world, monkeypatch):
 
 
 async def test_of_two_processes_one_works_until_it_ends(world):
-    """The other stands by, and takes over; both write their state, and each day is sealed once."""
+    """The other waits, and takes over; both write their state, and each day is sealed once."""
     await world.publish(some_event(DAYS[0], 1))
     await world.pass_days(6)
     sources = SimpleNamespace(source_for=lambda _: world.log.source)
