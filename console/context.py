@@ -11,6 +11,7 @@ from console.oidc import OidcLogin
 from console.sign_outs import SignOuts
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
+from management.completeness.collect import AuditLogs
 from management.completeness.seal_view import FOLLOWING, SealView
 from management.context import OperatorContext
 from management.destination_view import DestinationView
@@ -82,6 +83,8 @@ class ConsoleContext:
     long_reads: LongReads = field(default_factory=LongReads)
     sign_outs: SignOuts = field(default_factory=SignOuts)
     lag: LagHistory = field(default_factory=LagHistory)
+    audit_logs: AuditLogs | None = None
+    """Opens the audit log of an organization; None: this console lists none."""
     late_days: int = 7
     """The setting producer.late_days: a younger day is provisional."""
     signing_key: str | None = None

@@ -26,11 +26,14 @@ from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import partition_of
+from relay.organizations import Organization
 
 _HISTORY = FollowerTiming(read_seconds=60.0)
 
 SourceOf = Callable[[str], Source | None]
 """Maps an organization to its audit log. None: it is not asked."""
+AuditLogs = Callable[[Organization], Source]
+"""Opens the audit log of an organization."""
 Wanted = Mapping[str, Sequence[str]]
 """The days of each organization that are counted."""
 
