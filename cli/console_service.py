@@ -21,7 +21,7 @@ from console.context import ConsoleContext
 from console.oidc import OidcLogin
 from console.oidc_provider import ProviderClient
 from console.server import open_socket, own_origins, own_url, run_console
-from management.completeness.collect import AuditLogs
+from management.completeness.audit_logs import AuditLogs
 from management.completeness.signature import SigningKey
 from management.context import OperatorContext
 from management.live_view import LiveView

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from cli.context import CommandContext, current_operator
-from management.completeness.collect import SourceOf
+from management.completeness.audit_logs import SourceOf
 from management.context import OperatorContext
 from management.settings import Settings
 from management.unreadable_redrive import ParseRecord

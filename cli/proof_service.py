@@ -7,7 +7,7 @@ from cli.operator_context import open_all_sources
 from cli.process_context import ProcessContext
 from management.completeness.collect import ProofContext
 from management.completeness.signature import SigningKey
-from management.completeness.watch import NAME, WatchTiming, run_day_watch
+from management.completeness.watch import NAME, DayWatchTiming, run_day_watch
 from relay.credentials.keyring import load_keyring
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.stores.cache import open_stores
@@ -46,7 +46,7 @@ def proof_service(process: ProcessContext, key: SigningKey) -> dict[str, Service
                 stop,
                 process.registry,
                 process.health,
-                WatchTiming(),
+                DayWatchTiming(),
             )
 
     return {NAME: service}

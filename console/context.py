@@ -11,7 +11,7 @@ from console.oidc import OidcLogin
 from console.sign_outs import SignOuts
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
-from management.completeness.collect import AuditLogs
+from management.completeness.audit_logs import AuditLogs
 from management.completeness.seal_view import FOLLOWING, SealView
 from management.context import OperatorContext
 from management.destination_view import DestinationView

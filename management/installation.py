@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer.destinations.contract import DestinationConfig
-from management.completeness.attention import completeness_findings
+from management.completeness.findings import completeness_findings
 from management.destination_view import DestinationView
 from management.destinations import view_destinations, view_unlisted
 from management.formatting import iso_milliseconds

@@ -1,18 +1,14 @@
 """What the counted days of an organization say to an operator: one state and one sentence. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from management.completeness.due_days import LastCount
 from management.completeness.proof import DayAccount
 from management.completeness.seal_index import OrganizationSeals
 from management.completeness.sealing import SealResult
-from management.overview import Affected, Finding, Severity
-from relay.status.model import Status
 from relay.timestamps import DAY_MS, day_of
 
-STATUS_PREFIX = "completeness/"
-"""Of the key of an organization's status, which exists while its days are not complete."""
 ATTENTION_DAYS = 30
 """The last days that the state of an organization is made of: an older difference stays in the calendar alone."""
 MAX_NAMED_DAYS = 3
@@ -83,20 +79,3 @@ def worst_first(found: Mapping[str, Attention]) -> Iterable[str]:
         (name for name, each in found.items() if each.state != "complete"),
         key=lambda name: (found[name].state, name),
     )
-
-
-def completeness_findings(statuses: Mapping[str, Status], now_ms: int) -> Iterator[Finding]:
-    """Yield what the overview says of organizations whose days are not complete."""
-    for key, status in statuses.items():
-        name = key.removeprefix(STATUS_PREFIX)
-        if name == key or now_ms > status.valid_until:
-            continue
-        reason = _REASONS.get(status.state, "")
-        yield Severity.WAITING, "organization", status.state, reason, Affected(name, status.since)
-
-
-_REASONS = {
-    "differing": "A day of it has other events in the audit log, in Kafka or at a destination. The page Completeness, and"
-    " `jira-relay proof show NAME`, name the events; `jira-relay proof repair NAME DAY` mends what can be mended.",
-    "unproven": "A day of it could not be counted or sealed. The page Completeness, and `jira-relay proof show NAME`, say why.",
-}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
+from management.completeness.audit_logs import SourceOf
 from management.completeness.delivery_account import (
     DestinationProgress,
     Letters,
@@ -26,14 +27,9 @@ from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import partition_of
-from relay.organizations import Organization
 
 _HISTORY = FollowerTiming(read_seconds=60.0)
 
-SourceOf = Callable[[str], Source | None]
-"""Maps an organization to its audit log. None: it is not asked."""
-AuditLogs = Callable[[Organization], Source]
-"""Opens the audit log of an organization."""
 Wanted = Mapping[str, Sequence[str]]
 """The days of each organization that are counted."""
 

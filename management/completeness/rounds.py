@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from management.completeness.collect import SourceOf
+from management.completeness.audit_logs import SourceOf
 from management.completeness.due_days import MAX_DAYS, DueDays, sealing_days
 from management.completeness.progress import RecordedProgress, read_progress
 from management.completeness.sealing import Sealer, SealResult
@@ -19,7 +19,7 @@ MAX_FAILURES = 3
 MAX_EVENTS = 200_000
 """Events that are held at once, by their ledgers; those of one organization are never divided."""
 
-Plan = Callable[[str, RecordedProgress], DueDays]
+DuePlan = Callable[[str, RecordedProgress], DueDays]
 """Maps an organization and its progress to the days that are due."""
 
 
@@ -27,7 +27,7 @@ async def seal_round(
     connection: Connection,
     sealer: Sealer,
     names: Sequence[str],
-    plan: Plan,
+    plan: DuePlan,
     source_of: SourceOf,
 ) -> list[SealResult]:
     """Count and seal what is due of all these organizations. A partition that fails holds up no other: each result says so.
@@ -59,7 +59,7 @@ async def _seal_partition(
     sealer: Sealer,
     number: int,
     names: Sequence[str],
-    plan: Plan,
+    plan: DuePlan,
     source_of: SourceOf,
 ) -> list[SealResult]:
     with kafka_errors_as_relay_errors(connection):

@@ -9,15 +9,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from management.completeness import metrics as catalogue
-from management.completeness.attention import (
-    STATUS_PREFIX,
-    Attention,
-    DayCounts,
-    attention_of,
-    worst_first,
-)
+from management.completeness.attention import Attention, DayCounts, attention_of, worst_first
 from management.completeness.collect import ProofContext
 from management.completeness.due_days import DueDays, due_days
+from management.completeness.findings import STATUS_PREFIX
 from management.completeness.ownership import Ownership
 from management.completeness.progress import RecordedProgress
 from management.completeness.rounds import seal_round
@@ -44,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class WatchTiming:
+class DayWatchTiming:
     """Seconds. `round_seconds`: between the beginnings of two rounds. `rest`: the pause is at least so many times the round."""
 
     round_seconds: float = 1_800.0
@@ -65,7 +60,7 @@ class DayWatch:
         writer: RecordWriter,
         registry: CollectorRegistry,
         health: Health,
-        timing: WatchTiming,
+        timing: DayWatchTiming,
     ) -> None:
         self._context, self._key, self._late_days = context, key, late_days
         self._sources, self._health, self._timing = sources, health, timing
@@ -228,7 +223,7 @@ async def run_day_watch(
     stop: asyncio.Event,
     registry: CollectorRegistry,
     health: Health,
-    timing: WatchTiming = WatchTiming(),
+    timing: DayWatchTiming = DayWatchTiming(),
 ) -> None:
     """Watch over the days of all organizations, until `stop`. Several processes may: one works, the others wait."""
     connection = context.connection

@@ -7,12 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from management.completeness import collect
-from management.completeness.attention import STATUS_PREFIX, completeness_findings
 from management.completeness.calendar import calendar_of
+from management.completeness.findings import STATUS_PREFIX, completeness_findings
 from management.completeness.seal_store import read_chains
 from management.completeness.seal_view import PATIENT, SealView
 from management.completeness.sealing import open_sealer
-from management.completeness.watch import DayWatch, WatchTiming, run_day_watch
+from management.completeness.watch import DayWatch, DayWatchTiming, run_day_watch
 from management.organizations.editor import edit_organization
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.transactions import TransactionalProducer
@@ -39,7 +39,7 @@ async def world(kafka, prefix):
 
 def watch_of(world, writer=None, registry=None):
     sources = SimpleNamespace(source_for=lambda _: world.log.source)
-    parts = (writer, registry or CollectorRegistry(), Health(), WatchTiming())
+    parts = (writer, registry or CollectorRegistry(), Health(), DayWatchTiming())
     return DayWatch(world.context, KEY, LATE_DAYS, sources, *parts)
 
 
@@ -160,7 +160,7 @@ async def test_of_two_processes_one_works_until_it_ends(world):
     stops, registries = [asyncio.Event(), asyncio.Event()], [CollectorRegistry(), CollectorRegistry()]
 
     def run(number):
-        parts = (stops[number], registries[number], Health(), WatchTiming(round_seconds=0.2, rest=0))
+        parts = (stops[number], registries[number], Health(), DayWatchTiming(round_seconds=0.2, rest=0))
         return asyncio.create_task(run_day_watch(world.context, KEY, LATE_DAYS, sources, *parts))
 
     def rounds_of(number):
