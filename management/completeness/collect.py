@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from consumer.destinations.contract import DestinationConfig
+from consumer.losses.store import LossStore
 from management.change_history import ChangeHistory
 from management.completeness.audit_logs import SourceOf
 from management.completeness.delivery_account import (
@@ -25,8 +26,9 @@ from producer.sources.contract import Source
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_shard_count
-from relay.kafka.topics import partition_of
+from relay.kafka.topics import Topics, partition_of
 
 _HISTORY = FollowerTiming(read_seconds=60.0)
 
@@ -121,8 +123,12 @@ async def _prepare(context: ProofContext, partition: int, organization: str) -> 
     moves = await read_moves(ChangeHistory(connection, context.now_ms, _HISTORY))
     if isinstance(moves, str):
         raise RelayError(f"The history of changes cannot be read: {moves}")
+    topic = Topics(connection.kafka.topic_prefix).destinations
+    async with RecordWriter(connection) as writer:  # it starts no producer before its first record
+        losses = await LossStore(connection, topic, writer).read_each(context.destinations)
     destinations = [
-        await read_destination(connection, name, partition, moves) for name in context.destinations
+        await read_destination(connection, name, partition, moves, losses[name].ranges.values())
+        for name in context.destinations
     ]
     return _Look(context, partition, destinations, await read_letters(connection, organization))
 
@@ -211,7 +217,10 @@ class _Look:
             scan.undecodable.get(name, 0),
             len(scan.corrupt),
         )
-        delivered = {each.name: delivery_day(each, events, self.letters) for each in self.destinations}
+        taken = set[int]() if kafka.kept else (kafka.ledger or set()) - {each.key.id for each in events}
+        delivered = {
+            each.name: delivery_day(each, events, self.letters, {day: taken}) for each in self.destinations
+        }
         return CountedDay(DayAccount(name, day, listed, kafka, delivered, _offsets(events)), events)
 
 
