@@ -15,7 +15,7 @@ from management.decoding import RecordDecoder, open_decoder
 from management.events.stored_event import EventAddress, short_name
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import SettingsError
-from relay.kafka import Record, TopicPartition
+from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
@@ -106,7 +106,10 @@ async def scan_topics(
             _kept_from(bounds[tp], oldest.get(tp), retention_ms(facts.config(tp.topic)), now_ms) for tp in tps
         )
         first = min(day for days in wanted.values() for day in days)
-        starts = await offsets_at(consumer, day_start(first) - SLACK_MS, ends)
+        try:
+            starts = await offsets_at(consumer, day_start(first) - SLACK_MS, ends)
+        except KafkaError:  # a damaged batch makes Kafka's search by time fail: everything is read then
+            starts = begins
         reader = _Reader(scan, topics, decoder, destinations, wanted)
         starts = {tp: max(begins[tp], start) for tp, start in starts.items()}
         async for records in read_batches(consumer, starts, ends, on_corrupt=reader.note_corrupt):

@@ -15,11 +15,13 @@ from management.completeness.sealing import open_sealer
 from management.completeness.watch import DayWatch, DayWatchTiming, run_day_watch
 from management.organizations.editor import edit_organization
 from relay.kafka.topic_admin import create_missing_topics
+from relay.kafka.topics import partition_of
 from relay.kafka.transactions import TransactionalProducer
 from relay.telemetry.health import Health
 from relay.timestamps import DAY_MS, day_of, day_start, now_ms
 from tests.support.day_seals import KEY
 from tests.support.kafka import connection_to
+from tests.support.kafka_log import flip_a_bit
 from tests.support.proof_world import LATE_DAYS, ORGANIZATION, SHARDS, ProofWorld, days_from, some_event
 from tests.support.views import organization
 from tests.support.waiting import wait_until
@@ -95,6 +97,37 @@ async def test_a_difference_is_shown_by_the_round_after_it_arises_and_ends_when_
         assert [(each["day"], each["edition"], each["events"]) for each in result.seals] == [(DAYS[0], 2, 2)]
         (result,) = await watch.round(sealer, ADDED)
         assert not result.seals
+
+
+async def test_what_changes_behind_the_relay_s_back_is_named_and_nothing_else(kafka, world):
+    """An event is removed from the audit log, one is altered there, one is damaged on Kafka's disk, and one is put on the topic.
+
+    The next count of the day names each with its id, and no other day.
+    """
+    await world.publish(*(some_event(DAYS[1], each) for each in (1, 2, 3, 4)), some_event(DAYS[0], 5))
+    async with open_sealer(world.context, KEY) as sealer:
+        watch = watch_of(world)
+        await world.pass_days(0)
+        await watch.round(sealer, ADDED)
+        assert await words(world) == ["provisional"] * 12
+
+        partition = partition_of(ORGANIZATION, SHARDS)
+        flip_a_bit(kafka.directory / f"log/{world.topics.events}-{partition}/{0:020}.log", 0)
+        del world.log.events[2]
+        world.log.events[3] = some_event(DAYS[1], 3, summary="Another one")
+        await world.publish(some_event(DAYS[1], 9), listed=False, recorded=False)
+        await world.pass_days(1)
+        await watch.round(sealer, ADDED)
+        assert (await words(world))[:4] == ["provisional", "differing", "provisional", "provisional"]
+        reason = watch.status_writer.last_put(f"{STATUS_PREFIX}{ORGANIZATION}").reason
+        for expected in (
+            "The audit log has events that Kafka lacks: 1.",
+            "Kafka has events that the audit log lists no more: 2, 9.",
+            "The audit log shows other content than Kafka has: 3.",
+            "The ledger holds events that their topic lacks: 1.",
+            "The topic has events that their ledger lacks: 9.",
+        ):
+            assert expected in reason
 
 
 @pytest.mark.parametrize("cut", ["before", "sent", "committed"])
