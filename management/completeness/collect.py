@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from consumer.destinations.contract import DestinationConfig
@@ -90,7 +91,7 @@ async def count_partition(
     """
     with kafka_errors_as_relay_errors(context.connection):
         look = await _prepare(context, partition, next(iter(wanted)))
-        progress, scan = await look.read(wanted)
+        progress, scan, look = await look.read(wanted)
         listed = await look.list_all(wanted, source_of, progress, scan)
         first = look.count(wanted, progress, scan, listed)
         differing = {
@@ -100,7 +101,8 @@ async def count_partition(
         }
         if differing:
             await asyncio.sleep(context.second_look_seconds)
-            second = look.count(differing, *await look.read(differing), listed)
+            again, scanned, look = await look.read(differing)
+            second = look.count(differing, again, scanned, listed)
             for name, counted in second.items():
                 first[name] |= {day: _confirmed(first[name][day], each) for day, each in counted.items()}
     return {
@@ -118,7 +120,7 @@ def _confirmed(first: CountedDay, second: CountedDay) -> CountedDay:
 
 
 async def _prepare(context: ProofContext, partition: int, organization: str) -> "_Look":
-    """Read what says of deliveries. `organization`: one of the partition."""
+    """Read how far destinations are. `organization`: one of the partition."""
     connection = context.connection
     moves = await read_moves(ChangeHistory(connection, context.now_ms, _HISTORY))
     if isinstance(moves, str):
@@ -130,7 +132,7 @@ async def _prepare(context: ProofContext, partition: int, organization: str) -> 
         await read_destination(connection, name, partition, moves, losses[name].ranges.values())
         for name in context.destinations
     ]
-    return _Look(context, partition, destinations, await read_letters(connection, organization))
+    return _Look(context, partition, organization, destinations)
 
 
 _Listed = Mapping[tuple[str, str], SourceDay]
@@ -142,12 +144,15 @@ class _Look:
 
     context: ProofContext
     partition: int
+    organization: str
     destinations: Sequence[DestinationProgress]
-    letters: Letters
+    letters: Letters = field(default_factory=Letters)
 
-    async def read(self, wanted: Wanted) -> tuple[Mapping[str, RecordedProgress], TopicScan]:
+    async def read(self, wanted: Wanted) -> tuple[Mapping[str, RecordedProgress], TopicScan, "_Look"]:
+        """Read the ledgers, then the letters and events, which are there before their ledger. Return a look with the letters."""
         context = self.context
         progress = await read_progress(context.connection, self.partition, wanted)
+        letters = await read_letters(context.connection, self.organization)
         scan = await scan_topics(
             context.connection,
             context.registry,
@@ -156,7 +161,7 @@ class _Look:
             wanted,
             context.now_ms(),
         )
-        return progress, scan
+        return progress, scan, replace(self, letters=letters)
 
     async def list_all(
         self, wanted: Wanted, source_of: SourceOf, progress: Mapping[str, RecordedProgress], scan: TopicScan
@@ -216,12 +221,18 @@ class _Look:
             progress.ids(day),
             scan.undecodable.get(name, 0),
             len(scan.corrupt),
+            len(_dead_letters(progress, day) - self.letters.of_producers.get(name, set())),
         )
         taken = set[int]() if kafka.kept else (kafka.ledger or set()) - {each.key.id for each in events}
         delivered = {
             each.name: delivery_day(each, events, self.letters, {day: taken}) for each in self.destinations
         }
         return CountedDay(DayAccount(name, day, listed, kafka, delivered, _offsets(events)), events)
+
+
+def _dead_letters(progress: RecordedProgress, day: str) -> AbstractSet[bytes]:
+    ledger = progress.ledgers.get(day)
+    return frozenset() if ledger is None else frozenset(ledger.dead_letters)
 
 
 def _offsets(events: Sequence[PlacedEvent]) -> Mapping[str, tuple[int, int]]:

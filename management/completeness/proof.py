@@ -42,7 +42,8 @@ class KafkaDay:
     """What Kafka has of a day. `kept`: retention has deleted nothing of it. `ledger`: the ids of its ledger; None: it has expired.
 
     `undecodable`: records of the organization that may be events of the day, and cannot be decoded. `corrupt`: batches of the
-    partition that are damaged; what they held counts as deleted.
+    partition that are damaged; what they held counts as deleted. `lost_letters`: dead letters of a producer that the ledger names,
+    and the topic of dead letters lacks.
     """
 
     events: Sequence[EventKey] = ()
@@ -50,6 +51,7 @@ class KafkaDay:
     ledger: AbstractSet[int] | None = None
     undecodable: int = 0
     corrupt: int = 0
+    lost_letters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class DayAccount:
     @property
     def state(self) -> DayState:
         """Return the state of the day, as if no record could come late any more."""
-        if self.differences.named() or self.kafka.undecodable or self._is_behind:
+        if self.differences.named() or self.kafka.undecodable or self.kafka.lost_letters or self._is_behind:
             return "differing"
         if self.source is None or self.source.failure is not None or not self.kafka.kept:
             return "unproven"
@@ -166,6 +168,10 @@ class DayAccount:
         found = []
         if self.kafka.undecodable:
             found.append(f"Kafka has {self.kafka.undecodable:,} records that cannot be decoded.")
+        if self.kafka.lost_letters:
+            found.append(
+                f"The ledger names {self.kafka.lost_letters:,} dead letters of a producer that their topic lacks."
+            )
         if self.kafka.corrupt and (self.differences.deleted or self.differences.missing):
             found.append(
                 f"Kafka has {self.kafka.corrupt:,} batches in this partition that are damaged, and may hold them."
@@ -196,6 +202,7 @@ class DayAccount:
                 "ledger": None if self.kafka.ledger is None else len(self.kafka.ledger),
                 "undecodable": self.kafka.undecodable,
                 "corrupt": self.kafka.corrupt,
+                "lost_letters": self.kafka.lost_letters,
                 "offsets": {name: list(each) for name, each in sorted(self.offsets.items())},
             },
             "differences": {

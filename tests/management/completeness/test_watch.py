@@ -1,6 +1,7 @@
 """The watch over days on a real Kafka: what differs is shown, sealed days stay whole, and no kill forks a chain."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,8 @@ from management.completeness.seal_view import PATIENT, SealView
 from management.completeness.sealing import open_sealer
 from management.completeness.watch import DayWatch, DayWatchTiming, run_day_watch
 from management.organizations.editor import edit_organization
+from producer.events import UnreadableRecord
+from producer.state.ledger import record_hash
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import partition_of
 from relay.kafka.transactions import TransactionalProducer
@@ -100,7 +103,8 @@ async def test_a_difference_is_shown_by_the_round_after_it_arises_and_ends_when_
 
 
 async def test_what_changes_behind_the_relay_s_back_is_named_and_nothing_else(kafka, world):
-    """An event is removed from the audit log, one is altered there, one is damaged on Kafka's disk, and one is put on the topic.
+    """An event is removed from the audit log, one is altered there, one is damaged on Kafka's disk, and one is put on the topic;
+    a dead letter is gone.
 
     The next count of the day names each with its id, and no other day.
     """
@@ -115,6 +119,8 @@ async def test_what_changes_behind_the_relay_s_back_is_named_and_nothing_else(ka
         flip_a_bit(kafka.directory / f"log/{world.topics.events}-{partition}/{0:020}.log", 0)
         del world.log.events[2]
         world.log.events[3] = some_event(DAYS[1], 3, summary="Another one")
+        letters = frozenset({record_hash(UnreadableRecord("", b"gone"))})
+        world.days[DAYS[1]] = replace(world.days[DAYS[1]], dead_letters=letters)
         await world.publish(some_event(DAYS[1], 9), listed=False, recorded=False)
         await world.pass_days(1)
         await watch.round(sealer, ADDED)
@@ -126,6 +132,7 @@ async def test_what_changes_behind_the_relay_s_back_is_named_and_nothing_else(ka
             "The audit log shows other content than Kafka has: 3.",
             "The ledger holds events that their topic lacks: 1.",
             "The topic has events that their ledger lacks: 9.",
+            "The ledger names 1 dead letters of a producer that their topic lacks.",
         ):
             assert expected in reason
 
