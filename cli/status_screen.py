@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from cli.organization_table import last_event_cell
 from cli.output import escape_controls, wrap
 from cli.table import TableRow, list_names, render_table
 from management.destination_view import DestinationView, lag_text
@@ -115,7 +116,7 @@ def _organization_row(view: OrganizationView) -> TableRow:
         view.state_word,
         age(view.since, now),
         age(None if status is None else status.complete_up_to, now),
-        age(None if status is None else status.last_event, now),
+        last_event_cell(view),
         f"{day_total(view.counts, now).events:,}",
     )
     return TableRow(cells)

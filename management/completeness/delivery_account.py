@@ -113,14 +113,22 @@ def delivery_day(
     """Return the account of a day at one destination. `deleted`: by day, the ids that retention has taken from the topic. Pure."""
     ids: dict[DeliveryState, list[int]] = {}
     counts: Counter[DeliveryState] = Counter()
-    found = [(event.key.id, destination.state_of(event, letters)) for event in events]
-    for day, taken in (deleted or {}).items():
-        found += [(each, destination.state_of_deleted(day)) for each in taken]
-    for event_id, state in found:
+    accepted = list[PlacedEvent]()
+    for event in events:
+        state = destination.state_of(event, letters)
         counts[state] += 1
+        if state in {"accepted", "redriven"}:
+            accepted.append(event)
         if state not in SETTLED:
-            ids.setdefault(state, []).append(event_id)
-    return DeliveryDay(dict(counts), {state: sorted(found) for state, found in ids.items()})
+            ids.setdefault(state, []).append(event.key.id)
+    for day, taken in (deleted or {}).items():
+        state = destination.state_of_deleted(day)
+        counts.update(dict.fromkeys([state], len({*taken})))
+        if state not in SETTLED:
+            ids.setdefault(state, []).extend(taken)
+    return DeliveryDay(
+        dict(+counts), {state: sorted(found) for state, found in ids.items() if found}, accepted
+    )
 
 
 async def read_destination(

@@ -8,6 +8,7 @@ from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Kinds
 from management.completeness.collect import ProofContext, count_days
 from management.completeness.proof import DayAccount, DeliveryDay, DeliveryState, ids_text
+from management.completeness.read_back import with_read_back
 from management.completeness.source_listing import read_records
 from management.dead_letter_redrive import RedriveRequest, plan_redrive, require_no_other
 from management.organizations.store import kafka_errors_as_relay_errors
@@ -33,7 +34,7 @@ FOUND_MISSING = "The count of its day found this record in the audit log, and no
 """The reason of the dead letters that a repair writes."""
 _LETTER_BYTES = 900_000
 _AGAIN: Sequence[DeliveryState] = ("lost", "skipped")
-"""What became of events that a replay delivers again."""
+"""What became of events that a replay delivers again, beside those that a destination was read back without."""
 
 Step = Literal["read again", "replay", "redrive", "nothing"]
 
@@ -96,7 +97,10 @@ async def plan_repair(
     context: RepairContext, organization: str, day: str, source: Source | None
 ) -> RepairPlan:
     """Count a day, and return what can be mended. Writes nothing. Raises RelayError."""
-    account = (await count_days(context.proof, organization, [day], source)).days[day].account
+    proof, topics = context.proof, Topics(context.connection.kafka.topic_prefix)
+    counted = await count_days(proof, organization, [day], source)
+    counted = await with_read_back(counted, organization, proof.destinations, topics, proof.now_ms())
+    account = counted.days[day].account
     steps = [
         *await _source_steps(context, account, source),
         *_kafka_steps(account),
@@ -193,10 +197,12 @@ async def _destination_steps(
     context: RepairContext, account: DayAccount, name: str, found: DeliveryDay
 ) -> list[RepairStep]:
     steps = list[RepairStep]()
-    again = sorted({each for word in _AGAIN for each in found.ids.get(word, ())})
+    again = {each for word in _AGAIN for each in found.ids.get(word, ())}
+    if (read_back := account.read_back.get(name)) is not None:
+        again |= {int(uid.split("/")[1]) for uid in read_back.missing}
     try:
         if again:
-            steps.append(await _replay(context, account, name, again))
+            steps.append(await _replay(context, account, name, sorted(again)))
         if found.counts.get("dead letter"):
             steps += await _redrive(context, account.organization, name)
     except InputError as error:
