@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from management.completeness.canonical import EventKey
+from management.completeness.texts import MEANINGS, ids_behind, ids_text
 
 if TYPE_CHECKING:
     from management.completeness.read_back import ReadBackDay
@@ -152,7 +153,7 @@ class DayAccount:
             *(f"{MEANINGS[kind]}: {ids_text(ids)}." for kind, ids in self.differences.named().items()),
             *self._kafka_findings(),
             *(
-                f"{name}: {count:,} {word}{_ids_behind(day.ids.get(word, ()))}."
+                f"{name}: {count:,} {word}{ids_behind(day.ids.get(word, ()))}."
                 for name, day in sorted(self.destinations.items())
                 for word, count in day.counts.items()
                 if count and word not in SETTLED
@@ -235,17 +236,6 @@ class DayAccount:
         )
 
 
-MEANINGS: Mapping[str, str] = {
-    "missing": "The audit log has events that Kafka lacks",
-    "removed": "Kafka has events that the audit log lists no more",
-    "altered": "The audit log shows other content than Kafka has",
-    "deleted": "The ledger holds events that their topic lacks",
-    "unrecorded": "The topic has events that their ledger lacks",
-    "repeated": "The topic has events more than once",
-}
-"""What each kind of difference says."""
-
-
 def compare(source: SourceDay | None, kafka: KafkaDay) -> Differences:
     """Return the differences of a day. Where retention has deleted events, their ledger counts for them, and no content is compared."""
     on_topic = set(kafka.events)
@@ -296,13 +286,3 @@ def _against_source(
 def _by_id(events: Iterable[EventKey]) -> Mapping[int, int]:
     """Return how many of the events have each id."""
     return Counter(each.id for each in events)
-
-
-def ids_text(ids: Sequence[int]) -> str:
-    """Return the first ids, and how many more there are."""
-    shown = ", ".join(map(str, ids[:10]))
-    return shown if len(ids) <= 10 else f"{shown} and {len(ids) - 10:,} more"
-
-
-def _ids_behind(ids: Sequence[int]) -> str:
-    return f" ({ids_text(ids)})" if ids else ""

@@ -7,9 +7,10 @@ from typing import Any, Literal
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import Kinds
 from management.completeness.collect import ProofContext, count_days
-from management.completeness.proof import DayAccount, DeliveryDay, DeliveryState, ids_text
+from management.completeness.proof import DayAccount, DeliveryDay, DeliveryState
 from management.completeness.read_back import with_read_back
 from management.completeness.source_listing import read_records
+from management.completeness.texts import ids_text
 from management.dead_letter_redrive import RedriveRequest, plan_redrive, require_no_other
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
