@@ -3,6 +3,7 @@
 import consumer.metrics.catalogue
 import management.completeness.metrics
 import producer.metrics.catalogue
+import relay.telemetry.traces.metrics
 from relay.telemetry.certificates import CERTIFICATE_EXPIRY
 from relay.telemetry.metrics import BUILD_INFO, Counter, Gauge, Histogram
 
@@ -10,6 +11,7 @@ CATALOGUES = {
     "producer": producer.metrics.catalogue.CATALOGUE,
     "consumer": consumer.metrics.catalogue.CATALOGUE,
     "proof": management.completeness.metrics.CATALOGUE,
+    "telemetry": relay.telemetry.traces.metrics.CATALOGUE,
 }
 KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
 
