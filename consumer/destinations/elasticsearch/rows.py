@@ -105,10 +105,12 @@ def encode_rows(
         .to_series()
     )
     rows = EncodedRows.of_texts(texts, framing.separator)
-    if rows.longest <= MAX_VALUE_BYTES:
-        return rows
-    fitted = (row if len(row) <= MAX_VALUE_BYTES else _fit_row(row, framing.max_row_bytes) for row in rows)
-    return EncodedRows.of(fitted, framing.separator)
+    return rows.with_rows(
+        {
+            index: _fit_row(rows.row(index), framing.max_row_bytes)
+            for index in rows.longer_than(MAX_VALUE_BYTES)
+        }
+    )
 
 
 def _with_columns_of(shape: Format, events: pl.DataFrame) -> pl.DataFrame:
