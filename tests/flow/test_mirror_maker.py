@@ -1,0 +1,152 @@
+"""Fail-over of a whole relay to a cluster that a real MirrorMaker 2 has filled: nothing is lost, and Kafka holds nothing twice."""
+
+import asyncio
+import os
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from embedded import EmbeddedKafka
+from relay.kafka.topic_admin import create_missing_topics
+from relay.timestamps import now_ms
+from simulators.azure.world import HISTORY, LIVE, AzureWorld
+from simulators.jira_cloud.world import JiraWorld
+from tests.flow.test_producer import wait_until
+from tests.support.kafka import STEADY
+from tests.support.mirror_maker import mirroring
+from tests.support.producer_world import ProducerWorld, count_records
+from tests.support.running_consumer import RunningConsumer
+
+HOW = "RELAY_MIRROR_MAKER=1 .venv/bin/python -m pytest tests/flow/test_mirror_maker.py"
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not os.environ.get("RELAY_MIRROR_MAKER"), reason=f"takes minutes, and downloads 35 MB: {HOW}"
+    ),
+]
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+async def clusters(tmp_path):
+    """Two brokers, of which the second is empty."""
+    async with (
+        EmbeddedKafka(tmp_path / "a", heap="384m", flush_each_write=False, extra_properties=STEADY) as first,
+        EmbeddedKafka(tmp_path / "b", heap="384m", flush_each_write=False, extra_properties=STEADY) as second,
+    ):
+        yield first, second
+
+
+@asynccontextmanager
+async def delivering(world, azure):
+    """Run a consumer at the cluster of this world."""
+    target = {"endpoint": azure.endpoint, "rule_id": azure.rule_id, "credential": "managed-identity"}
+    consumer = RunningConsumer(
+        type(world.settings).model_validate(
+            {**dict(world.settings), "destinations": {"sentinel": target}, "consumer": {"start": "earliest"}}
+        ),
+        world.connection,
+    )
+    try:
+        yield
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def traffic(site):
+    """Let records happen while the block runs."""
+
+    async def add():
+        while True:
+            site.add_records(3)
+            await asyncio.sleep(0.3)
+
+    adding = asyncio.create_task(add())
+    try:
+        yield
+    finally:
+        adding.cancel()
+        with suppress(asyncio.CancelledError):
+            await adding
+
+
+async def stored(world):
+    """Count the events of both topics by record; empty while the mirror has not made the topics."""
+    with suppress(Exception):
+        return await world.count_events() + await world.count_events(world.topics.backfill)
+    return Counter()
+
+
+def rows(azure):
+    return Counter(row["EventUid"] for table in (LIVE, HISTORY) for row in azure.table(table).rows())
+
+
+def uids(events):
+    return {f"{name}/{number}" for name, number in events}
+
+
+async def stop_producers_first(mirror, first, second, site, jira):
+    """Mirror everything: producers stop, then the mirror catches up."""
+    async with mirror:
+        async with first.running():
+            async with traffic(site):
+                await wait_until(lambda: _holds(second, 400), 240)
+            await wait_until(lambda: _holds_all(first, jira))
+        await wait_until(lambda: _holds_all(second, jira))
+        await asyncio.sleep(5)  # groups and statuses follow; nobody can see when
+
+
+async def lose_the_cluster(mirror, first, second, site, jira):
+    """Let the mirror end in the middle of the traffic, so that it lacks the end of every log, each from another moment."""
+    async with first.running():
+        async with mirror, traffic(site):
+            await wait_until(lambda: _holds(second, 400), 240)
+        async with traffic(site):
+            await asyncio.sleep(5)
+        await wait_until(lambda: _holds_all(first, jira))
+
+
+@pytest.mark.parametrize("translate_offsets", [True, False], ids=["groups translated", "groups left"])
+@pytest.mark.parametrize("leave", [stop_producers_first, lose_the_cluster])
+async def test_a_fail_over_loses_nothing(clusters, prefix, tmp_path, monkeypatch, leave, translate_offsets):
+    """At the mirror every record is in Kafka once and at the destination at least once, also where the mirror lacks the end."""
+    first, second = (ProducerWorld(kafka, prefix, tmp_path, interval_seconds=1) for kafka in clusters)
+    await create_missing_topics(first.connection)
+    mirror = mirroring(tmp_path, *clusters, prefix, translate_offsets=translate_offsets)
+    async with JiraWorld(seed=3) as jira, AzureWorld() as azure:
+        for name, value in azure.environment().items():
+            monkeypatch.setenv(name, value)
+        site = await jira.add_site("acme")
+        site.add_history(300, now_ms() - 2 * DAY_MS, now_ms() - 60_000)
+        await first.add_organization(site, backfill_from=now_ms() - 3 * DAY_MS)
+
+        async with delivering(first, azure):
+            await leave(mirror, first, second, site, jira)
+            await azure.wait_until(lambda: len(rows(azure)) == sum(count_records(jira).values()), 90)
+        before = rows(azure)
+        assert (await stored(first), set(before)) == (count_records(jira), uids(count_records(jira)))
+
+        lacking = len(count_records(jira)) - len(await stored(second))
+        site.add_records(40)
+        async with second.running(), delivering(second, azure):
+            await wait_until(lambda: _holds_all(second, jira), 240)
+            await azure.wait_until(lambda: rows(azure).keys() >= uids(count_records(jira)), 240)
+            site.add_records(10)
+            await wait_until(lambda: _holds_all(second, jira), 240)
+            await azure.wait_until(lambda: rows(azure).keys() >= uids(count_records(jira)), 240)
+            await asyncio.sleep(3)  # a repeat would have arrived
+
+        repeated = sum(rows(azure).values()) - len(rows(azure))
+        print(f"{len(before)} rows before; the mirror lacked {lacking} events; {repeated} rows repeated")  # noqa: T201
+        assert await stored(second) == count_records(jira)
+        assert leave is lose_the_cluster or repeated == 0
+
+
+async def _holds(world, count):
+    return len(await stored(world)) >= count
+
+
+async def _holds_all(world, jira):
+    return (await stored(world)).keys() >= count_records(jira).keys()
