@@ -50,12 +50,14 @@ def test_a_service_without_settings_ends_with_a_sentence():
 
 
 def test_it_writes_to_its_home_and_tmp_alone():
-    """Its user is 10001, who owns the home and no file of the program."""
+    """Its user is 10001, who owns the home and no file of the program; no program runs as another user."""
     code = (
-        "import os, pathlib\n"
+        "import os, pathlib, stat\n"
         "print(os.getuid(), os.getgid(), pathlib.Path.home())\n"
         "for folder in ('/var/lib/jira-relay', '/tmp', '/etc/jira-relay', '/opt/jira-relay', '/'):\n"
         "    print(folder, os.access(folder, os.W_OK))\n"
+        "programs = (path for folder in ('/usr', '/opt') for path in pathlib.Path(folder).rglob('*') if path.is_file())\n"
+        "print([str(path) for path in programs if path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID)])\n"
     )
 
     assert run(python=code).stdout.splitlines() == [
@@ -65,6 +67,7 @@ def test_it_writes_to_its_home_and_tmp_alone():
         "/etc/jira-relay False",
         "/opt/jira-relay False",
         "/ False",
+        "[]",
     ]
 
 

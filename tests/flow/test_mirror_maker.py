@@ -9,6 +9,7 @@ import pytest
 
 from embedded import EmbeddedKafka
 from relay.kafka.topic_admin import create_missing_topics
+from relay.status.reader import read_statuses
 from relay.timestamps import now_ms
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from simulators.jira_cloud.world import JiraWorld
@@ -80,36 +81,36 @@ async def stored(world):
 
 
 def rows(azure):
-    return Counter(row["EventUid"] for table in (LIVE, HISTORY) for row in azure.table(table).rows())
+    return Counter(row["EventUid"] for table in (LIVE, HISTORY) for row in azure.rows(table))
 
 
 def uids(events):
     return {f"{name}/{number}" for name, number in events}
 
 
-async def stop_producers_first(mirror, first, second, site, jira):
-    """Mirror everything: producers stop, then the mirror catches up."""
+async def stop_everything_first(mirror, first, second, azure, site, jira):
+    """Stop all services, and the mirror when it has caught up."""
     async with mirror:
-        async with first.running():
+        async with delivering(first, azure), first.running():
             async with traffic(site):
                 await wait_until(lambda: _holds(second, 400), 240)
-            await wait_until(lambda: _holds_all(first, jira))
+            await _wait_until_delivered(first, azure, jira)
         await wait_until(lambda: _holds_all(second, jira))
-        await asyncio.sleep(5)  # groups and statuses follow; nobody can see when
+        await wait_until(lambda: _are_equal(first, second))
 
 
-async def lose_the_cluster(mirror, first, second, site, jira):
+async def lose_the_cluster(mirror, first, second, azure, site, jira):
     """Let the mirror end in the middle of the traffic, so that it lacks the end of every log, each from another moment."""
-    async with first.running():
+    async with delivering(first, azure), first.running():
         async with mirror, traffic(site):
             await wait_until(lambda: _holds(second, 400), 240)
         async with traffic(site):
             await asyncio.sleep(5)
-        await wait_until(lambda: _holds_all(first, jira))
+        await _wait_until_delivered(first, azure, jira)
 
 
 @pytest.mark.parametrize("translate_offsets", [True, False], ids=["groups translated", "groups left"])
-@pytest.mark.parametrize("leave", [stop_producers_first, lose_the_cluster])
+@pytest.mark.parametrize("leave", [stop_everything_first, lose_the_cluster])
 async def test_a_fail_over_loses_nothing(clusters, prefix, tmp_path, monkeypatch, leave, translate_offsets):
     """At the mirror every record is in Kafka once and at the destination at least once, also where the mirror lacks the end."""
     first, second = (ProducerWorld(kafka, prefix, tmp_path, interval_seconds=1) for kafka in clusters)
@@ -122,9 +123,7 @@ async def test_a_fail_over_loses_nothing(clusters, prefix, tmp_path, monkeypatch
         site.add_history(300, now_ms() - 2 * DAY_MS, now_ms() - 60_000)
         await first.add_organization(site, backfill_from=now_ms() - 3 * DAY_MS)
 
-        async with delivering(first, azure):
-            await leave(mirror, first, second, site, jira)
-            await azure.wait_until(lambda: len(rows(azure)) == sum(count_records(jira).values()), 90)
+        await leave(mirror, first, second, azure, site, jira)
         before = rows(azure)
         assert (await stored(first), set(before)) == (count_records(jira), uids(count_records(jira)))
 
@@ -142,6 +141,20 @@ async def test_a_fail_over_loses_nothing(clusters, prefix, tmp_path, monkeypatch
         print(f"{len(before)} rows before; the mirror lacked {lacking} events; {repeated} rows repeated")  # noqa: T201
         assert await stored(second) == count_records(jira)
         assert leave is lose_the_cluster or repeated == 0
+
+
+async def _wait_until_delivered(world, azure, jira):
+    await wait_until(lambda: _holds_all(world, jira))
+    await azure.wait_until(lambda: len(rows(azure)) == sum(count_records(jira).values()), 90)
+
+
+async def _are_equal(first, second):
+    """Return whether the mirror has the last offsets that the destination's status backed up."""
+    statuses = [
+        (await read_statuses(world.connection, world.topics.status)).get("destination/sentinel")
+        for world in (first, second)
+    ]
+    return None not in statuses and statuses[0].offsets == statuses[1].offsets
 
 
 async def _holds(world, count):
