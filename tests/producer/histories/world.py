@@ -25,11 +25,11 @@ INTERVAL = 300
 _SIMULATED_CLIENTS = {
     "producer.sources.jira_cloud.source.jira": jira,
     "relay.kafka.transactions.AIOKafkaProducer": kafka.FakeProducer,
-    "relay.kafka.transactions.patch_client": lambda _client: None,
+    "relay.kafka.transactions.patch_client": lambda *_: None,
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
     "relay.kafka.transactions.observe_throttling": lambda _client, _on_throttled: None,
     "relay.kafka.log_reader.AIOKafkaConsumer": kafka.FakeConsumer,
-    "relay.kafka.log_reader.patch_consumer": lambda _consumer: None,
+    "relay.kafka.log_reader.patch_consumer": lambda *_: None,
     "relay.kafka.log_reader.FetchValidator": lambda: SimpleNamespace(attach_to_reader=lambda _consumer: None),
     "relay.kafka.log_reader.high_watermarks": kafka.high_watermarks,
     "relay.kafka.log_reader.discard_consumer": kafka.discard_consumer,
