@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import httpx
-
 from producer.sources.errors import SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
@@ -36,7 +34,7 @@ def at_gateway(site: SimulatedSite, key: str | None = None) -> Endpoint:
 
 
 async def fetch_page(
-    client: httpx.AsyncClient,
+    client: jira.JiraClient,
     endpoint: Endpoint,
     from_ms: int = NOW - 10_000,
     until_ms: int = NOW,

@@ -1,15 +1,15 @@
 """One call to Jira each; a fault is a value. Nothing here retries or waits for a turn."""
 
 import asyncio
-import http.cookiejar
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
+from urllib.parse import urlencode
 
 import httpx
 import orjson
@@ -20,6 +20,7 @@ from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
 from producer.sources.jira_cloud.response import JiraResponse, classify
 from relay import timestamps
+from relay.direct_transport import KeptConnections
 from relay.http import ProxyUnreachableError, create_tls_context, open_transport
 from relay.name_resolution import lookups_for
 from relay.timestamps import now_ms
@@ -29,11 +30,13 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CLIENT_COUNT = 128
 """Each request looks at every connection of its client, twice."""
 KEEPALIVE_CONNECTIONS = 2
-"""Of each client."""
+"""Of each client, and of each proxy."""
 KEEPALIVE_SECONDS = 2.0
 """Long enough for the pages of one window; before an organization's next round come thousands of others."""
 QUICK_BYTES = 256 * 1024
 """The largest body that is parsed on the event loop, in about two milliseconds."""
+KEPT = KeptConnections(KEEPALIVE_CONNECTIONS, KEEPALIVE_SECONDS)
+_TIMEOUTS = {"timeout": TIMEOUT.as_dict()}
 _PARSERS = ThreadPoolExecutor(2, "parse a page")
 """Threads of their own: those of the loop may all wait for DNS."""
 AUDIT_PATH = "/rest/api/3/auditing/record"
@@ -74,13 +77,18 @@ class TenantInfo:
 
 
 @cache
-def _user_agent() -> str:
-    """Return the name and version of the relay; the version is read from a file."""
-    return f"jira-audit-relay/{version('jira-audit-relay')}"
+def _headers() -> dict[str, str]:
+    """Return the headers of each request; the version of the relay is read from a file."""
+    return {"Accept": "application/json", "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}"}
 
 
-def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """Open a client for any site. It keeps no cookies: a session of one organization must not answer for another.
+JiraClient = httpx.AsyncBaseTransport
+"""The client of any site is a transport alone: it keeps no cookies, since a session of one organization must not answer for
+another, follows no redirects, and spends no time on either."""
+
+
+def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> JiraClient:
+    """Open a client for any site. `connections`: at most, through one proxy.
 
     Requests in clear go to this machine alone, so they use no proxy. Raises SettingsError for variables of a proxy or of CA
     certificates that cannot be used.
@@ -90,21 +98,11 @@ def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = Non
         max_keepalive_connections=KEEPALIVE_CONNECTIONS,
         keepalive_expiry=KEEPALIVE_SECONDS,
     )
-    return httpx.AsyncClient(
-        transport=open_transport(tls_context, limits, 2 * LIMITS.max_bytes),
-        trust_env=False,
-        follow_redirects=False,
-        timeout=TIMEOUT,
-        headers={
-            "Accept": "application/json",
-            "User-Agent": _user_agent(),
-        },
-        cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-    )
+    return open_transport(tls_context, limits, 2 * LIMITS.max_bytes, KEPT)
 
 
 @asynccontextmanager
-async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncClient]]:
+async def open_clients(connections: int) -> AsyncIterator[Sequence[JiraClient]]:
     """Open clients to share among thousands of sites, each with a pool of its own.
 
     httpx looks at every connection of a pool whenever a request takes one; one pool for all would be slower than Jira.
@@ -118,7 +116,7 @@ async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncCl
 
 
 async def fetch_page(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     endpoint: Endpoint,
     from_ms: int,
     until_ms: int,
@@ -136,7 +134,7 @@ async def fetch_page(
 
 
 async def probe(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     endpoint: Endpoint,
     offset: int = 0,
     count: int = 1,
@@ -150,7 +148,7 @@ async def probe(
 
 
 async def myself(
-    client: httpx.AsyncClient, endpoint: Endpoint, *, limits: RequestLimits = LIMITS
+    client: JiraClient, endpoint: Endpoint, *, limits: RequestLimits = LIMITS
 ) -> Account | SourceFailure:
     """Fetch the account of the key. SCOPE_MISSING proves a known key too: the gateway checks the key before its scopes."""
     url = endpoint.base_url + "/rest/api/3/myself"
@@ -164,7 +162,7 @@ async def myself(
 
 
 async def tenant_info(
-    client: httpx.AsyncClient, organization: str, url: str, *, limits: RequestLimits = LIMITS
+    client: JiraClient, organization: str, url: str, *, limits: RequestLimits = LIMITS
 ) -> TenantInfo | SourceFailure:
     """Fetch the id of the site behind a URL; no credential is sent."""
     context = RequestContext(organization, split_url(url)[0].authority)
@@ -178,7 +176,7 @@ async def tenant_info(
 
 
 async def _fetch_records(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     endpoint: Endpoint,
     query: dict[str, str],
     limits: RequestLimits,
@@ -207,7 +205,7 @@ async def _parse(body: bytes) -> Page | NotAPage:
 
 
 async def _get(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     url: str,
     context: RequestContext,
     limits: RequestLimits,
@@ -233,7 +231,7 @@ async def _get(
 
 
 async def _read_response(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     url: str,
     headers: dict[str, str],
     query: dict[str, str] | None,
@@ -241,7 +239,9 @@ async def _read_response(
 ) -> JiraResponse | None:
     """Read the whole answer. None: its body has more than `max_bytes`."""
     body = bytearray()
-    async with client.stream("GET", url, headers=headers, params=query, follow_redirects=False) as response:
+    whole = f"{url}?{urlencode(query)}" if query else url
+    request = httpx.Request("GET", whole, headers=_headers() | headers, extensions=_TIMEOUTS)
+    async with aclosing(await client.handle_async_request(request)) as response:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > max_bytes:

@@ -4,11 +4,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from zlib import crc32
 
-import httpx
-
 from producer.sources.contract import SourceSetup
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
-from producer.sources.jira_cloud.client import open_clients
+from producer.sources.jira_cloud.client import JiraClient, open_clients
 from producer.sources.jira_cloud.config import JiraCloudConfig
 from producer.sources.jira_cloud.source import JiraCloudSource, throttle_key
 from producer.sources.jira_cloud.window_reader import JiraCloudLimits
@@ -22,7 +20,7 @@ class JiraCloudSources:
 
     def __init__(
         self,
-        clients: Sequence[httpx.AsyncClient],
+        clients: Sequence[JiraClient],
         credentials: CredentialResolver,
         hosts: AllowedHosts,
         now_ms: Callable[[], int],

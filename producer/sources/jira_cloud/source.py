@@ -18,8 +18,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, TypeVar
 
-import httpx
-
 from producer.events import Event, UnreadableRecord
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.contract import OnRetry, SourceTraits, ignore_retry
@@ -70,7 +68,7 @@ class JiraCloudSource:
         organization: Organization,
         site_throttle: SiteThrottle,
         slots: RequestSlots,
-        client: httpx.AsyncClient,
+        client: jira.JiraClient,
         credentials: CredentialResolver,
         hosts: AllowedHosts,
         now_ms: Callable[[], int],
