@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from producer.metrics import ProducerMetrics
 from producer.polling import unread_range_search, window
 from producer.polling.misplaced_notice import MisplacedNotice
-from producer.polling.window import PollingConfig
+from producer.polling.traced_window import traced_window
+from producer.polling.window import PollingConfig, WindowProgress
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
 from producer.replays.jobs import RefillJobs
+from producer.silence.judge import SilenceJudge
 from producer.sources.contract import Source
 from producer.sources.errors import BackoffScope, RetryAction, SourceError
 from producer.sources.purpose import Purpose
@@ -21,6 +23,7 @@ from producer.state.intervals import TimeRange, missing_ranges
 from producer.status_reporter import OrganizationStatusReporter
 from relay import timestamps
 from relay.organizations import Organization
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 
 
 @dataclass(slots=True)
@@ -44,8 +47,10 @@ class PollingContext:
     outage_noted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint holds an outage."""
     misplaced: MisplacedNotice = field(init=False)
+    silence: SilenceJudge = field(default_factory=SilenceJudge)
     unread_ranges_known: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint has unread ranges."""
+    tracer: Tracer = NOT_TRACED
 
     def __post_init__(self) -> None:
         self.overlap = self.config.overlap_ms
@@ -67,16 +72,17 @@ class PollingContext:
         self, wanted: TimeRange, purpose: Purpose
     ) -> AbstractAsyncContextManager[AsyncGenerator[WindowResult, None]]:
         """Open the results of a window. The source is closed also where publishing a result raises, as for a closed shard."""
-        return aclosing(
-            self.source.read(wanted, purpose, on_retry=lambda error: self.report_source_error(error, purpose))
+        results = self.source.read(
+            wanted, purpose, on_retry=lambda error: self.report_source_error(error, purpose)
         )
+        return traced_window(self.tracer, self.name, wanted, purpose, results)
 
     def unread_ranges(self) -> tuple[TimeRange, ...]:
         """Return the ranges that the source fails to serve, as committed."""
         checkpoint = self.checkpoint()
         return () if checkpoint is None else checkpoint.unread_ranges
 
-    async def read_and_publish(self, wanted: TimeRange, purpose: Purpose = Purpose.LIVE) -> "WindowProgress":
+    async def read_and_publish(self, wanted: TimeRange, purpose: Purpose = Purpose.LIVE) -> WindowProgress:
         """Read a window to its end, unread ranges left out, and publish each result as it comes.
 
         The checkpoint moves with new events, or where it has fallen behind; never while all results were empty.
@@ -222,10 +228,9 @@ class PollingContext:
         self.reporter.events_published(published)
 
     async def _publish_served(self, result: WindowResult, purpose: Purpose) -> None:
-        pending = self._pending(result.window, result)
         published = await self.publisher.publish(
             self.name,
-            pending,
+            self._pending(result.window, result),
             lambda checkpoint: checkpoint,
             persist=False,
             low_priority=purpose.low_priority,
@@ -242,10 +247,10 @@ class PollingContext:
 
     def report_complete_up_to(self, read_until: int | None = None) -> None:
         """Report the instant up to which everything is published. `read_until`: the end of a window that needed no commit."""
-        checkpoint = self.checkpoint()
-        if checkpoint is not None:
-            reached = max(checkpoint.window_end, read_until or checkpoint.window_end)
-            self.reporter.complete_up_to(replace(checkpoint, window_end=reached).complete_up_to)
+        if (checkpoint := self.checkpoint()) is not None:
+            reached = replace(checkpoint, window_end=max(checkpoint.window_end, read_until or 0))
+            silence = self.silence.judge(reached, self.organization.added)
+            self.reporter.complete_up_to(reached.complete_up_to, silence)
 
     def report_source_error(self, error: SourceError, purpose: Purpose = Purpose.LIVE) -> None:
         """Show a failure in status and metrics; the source waits by itself.
@@ -283,17 +288,3 @@ class PollingContext:
             return window.advance(checkpoint, read_so_far, self.config, self.organization.backfill_from)
 
         return advance
-
-
-@dataclass(slots=True)
-class WindowProgress:
-    """How far a window has been read: to `end`, so many records; `created` (ms) of each event."""
-
-    end: int
-    record_count: int = 0
-    created: list[int] = field(default_factory=list)
-
-    def add(self, result: WindowResult) -> None:
-        self.end = result.covered.end
-        self.record_count += result.record_count
-        self.created += [event["created"] for event in result.events]

@@ -23,7 +23,7 @@ from producer.publishing.progress_values import fitting_checkpoint, ledger_value
 from producer.publishing.refill import RefillBatch
 from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
-from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
+from producer.state.checkpoint import Checkpoint, EventPosition, with_active_hours, with_completeness_pair
 from producer.state.intervals import TimeRange
 from producer.state.ledger import Ledger, LedgerDelta
 from producer.state.mode import is_no_longer_read, mode_of
@@ -66,6 +66,8 @@ class TransactionPlan:
     events: Sequence[Event] = ()
     values: Sequence[bytes] = ()
     unreadable: Sequence[UnreadableRecord] = field(default=())
+    headers: Sequence[tuple[str, bytes]] = ()
+    """Of the record of each event."""
 
     @property
     def empty(self) -> bool:
@@ -191,6 +193,7 @@ def build_transaction(
     delta = ledger.expire_days(
         ledger.plan(plan.events, plan.unreadable, read=window, reused_after=reused_after), checkpoint
     )
+    checkpoint = with_active_hours(checkpoint, (event["created"] for event in plan.events), plan.collected)
     checkpoint = fitting_checkpoint(
         with_published(checkpoint, ledger, plan.events), topics, topic_limits.max_progress_bytes
     )
@@ -276,7 +279,7 @@ def _event_records(plan: TransactionPlan, topics: ShardTopics) -> Iterable[Produ
     for event, value in zip(plan.events, plan.values, strict=True):
         topic = topics.names.backfill if event["mode"] == "backfill" else topics.names.events
         key = event["organization"].encode()
-        yield ProducerRecord(topic, topics.partition, key, value, plan.collected)
+        yield ProducerRecord(topic, topics.partition, key, value, plan.collected, plan.headers)
 
 
 def _dead_letters_of(

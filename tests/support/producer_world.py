@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aiokafka.errors import KafkaTimeoutError
@@ -27,6 +28,7 @@ from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consum
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.telemetry.health import Health
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 from relay.timestamps import now_ms
 from simulators.jira_cloud.site import SimulatedSite
 from simulators.jira_cloud.world import JiraWorld
@@ -35,14 +37,26 @@ from simulators.jira_cloud.world import JiraWorld
 class ProducerWorld:
     """A producer with its own topics, and readers of them."""
 
-    def __init__(self, kafka: EmbeddedKafka, prefix: str, tmp_path: Path, **producer: Any) -> None:
+    def __init__(
+        self,
+        kafka: EmbeddedKafka,
+        prefix: str,
+        tmp_path: Path,
+        *,
+        login: Mapping[str, Any] = MappingProxyType({}),
+        **producer: Any,
+    ) -> None:
+        """`login`: settings of the group kafka, which replace those of a broker without users."""
         self.settings = Settings(
             kafka=KafkaConfig(
-                bootstrap=kafka.bootstrap,
-                topic_prefix=prefix,
-                replication_factor=1,
-                shards=2,
-                group_session_timeout_seconds=6,
+                **{
+                    "bootstrap": kafka.bootstrap,
+                    "topic_prefix": prefix,
+                    "replication_factor": 1,
+                    "shards": 2,
+                    "group_session_timeout_seconds": 6,
+                    **login,
+                }
             ),
             schema_registry=SchemaRegistryConfig(cache_directory=tmp_path),
             producer=ProducerSettings(**({"interval_seconds": 1, "settle_seconds": 0.2} | producer)),
@@ -70,7 +84,10 @@ class ProducerWorld:
 
     @contextlib.asynccontextmanager
     async def running(
-        self, health: Health | None = None, timing: ProducerServiceTiming = TIMING
+        self,
+        health: Health | None = None,
+        timing: ProducerServiceTiming = TIMING,
+        tracer: Tracer = NOT_TRACED,
     ) -> AsyncIterator["asyncio.Task[None]"]:
         stop = asyncio.Event()
         credentials = CredentialResolver(self.keyring, None, {})
@@ -84,6 +101,7 @@ class ProducerWorld:
                 CollectorRegistry(),
                 health or Health(),
                 timing,
+                tracer,
             )
         )
         try:

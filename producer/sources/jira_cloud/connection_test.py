@@ -10,6 +10,7 @@ from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.config import JiraCloudConfig
 from producer.sources.jira_cloud.page import Page
+from producer.sources.jira_cloud.request import JiraClient
 from relay.organizations import Organization
 
 _KEY_REJECTED = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS}
@@ -27,7 +28,7 @@ _UNREACHABLE = _NO_CONNECTION | {ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE}
 class JiraCloudConnectionTest:
     """The connection test of any Jira Cloud site; see `ConnectionTest`."""
 
-    def __init__(self, client: jira.JiraClient, hosts: AllowedHosts) -> None:
+    def __init__(self, client: JiraClient, hosts: AllowedHosts) -> None:
         self._client = client
         self._hosts = hosts
 
@@ -55,7 +56,7 @@ async def open_connection_test(config: JiraCloudConfig) -> AsyncIterator[JiraClo
 
 
 async def run_connection_test(
-    client: jira.JiraClient,
+    client: JiraClient,
     organization: str,
     url: str,
     user: str,
@@ -89,7 +90,7 @@ async def run_connection_test(
     return _result(site_failure, site_endpoint, tenant)
 
 
-async def _test_site(client: jira.JiraClient, organization: Organization) -> ConnectionTestResult:
+async def _test_site(client: JiraClient, organization: Organization) -> ConnectionTestResult:
     """Ask the site for its id, without a credential. Each answer shows the site; not every site tells its id."""
     tenant = await jira.tenant_info(client, organization.name, organization.url)
     if isinstance(tenant, SourceFailure) and tenant.kind in _NO_CONNECTION:
@@ -99,7 +100,7 @@ async def _test_site(client: jira.JiraClient, organization: Organization) -> Con
     return ConnectionTestResult(None, message, cloud_id, organization.gateway, tenant.date_ms)
 
 
-async def _test_endpoint(client: jira.JiraClient, endpoint: Endpoint) -> SourceFailure | None:
+async def _test_endpoint(client: JiraClient, endpoint: Endpoint) -> SourceFailure | None:
     """Return why the audit log cannot be read. None: it can. An empty log proves nothing, so the account is fetched too."""
     page = await jira.probe(client, endpoint)
     if isinstance(page, Page) and not page.records:

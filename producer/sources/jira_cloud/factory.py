@@ -6,8 +6,9 @@ from zlib import crc32
 
 from producer.sources.contract import SourceSetup
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
-from producer.sources.jira_cloud.client import JiraClient, open_clients
+from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.config import JiraCloudConfig
+from producer.sources.jira_cloud.request import JiraClient
 from producer.sources.jira_cloud.source import JiraCloudSource, throttle_key
 from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
