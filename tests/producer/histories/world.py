@@ -25,6 +25,7 @@ INTERVAL = 300
 _SIMULATED_CLIENTS = {
     "producer.sources.jira_cloud.source.jira": jira,
     "relay.kafka.transactions.AIOKafkaProducer": kafka.FakeProducer,
+    "relay.kafka.transactions.consume_batch_errors": lambda _producer: None,
     "relay.kafka.transactions.patch_client": lambda *_: None,
     "relay.kafka.transactions.discard_producer": kafka.discard_producer,
     "relay.kafka.transactions.observe_throttling": lambda _client, _on_throttled: None,
