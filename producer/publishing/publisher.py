@@ -12,6 +12,7 @@ from producer.publishing.publish_result import PublishResult
 from producer.publishing.refill import RefillWindow
 from producer.publishing.refill_transaction import refill_transaction
 from producer.publishing.shard_topics import ShardTopics
+from producer.publishing.traced_send import traced_send
 from producer.publishing.transaction import (
     AdvanceCheckpoint,
     PendingRecords,
@@ -194,16 +195,18 @@ class ShardPublisher:
         topics = replace(self._topics, limits=self.outcomes.limits(self._topics.limits))
         plan = plan_transaction(pending, before, ledger, topics, self._next_collected(), topic_limits)
         if persist or not plan.empty:
-            transaction = build_transaction(
-                plan,
-                advance(before) if pending.empty else before,
-                ledger,
-                topics,
-                topic_limits,
-                window_complete=pending.empty,
-                window=pending.window,
-            )
-            await self._commit(organization_state, transaction)
+            with traced_send(plan, topics) as send:
+                transaction = build_transaction(
+                    send.plan,
+                    advance(before) if pending.empty else before,
+                    ledger,
+                    topics,
+                    topic_limits,
+                    window_complete=pending.empty,
+                    window=pending.window,
+                )
+                await self._commit(organization_state, transaction)
+                send.committed(organization_state.checkpoint)
         return plan
 
     def _next_collected(self) -> int:

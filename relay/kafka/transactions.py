@@ -110,7 +110,7 @@ class TransactionalProducer:
                 "transaction_timeout_ms": timing.timeout_ms,
             }
         producer = AIOKafkaProducer(**options)
-        patch_client(producer.client)
+        patch_client(producer.client, connection.login)
         try:
             async with asyncio.timeout(timing.open_seconds):
                 await producer.start()

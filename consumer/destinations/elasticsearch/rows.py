@@ -137,10 +137,11 @@ def _document_ids(events: pl.DataFrame) -> pl.Series:
     uids = events.select(event_uid()).to_series()
     if (uids.str.len_bytes() <= MAX_ID_BYTES).all():
         return uids
-    return pl.Series([_fit_id(uid) for uid in uids.to_list()], dtype=pl.String)
+    return pl.Series([document_id(uid) for uid in uids.to_list()], dtype=pl.String)
 
 
-def _fit_id(uid: str) -> str:
+def document_id(uid: str) -> str:
+    """Return the id of an event's document."""
     encoded = uid.encode()
     return uid if len(encoded) <= MAX_ID_BYTES else f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
