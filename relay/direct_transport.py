@@ -13,7 +13,8 @@ import httpx
 
 from relay.http_connection import HttpConnection
 
-Origin = tuple[str, str, int | None]
+HttpAddress = tuple[str, str, int | None]
+"""Scheme, host and port; None: the port of the scheme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,13 @@ class DirectTransport(httpx.AsyncBaseTransport):
         context.set_alpn_protocols(["http/1.1"])
         self._context = context
         self._kept = kept
-        self._idle: dict[Origin, tuple[HttpConnection, float]] = {}
+        self._idle: dict[HttpAddress, tuple[HttpConnection, float]] = {}
         """With the time (monotonic) at which each is closed; the earliest first."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url, seconds = request.url, request.extensions.get("timeout", {})
-        origin = url.scheme, url.host, url.port
-        connection = self._take(origin) or await self._connect(origin, seconds.get("connect"))
+        address = url.scheme, url.host, url.port
+        connection = self._take(address) or await self._connect(address, seconds.get("connect"))
         try:
             status, headers = await connection.request(
                 request.method.encode(), url.raw_path, request.headers.raw, seconds.get("read")
@@ -48,18 +49,18 @@ class DirectTransport(httpx.AsyncBaseTransport):
         except BaseException:
             connection.close()
             raise
-        body = _Body(self, origin, connection, seconds.get("read"))
+        body = _Body(self, address, connection, seconds.get("read"))
         return httpx.Response(status, headers=list(headers), stream=body, request=request)
 
-    async def _connect(self, origin: Origin, seconds: float | None) -> HttpConnection:
-        scheme, host, port = origin
+    async def _connect(self, address: HttpAddress, seconds: float | None) -> HttpConnection:
+        scheme, host, port = address
         secure = scheme == "https"
         context = self._context if secure else None
         return await HttpConnection.open(host, port or (443 if secure else 80), context, seconds)
 
-    def _take(self, origin: Origin) -> HttpConnection | None:
+    def _take(self, address: HttpAddress) -> HttpConnection | None:
         self._close_expired()
-        connection, _ = self._idle.pop(origin, (None, 0.0))
+        connection, _ = self._idle.pop(address, (None, 0.0))
         if connection is None or connection.reusable:
             return connection
         connection.close()
@@ -71,14 +72,14 @@ class DirectTransport(httpx.AsyncBaseTransport):
             connection, _ = idle.pop(next(iter(idle)))
             connection.close()
 
-    def give_back(self, origin: Origin, connection: HttpConnection) -> None:
+    def give_back(self, address: HttpAddress, connection: HttpConnection) -> None:
         """Keep a connection for the next request, if it can have one, in place of an older one to the same host."""
         if not connection.reusable:
             connection.close()
             return
-        if (older := self._idle.pop(origin, None)) is not None:
+        if (older := self._idle.pop(address, None)) is not None:
             older[0].close()
-        self._idle[origin] = connection, time.monotonic() + self._kept.seconds
+        self._idle[address] = connection, time.monotonic() + self._kept.seconds
         self._close_expired()
 
     async def aclose(self) -> None:
@@ -88,10 +89,10 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
 class _Body(httpx.AsyncByteStream):
     def __init__(
-        self, transport: DirectTransport, origin: Origin, connection: HttpConnection, seconds: float | None
+        self, transport: DirectTransport, address: HttpAddress, connection: HttpConnection, seconds: float | None
     ) -> None:
         self._transport = transport
-        self._origin = origin
+        self._address = address
         self._connection: HttpConnection | None = connection
         self._seconds = seconds
 
@@ -103,4 +104,4 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._transport.give_back(self._origin, connection)
+            self._transport.give_back(self._address, connection)
