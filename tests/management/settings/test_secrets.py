@@ -50,6 +50,9 @@ def test_the_secret_settings_are_exactly_these():
         "destinations.<name>.history_url",
         "destinations.<name>.signing_secrets",
         "destinations.<name>.token",
+        "destinations.<name>.read_back_token",
+        "destinations.<name>.read_back_api_key",
+        "destinations.<name>.read_back_password",
         "destinations.<name>.url",
     }
 
