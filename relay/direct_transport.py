@@ -89,7 +89,11 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
 class _Body(httpx.AsyncByteStream):
     def __init__(
-        self, transport: DirectTransport, address: HttpAddress, connection: HttpConnection, seconds: float | None
+        self,
+        transport: DirectTransport,
+        address: HttpAddress,
+        connection: HttpConnection,
+        seconds: float | None,
     ) -> None:
         self._transport = transport
         self._address = address
