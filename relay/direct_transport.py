@@ -13,7 +13,7 @@ import httpx
 
 from relay.http_connection import HttpConnection
 
-Origin = tuple[str, str, int | None]
+_Host = tuple[str, str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         context.set_alpn_protocols(["http/1.1"])
         self._context = context
         self._kept = kept
-        self._idle: dict[Origin, tuple[HttpConnection, float]] = {}
+        self._idle: dict[_Host, tuple[HttpConnection, float]] = {}
         """With the time (monotonic) at which each is closed; the earliest first."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -51,13 +51,13 @@ class DirectTransport(httpx.AsyncBaseTransport):
         body = _Body(self, origin, connection, seconds.get("read"))
         return httpx.Response(status, headers=list(headers), stream=body, request=request)
 
-    async def _connect(self, origin: Origin, seconds: float | None) -> HttpConnection:
+    async def _connect(self, origin: _Host, seconds: float | None) -> HttpConnection:
         scheme, host, port = origin
         secure = scheme == "https"
         context = self._context if secure else None
         return await HttpConnection.open(host, port or (443 if secure else 80), context, seconds)
 
-    def _take(self, origin: Origin) -> HttpConnection | None:
+    def _take(self, origin: _Host) -> HttpConnection | None:
         self._close_expired()
         connection, _ = self._idle.pop(origin, (None, 0.0))
         if connection is None or connection.reusable:
@@ -71,7 +71,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
             connection, _ = idle.pop(next(iter(idle)))
             connection.close()
 
-    def give_back(self, origin: Origin, connection: HttpConnection) -> None:
+    def give_back(self, origin: _Host, connection: HttpConnection) -> None:
         """Keep a connection for the next request, if it can have one, in place of an older one to the same host."""
         if not connection.reusable:
             connection.close()
@@ -86,9 +86,14 @@ class DirectTransport(httpx.AsyncBaseTransport):
             self._idle.popitem()[1][0].close()
 
 
+def open_direct(context: ssl.SSLContext, kept: KeptConnections | None) -> DirectTransport | None:
+    """Return the transport that keeps so many connections; None: the caller keeps none by itself."""
+    return None if kept is None else DirectTransport(context, kept)
+
+
 class _Body(httpx.AsyncByteStream):
     def __init__(
-        self, transport: DirectTransport, origin: Origin, connection: HttpConnection, seconds: float | None
+        self, transport: DirectTransport, origin: _Host, connection: HttpConnection, seconds: float | None
     ) -> None:
         self._transport = transport
         self._origin = origin
