@@ -71,6 +71,7 @@ parts: setup ## CPU time, memory and lateness of each part under load; takes hal
 	$(BIN)/python benchmarks/consumer.py
 	$(BIN)/python benchmarks/bounds.py
 	$(BIN)/python benchmarks/organizations.py
+	$(BIN)/python benchmarks/sealing.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/backfill.py
 	$(BIN)/python benchmarks/producer.py

@@ -123,11 +123,14 @@ async def publish_events(connection: Connection, count: int) -> int:
 
 
 @asynccontextmanager
-async def service(command: str, bootstrap: str, variables: Mapping[str, str]) -> AsyncIterator[int]:
-    """Run `jira-relay COMMAND` as a process; yield its process id."""
+async def service(
+    command: str | tuple[str, ...], bootstrap: str, variables: Mapping[str, str]
+) -> AsyncIterator[int]:
+    """Run `jira-relay COMMAND` as a process; yield its process id. `command`: one word, or several."""
+    words = (command,) if isinstance(command, str) else command
     common = {"RELAY_KAFKA__BOOTSTRAP": bootstrap, "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", command),
+        *(sys.executable, "-m", "cli", *words),
         env={**os.environ, **common, **variables},
         cwd=Path(__file__).parent.parent,
         stdout=asyncio.subprocess.DEVNULL,

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from cli.context import current_operator
+from cli.operator_context import open_all_sources
 from cli.process_context import ProcessContext
 from console.api_tokens import ApiTokens
 from console.auth import Access
@@ -20,6 +21,7 @@ from console.context import ConsoleContext
 from console.oidc import OidcLogin
 from console.oidc_provider import ProviderClient
 from console.server import open_socket, own_origins, own_url, run_console
+from management.completeness.audit_logs import AuditLogs
 from management.completeness.signature import SigningKey
 from management.context import OperatorContext
 from management.live_view import LiveView
@@ -129,7 +131,10 @@ def console_service(
 
     async def service(stop: asyncio.Event) -> None:
         credentials = _credentials(parts)
-        async with open_connection_test(settings.producer) as connection_test:
+        async with (
+            open_connection_test(settings.producer) as connection_test,
+            open_all_sources(settings, credentials) as sources,
+        ):
             operator = OperatorContext(
                 connection,
                 connection_test,
@@ -139,7 +144,7 @@ def console_service(
                 current_operator(),
                 now_ms,
             )
-            context = _create_context(parts, operator)
+            context = _create_context(parts, operator, sources.source_for)
             _announce(parts, context, announce)
             health.report(NAME, ok=True)
             try:
@@ -177,7 +182,7 @@ def _credentials(parts: _ConsoleParts) -> CredentialResolver:
     )
 
 
-def _create_context(parts: _ConsoleParts, operator: OperatorContext) -> ConsoleContext:
+def _create_context(parts: _ConsoleParts, operator: OperatorContext, audit_logs: AuditLogs) -> ConsoleContext:
     """Return the objects that all pages share."""
     settings = parts.settings
     return ConsoleContext(
@@ -193,6 +198,7 @@ def _create_context(parts: _ConsoleParts, operator: OperatorContext) -> ConsoleC
         settings.schema_registry,
         api_tokens=parts.api_tokens,
         oidc=parts.oidc,
+        audit_logs=audit_logs,
         late_days=settings.producer.late_days,
         signing_key=_public_key(settings),
     )

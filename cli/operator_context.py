@@ -1,14 +1,18 @@
 """The operator context of a command, with a connection test that is open as long as the command runs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from cli.context import CommandContext, current_operator
+from management.completeness.audit_logs import SourceOf
 from management.context import OperatorContext
+from management.settings import Settings
 from management.unreadable_redrive import ParseRecord
 from producer.sources.catalogue import input_rules, open_connection_test, open_sources, parse_record
 from producer.sources.contract import SourceFactory, SourceSetup
 from relay.config.secrets import SecretsConfig
+from relay.credentials.resolver import CredentialResolver
+from relay.organizations import Organization
 from relay.timestamps import now_ms
 
 
@@ -20,9 +24,26 @@ def record_parser() -> ParseRecord:
 @asynccontextmanager
 async def open_proof_sources(state: CommandContext) -> AsyncIterator[SourceFactory]:
     """Yield the sources of all organizations, with throttles of their own. Sends no request."""
-    credentials = state.credentials(state.secrets())
-    async with open_sources(SourceSetup(state.settings.producer, credentials, now_ms)) as sources:
+    async with open_all_sources(state.settings, state.credentials(state.secrets())) as sources:
         yield sources
+
+
+@asynccontextmanager
+async def open_all_sources(
+    settings: Settings, credentials: CredentialResolver
+) -> AsyncIterator[SourceFactory]:
+    """Yield the sources of all organizations, with throttles of their own. Sends no request."""
+    async with open_sources(SourceSetup(settings.producer, credentials, now_ms)) as sources:
+        yield sources
+
+
+def audit_logs(sources: SourceFactory, organizations: Mapping[str, Organization]) -> SourceOf:
+    """Return how the audit log of an organization is found by its name."""
+    return lambda name: sources.source_for(organizations[name])
+
+
+def ask_nothing(_name: str) -> None:
+    """Return no audit log, so that none is asked."""
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from console.oidc import OidcLogin
 from console.sign_outs import SignOuts
 from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
+from management.completeness.audit_logs import AuditLogs
 from management.completeness.seal_view import FOLLOWING, SealView
 from management.context import OperatorContext
 from management.destination_view import DestinationView
@@ -80,6 +81,8 @@ class ConsoleContext:
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
     long_reads: LongReads = field(default_factory=LongReads)
     sign_outs: SignOuts = field(default_factory=SignOuts)
+    audit_logs: AuditLogs | None = None
+    """Opens the audit log of an organization; None: this console lists none."""
     late_days: int = 7
     """The setting producer.late_days: a younger day is provisional."""
     signing_key: str | None = None

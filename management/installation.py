@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer.destinations.contract import DestinationConfig
+from management.completeness.findings import completeness_findings
 from management.destination_view import DestinationView
 from management.destinations import view_destinations, view_unlisted
 from management.formatting import iso_milliseconds
@@ -108,7 +109,7 @@ def view_installation(
         destination_views,
         [view for view in snapshot.replays.views(now_ms) if not view.ended],
         _processes(snapshot.statuses.items(), now_ms),
-        find_causes(organizations, destination_views),
+        find_causes(organizations, destination_views, completeness_findings(snapshot.statuses, now_ms)),
         problems_of(snapshot),
         snapshot.failure,
     )

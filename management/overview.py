@@ -72,14 +72,21 @@ class Cause:
         }
 
 
+Finding = tuple[Severity, str, str, str, Affected]
+"""Severity, subject, state, reason, and what is affected."""
+
+
 def find_causes(
-    organizations: Sequence[OrganizationView], destinations: Sequence[DestinationView]
+    organizations: Sequence[OrganizationView],
+    destinations: Sequence[DestinationView],
+    others: Iterable[Finding] = (),
 ) -> list[Cause]:
-    """Return the causes, the worst first, then those with the most members."""
+    """Return the causes, the worst first, then those with the most members. `others`: findings from elsewhere."""
     members: dict[tuple[Severity, str, str, str], list[Affected]] = defaultdict(list)
     for severity, subject, state, reason, member in (
         *_organization_findings(organizations),
         *_destination_findings(destinations),
+        *others,
     ):
         members[severity, subject, state, reason].append(member)
     causes = [_cause(*key, found) for key, found in members.items()]
@@ -92,10 +99,7 @@ def _cause(severity: Severity, subject: str, state: str, reason: str, members: l
     return Cause(severity, subject, state, own or reason, tuple(sorted(members, key=lambda each: each.name)))
 
 
-_Finding = tuple[Severity, str, str, str, Affected]
-
-
-def _organization_findings(views: Iterable[OrganizationView]) -> Iterator[_Finding]:
+def _organization_findings(views: Iterable[OrganizationView]) -> Iterator[Finding]:
     for view in views:
         name, now = view.organization.name, view.now_ms
         word = view.state_word
@@ -130,7 +134,7 @@ def _is_new(view: OrganizationView) -> bool:
     return view.status is None and view.now_ms - view.organization.added < NEW_MS
 
 
-def _quiet_findings(view: OrganizationView) -> Iterator[_Finding]:
+def _quiet_findings(view: OrganizationView) -> Iterator[Finding]:
     status, name = view.status, view.organization.name
     if status is None:
         return
@@ -148,7 +152,7 @@ def _quiet_findings(view: OrganizationView) -> Iterator[_Finding]:
         yield Severity.NOTICE, "organization", "silent", reason, Affected(name, silence.since, detail, own)
 
 
-def _destination_findings(views: Iterable[DestinationView]) -> Iterator[_Finding]:
+def _destination_findings(views: Iterable[DestinationView]) -> Iterator[Finding]:
     for view in views:
         member = Affected(view.name, view.since)
         if view.lost_ranges:
@@ -171,7 +175,7 @@ def _destination_findings(views: Iterable[DestinationView]) -> Iterator[_Finding
             yield _dead_letter_finding("destination", view.name, dead_letters)
 
 
-def _dead_letter_finding(subject: str, name: str, count: int) -> _Finding:
+def _dead_letter_finding(subject: str, name: str, count: int) -> Finding:
     reason = (
         "Dead letters in the last 24 hours. `jira-relay dead-letters list` shows them with their reasons."
     )

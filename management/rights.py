@@ -88,10 +88,10 @@ def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *(topics.organizations, topics.progress, topics.status, topics.schemas, topics.dead_letters),
         *(topics.destinations, topics.replays, topics.events, topics.backfill, topics.changes, topics.seals),
     )
-    # A sign-out at a console is a record of the topic of statuses.
+    # A sign-out at a console is a record of the topic of statuses, and a repair writes records that Kafka lacks as dead letters.
     written = (
         *(topics.organizations, topics.status, topics.changes, topics.destinations, topics.replays),
-        topics.seals,
+        *(topics.seals, topics.dead_letters),
     )
     # The group of older events says up to where an archive is complete, and the changes what was skipped for it.
     groups = (
@@ -102,6 +102,7 @@ def _operator_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *_on_topics(written, "Write"),
         *_on_topics(topics.all, "DescribeConfigs"),
         *(Right("group", name, "Read") for name in groups),
+        Right("group", f"{topics.prefix}.proof", "Read"),
         Right("topic", f"{topics.prefix}.", "Create", prefixed=True),
         Right("transactional-id", f"{topics.organizations}.", "Write", prefixed=True),
         Right("transactional-id", f"{topics.seals}.", "Write", prefixed=True),

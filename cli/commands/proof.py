@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import proof_days
+from cli.commands import proof_days, proof_repair
 from cli.output import JsonOption, print_error, print_json, print_wrapped
 from management.completeness.verifier import RefusedError, verify
 from management.organizations.validation import InputError
@@ -77,6 +77,8 @@ def _read(file: Path) -> bytes:
 
 app.command("show")(proof_days.show)
 app.command("seal")(proof_days.seal)
+app.command("watch")(proof_days.watch)
+app.command("repair")(proof_repair.repair)
 app.command("event")(proof_days.event)
 app.command("export")(proof_days.export)
 app.command("key")(proof_days.key)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli.context import CommandContext
-from cli.operator_context import open_proof_sources
+from cli.context import CommandContext, run
+from cli.operator_context import ask_nothing, audit_logs, open_proof_sources
 from cli.output import (
     JsonOption,
     align_columns,
@@ -26,7 +26,8 @@ from management.completeness.commands import (
     show_calendars,
     show_counted,
 )
-from management.completeness.sealing import SealResult, open_sealer, seal_each
+from management.completeness.rounds import seal_again, seal_due
+from management.completeness.sealing import SealResult, open_sealer
 from management.completeness.show import ShownDay, days_between
 from management.completeness.signature import SigningKey
 from management.organizations.store import read_organizations, require_existing
@@ -121,19 +122,29 @@ def seal(
 
 async def _seal(state: CommandContext, organization: str, day: str, *, source: bool) -> list[SealResult]:
     found, key = _proof_context(state), _signing_key(state)
-    organizations = await read_organizations(found.connection)
+    connection, late_days = found.connection, state.settings.producer.late_days
+    organizations = await read_organizations(connection)
+    if organization:
+        require_existing(organizations.get(organization), organization)
     names = [organization] if organization else sorted(organizations)
-    async with (
-        open_proof_sources(state) as sources,
-        open_sealer(found, key, state.settings.producer.late_days) as sealer,
-    ):
+    async with open_proof_sources(state) as sources, open_sealer(found, key) as sealer:
+        source_of = audit_logs(sources, organizations) if source else ask_nothing
+        if day:
+            return [await seal_again(connection, sealer, organization, day, source_of)]
+        return await seal_due(connection, sealer, names, source_of, late_days, now_ms)
 
-        async def seal_one(name: str) -> SealResult:
-            found = require_existing(organizations.get(name), name)
-            log = sources.source_for(found) if source else None
-            return await (sealer.seal_day(name, day, log) if day else sealer.seal_due_days(name, log))
 
-        return await seal_each(sealer, names, seal_one)
+def watch(context: typer.Context) -> None:
+    """Count days once they end, seal them when no record can come late any more, and show each difference, until stopped.
+
+    It runs in `jira-relay up` too. Of several, one works, and the others wait.
+    """
+    state: CommandContext = context.obj
+    settings, key, connection = state.settings, _signing_key(state), state.external_connection()
+    from cli.commands.run import run_alone  # noqa: PLC0415 - the other commands of proof are no service
+    from cli.proof_service import proof_service  # noqa: PLC0415
+
+    run(run_alone(settings, connection, lambda process: proof_service(process, key)))
 
 
 def event(

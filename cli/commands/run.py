@@ -19,6 +19,7 @@ from cli import embedded_kafka
 from cli.context import CommandContext, build_redactor, run
 from cli.process_context import ProcessContext, ServiceFactory
 from consumer.destinations.catalogue import DESTINATIONS
+from management.completeness.signature import SigningKey
 from management.settings import Settings
 from relay import lifecycle
 from relay.aio import run_unless_stopped
@@ -51,7 +52,7 @@ def produce_command(context: typer.Context) -> None:
     settings, connection = state.settings, state.external_connection()
     from cli.producer_service import producer_service  # noqa: PLC0415 - see the docstring of this module
 
-    run(_run_alone(settings, connection, producer_service))
+    run(run_alone(settings, connection, producer_service))
 
 
 def consume_command(
@@ -69,7 +70,7 @@ def consume_command(
     def services(process: ProcessContext) -> dict[str, Service]:
         return consumer_service(process, names)
 
-    run(_run_alone(settings, connection, services))
+    run(run_alone(settings, connection, services))
 
 
 def console_command(context: typer.Context) -> None:
@@ -83,13 +84,12 @@ def console_command(context: typer.Context) -> None:
 
     def services(process: ProcessContext) -> dict[str, Service]:
         process.health.report(NAME, ok=False, reason="still starting")
-        return {
-            NAME: console_service(
-                settings, process.connection, process.redactor, process.health, token, announce
-            )
-        }
+        console = console_service(
+            settings, process.connection, process.redactor, process.health, token, announce
+        )
+        return {NAME: console, **_day_watch(process)}
 
-    run(_run_alone(settings, state.connection(), services))
+    run(run_alone(settings, state.connection(), services))
 
 
 def up_command(context: typer.Context) -> None:
@@ -105,10 +105,21 @@ def up_command(context: typer.Context) -> None:
             started |= consumer_service(process, sorted(settings.destinations))
         else:
             process.health.count("destination", 0)
+        started |= _day_watch(process)
         embedded = None if settings.kafka.bootstrap is not None else settings.embedded.data_dir
         return started | console_beside(process, embedded)
 
     run(_run_up(settings, services))
+
+
+def _day_watch(process: ProcessContext) -> dict[str, Service]:
+    """Return the service that counts and seals days, where a key signs them and Kafka has transactions."""
+    key = process.settings.proof.key
+    if key is None or not process.connection.profile.transactions:
+        return {}
+    from cli.proof_service import proof_service  # noqa: PLC0415 - see the docstring of this module
+
+    return proof_service(process, SigningKey.from_text(key.get_secret_value()))
 
 
 def _selected_destinations(settings: Settings, requested: list[str] | None) -> list[str]:
@@ -125,7 +136,8 @@ def _selected_destinations(settings: Settings, requested: list[str] | None) -> l
     return requested or sorted(settings.destinations)
 
 
-async def _run_alone(settings: Settings, connection: Connection, services: ServiceFactory) -> None:
+async def run_alone(settings: Settings, connection: Connection, services: ServiceFactory) -> None:
+    """Run services in this process until it is asked to stop."""
     with stop_on_signals() as stop, debug_on_signal(settings.telemetry.log_level):
         async with _open_process(settings, connection) as process:
             await lifecycle.run_services({**services(process), **_watch_services(process)}, stop)

@@ -4,11 +4,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.api.answers import PREFIX, answering, document, documents, require_known
-from console.context import ConsoleContext
+from console.api.answers import PREFIX, answering, document, documents, read_fields, require_known
+from console.context import ConsoleContext, refresh_soon
+from console.forms import who
 from console.pages.completeness import calendar_named, names_by_need
+from console.pages.completeness_repair import plan_day, repair_context
 from management.completeness.calendar import Calendar, shown_days
 from management.completeness.day_editions import parse_day, read_editions
+from management.completeness.repair import run_repair
+from management.organizations.validation import InputError
 from relay.errors import RelayError
 
 _ROOT = f"{PREFIX}/completeness"
@@ -37,7 +41,19 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
             | {"records": [each.document() for each in editions]}
         )
 
+    async def repair(request: Request) -> Response:
+        fields = dict(await read_fields(request))
+        flags = {name: fields.pop(name, False) for name in ("dry_run", "to_live")}
+        if fields or any(not isinstance(each, bool) for each in flags.values()):
+            raise InputError("The body has dry_run and to_live alone, each true or false.")
+        found = repair_context(context, who(request), to_live=flags["to_live"])
+        plan = await plan_day(context, found, request.path_params["name"], request.path_params["day"])
+        done = [] if flags["dry_run"] else await run_repair(found, plan)
+        await refresh_soon(context)
+        return document(plan.document() | {"done": done})
+
     return [
+        Route(f"{_ROOT}/{{name}}/{{day}}/repair", answering(repair), methods=["POST"]),
         Route(_ROOT, answering(list_all), methods=["GET"]),
         Route(f"{_ROOT}/{{name}}", answering(show), methods=["GET"]),
         Route(f"{_ROOT}/{{name}}/{{day}}", answering(show_day), methods=["GET"]),

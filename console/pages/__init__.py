@@ -8,6 +8,7 @@ from console.context import ConsoleContext
 from console.pages import (
     changes,
     completeness,
+    completeness_repair,
     dead_letter_redrive,
     dead_letters,
     destination_losses,
@@ -45,6 +46,7 @@ PAGES: Sequence[Callable[[ConsoleContext, Pages], list[BaseRoute]]] = (
     events.routes,
     changes.routes,
     completeness.routes,
+    completeness_repair.routes,
     dead_letters.routes,
     dead_letter_redrive.routes,
     producer_redrive.routes,

@@ -1,11 +1,14 @@
-"""The accounts of days: every hop of an organization is counted, and a difference counts once a second look shows it too."""
+"""The accounts of days: every hop is counted in one pass of a partition, and a difference counts once a second look shows it too."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from consumer.destinations.contract import DestinationConfig
+from consumer.losses.store import LossStore
 from management.change_history import ChangeHistory
+from management.completeness.audit_logs import SourceOf
 from management.completeness.delivery_account import (
     DestinationProgress,
     Letters,
@@ -15,7 +18,7 @@ from management.completeness.delivery_account import (
 )
 from management.completeness.progress import RecordedProgress, read_progress
 from management.completeness.proof import DayAccount, KafkaDay, SourceDay
-from management.completeness.source_listing import list_day
+from management.completeness.source_listing import LISTING_SECONDS, list_day
 from management.completeness.topic_scan import PassedDay, PlacedEvent, TopicScan, partition_name, scan_topics
 from management.events.delivery import read_moves
 from management.organizations.store import kafka_errors_as_relay_errors
@@ -24,21 +27,30 @@ from producer.sources.contract import Source
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
+from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_shard_count
-from relay.kafka.topics import partition_of
+from relay.kafka.topics import Topics, partition_of
 
 _HISTORY = FollowerTiming(read_seconds=60.0)
+
+Wanted = Mapping[str, Sequence[str]]
+"""The days of each organization that are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProofContext:
-    """The means to count days. `second_look_seconds`: the pause before it; a transaction ends within."""
+    """The means to count days. `second_look_seconds`: the pause before it; a transaction ends within.
+
+    `listings_at_once`: organizations whose audit logs are listed at the same time. `listing_seconds`: the bound for one day.
+    """
 
     connection: Connection
     registry: SchemaRegistryConfig
     destinations: Mapping[str, DestinationConfig]
     now_ms: Callable[[], int]
     second_look_seconds: float = 2.0
+    listings_at_once: int = 4
+    listing_seconds: float = LISTING_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,94 +74,165 @@ class Counted:
 async def count_days(
     context: ProofContext, organization: str, days: Sequence[str], source: Source | None
 ) -> Counted:
-    """Return the accounts of days. `source` None: the audit log is not asked.
+    """Return the accounts of days of one organization. Raises RelayError if Kafka cannot be read."""
+    with kafka_errors_as_relay_errors(context.connection):
+        partition = partition_of(organization, await read_shard_count(context.connection))
+    counted = await count_partition(context, partition, {organization: days}, lambda _: source)
+    return counted[organization]
+
+
+async def count_partition(
+    context: ProofContext, partition: int, wanted: Wanted, source_of: SourceOf
+) -> Mapping[str, Counted]:
+    """Return the accounts of organizations of one partition. Kafka is read once for all of them.
 
     Kafka is read before the audit log, and each ledger before its topic, so an event that arrives meanwhile is no difference
     that lasts. Raises RelayError if Kafka cannot be read.
     """
     with kafka_errors_as_relay_errors(context.connection):
-        partition = partition_of(organization, await read_shard_count(context.connection))
-        moves = await read_moves(ChangeHistory(context.connection, context.now_ms, _HISTORY))
-        if isinstance(moves, str):
-            raise RelayError(f"The history of changes cannot be read: {moves}")
-        destinations = [
-            await read_destination(context.connection, name, partition, moves)
-            for name in context.destinations
-        ]
-        letters = await read_letters(context.connection, organization)
-        look = _Look(context, organization, partition, days, destinations, letters)
-        progress, scan = await look.read()
-        listed = await look.list_days(source, progress, scan) if source else {}
-        first = {day: look.count(day, progress, scan, listed.get(day)) for day in days}
-        if any(each.account.differences.named() for each in first.values()):
-            await asyncio.sleep(context.second_look_seconds)
-            progress, scan = await look.read()
-        counted = {
-            day: _confirmed(first[day], look.count(day, progress, scan, listed.get(day))) for day in days
+        look = await _prepare(context, partition, next(iter(wanted)))
+        progress, scan, look = await look.read(wanted)
+        listed = await look.list_all(wanted, source_of, progress, scan)
+        first = look.count(wanted, progress, scan, listed)
+        differing = {
+            name: days
+            for name, counted in first.items()
+            if (days := [day for day, each in counted.items() if each.account.differences.named()])
         }
-    return Counted(counted, progress, {day: each for (_, day), each in scan.passed.items()})
+        if differing:
+            await asyncio.sleep(context.second_look_seconds)
+            again, scanned, look = await look.read(differing)
+            second = look.count(differing, again, scanned, listed)
+            for name, counted in second.items():
+                first[name] |= {day: _confirmed(first[name][day], each) for day, each in counted.items()}
+    return {
+        name: Counted(
+            first[name],
+            progress[name],
+            {day: each for (found, day), each in scan.passed.items() if found == name},
+        )
+        for name in wanted
+    }
 
 
 def _confirmed(first: CountedDay, second: CountedDay) -> CountedDay:
     return replace(second, account=replace(second.account, seen_before=first.account.differences))
 
 
+async def _prepare(context: ProofContext, partition: int, organization: str) -> "_Look":
+    """Read how far destinations are. `organization`: one of the partition."""
+    connection = context.connection
+    moves = await read_moves(ChangeHistory(connection, context.now_ms, _HISTORY))
+    if isinstance(moves, str):
+        raise RelayError(f"The history of changes cannot be read: {moves}")
+    topic = Topics(connection.kafka.topic_prefix).destinations
+    async with RecordWriter(connection) as writer:  # it starts no producer before its first record
+        losses = await LossStore(connection, topic, writer).read_each(context.destinations)
+    destinations = [
+        await read_destination(connection, name, partition, moves, losses[name].ranges.values())
+        for name in context.destinations
+    ]
+    return _Look(context, partition, organization, destinations)
+
+
+_Listed = Mapping[tuple[str, str], SourceDay]
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Counts the days of one organization."""
+    """Counts the days of organizations of one partition."""
 
     context: ProofContext
-    organization: str
     partition: int
-    days: Sequence[str]
+    organization: str
     destinations: Sequence[DestinationProgress]
-    letters: Letters
+    letters: Letters = field(default_factory=Letters)
 
-    async def read(self) -> tuple[RecordedProgress, TopicScan]:
-        context, name = self.context, self.organization
-        progress = (await read_progress(context.connection, self.partition, [name]))[name]
+    async def read(self, wanted: Wanted) -> tuple[Mapping[str, RecordedProgress], TopicScan, "_Look"]:
+        """Read the ledgers, then the letters and events, which are there before their ledger. Return a look with the letters."""
+        context = self.context
+        progress = await read_progress(context.connection, self.partition, wanted)
+        letters = await read_letters(context.connection, self.organization)
         scan = await scan_topics(
             context.connection,
             context.registry,
             context.destinations,
             self.partition,
-            [name],
-            self.days,
+            wanted,
             context.now_ms(),
         )
-        return progress, scan
+        return progress, scan, replace(self, letters=letters)
 
-    async def list_days(
-        self, source: Source, progress: RecordedProgress, scan: TopicScan
-    ) -> Mapping[str, SourceDay]:
-        """List one day after the other. After a refused key or a limit nothing more is asked, as each attempt would count."""
-        listed, last = dict[str, SourceDay](), SourceDay()
-        for day in self.days:
-            last = last if last.is_general else await self._list(source, day, progress, scan)
-            listed[day] = last
+    async def list_all(
+        self, wanted: Wanted, source_of: SourceOf, progress: Mapping[str, RecordedProgress], scan: TopicScan
+    ) -> _Listed:
+        """List some organizations at a time."""
+        places, listed = asyncio.Semaphore(self.context.listings_at_once), dict[tuple[str, str], SourceDay]()
+
+        async def list_one(name: str, source: Source) -> None:
+            async with places:
+                listed.update(await self._list_days(name, wanted[name], source, progress[name], scan))
+
+        async with asyncio.TaskGroup() as group:
+            for name in wanted:
+                if (source := source_of(name)) is not None:
+                    group.create_task(list_one(name, source))
         return listed
 
-    async def _list(self, source: Source, day: str, progress: RecordedProgress, scan: TopicScan) -> SourceDay:
-        known = {each.key.id for each in scan.events.get((self.organization, day), ())}
+    async def _list_days(
+        self, name: str, days: Sequence[str], source: Source, progress: RecordedProgress, scan: TopicScan
+    ) -> _Listed:
+        """List one day after the other. After a refused key or a limit nothing more is asked, as each attempt would count."""
+        listed, last = dict[tuple[str, str], SourceDay](), SourceDay()
+        for day in days:
+            last = last if last.is_general else await self._list(name, source, day, progress, scan)
+            listed[name, day] = last
+        return listed
+
+    async def _list(
+        self, name: str, source: Source, day: str, progress: RecordedProgress, scan: TopicScan
+    ) -> SourceDay:
+        known = {each.key.id for each in scan.events.get((name, day), ())}
         hashes = {each for ledger in progress.ledgers.values() for each in ledger.dead_letters}
-        hashes |= self.letters.of_producers.get(self.organization, set())
+        hashes |= self.letters.of_producers.get(name, set())
         known |= progress.ids(day) or set()
-        return await list_day(source, day, progress, known, hashes, self.context.now_ms())
+        now, seconds = self.context.now_ms(), self.context.listing_seconds
+        return await list_day(source, day, progress, known, hashes, now, seconds)
 
     def count(
-        self, day: str, progress: RecordedProgress, scan: TopicScan, listed: SourceDay | None
+        self,
+        wanted: Wanted,
+        progress: Mapping[str, RecordedProgress],
+        scan: TopicScan,
+        listed: _Listed,
+    ) -> dict[str, dict[str, CountedDay]]:
+        return {
+            name: {day: self._count(name, day, progress[name], scan, listed.get((name, day))) for day in days}
+            for name, days in wanted.items()
+        }
+
+    def _count(
+        self, name: str, day: str, progress: RecordedProgress, scan: TopicScan, listed: SourceDay | None
     ) -> CountedDay:
-        events = scan.events.get((self.organization, day), [])
+        events = scan.events.get((name, day), [])
         kafka = KafkaDay(
             [each.key for each in events],
             scan.is_kept(day),
             progress.ids(day),
-            scan.undecodable.get(self.organization, 0),
+            scan.undecodable.get(name, 0),
             len(scan.corrupt),
+            len(_dead_letters(progress, day) - self.letters.of_producers.get(name, set())),
         )
-        delivered = {each.name: delivery_day(each, events, self.letters) for each in self.destinations}
-        account = DayAccount(self.organization, day, listed, kafka, delivered, _offsets(events))
-        return CountedDay(account, events)
+        taken = set[int]() if kafka.kept else (kafka.ledger or set()) - {each.key.id for each in events}
+        delivered = {
+            each.name: delivery_day(each, events, self.letters, {day: taken}) for each in self.destinations
+        }
+        return CountedDay(DayAccount(name, day, listed, kafka, delivered, _offsets(events)), events)
+
+
+def _dead_letters(progress: RecordedProgress, day: str) -> AbstractSet[bytes]:
+    ledger = progress.ledgers.get(day)
+    return frozenset() if ledger is None else frozenset(ledger.dead_letters)
 
 
 def _offsets(events: Sequence[PlacedEvent]) -> Mapping[str, tuple[int, int]]:

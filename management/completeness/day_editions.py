@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from management.completeness.proof import MEANINGS
 from management.completeness.seal_index import OrganizationSeals
 from management.completeness.seal_store import read_day
+from management.completeness.texts import MEANINGS
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
 from relay.kafka.connection import Connection

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from consumer.group_names import PipelineFlow, group_name
+from consumer.losses.lost_range import LostRange
 from consumer.offsets.delivered import DeliveryProgress
 from management.change_history import ChangeEntry
 from management.completeness.proof import SETTLED, DeliveryDay, DeliveryState
-from management.completeness.topic_scan import PlacedEvent
+from management.completeness.topic_scan import SLACK_MS, PlacedEvent
 from management.destination_offsets import topic_of
 from management.events.delivery_words import skipped_by
 from management.events.stored_event import EventAddress
@@ -22,6 +23,7 @@ from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import open_group
 from relay.kafka.topics import Topics
+from relay.timestamps import day_start
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class DestinationProgress:
     flows: Mapping[PipelineFlow, DeliveryProgress]
     moves: Sequence[ChangeEntry] = ()
     """Moves of its offsets by operators, newest first."""
+    losses: Sequence[LostRange] = ()
+    """Ranges of the partition that retention deleted before the destination had accepted them."""
 
     def state_of(self, event: PlacedEvent, letters: Letters) -> DeliveryState:
         """Return what became of an event; the surest cause counts.
@@ -74,6 +78,18 @@ class DestinationProgress:
             return "skipped"
         return "left out" if self.name in event.left_out else "accepted"
 
+    def state_of_deleted(self, day: str) -> DeliveryState:
+        """Return what became of the events of a day that retention has deleted.
+
+        Retention deletes from the oldest on, and a consumer records each range that it had not accepted. So what is in no such
+        range was accepted, or left out. An event is collected a day before its own at the earliest, as the clocks may differ.
+        """
+        if not self.flows:
+            return "not known"
+        earliest = day_start(day) - SLACK_MS
+        is_lost = any(each.collected_before > earliest for each in self.losses)
+        return "not known" if is_lost else "accepted"
+
     def _flow_of(self, place: EventAddress) -> PipelineFlow:
         if place.topic != "events":
             return "history"
@@ -89,12 +105,15 @@ def _is_delivered(progress: DeliveryProgress, offset: int) -> bool:
 
 
 def delivery_day(
-    destination: DestinationProgress, events: Iterable[PlacedEvent], letters: Letters
+    destination: DestinationProgress,
+    events: Iterable[PlacedEvent],
+    letters: Letters,
+    deleted: Mapping[str, Iterable[int]] | None = None,
 ) -> DeliveryDay:
-    """Return the account of a day at one destination. Pure."""
+    """Return the account of a day at one destination. `deleted`: by day, the ids that retention has taken from the topic. Pure."""
     ids: dict[DeliveryState, list[int]] = {}
     counts: Counter[DeliveryState] = Counter()
-    accepted = []
+    accepted = list[PlacedEvent]()
     for event in events:
         state = destination.state_of(event, letters)
         counts[state] += 1
@@ -102,11 +121,22 @@ def delivery_day(
             accepted.append(event)
         if state not in SETTLED:
             ids.setdefault(state, []).append(event.key.id)
-    return DeliveryDay(dict(counts), {state: sorted(found) for state, found in ids.items()}, accepted)
+    for day, taken in (deleted or {}).items():
+        state = destination.state_of_deleted(day)
+        counts.update(dict.fromkeys([state], len({*taken})))
+        if state not in SETTLED:
+            ids.setdefault(state, []).extend(taken)
+    return DeliveryDay(
+        dict(+counts), {state: sorted(found) for state, found in ids.items() if found}, accepted
+    )
 
 
 async def read_destination(
-    connection: Connection, name: str, partition: int, moves: Sequence[ChangeEntry]
+    connection: Connection,
+    name: str,
+    partition: int,
+    moves: Sequence[ChangeEntry],
+    losses: Iterable[LostRange] = (),
 ) -> DestinationProgress:
     """Return how far a destination is. Raises RelayError, or an error of KAFKA_FAILURES."""
     topics, flows = Topics(connection.kafka.topic_prefix), dict[PipelineFlow, DeliveryProgress]()
@@ -117,7 +147,7 @@ async def read_destination(
         if committed is not None:
             flows[flow] = DeliveryProgress.from_offset_and_metadata(committed.offset, committed.metadata)
     own = [each for each in moves if each.name == name and each.what in {"skipped", "rewound"}]
-    return DestinationProgress(name, flows, own)
+    return DestinationProgress(name, flows, own, [each for each in losses if each.partition == partition])
 
 
 async def read_letters(connection: Connection, organization: str) -> Letters:

@@ -27,6 +27,11 @@ class RecordedProgress:
         ledger = self.ledgers.get(day)
         return None if ledger is None else frozenset(key for key in ledger.ids if key <= MAX_ID)
 
+    def count(self, day: str) -> int | None:
+        """Return how many ids the ledger of a day has, without listing them. None: as for `ids`."""
+        ledger = self.ledgers.get(day)
+        return None if ledger is None else int(ledger.ids.rank(MAX_ID))
+
     def is_collected(self, created: int) -> bool:
         """Return whether the relay is to have the events of an instant: it was live by then, or backfill has covered it."""
         if self.checkpoint is None:

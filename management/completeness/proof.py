@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from management.completeness.canonical import EventKey
+from management.completeness.texts import MEANINGS, ids_behind, ids_text
 
 if TYPE_CHECKING:
     from management.completeness.read_back import ReadBackDay
@@ -46,7 +47,8 @@ class KafkaDay:
     """What Kafka has of a day. `kept`: retention has deleted nothing of it. `ledger`: the ids of its ledger; None: it has expired.
 
     `undecodable`: records of the organization that may be events of the day, and cannot be decoded. `corrupt`: batches of the
-    partition that are damaged; what they held counts as deleted.
+    partition that are damaged; what they held counts as deleted. `lost_letters`: dead letters of a producer that the ledger names,
+    and the topic of dead letters lacks.
     """
 
     events: Sequence[EventKey] = ()
@@ -54,6 +56,7 @@ class KafkaDay:
     ledger: AbstractSet[int] | None = None
     undecodable: int = 0
     corrupt: int = 0
+    lost_letters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ class DayAccount:
     def state(self) -> DayState:
         """Return the state of the day, as if no record could come late any more."""
         lost = any(each.missing for each in self.read_back.values())
-        if self.differences.named() or self.kafka.undecodable or self._is_behind or lost:
+        kafka = self.kafka
+        if self.differences.named() or kafka.undecodable or kafka.lost_letters or self._is_behind or lost:
             return "differing"
         unknown = not all(each.is_known for each in self.read_back.values())
         if unknown or self.source is None or self.source.failure is not None or not self.kafka.kept:
@@ -149,7 +153,7 @@ class DayAccount:
             *(f"{MEANINGS[kind]}: {ids_text(ids)}." for kind, ids in self.differences.named().items()),
             *self._kafka_findings(),
             *(
-                f"{name}: {count:,} {word}{_ids_behind(day.ids.get(word, ()))}."
+                f"{name}: {count:,} {word}{ids_behind(day.ids.get(word, ()))}."
                 for name, day in sorted(self.destinations.items())
                 for word, count in day.counts.items()
                 if count and word not in SETTLED
@@ -177,6 +181,10 @@ class DayAccount:
         found = []
         if self.kafka.undecodable:
             found.append(f"Kafka has {self.kafka.undecodable:,} records that cannot be decoded.")
+        if self.kafka.lost_letters:
+            found.append(
+                f"The ledger names {self.kafka.lost_letters:,} dead letters of a producer that their topic lacks."
+            )
         if self.kafka.corrupt and (self.differences.deleted or self.differences.missing):
             found.append(
                 f"Kafka has {self.kafka.corrupt:,} batches in this partition that are damaged, and may hold them."
@@ -207,6 +215,7 @@ class DayAccount:
                 "ledger": None if self.kafka.ledger is None else len(self.kafka.ledger),
                 "undecodable": self.kafka.undecodable,
                 "corrupt": self.kafka.corrupt,
+                "lost_letters": self.kafka.lost_letters,
                 "offsets": {name: list(each) for name, each in sorted(self.offsets.items())},
             },
             "differences": {
@@ -225,17 +234,6 @@ class DayAccount:
             if self.read_back
             else {}
         )
-
-
-MEANINGS: Mapping[str, str] = {
-    "missing": "The audit log has events that Kafka lacks",
-    "removed": "Kafka has events that the audit log lists no more",
-    "altered": "The audit log shows other content than Kafka has",
-    "deleted": "The ledger holds events that their topic lacks",
-    "unrecorded": "The topic has events that their ledger lacks",
-    "repeated": "The topic has events more than once",
-}
-"""What each kind of difference says."""
 
 
 def compare(source: SourceDay | None, kafka: KafkaDay) -> Differences:
@@ -288,13 +286,3 @@ def _against_source(
 def _by_id(events: Iterable[EventKey]) -> Mapping[int, int]:
     """Return how many of the events have each id."""
     return Counter(each.id for each in events)
-
-
-def ids_text(ids: Sequence[int]) -> str:
-    """Return the first ids, and how many more there are."""
-    shown = ", ".join(map(str, ids[:10]))
-    return shown if len(ids) <= 10 else f"{shown} and {len(ids) - 10:,} more"
-
-
-def _ids_behind(ids: Sequence[int]) -> str:
-    return f" ({ids_text(ids)})" if ids else ""

@@ -15,7 +15,8 @@ from consumer.destinations.read_back import (
     ReadBackSettings,
 )
 from management.completeness.collect import Counted, CountedDay
-from management.completeness.proof import MAX_NAMED_IDS, DeliveryDay, ids_text
+from management.completeness.proof import MAX_NAMED_IDS, DeliveryDay
+from management.completeness.texts import ids_text
 from management.completeness.topic_scan import PlacedEvent
 from relay.kafka.topics import Topics
 from relay.timestamps import DAY_MS, HOUR_MS, day_start

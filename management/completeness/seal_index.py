@@ -3,7 +3,7 @@
 A day without a seal may have an account on the topic: an unsigned count of the day, with the edition 0. A seal replaces it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from management.completeness.export import StoredSeal
 from management.completeness.proof import DayState
@@ -11,18 +11,25 @@ from management.completeness.seal_store import decode_seal, key_parts
 from management.completeness.verifier import SealChain, Statement
 from relay.errors import RelayError
 from relay.kafka import Record
+from relay.timestamps import parse_iso
 
 _BAD_FORM = (KeyError, TypeError, ValueError, OverflowError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
 class DayMark:
-    """The latest record of a day. `edition` 0: an account without a seal. `offset`: its place on the topic of seals."""
+    """The latest record of a day. `edition` 0: an account without a seal. `offset`: its place on the topic of seals.
+
+    `at`: when it was signed, ms UTC. `live_end`, `backfill_end`: the last offset of its events on each event topic; -1: it has none.
+    """
 
     state: DayState
     edition: int
     events: int
     offset: int
+    at: int = 0
+    live_end: int = -1
+    backfill_end: int = -1
 
 
 @dataclass(slots=True)
@@ -68,7 +75,7 @@ class OrganizationSeals:
         """Take the next record."""
         statement = seal.statement
         day, edition = statement["day"], statement["edition"]
-        mark = DayMark(statement["state"], edition, statement["events"], offset)
+        mark = _mark(statement, offset)
         if edition == 0:
             self.accounts[day] = mark
             return
@@ -94,12 +101,30 @@ class OrganizationSeals:
         self.chain.days[statement["day"]] = _brief(statement["edition"])
         self.last, self._is_last_verified = seal, False
 
+    def place(self, day: str, offset: int) -> None:
+        """Note the place of the latest seal of a day, once Kafka has it."""
+        self.sealed[day] = replace(self.sealed[day], offset=offset)
+
     def remove(self, day: str, edition: int) -> None:
         """Take a deletion. Nobody deletes a seal rightly, so that of a seal breaks the chain."""
         if edition == 0:
             self.accounts.pop(day, None)
         elif self.fault is None:
             self.fault = f"{self.name}, {day}: edition {edition} of its seal was deleted."
+
+
+def _mark(statement: Statement, offset: int) -> DayMark:
+    ends = {name.partition("/")[0]: each[1] for name, each in statement["kafka"]["offsets"].items()}
+    signed = parse_iso(str(statement.get("sealed_at", "")))
+    return DayMark(
+        statement["state"],
+        statement["edition"],
+        statement["events"],
+        offset,
+        0 if signed is None else signed.ms,
+        ends.get("events", -1),
+        ends.get("backfill", -1),
+    )
 
 
 _BRIEF: dict[int, Statement] = {}
@@ -118,6 +143,10 @@ class SealIndex:
         self.problems: list[str] = []
         """Sentences about records that cannot be read."""
 
+    def of(self, name: str) -> OrganizationSeals:
+        """Return the days of an organization; one without a record is kept from now on."""
+        return self.organizations.setdefault(name, OrganizationSeals(name))
+
     def take(self, record: Record) -> None:
         """Take the next record. One that cannot be read breaks the chain that its key names."""
         parts = key_parts(record.key)
@@ -127,7 +156,7 @@ class SealIndex:
             )
             return
         name, day, edition = parts
-        found = self.organizations.setdefault(name, OrganizationSeals(name))
+        found = self.of(name)
         if record.value is None:
             found.remove(day, edition)
             return

@@ -120,6 +120,11 @@ def account_record(topic: str, account: SignedStatement) -> ProducerRecord:
     return seal_record(topic, StoredSeal(account, json.loads(account.text)))
 
 
+def removed_account(topic: str, organization: str, day: str) -> ProducerRecord:
+    """Return the record that takes the account of a day away, as its seal comes."""
+    return ProducerRecord(topic, PARTITION, f"{organization} {day} 0".encode(), None)
+
+
 def seal_record(topic: str, seal: StoredSeal) -> ProducerRecord:
     """Return the record of a seal. The key has the edition, so that compaction removes no link of a chain."""
     statement = seal.statement

@@ -1,146 +1,231 @@
-"""Seal the days that are over, in one chain an organization. Two sealers cannot fork a chain (decision 46)."""
+"""Count and seal days of one partition at a time, in one chain an organization. Two sealers cannot fork a chain (decision 46)."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, field
 
-from consumer.losses.lost_range import SOURCE_DAYS
-from management.completeness.collect import Counted, ProofContext, count_days
-from management.completeness.day_seal import changes_since, next_seal
+from management.completeness.audit_logs import SourceOf
+from management.completeness.collect import Counted, ProofContext, count_partition
+from management.completeness.day_seal import changes_since, day_account, next_seal
+from management.completeness.due_days import DueDays
 from management.completeness.export import StoredSeal
-from management.completeness.progress import RecordedProgress, end_of_lateness, read_progress
 from management.completeness.proof import DayAccount
+from management.completeness.seal_index import DayMark, OrganizationSeals, SealIndex
 from management.completeness.seal_store import (
     PARTITION,
-    StoredChain,
-    chain_of,
-    read_chains,
+    account_record,
+    read_day,
+    removed_account,
     require_topic,
     seal_record,
 )
+from management.completeness.seal_view import PATIENT, SealView
 from management.completeness.signature import SigningKey
-from management.completeness.verifier import SealChain, Statement
-from management.formatting import iso_milliseconds
+from management.completeness.topic_scan import PassedDay
+from management.completeness.verifier import Statement
 from management.organizations.store import kafka_errors_as_relay_errors
-from management.organizations.validation import InputError
-from producer.sources.contract import Source
-from relay.errors import RelayError, describe, sentence
+from relay.errors import RelayError
 from relay.kafka import TopicPartition
+from relay.kafka.producer import ProducerRecord
 from relay.kafka.publish_errors import PublishError
-from relay.kafka.topic_admin import read_shard_count
-from relay.kafka.topics import Topics, partition_of
+from relay.kafka.topics import Topics
 from relay.kafka.transactions import TransactionalProducer
-from relay.timestamps import DAY_MS, day_of
 
-MAX_FAILURES = 3
-"""Organizations in a row that fail before a run ends: then it is Kafka that fails."""
-MAX_DAYS = 31
-"""Days of one organization that are counted and published together."""
+MAX_RECORDS = 200
+"""Of one transaction; an organization's are never divided."""
 COUNTING_MS = 3_600_000
 """Between the first look at the events of a day and its seal, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealResult:
-    """What was sealed of an organization. `failure`: why not all of it was; None: nothing failed."""
+    """What was sealed of an organization. `failure`: why not all of it was; None: nothing failed.
+
+    `unread`: sealed days that were to be compared, and of which Kafka has too little. `accounts`: what was counted, by day.
+    """
 
     organization: str
     seals: Sequence[Statement] = ()
     failure: str | None = None
+    unread: Sequence[str] = ()
+    accounts: Mapping[str, DayAccount] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The records of one organization that wait for their transaction, and the day of each seal among them."""
+
+    found: OrganizationSeals
+    records: list[ProducerRecord] = field(default_factory=list)
+    seals: list[tuple[int, Statement]] = field(default_factory=list)
+    """The place of each seal among the records."""
+    unread: list[str] = field(default_factory=list)
+    failure: str | None = None
+    """Why the draft ends before a day that was due."""
 
 
 class Sealer:
-    """Seals days. Opening it fences every other sealer, so its chains are the present ones as long as it can publish."""
+    """Counts and seals days. Opening it fences every other sealer, so its index is the present one as long as it can publish."""
 
     def __init__(
-        self,
-        context: ProofContext,
-        key: SigningKey,
-        late_days: int,
-        producer: TransactionalProducer,
-        chains: Mapping[str, StoredChain],
+        self, context: ProofContext, key: SigningKey, producer: TransactionalProducer, index: SealIndex
     ) -> None:
-        self._context, self._key, self._late_days = context, key, late_days
-        self._producer, self._chains = producer, chains
+        self._context, self._key, self._producer, self.index = context, key, producer, index
+        self._topic = Topics(context.connection.kafka.topic_prefix).seals
+        self._accounts: dict[tuple[str, str], Statement] = {}
+        """The accounts that this sealer has written, without their time."""
         self.ended = False
         """Whether a publication has failed: nothing more can be sealed."""
 
-    async def seal_due_days(self, organization: str, source: Source | None) -> SealResult:
-        """Seal every day that is over, and each sealed day that has got other events since.
+    async def seal(
+        self, partition: int, due: Mapping[str, DueDays], source_of: SourceOf
+    ) -> Mapping[str, SealResult]:
+        """Count days of organizations of one partition in one pass, and publish their seals and accounts.
 
-        Raises RelayError if Kafka fails, or another sealer has begun.
+        A sealed day that has got other events since is sealed again. Raises RelayError if Kafka fails, or another sealer has begun.
         """
-        stored = self._chains.get(organization, chain_of(organization, ()))
-        if stored.fault is not None:
-            return SealResult(organization, failure=_broken(stored.fault))
-        chain, done = stored.chain, list[Statement]()
-        progress = await self._progress(organization)
-        due = due_days(progress, chain, self._context.now_ms(), self._late_days)
-        for days in _chunks(due):
-            counted = await count_days(self._context, organization, days, source)
-            done += await self._publish(chain, [(counted.days[day].account, "") for day in days])
-            late = [day for day, seal in chain.days.items() if _has_later_events(seal, counted, day)]
-            for again in _chunks(sorted(late)):
-                done += (await self._seal_again(organization, chain, again, source))[0]
-        return SealResult(organization, done)
-
-    async def seal_day(self, organization: str, day: str, source: Source | None) -> SealResult:
-        """Seal a sealed day again if its account has changed. Raises InputError for a day without a seal, and RelayError."""
-        stored = self._chains.get(organization, chain_of(organization, ()))
-        if stored.fault is not None:
-            return SealResult(organization, failure=_broken(stored.fault))
-        if day not in stored.chain.days:
-            raise InputError(
-                f"{day} of {organization} has no seal yet. Run `jira-relay proof seal {organization}`, which seals the days that are over."
+        whole = {name: days for name, days in due.items() if self.index.of(name).verify_end() is None}
+        wanted = {name: days for name, each in whole.items() if (days := each.all)}
+        counted = await self._count(partition, wanted, source_of)
+        late = {
+            name: days
+            for name, each in counted.items()
+            if (
+                days := sorted(
+                    day for day in each.passed if self._has_later_events(name, day, each.passed[day])
+                )
             )
-        seals, unread = await self._seal_again(organization, stored.chain, [day], source)
-        failure = (
-            f"{day} was not compared, and its seal stays: Kafka's retention or damage has come to its events."
-        )
-        return SealResult(organization, seals, failure if unread else None)
+        }
+        counted_late = await self._count(partition, late, source_of)
+        results = {
+            name: SealResult(name, failure=_broken(str(self.index.of(name).fault)))
+            for name in due
+            if name not in whole
+        }
+        try:
+            drafts = [
+                await self._draft(self.index.of(name), whole[name], counted[name], counted_late.get(name))
+                for name in wanted
+            ]
+            await self._publish(drafts)
+        except BaseException:
+            self.ended = True  # the index is ahead of Kafka, or of what is known of it
+            raise
+        for draft in drafts:
+            name = draft.found.name
+            accounts = {day: each.account for day, each in counted[name].days.items()}
+            seals = [statement for _, statement in draft.seals]
+            results[name] = SealResult(name, seals, draft.failure, draft.unread, accounts)
+        return {name: results.get(name, SealResult(name)) for name in due}
 
-    async def _seal_again(
-        self, organization: str, chain: SealChain, days: Sequence[str], source: Source | None
-    ) -> tuple[list[Statement], list[str]]:
-        """Seal the days that have changed. Return their seals, and the days of which Kafka has too little to tell."""
-        counted = await count_days(self._context, organization, days, source)
-        changed, unread = list[tuple[DayAccount, str]](), list[str]()
-        for day in days:
-            account = counted.days[day].account
+    async def _count(
+        self, partition: int, wanted: Mapping[str, Sequence[str]], source_of: SourceOf
+    ) -> Mapping[str, Counted]:
+        return await count_partition(self._context, partition, wanted, source_of) if wanted else {}
+
+    def _has_later_events(self, name: str, day: str, passed: PassedDay) -> bool:
+        """Return whether a sealed day has an event that its seal may not have: behind the last offset there, or collected later.
+
+        Offsets count, since the clock of a sealer or of a producer may have been wrong; times, since a topic may be created anew.
+        """
+        mark = self.index.of(name).sealed.get(day)
+        if mark is None:
+            return False
+        behind = any(last > _end_of(mark, place) for place, last in passed.offsets.items())
+        return behind or passed.collected + COUNTING_MS > mark.at
+
+    async def _draft(
+        self, found: OrganizationSeals, due: DueDays, counted: Counted, late: Counted | None
+    ) -> _Draft:
+        """Return the records of an organization: first seals, then seals of days that have changed, then changed accounts."""
+        draft = _Draft(found)
+        again = {day: counted.days[day].account for day in due.again}
+        if late is not None:
+            again |= {day: each.account for day, each in late.days.items()}
+        for day in due.sealing:
+            self._add_seal(draft, counted.days[day].account, "")
+        for day, account in again.items():
             if not account.kafka.kept or account.kafka.corrupt:
-                unread.append(day)
-            elif changes := changes_since(chain.days[day], account):
-                changed.append((account, " ".join(changes)))
-        return await self._publish(chain, changed), unread
+                draft.unread.append(day)
+            elif changes := await self._changes(found, account):
+                self._add_seal(draft, account, " ".join(changes))
+        for day in due.counting:
+            self._add_account(draft, counted.days[day].account)
+        return draft
 
-    async def _publish(self, chain: SealChain, accounts: Sequence[tuple[DayAccount, str]]) -> list[Statement]:
-        """Publish the seals of these accounts in one transaction, each with the reason of a further edition."""
-        topic, seals = Topics(self._context.connection.kafka.topic_prefix).seals, list[StoredSeal]()
-        for account, reason in accounts:
-            signed = next_seal(chain, account, self._key, self._context.now_ms(), reason)
-            seal = StoredSeal(signed, json.loads(signed.text))
-            if (fault := chain.add(seal.statement, signed.hash)) is not None:
-                raise RelayError(f"{account.day} of {account.organization} was not sealed: {fault}.")
-            seals.append(seal)
-        if seals:
-            try:
-                await self._producer.publish([seal_record(topic, each) for each in seals])
-            except PublishError as error:
-                self.ended = True
-                raise _publish_failure(error) from error
-        return [each.statement for each in seals]
+    async def _changes(self, found: OrganizationSeals, account: DayAccount) -> list[str]:
+        """Return what a day has now that its seal says otherwise. Raises RelayError if the seal is gone."""
+        with kafka_errors_as_relay_errors(self._context.connection):
+            stored = await read_day(self._context.connection, found.offsets(account.day)[-1:])
+        if not stored:
+            raise RelayError(
+                f"The seal of {account.day} of {found.name} cannot be found on its topic any more."
+            )
+        return changes_since(stored[0].statement, account)
 
-    async def _progress(self, organization: str) -> RecordedProgress:
-        connection = self._context.connection
-        with kafka_errors_as_relay_errors(connection):
-            partition = partition_of(organization, await read_shard_count(connection))
-            return (await read_progress(connection, partition, [organization]))[organization]
+    def _add_seal(self, draft: _Draft, account: DayAccount, reason: str) -> None:
+        """Add a seal. After one that does not fit its chain, none of the organization is added."""
+        found, day = draft.found, account.day
+        if draft.failure is not None:
+            return
+        try:
+            signed = next_seal(found.chain, account, self._key, self._context.now_ms(), reason)
+        except ValueError as error:
+            draft.failure = f"{error}."
+            return
+        seal, had_account = StoredSeal(signed, json.loads(signed.text)), day in found.accounts
+        found.take(seal, -1)
+        if found.fault is not None:
+            draft.failure = found.fault
+            return
+        if had_account:
+            draft.records.append(removed_account(self._topic, found.name, day))
+        draft.seals.append((len(draft.records), seal.statement))
+        draft.records.append(seal_record(self._topic, seal))
+        self._accounts.pop((found.name, day), None)
+
+    def _add_account(self, draft: _Draft, account: DayAccount) -> None:
+        """Add the account of a day without a seal, if it says something new."""
+        signed = day_account(account, self._context.now_ms())
+        statement = json.loads(signed.text)
+        known = {name: value for name, value in statement.items() if name != "counted_at"}
+        if self._accounts.get((account.organization, account.day)) != known:
+            self._accounts[account.organization, account.day] = known
+            draft.records.append(account_record(self._topic, signed))
+            draft.found.take(StoredSeal(signed, statement), -1)
+
+    async def _publish(self, drafts: Sequence[_Draft]) -> None:
+        """Publish the drafts, each whole in one transaction, several of them in one."""
+        together = list[_Draft]()
+        for draft in drafts:
+            if together and sum(len(each.records) for each in (*together, draft)) > MAX_RECORDS:
+                await self._publish_together(together)
+                together = []
+            together.append(draft)
+        await self._publish_together(together)
+
+    async def _publish_together(self, drafts: Sequence[_Draft]) -> None:
+        records = [record for draft in drafts for record in draft.records]
+        if not records:
+            return
+        try:
+            offsets = await self._producer.publish(records)
+        except PublishError as error:
+            raise _publish_failure(error) from error
+        at = 0
+        for draft in drafts:
+            for place, statement in draft.seals:
+                draft.found.place(statement["day"], offsets[at + place])
+            at += len(draft.records)
+
+
+def _end_of(mark: DayMark, place: str) -> int:
+    return mark.live_end if place.startswith("events/") else mark.backfill_end
 
 
 @asynccontextmanager
-async def open_sealer(context: ProofContext, key: SigningKey, late_days: int) -> AsyncIterator[Sealer]:
+async def open_sealer(context: ProofContext, key: SigningKey) -> AsyncIterator[Sealer]:
     """Yield a sealer.
 
     1. Opening the producer fences every other sealer.
@@ -161,68 +246,14 @@ async def open_sealer(context: ProofContext, key: SigningKey, late_days: int) ->
         producer = await TransactionalProducer.open(connection, f"{topic}.{PARTITION}")
         try:
             await producer.end_hanging([TopicPartition(topic, PARTITION)])
-            yield Sealer(context, key, late_days, producer, await read_chains(connection))
+            view = SealView(connection, context.now_ms, PATIENT)
+            if (state := await view.refresh()).failure is not None:
+                raise RelayError(state.failure)
+            if view.problems:
+                raise RelayError(f"The topic of seals cannot be read whole. {view.problems[0]}")
+            yield Sealer(context, key, producer, view.index)
         finally:
             await producer.discard()
-
-
-async def seal_each(
-    sealer: Sealer, names: Sequence[str], seal: Callable[[str], Awaitable[SealResult]]
-) -> list[SealResult]:
-    """Seal one organization after the other. One that fails holds up no other, and its failure is in its result. Raises InputError."""
-    results, failures = list[SealResult](), 0
-    for done, name in enumerate(names, 1):
-        try:
-            results.append(await seal(name))
-            failures = 0
-        except InputError:
-            raise
-        except RelayError as error:
-            failures += 1
-            over = sealer.ended or failures == MAX_FAILURES
-            rest = f" {len(names) - done:,} organizations after it were not sealed." if over else ""
-            results.append(SealResult(name, failure=f"{sentence(describe(error))}{rest}"))
-            if over:
-                break
-    return results
-
-
-def due_days(progress: RecordedProgress, chain: SealChain, now_ms: int, late_days: int) -> list[str]:
-    """Return the days that are over and have no seal, in their order. Pure."""
-    if progress.checkpoint is None:
-        return []
-    if chain.last_day is None:
-        first = _date(progress.checkpoint.live_since)
-    else:
-        first = chain.last_day + timedelta(days=1)
-    day, days = max(first, _date(now_ms - (SOURCE_DAYS - 1) * DAY_MS)), list[str]()
-    while end_of_lateness(day.isoformat(), late_days) <= now_ms and progress.is_past_late_records(
-        day.isoformat(), late_days
-    ):
-        days.append(day.isoformat())
-        day += timedelta(days=1)
-    return days
-
-
-def _date(ms: int) -> date:
-    return date.fromisoformat(day_of(ms))
-
-
-def _chunks(days: Sequence[str]) -> list[Sequence[str]]:
-    return [days[at : at + MAX_DAYS] for at in range(0, len(days), MAX_DAYS)]
-
-
-def _has_later_events(seal: Statement, counted: Counted, day: str) -> bool:
-    """Return whether a sealed day has an event that its seal may not have: behind the last offset there, or collected later.
-
-    Offsets count, since the clock of a sealer or of a producer may have been wrong; times, since a topic may be created anew.
-    """
-    passed = counted.passed.get(day)
-    if passed is None:
-        return False
-    sealed: Mapping[str, Sequence[int]] = seal["kafka"]["offsets"]
-    behind = any(last > sealed[name][1] if name in sealed else True for name, last in passed.offsets.items())
-    return behind or iso_milliseconds(passed.collected + COUNTING_MS) > seal["sealed_at"]
 
 
 def _broken(fault: str) -> str:

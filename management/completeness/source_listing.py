@@ -1,9 +1,12 @@
 """A day as the audit log lists it now, without the checkpoint's memory of what was published."""
 
 import asyncio
+from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import replace
+
+import structlog
 
 from consumer.losses.lost_range import SOURCE_DAYS
 from management.completeness.canonical import EventKey, event_key
@@ -15,7 +18,10 @@ from producer.sources.errors import RetryAction, SourceError
 from producer.sources.purpose import Purpose
 from producer.state.intervals import TimeRange
 from producer.state.ledger import record_hash
+from relay.errors import RelayError, describe
 from relay.timestamps import DAY_MS, day_start
+
+log = structlog.get_logger(__name__)
 
 LISTING_SECONDS = 300.0
 """For one day. The source waits out the limits of its site within it."""
@@ -45,11 +51,16 @@ async def list_day(
             return await _list(source, window, _Listing(source, progress, known, dead_letters))
     except SourceError as error:
         return SourceDay(failure=str(error), is_general=error.action is not RetryAction.RETRY)
+    except RelayError as error:
+        return SourceDay(failure=describe(error), is_general=True)
     except TimeoutError:
         return SourceDay(
             failure=f"It was not listed to its end within {seconds:g} s; its site may be limiting requests.",
             is_general=True,
         )
+    except Exception:
+        log.exception("A day was not listed because of a defect in the relay; other organizations go on.")
+        return SourceDay(failure="The relay has a defect; its log has the details.", is_general=True)
 
 
 async def _list(source: Source, window: TimeRange, listing: "_Listing") -> SourceDay:
@@ -108,3 +119,19 @@ class _Listing:
             self._buried += 1
         else:
             self._unreadable += 1
+
+
+async def read_records(source: Source, day: str, ids: Collection[int]) -> dict[int, bytes]:
+    """Return the raw JSON of the records of a day with these ids. Raises RelayError if the audit log fails."""
+    window, wanted, found = TimeRange(day_start(day), day_start(day) + DAY_MS), {*ids}, dict[int, bytes]()
+    try:
+        async with asyncio.timeout(LISTING_SECONDS), aclosing(source.read(window, Purpose.REREAD)) as results:
+            async for result in results:
+                for event in result.events:
+                    if event["id"] in wanted:
+                        found[event["id"]] = source.restore(event)
+    except TimeoutError as error:
+        raise RelayError(
+            f"The audit log was not listed to its end within {LISTING_SECONDS:g} s; its site may be limiting requests."
+        ) from error
+    return found

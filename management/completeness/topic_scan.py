@@ -15,7 +15,7 @@ from management.decoding import RecordDecoder, open_decoder
 from management.events.stored_event import EventAddress, short_name
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import SettingsError
-from relay.kafka import Record, TopicPartition
+from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
@@ -92,11 +92,10 @@ async def scan_topics(
     registry: SchemaRegistryConfig,
     destinations: Mapping[str, DestinationConfig],
     partition: int,
-    organizations: Collection[str],
-    days: Collection[str],
+    wanted: Mapping[str, Collection[str]],
     now_ms: int,
 ) -> TopicScan:
-    """Return the events of organizations of one partition, of these days.
+    """Return the events of organizations of one partition, in one pass. `wanted`: the days of each.
 
     Events that are there for one replay alone are left out. Raises an error of KAFKA_FAILURES, or RelayError.
     """
@@ -111,8 +110,12 @@ async def scan_topics(
         scan.kept_from = max(
             _kept_from(bounds[tp], oldest.get(tp), retention_ms(facts.config(tp.topic)), now_ms) for tp in tps
         )
-        starts = await offsets_at(consumer, day_start(min(days)) - SLACK_MS, ends)
-        reader = _Reader(scan, topics, decoder, destinations, frozenset(organizations), frozenset(days))
+        first = min(day for days in wanted.values() for day in days)
+        try:
+            starts = await offsets_at(consumer, day_start(first) - SLACK_MS, ends)
+        except KafkaError:  # a damaged batch makes Kafka's search by time fail: everything is read then
+            starts = begins
+        reader = _Reader(scan, topics, decoder, destinations, wanted)
         starts = {tp: max(begins[tp], start) for tp, start in starts.items()}
         async for records in read_batches(consumer, starts, ends, on_corrupt=reader.note_corrupt):
             await reader.take(records)
@@ -140,11 +143,10 @@ class _Reader:
         topics: Topics,
         decoder: RecordDecoder,
         destinations: Mapping[str, DestinationConfig],
-        organizations: frozenset[str],
-        days: frozenset[str],
+        wanted: Mapping[str, Collection[str]],
     ) -> None:
         self._scan, self._topics, self._decoder = scan, topics, decoder
-        self._organizations, self._days = organizations, days
+        self._wanted = {name: frozenset(days) for name, days in wanted.items()}
         self._filters = {name: each for name, each in destinations.items() if each.where is not None}
 
     def note_corrupt(self, error: CorruptBatchError) -> None:
@@ -154,12 +156,13 @@ class _Reader:
         found: list[tuple[Record, dict[str, Any]]] = []
         for record in records:
             name = (record.key or b"").decode("utf-8", "replace")
-            if name not in self._organizations or replay_of(record.headers) is not None:
+            days = self._wanted.get(name)
+            if days is None or replay_of(record.headers) is not None:
                 continue
             decoded, _ = await self._decoder.decode(record.value or b"")
             if decoded is None or not {"id", "created", "collected"} <= decoded.record.keys():
                 self._scan.undecodable[name] = self._scan.undecodable.get(name, 0) + 1
-            elif (day := day_of(decoded.record["created"])) in self._days:
+            elif (day := day_of(decoded.record["created"])) in days:
                 found.append((record, decoded.record))
             else:
                 passed = self._scan.passed.setdefault((name, day), PassedDay())

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import signal
 import sys
 
 from tests.chaos.plan import KINDS, OPT_IN_KINDS, impossible_kinds
@@ -55,6 +56,7 @@ def main() -> None:
         arguments.gap,
         arguments.keep,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # or brokers without controllers would go on
     try:
         sys.exit(0 if asyncio.run(run(options)) else 1)
     except KeyboardInterrupt:

@@ -28,11 +28,11 @@ class RoundContext:
                 await self.finished.wait()
 
     @asynccontextmanager
-    async def recording_disturbance(self, *, sink: bool) -> AsyncIterator[None]:
-        """Record begin and end of the block if it disturbs the way to the destination."""
+    async def recording_disturbance(self, *, sink: bool, reread_seconds: float = 0.0) -> AsyncIterator[None]:
+        """Record begin and end of the block if it disturbs the way to the destination. `reread_seconds`: what a consumer may read again."""
         started = time.time()
         try:
             yield
         finally:
             if sink:
-                self.disturbances.append((started, time.time()))
+                self.disturbances.append((started - reread_seconds, time.time()))

@@ -1,10 +1,15 @@
 """The calendar of days, on pages and by the API."""
 
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from console.pages.completeness import weeks_of
 from management.completeness.calendar import CalendarDay
 from management.completeness.export import StoredSeal
+from management.completeness.repair import RepairPlan, RepairStep
 from management.completeness.seal_index import SealIndex
 from management.completeness.show import days_between
 from management.topic_follower import ReadState
@@ -15,6 +20,7 @@ from tests.support.day_seals import KEY, OLD_KEY, Sealed, account, seal_messages
 from tests.support.views import NOW, organization
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+STEP = RepairStep("replay", "sentinel gets event 2 again.")
 DAYS = days_between(day_of(NOW - 12 * DAY_MS), day_of(NOW))
 
 
@@ -123,3 +129,57 @@ def test_weeks_begin_on_monday_and_the_newest_is_first():
     weeks = weeks_of([CalendarDay(day, "complete") for day in days_between("2026-11-04", "2026-11-10")])
     assert [each.monday for each in weeks] == ["2026-11-09", "2026-11-02"]
     assert [each and each.day for each in weeks[1].days[:3]] == [None, None, "2026-11-04"]
+
+
+@pytest.fixture
+def repairs(days, monkeypatch):
+    """What was repaired, by whom; `plan` is what the day asks for."""
+    found = SimpleNamespace(done=[], plan=RepairPlan("acme", DAYS[1], "differing", ["It differs."], [STEP]))
+
+    async def plan(context, *_):
+        return replace(found.plan, steps=[replace(STEP, text=f"{STEP.text} {context.to_live}")])
+
+    async def run(context, planned):
+        found.done.append((context.who, planned.steps[0].text))
+        return ["sentinel gets 1 events again."]
+
+    for module in ("console.pages.completeness_repair", "console.api.completeness"):
+        monkeypatch.setattr(f"{module}.run_repair", run)
+    monkeypatch.setattr("console.pages.completeness_repair.plan_repair", plan)
+    object.__setattr__(days.context, "audit_logs", lambda _: None)
+    return found
+
+
+async def test_a_repair_is_planned_and_then_confirmed(days, repairs):
+    """Exactly what was shown is started; a plan that another day or a changed day has is refused."""
+    day = {"name": "acme", "day": DAYS[1]} | await days.form(f"/completeness/day?name=acme&day={DAYS[1]}")
+    shown = (await days.client.post("/completeness/repair/plan", data=day)).text
+    assert "sentinel gets event 2 again. False" in shown
+    plan = re.search(r'name="plan" value="([^"]+)"', shown)[1]
+    other = await days.client.post("/completeness/repair", data=day | {"plan": plan, "to_live": "1"})
+    assert "The day has changed since the plan was made" in other.text
+    assert (
+        "not made by this console"
+        in (await days.client.post("/completeness/repair", data=day | {"plan": "forged"})).text
+    )
+    assert repairs.done == []
+    done = await days.client.post("/completeness/repair", data=day | {"plan": plan})
+    assert (done.status_code, done.headers["Location"]) == (303, f"/completeness/day?name=acme&day={DAYS[1]}")
+    assert repairs.done == [("Anna (console)", "sentinel gets event 2 again. False")]
+
+
+async def test_a_script_repairs_a_day(days, repairs):
+    """A dry run plans alone; a wrong body and an unknown organization are refused."""
+
+    async def post(name, body, code=200):
+        path = f"/api/v1/completeness/{name}/{DAYS[1]}/repair"
+        response = await days.client.post(path, headers=BEARER, json=body)
+        assert response.status_code == code, response.text
+        return response.json()
+
+    planned = await post("acme", {"dry_run": True})
+    assert (planned["done"], planned["steps"][0]["step"], repairs.done) == ([], "replay", [])
+    assert (await post("acme", {"to_live": True}))["done"] == ["sentinel gets 1 events again."]
+    assert repairs.done[0][1].endswith("True")
+    await post("acme", {"dry": True}, 422)
+    await post("nobody", {}, 404)

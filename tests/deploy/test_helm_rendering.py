@@ -141,6 +141,61 @@ def test_a_destination_without_a_place_is_refused(tmp_path, consumers, sentence)
         render(tmp_path, {**SMALL, "consumers": consumers})
 
 
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"nameOverride": "2nd"}, "nameOverride"),
+        ({"podLabels": {"app.kubernetes.io/component": "x"}}, "app.kubernetes.io/component"),
+        (
+            {"consumer": {"autoscaling": {"kind": "hpa", "minReplicas": 9, "maxReplicas": 3}}},
+            "minReplicas is above maxReplicas",
+        ),
+    ],
+)
+def test_values_that_the_cluster_would_refuse_are_refused_before(tmp_path, values, sentence):
+    """A Service's name begins with a letter, a label of the selector stays, and an autoscaler has a range."""
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        render(tmp_path, {**SMALL, **values})
+
+
+def test_a_consumer_with_an_account_has_one_of_its_own(tmp_path):
+    """An identity for one destination is no other's; names that YAML reads as true, false or a number stay texts."""
+    own = {"destinations": ["no"], "serviceAccount": {"annotations": {"client-id": "a"}}}
+    settings_ = {"kafka": {"bootstrap": "k:1"}, "destinations": {"no": {"a": 1}, "sentinel": {"a": 1}}}
+    scaled = {"autoscaling": {"kind": "hpa"}}
+    values = {
+        "settings": {**settings_, "schema_registry": None},
+        "consumers": {"all": {}, "1e3": own | scaled},
+    }
+    manifests = render(tmp_path, values)
+    accounts = {
+        each["metadata"]["name"]: each["metadata"].get("annotations")
+        for each in manifests
+        if each["kind"] == "ServiceAccount"
+    }
+    pods = pods_of(manifests)
+
+    assert accounts["relay-consumer-1e3"] == {"client-id": "a"}
+    assert accounts["relay-consumer"] is None
+    assert pods["relay-consumer-1e3"]["serviceAccountName"] == "relay-consumer-1e3"
+    assert pods["relay-consumer-all"]["serviceAccountName"] == "relay-consumer"
+    (scaler,) = (each["spec"] for each in manifests if each["kind"] == "HorizontalPodAutoscaler")
+    assert scaler["metrics"][0]["external"]["metric"]["selector"]["matchLabels"] == {"destination": "no"}
+    assert all(
+        isinstance(value, str) for each in manifests for value in each["metadata"].get("labels", {}).values()
+    )
+
+
+def test_the_names_of_openshift_are_reached(tmp_path):
+    """A policy sees the port of the pods behind a Service: 5353 of OpenShift's DNS."""
+    policies = [each for each in render(tmp_path, SMALL) if each["kind"] == "NetworkPolicy"]
+
+    assert policies
+    for policy in policies:
+        open_ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        assert {53, 5353} <= open_ports
+
+
 def test_kafka_is_needed(tmp_path):
     """Without brokers the rendering ends with the name of the value."""
     with pytest.raises(ValueError, match=r"settings\.kafka\.bootstrap is needed"):

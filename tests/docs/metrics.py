@@ -1,6 +1,7 @@
 """Writes the page of metrics from the catalogues: `python -m tests.docs.metrics > docs/metrics.md`."""
 
 import consumer.metrics.catalogue
+import management.completeness.metrics
 import producer.metrics.catalogue
 import relay.telemetry.traces.metrics
 from relay.telemetry.certificates import CERTIFICATE_EXPIRY
@@ -9,13 +10,14 @@ from relay.telemetry.metrics import BUILD_INFO, Counter, Gauge, Histogram
 CATALOGUES = {
     "producer": producer.metrics.catalogue.CATALOGUE,
     "consumer": consumer.metrics.catalogue.CATALOGUE,
+    "proof": management.completeness.metrics.CATALOGUE,
     "telemetry": relay.telemetry.traces.metrics.CATALOGUE,
 }
 KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
 
 HEAD = f"""# Metrics
 
-<!-- Written by `python -m tests.docs.metrics` from the catalogues of producer, consumer and telemetry; a test holds it equal. -->
+<!-- Written by `python -m tests.docs.metrics` from the catalogues of the services; a test holds it equal. -->
 
 Each process serves `/metrics` in Prometheus' format at `telemetry.listen`.
 

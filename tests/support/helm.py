@@ -1,5 +1,6 @@
 """Rendered manifests of the chart deploy/helm/jira-audit-relay, by the program helm."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -105,10 +106,9 @@ def run_helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def write_values(folder: Path, values: Mapping[str, Any]) -> Path:
-    """Write values as a file for helm."""
+    """Write values as a file for helm: as JSON, whose texts are texts in each version of YAML."""
     file = folder / "values.yaml"
-    with file.open("w", encoding="utf-8") as stream:
-        YAML(typ="safe").dump(dict(values), stream)
+    file.write_text(json.dumps(dict(values)), "utf-8")
     return file
 
 

@@ -72,6 +72,7 @@ class KafkaCluster:
         common = {
             **_properties(",".join(f"{n}@{HOST}:{port}" for n, port in quorum.items())),
             "unclean.leader.election.enable": str(unclean_elections).lower(),
+            "unclean.leader.election.interval.ms": "1000",  # after so long without a leader; five minutes by default
         }
         self.bootstrap = ",".join(f"{HOST}:{port}" for port in brokers)
         self.nodes: dict[int, EmbeddedKafka] = {

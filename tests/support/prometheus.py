@@ -15,6 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import consumer.metrics.catalogue
+import management.completeness.metrics
 import producer.metrics.catalogue
 from relay.telemetry.certificates import CERTIFICATE_EXPIRY
 from relay.telemetry.metrics import BUILD_INFO, Histogram, Metric
@@ -29,7 +30,12 @@ NEEDS_PROMETHEUS = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason=f"prometheus is not installed: {_INSTALL}"
 )
 METRICS: dict[str, Metric[Any]] = {
-    each.name: each for each in (*producer.metrics.catalogue.CATALOGUE, *consumer.metrics.catalogue.CATALOGUE)
+    each.name: each
+    for each in (
+        *producer.metrics.catalogue.CATALOGUE,
+        *consumer.metrics.catalogue.CATALOGUE,
+        *management.completeness.metrics.CATALOGUE,
+    )
 }
 FOREIGN = {
     f"{BUILD_INFO[0]}_info": {"version", "revision", "python"},

@@ -7,8 +7,10 @@ from typing import Any, cast
 
 from pyroaring import BitMap64
 
+from management.completeness.canonical import canonical_record
 from management.completeness.collect import ProofContext
-from management.completeness.sealing import SealResult, open_sealer
+from management.completeness.rounds import seal_again, seal_due
+from management.completeness.sealing import Sealer, SealResult, open_sealer
 from producer.events import Event, UnreadableRecord
 from producer.sources.contract import Source
 from producer.sources.errors import SourceError
@@ -73,7 +75,7 @@ class AuditLog:
         yield WindowResult(window, window, tuple(found), self.unreadable, count, 0, proven=True)
 
     def restore(self, found: Event) -> bytes:
-        return json.dumps({"id": found["id"]}).encode()
+        return json.dumps(canonical_record({"unmodeled": None, **found})).encode()
 
     @property
     def source(self) -> Source:
@@ -135,10 +137,20 @@ class ProofWorld:
 
     async def seal(self, day: str = "") -> SealResult:
         """Seal what is due, or a day again."""
-        async with open_sealer(self.context, KEY, LATE_DAYS) as sealer:
-            if day:
-                return await sealer.seal_day(ORGANIZATION, day, self.log.source)
-            return await sealer.seal_due_days(ORGANIZATION, self.log.source)
+        async with open_sealer(self.context, KEY) as sealer:
+            return await self.seal_with(sealer, day)
+
+    async def seal_with(self, sealer: Sealer, day: str = "") -> SealResult:
+        """Seal what is due, or a day again, by this sealer."""
+        if day:
+            return await seal_again(self.connection, sealer, ORGANIZATION, day, self.source_of)
+        (found,) = await seal_due(
+            self.connection, sealer, [ORGANIZATION], self.source_of, LATE_DAYS, lambda: self.now
+        )
+        return found
+
+    def source_of(self, _name: str) -> Source:
+        return self.log.source
 
 
 def days_from(first: str, count: int) -> Sequence[str]:

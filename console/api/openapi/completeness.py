@@ -5,6 +5,7 @@ from typing import get_args
 from console.api.openapi.contract import (
     Operation,
     Schema,
+    boolean,
     list_of,
     nullable,
     object_of,
@@ -12,6 +13,7 @@ from console.api.openapi.contract import (
     whole_number,
 )
 from management.completeness.calendar import DayWord
+from management.completeness.repair import Step
 
 _WORDS = list(get_args(DayWord))
 _CHAIN: dict[str, Schema] = {
@@ -65,6 +67,35 @@ OPERATIONS = {
     "GET /api/v1/completeness/{name}/{day}": Operation(
         "Show a day with its seals, the newest first, or with its account while it has no seal.",
         object_of(_DAY | _CHAIN | {"records": list_of(_RECORD)}),
+        problems=("unknown-organization", "invalid-input"),
+    ),
+    "POST /api/v1/completeness/{name}/{day}/repair": Operation(
+        "Count a day, and start what its differences ask for.",
+        object_of(
+            {
+                "organization": text("The organization."),
+                "day": text("The UTC day.", format="date"),
+                "state": text("The state of the day, as it was counted now."),
+                "findings": list_of(text("What differs.")),
+                "steps": list_of(
+                    object_of(
+                        {
+                            "step": text("What kind of job.", enum=list(get_args(Step))),
+                            "text": text("What it does, or why no job does something."),
+                            "replay": nullable(text("The replay that it starts.")),
+                        }
+                    )
+                ),
+                "done": list_of(text("What was started.")),
+            }
+        ),
+        body=object_of(
+            {
+                "dry_run": boolean("Plan alone, and start nothing."),
+                "to_live": boolean("Send events to where new events go."),
+            },
+            ("dry_run", "to_live"),
+        ),
         problems=("unknown-organization", "invalid-input"),
     ),
 }

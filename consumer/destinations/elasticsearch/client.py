@@ -28,6 +28,7 @@ class ClusterClient:
         self._files = CredentialFiles(
             name, config, lambda: load_credential(name, config), lambda credential: credential.secrets
         )
+        self.redact = self._files.redact
         self._client = open_client(self._files.tls, config.max_requests)
         self.is_elasticsearch = False
         """Whether an answer said so. False also before the first answer."""

@@ -71,7 +71,7 @@ class ClusterReadBack:
             ) from None
         except httpx.HTTPError as error:
             raise ReadBackError(
-                f"The connection to the cluster failed: {one_line(describe(error))}."
+                f"The connection to the cluster failed: {one_line(self._client.redact(describe(error)))}."
             ) from error
         return self._found_ids(response)
 

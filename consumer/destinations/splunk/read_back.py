@@ -121,7 +121,7 @@ class SearchReadBack:
 
     def _problem(self, status: int, content: bytes) -> str:
         try:
-            said = one_line(str(json.loads(content)["messages"][0]["text"]))
+            said = one_line(self._files.redact(str(json.loads(content)["messages"][0]["text"])))
         except (ValueError, LookupError, TypeError):
             said = "it says no more"
         if status in {401, 403}:

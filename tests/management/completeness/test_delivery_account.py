@@ -1,18 +1,22 @@
 """What became of the events of a day at a destination, from their places."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from consumer.losses.lost_range import LostRange
 from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordFingerprint
 from management.change_history import ChangeEntry
 from management.completeness.canonical import EventKey
 from management.completeness.delivery_account import DestinationProgress, Letters, delivery_day
-from management.completeness.topic_scan import PlacedEvent
+from management.completeness.topic_scan import SLACK_MS, PlacedEvent
 from management.events.stored_event import EventAddress
 from relay.dead_letters.assembly import WholeLetter
 from relay.dead_letters.letter import DeadLetter
 from relay.kafka.topics import Topics
+from relay.timestamps import day_start
 
 
 def placed(offset, topic="events", left_out=()):
@@ -98,3 +102,16 @@ def test_a_day_counts_all_and_names_what_is_not_settled():
     day = delivery_day(found, [placed(each) for each in (5, 1, 4)], Letters())
     assert (day.counts, day.ids) == ({"pending": 2, "accepted": 1}, {"pending": [4, 5]})
     assert not day.is_settled
+
+
+def test_what_retention_deleted_was_accepted_unless_a_lost_range_may_hold_it():
+    """A consumer records each range that it lost; before its first commit nothing is known."""
+    day, flows = "2026-11-02", {"live": delivered_to(9)}
+    lost = LostRange("sentinel", "events", 3, 0, 5, 4, None, day_start(day) + 1, 0)
+    earlier = replace(lost, collected_until=day_start(day) - SLACK_MS)
+    for losses, state in (([], "accepted"), ([earlier], "accepted"), ([earlier, lost], "not known")):
+        found = DestinationProgress("sentinel", flows, losses=losses)
+        counted = delivery_day(found, [placed(8)], Letters(), {day: [2, 1]})
+        assert counted.counts == Counter({"accepted": 1}) + Counter({state: 2})
+        assert counted.ids == ({"not known": [1, 2]} if state == "not known" else {})
+    assert destination().state_of_deleted(day) == "not known"

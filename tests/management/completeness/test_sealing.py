@@ -5,12 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from management.completeness import rounds
 from management.completeness.collect import count_days
 from management.completeness.commands import export_seals, prove_event, show_calendars, show_counted
+from management.completeness.due_days import sealing_days
 from management.completeness.progress import RecordedProgress
+from management.completeness.seal_index import OrganizationSeals
 from management.completeness.seal_store import read_chains
-from management.completeness.sealing import SealResult, due_days, open_sealer, seal_each
-from management.completeness.verifier import SealChain, verify
+from management.completeness.sealing import SealResult, open_sealer
+from management.completeness.verifier import verify
 from management.organizations.editor import edit_organization
 from management.organizations.validation import InputError
 from producer.events import UnreadableRecord
@@ -73,7 +76,7 @@ async def test_days_are_sealed_in_a_chain_and_verified(world):
         await writer.send(world.topics.seals, f"{ORGANIZATION} {DAYS[1]} 1".encode(), None, partition=0)
     broken = await world.seal()
     assert broken.seals == ()
-    assert f"{ORGANIZATION}, {DAYS[2]}, seal 3: a seal is missing" in broken.failure
+    assert f"{DAYS[1]}: edition 1 of its seal was deleted" in broken.failure
     with pytest.raises(RelayError, match="a chain of seals is broken"):
         await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], ())
     (calendar,) = await show_calendars(world.context, DAYS, LATE_DAYS)
@@ -93,10 +96,9 @@ async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
         world.connection, ORGANIZATION, lambda _: new, action="added", author="test", now_ms=NOON
     )
     await world.publish(some_event(DAYS[0], 1))
-    async with open_sealer(world.context, KEY, LATE_DAYS) as first:
+    async with open_sealer(world.context, KEY) as first:
         done = await world.seal()
-        with pytest.raises(RelayError, match="Another sealer has begun"):
-            await first.seal_due_days(ORGANIZATION, world.log.source)
+        assert "Another sealer has begun" in (await world.seal_with(first)).failure
     stored = (await read_chains(world.connection))[ORGANIZATION]
     assert (stored.fault, [each.statement for each in stored.seals]) == (None, list(done.seals))
 
@@ -106,6 +108,7 @@ async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
     shown = await show_counted(world.context, ORGANIZATION, DAYS, None, LATE_DAYS)
     assert [each.state for each in shown] == ["unproven"] * 3 + ["provisional"] * 2
     assert any("there were 1, and there are 2" in each for each in shown[0].findings)
+    assert of(await world.seal(DAYS[1])) == [(DAYS[0], 2, "complete", 2)]
     assert of(await world.seal(DAYS[1])) == []
     with pytest.raises(InputError, match="has no seal yet"):
         await world.seal(DAYS[4])
@@ -164,31 +167,39 @@ def test_a_day_is_due_when_no_record_can_come_late():
     now = day_start(FIRST) + 10 * DAY_MS
     nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1"))
     progress = ProofWorld(nowhere, now, FIRST).checkpoint
-    assert due_days(RecordedProgress(), SealChain(), now, LATE_DAYS) == []
-    assert due_days(RecordedProgress(progress), SealChain(), now, LATE_DAYS) == DAYS[:3]
-    assert due_days(RecordedProgress(progress), SealChain(), now - 1, LATE_DAYS) == DAYS[:2]
+    new = OrganizationSeals(ORGANIZATION)
+    assert sealing_days(RecordedProgress(), new, now, LATE_DAYS) == []
+    assert sealing_days(RecordedProgress(progress), new, now, LATE_DAYS) == DAYS[:3]
+    assert sealing_days(RecordedProgress(progress), new, now - 1, LATE_DAYS) == DAYS[:2]
     behind = replace(progress, week_mark=now - 1)
-    assert due_days(RecordedProgress(behind), SealChain(), now, LATE_DAYS) == DAYS[:2]
+    assert sealing_days(RecordedProgress(behind), new, now, LATE_DAYS) == DAYS[:2]
 
 
 @pytest.mark.parametrize(
     ("failing", "ended", "sealed"),
     [
-        ({}, False, "a b c d e"),
+        (set(), False, "a b c d e"),
         ({"b", "d"}, False, "a b c d e"),
         ({"b"}, True, "a b"),
         (set("bcd"), False, "a b c d"),
     ],
 )
-async def test_an_organization_that_fails_holds_up_no_other(failing, ended, sealed):
-    """A run ends when the sealer was fenced, or when Kafka fails for one organization after the other."""
+async def test_a_partition_that_fails_holds_up_no_other(monkeypatch, failing, ended, sealed):
+    """A round ends when the sealer was fenced, or when Kafka fails for one partition after the other."""
 
-    async def seal(name):
-        if name in failing:
+    async def five(_connection):
+        return 5
+
+    async def seal_partition(_connection, _sealer, _number, names, _plan, _source_of):
+        if failing & {*names}:
             raise RelayError("It failed.")
-        return SealResult(name)
+        return [SealResult(name) for name in names]
 
-    results = await seal_each(SimpleNamespace(ended=ended), list("abcde"), seal)
+    monkeypatch.setattr(rounds, "read_shard_count", five)
+    monkeypatch.setattr(rounds, "partition_of", lambda name, _count: "abcde".index(name))
+    monkeypatch.setattr(rounds, "_seal_partition", seal_partition)
+    nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1"))
+    results = await rounds.seal_round(nowhere, SimpleNamespace(ended=ended), list("abcde"), None, None)
     assert [each.organization for each in results] == sealed.split()
     assert {each.organization for each in results if each.failure} == set(failing)
     left = 5 - len(results)

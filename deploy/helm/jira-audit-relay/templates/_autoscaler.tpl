@@ -2,6 +2,7 @@
 {{- define "relay.autoscaler" -}}
 {{- $scaling := .service.autoscaling }}
 {{- $name := printf "%s-consumer-%s" (include "relay.name" .root) .instance }}
+{{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) }}{{ fail (printf "consumers.%s.autoscaling: minReplicas is above maxReplicas." .instance) }}{{ end }}
 {{- if eq $scaling.kind "hpa" }}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -22,7 +23,7 @@ spec:
       external:
         metric:
           name: {{ $scaling.hpa.metricName }}
-          selector: {matchLabels: {destination: {{ . }}}}
+          selector: {matchLabels: {destination: {{ . | quote }}}}
         target: {type: AverageValue, averageValue: {{ $scaling.lagEvents | int64 | toString | quote }}}
     {{- end }}
 {{- else if eq $scaling.kind "keda" }}

@@ -1,14 +1,16 @@
 {{- define "relay.name" -}}
-{{ .Values.nameOverride | default .Release.Name | trunc 30 | trimSuffix "-" }}
+{{- $name := .Values.nameOverride | default .Release.Name | trunc 30 | trimSuffix "-" }}
+{{- if not (regexMatch "^[a-z]" $name) }}{{ fail (printf "A Service's name begins with a letter: set nameOverride, since the release is %s." .Release.Name) }}{{ end }}
+{{- $name }}
 {{- end }}
 
 {{/* Labels that select the pods of one deployment. Takes root, component and instance. */}}
 {{- define "relay.selector" -}}
 app.kubernetes.io/name: jira-audit-relay
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- with .instance }}
-jira-relay/consumer: {{ . }}
+jira-relay/consumer: {{ . | quote }}
 {{- end }}
 {{- end }}
 

@@ -9,7 +9,7 @@ from consumer.destinations.read_back import AcceptedEvents, EventPlace, ReadBack
 from consumer.destinations.splunk import SPLUNK
 from consumer.destinations.splunk.config import SplunkConfig
 from relay.timestamps import DAY_MS, day_start
-from simulators.faults import reset
+from simulators.faults import reset, respond_with
 from simulators.splunk.collector import HecCollector, Token
 from simulators.splunk.search_head import SearchHead
 
@@ -83,6 +83,11 @@ async def test_an_answer_that_is_not_whole_proves_no_loss(head):
     head.max_result_rows, head.readable = 10, set()
     assert "may search its indexes" in await failure(head)
     assert "not the token of the collector" in await failure(head, read_back_token="hec")
+    echo = json.dumps({"messages": [{"type": "FATAL", "text": f"bad token {head.token}"}]})
+    scripted = head.faults.add(respond_with(403, echo), times=1)
+    assert head.token not in (told := await failure(head))
+    assert "bad token" in told
+    scripted.cancel()
     scripted = head.faults.add(reset(), times=1)
     assert "connection to the search head failed" in await failure(head)
     scripted.cancel()

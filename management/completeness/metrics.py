@@ -1,0 +1,31 @@
+"""The metrics of the watch over days."""
+
+from typing import Any
+
+from prometheus_client import Counter, Gauge
+
+from relay.telemetry.metrics import Label, Metric
+
+STATES = ("complete", "differing", "unproven")
+
+ORGANIZATION_STATE = Metric(
+    Gauge,
+    "jira_relay_proof_organization_state",
+    "State of the last 30 days of an organization: differing if a hop has other events on one of them.",
+    (Label("organization"), Label("state", STATES)),
+)
+LAST_ROUND = Metric(
+    Gauge,
+    "jira_relay_proof_last_round_timestamp_seconds",
+    "When the last round that reached every organization ended; only the process that counts days has it.",
+)
+ROUND_DURATION = Metric(Gauge, "jira_relay_proof_round_seconds", "How long the last round took.")
+ROUND_STATE = Metric(
+    Gauge,
+    "jira_relay_proof_round_state",
+    "How the last round ended: it reached every organization, or some, or failed.",
+    (Label("state", ("complete", "partial", "failed")),),
+)
+SEALS = Metric(Counter, "jira_relay_proof_seals_total", "Day seals that this process has signed.")
+
+CATALOGUE: tuple[Metric[Any], ...] = (ORGANIZATION_STATE, LAST_ROUND, ROUND_DURATION, ROUND_STATE, SEALS)

@@ -1,0 +1,68 @@
+"""Which days are counted and sealed at an instant."""
+
+from dataclasses import replace
+
+from pyroaring import BitMap64
+
+from management.completeness.due_days import HOUR_MS, DueDays, LastCount, due_days
+from management.completeness.progress import RecordedProgress
+from management.completeness.rounds import in_parts
+from management.completeness.seal_index import DayMark, OrganizationSeals
+from producer.state.checkpoint import new_checkpoint
+from producer.state.ledger import DayLedger
+from relay.timestamps import DAY_MS, day_start
+from tests.support.proof_world import LATE_DAYS, days_from
+
+DAYS = days_from("2026-11-01", 12)
+NOON = day_start(DAYS[9]) + DAY_MS // 2
+
+
+def progress_of(now=NOON, **ids):
+    """Return the progress of an organization that was added on the first day. `ids`: how many the ledger of a day has."""
+    begin = new_checkpoint("acme", day_start(DAYS[0]), now=now)
+    ledgers = {DAYS[int(day[1:])]: DayLedger(ids=BitMap64(range(count))) for day, count in ids.items()}
+    return RecordedProgress(replace(begin, window_end=now, week_mark=now), ledgers)
+
+
+def due(progress, counts=None, now=NOON, seals=None):
+    return due_days(progress, seals or OrganizationSeals("acme"), counts or {}, now, LATE_DAYS)
+
+
+def test_a_day_is_counted_once_it_has_ended_and_again_for_a_reason():
+    """A reason is another ledger, something to be done, or a day that has passed; today is not counted."""
+    open_days, progress = list(DAYS[2:9]), progress_of(d4=5)
+    assert due(progress) == DueDays(list(DAYS[:2]), open_days, [])
+    counted = {day: LastCount(NOON - HOUR_MS, 5 if day == DAYS[4] else 0, settled=True) for day in open_days}
+    assert due(progress, counted).counting == []
+    for day, last in (
+        (DAYS[4], replace(counted[DAYS[4]], ids=4)),
+        (DAYS[5], replace(counted[DAYS[5]], settled=False)),
+        (DAYS[6], replace(counted[DAYS[6]], at=NOON - DAY_MS)),
+    ):
+        assert due(progress, counted | {day: last}).counting == [day]
+
+
+def test_a_day_that_polling_has_not_passed_is_counted_an_hour_late():
+    """An event that polling comes to in a minute is no difference."""
+    midnight = day_start(DAYS[9])
+    behind = progress_of(midnight - 1)
+    assert due(behind, now=midnight + HOUR_MS - 1).counting[-1] == DAYS[7]
+    assert due(behind, now=midnight + HOUR_MS).counting[-1] == DAYS[8]
+    assert due(RecordedProgress()).all == []
+
+
+def test_a_sealed_day_whose_ledger_has_grown_is_compared_once():
+    """A late record, or one that was redriven: the seal says how many there were."""
+    seals = OrganizationSeals("acme", sealed={DAYS[0]: DayMark("complete", 1, 2, 0)})
+    assert due(progress_of(d0=2), seals=seals).again == []
+    assert due(progress_of(d0=3), seals=seals).again == [DAYS[0]]
+    looked = {DAYS[0]: LastCount(NOON, 3, settled=True)}
+    assert due(progress_of(d0=3), looked, seals=seals).again == []
+
+
+def test_a_partition_is_read_in_parts_that_fit():
+    """The days of one organization stay together, however many events they have."""
+    found = {name: DueDays(list(DAYS[:2])) for name in "abcd"}
+    progress = {name: progress_of(d0=3, d1=2) for name in found}
+    assert [list(part) for part in in_parts(found, progress, 10)] == [["a", "b"], ["c", "d"]]
+    assert [list(part) for part in in_parts(found, progress, 1)] == [["a"], ["b"], ["c"], ["d"]]
