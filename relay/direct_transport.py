@@ -13,8 +13,7 @@ import httpx
 
 from relay.http_connection import HttpConnection
 
-HttpAddress = tuple[str, str, int | None]
-"""Scheme, host and port; None: the port of the scheme."""
+_Host = tuple[str, str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,13 @@ class DirectTransport(httpx.AsyncBaseTransport):
         context.set_alpn_protocols(["http/1.1"])
         self._context = context
         self._kept = kept
-        self._idle: dict[HttpAddress, tuple[HttpConnection, float]] = {}
+        self._idle: dict[_Host, tuple[HttpConnection, float]] = {}
         """With the time (monotonic) at which each is closed; the earliest first."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url, seconds = request.url, request.extensions.get("timeout", {})
-        address = url.scheme, url.host, url.port
-        connection = self._take(address) or await self._connect(address, seconds.get("connect"))
+        origin = url.scheme, url.host, url.port
+        connection = self._take(origin) or await self._connect(origin, seconds.get("connect"))
         try:
             status, headers = await connection.request(
                 request.method.encode(), url.raw_path, request.headers.raw, seconds.get("read")
@@ -49,18 +48,18 @@ class DirectTransport(httpx.AsyncBaseTransport):
         except BaseException:
             connection.close()
             raise
-        body = _Body(self, address, connection, seconds.get("read"))
+        body = _Body(self, origin, connection, seconds.get("read"))
         return httpx.Response(status, headers=list(headers), stream=body, request=request)
 
-    async def _connect(self, address: HttpAddress, seconds: float | None) -> HttpConnection:
-        scheme, host, port = address
+    async def _connect(self, origin: _Host, seconds: float | None) -> HttpConnection:
+        scheme, host, port = origin
         secure = scheme == "https"
         context = self._context if secure else None
         return await HttpConnection.open(host, port or (443 if secure else 80), context, seconds)
 
-    def _take(self, address: HttpAddress) -> HttpConnection | None:
+    def _take(self, origin: _Host) -> HttpConnection | None:
         self._close_expired()
-        connection, _ = self._idle.pop(address, (None, 0.0))
+        connection, _ = self._idle.pop(origin, (None, 0.0))
         if connection is None or connection.reusable:
             return connection
         connection.close()
@@ -72,14 +71,14 @@ class DirectTransport(httpx.AsyncBaseTransport):
             connection, _ = idle.pop(next(iter(idle)))
             connection.close()
 
-    def give_back(self, address: HttpAddress, connection: HttpConnection) -> None:
+    def give_back(self, origin: _Host, connection: HttpConnection) -> None:
         """Keep a connection for the next request, if it can have one, in place of an older one to the same host."""
         if not connection.reusable:
             connection.close()
             return
-        if (older := self._idle.pop(address, None)) is not None:
+        if (older := self._idle.pop(origin, None)) is not None:
             older[0].close()
-        self._idle[address] = connection, time.monotonic() + self._kept.seconds
+        self._idle[origin] = connection, time.monotonic() + self._kept.seconds
         self._close_expired()
 
     async def aclose(self) -> None:
@@ -87,16 +86,17 @@ class DirectTransport(httpx.AsyncBaseTransport):
             self._idle.popitem()[1][0].close()
 
 
+def open_direct(context: ssl.SSLContext, kept: KeptConnections | None) -> DirectTransport | None:
+    """Return the transport that keeps so many connections; None: the caller keeps none by itself."""
+    return None if kept is None else DirectTransport(context, kept)
+
+
 class _Body(httpx.AsyncByteStream):
     def __init__(
-        self,
-        transport: DirectTransport,
-        address: HttpAddress,
-        connection: HttpConnection,
-        seconds: float | None,
+        self, transport: DirectTransport, origin: _Host, connection: HttpConnection, seconds: float | None
     ) -> None:
         self._transport = transport
-        self._address = address
+        self._origin = origin
         self._connection: HttpConnection | None = connection
         self._seconds = seconds
 
@@ -108,4 +108,4 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._transport.give_back(self._address, connection)
+            self._transport.give_back(self._origin, connection)

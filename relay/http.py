@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from relay.direct_transport import DirectTransport, KeptConnections
+from relay.direct_transport import KeptConnections, open_direct
 from relay.errors import SettingsError
 from relay.http_answers import close_after_surplus_bytes
 from relay.http_body import ACCEPT_ENCODING, bounded
@@ -173,9 +173,9 @@ class ProxyTransport(httpx.AsyncBaseTransport):
         self._rules = rules
         self._context = context
         self._limits = limits or httpx.Limits()
-        self._transports: dict[str | None, httpx.AsyncBaseTransport] = {}
-        if direct is not None:
-            self._transports[None] = direct
+        self._transports: dict[str | None, httpx.AsyncBaseTransport] = (
+            {} if direct is None else {None: direct}
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
@@ -210,13 +210,9 @@ def open_transport(
     max_body_bytes: int = MAX_BODY_BYTES,
     kept: KeptConnections | None = None,
 ) -> ProxyTransport:
-    """Return the transport of an httpx client, which must be made with `trust_env=False`. Raises SettingsError.
-
-    `kept`: of a client that sends requests without a body to thousands of hosts; those without a proxy have a transport for that.
-    """
+    """Return the transport of a client, made with `trust_env=False`. `kept`: see direct_transport.py. Raises SettingsError."""
     rules, context = read_proxy_rules(), context or create_tls_context()
-    direct = None if kept is None else DirectTransport(context, kept)
-    return ProxyTransport(rules, context, limits, max_body_bytes, direct)
+    return ProxyTransport(rules, context, limits, max_body_bytes, open_direct(context, kept))
 
 
 def _first(environ: Environ, *names: str) -> tuple[str, str]:
