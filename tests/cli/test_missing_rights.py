@@ -40,7 +40,6 @@ async def without(command_line, authorizing_kafka, prefix, acme):
         ("topic", "organizations", "Read", "organizations list"),
         ("topic", "status", "Read", "organizations list"),
         ("topic", "progress", "Read", "organizations show acme"),
-        ("topic", "dead-letters", "Read", "dead-letters list"),
         ("topic", "organizations", "Write", "organizations pause acme"),
         ("topic", "changes", "Write", "organizations pause acme"),
         ("transactional-id", "organizations.", "Write", "organizations pause acme"),
