@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bounds import sample_until, service
+from bounds import service
 from organizations import RECORD, SHARDS, JiraStub, cpu_seconds, put_organizations
 from pyroaring import BitMap64
 
@@ -51,6 +51,8 @@ DAYS = LATE_DAYS + 2
 """One is sealed, seven are counted, and the last one is today."""
 ROUNDS_A_DAY = 48
 INTERVAL = 10
+START_SECONDS = 180.0
+"""Within which each organization must have been polled twice."""
 KEY = bytes(32)
 AUDIT_EVENT = schemas.load("audit_event")
 
@@ -153,15 +155,21 @@ def names_of(count: int, port: int) -> list[str]:
     return [f"127.1.{number // 250}.{number % 250 + 1}:{port}" for number in range(count)]
 
 
-async def polling_seconds(kafka: EmbeddedKafka, seconds: float) -> float:
+async def polling_seconds(kafka: EmbeddedKafka, count: int, seconds: float) -> float:
     """Return the CPU seconds of a quiet round of one organization."""
     variables = {"RELAY_KEY_BENCHMARK": "a key", "RELAY_PRODUCER__INTERVAL_SECONDS": str(INTERVAL)}
     async with service("produce", kafka.bootstrap, variables) as pid:
-        await sample_until(pid, lambda past: past > seconds / 3)
-        spent, before = cpu_seconds(pid), sum(map(len, JiraStub.rounds.values()))
-        await sample_until(pid, lambda past: past > seconds * 2 / 3)
-        rounds = sum(map(len, JiraStub.rounds.values())) - before
-        return (cpu_seconds(pid) - spent) / rounds
+        end = time.monotonic() + START_SECONDS
+        while _rounds() < 2 * count:
+            require(time.monotonic() < end, "the producer did not begin to poll")
+            await asyncio.sleep(1)
+        spent, before = cpu_seconds(pid), _rounds()
+        await asyncio.sleep(seconds)
+        return (cpu_seconds(pid) - spent) / (_rounds() - before)
+
+
+def _rounds() -> int:
+    return sum(map(len, JiraStub.rounds.values()))
 
 
 async def watch_seconds(kafka: EmbeddedKafka, connection: Connection, count: int) -> float:
@@ -215,7 +223,7 @@ async def main(count: int, events: int, seconds: float) -> None:
             await create_missing_topics(connection)
             await put_organizations(connection, count, port)
             await put_days(connection, count, port, first_day, events)
-            polled = await polling_seconds(kafka, seconds)
+            polled = await polling_seconds(kafka, count, seconds)
             Sites.events_a_day = events
             busy = await watch_seconds(kafka, connection, count) / count
             idle = await idle_seconds(connection, names_of(count, port)) / count

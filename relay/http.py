@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from relay.direct_transport import DirectTransport, KeptConnections
 from relay.errors import SettingsError
 from relay.http_answers import close_after_surplus_bytes
 from relay.http_body import ACCEPT_ENCODING, bounded
@@ -165,16 +166,20 @@ class ProxyTransport(httpx.AsyncBaseTransport):
         context: ssl.SSLContext,
         limits: httpx.Limits | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
+        direct: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        """`direct`: the transport of requests that use no proxy. None: that of httpx, with `limits`."""
         self._max_body_bytes = max_body_bytes
         self._rules = rules
         self._context = context
         self._limits = limits or httpx.Limits()
-        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[str | None, httpx.AsyncBaseTransport] = {}
+        if direct is not None:
+            self._transports[None] = direct
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
-            proxy = self._rules.find(str(request.url))
+            proxy = self._rules.find(str(request.url)) if self._rules.by_scheme else None
         except SettingsError as error:
             raise httpx.ProxyError(str(error), request=request) from error
         request.headers["Accept-Encoding"] = ACCEPT_ENCODING
@@ -186,7 +191,7 @@ class ProxyTransport(httpx.AsyncBaseTransport):
             raise ProxyUnreachableError(proxy.unreachable, request=request) from error
         return bounded(response, self._max_body_bytes)
 
-    def _transport(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
+    def _transport(self, proxy: Proxy | None) -> httpx.AsyncBaseTransport:
         url = None if proxy is None else proxy.url
         if url not in self._transports:
             self._transports[url] = httpx.AsyncHTTPTransport(
@@ -203,9 +208,15 @@ def open_transport(
     context: ssl.SSLContext | None = None,
     limits: httpx.Limits | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    kept: KeptConnections | None = None,
 ) -> ProxyTransport:
-    """Return the transport of an httpx client, which must be made with `trust_env=False`. Raises SettingsError."""
-    return ProxyTransport(read_proxy_rules(), context or create_tls_context(), limits, max_body_bytes)
+    """Return the transport of an httpx client, which must be made with `trust_env=False`. Raises SettingsError.
+
+    `kept`: of a client that sends requests without a body to thousands of hosts; those without a proxy have a transport for that.
+    """
+    rules, context = read_proxy_rules(), context or create_tls_context()
+    direct = None if kept is None else DirectTransport(context, kept)
+    return ProxyTransport(rules, context, limits, max_body_bytes, direct)
 
 
 def _first(environ: Environ, *names: str) -> tuple[str, str]:

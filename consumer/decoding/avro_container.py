@@ -10,6 +10,9 @@ from schemas import Schema
 GUARD = "relay_guard"
 """The relay's own field after the writer's fields; its value follows every body."""
 
+_FRAME = "relay_frame"
+"""The relay's own field before the writer's fields: the bytes in front of every body, which name the schema."""
+
 _SYNC_MARKER = b"jira-audit-relay"
 
 
@@ -17,18 +20,22 @@ class UnsupportedSchema(Exception):
     """The writer's schema cannot be put into a container; the message has the cause."""
 
 
-def build_container(schema: Schema, bodies: Sequence[bytes], guard: int) -> bytes:
-    """Return a file with `bodies`, each followed by `guard`, which the caller draws at random for each call.
+def build_container(schema: Schema, messages: Sequence[bytes], frame_bytes: int, guard: int) -> bytes:
+    """Return a file with `messages`, each followed by `guard`, which the caller draws at random for each call.
+
+    A message is a body behind a frame of `frame_bytes` bytes, which is read as a field of its own: cutting it off takes longer.
 
     1. Bodies in a block carry no lengths, so a corrupt body could be read with bytes of the next one.
     2. A body cannot contain the guard, except by chance of 2⁻⁶¹.
     3. So if every row shows the guard, and there are as many rows as bodies, each row was read from its own body exactly.
     """
     guard_bytes = encode_varint(guard)
-    block = guard_bytes.join(bodies) + guard_bytes
-    return b"".join(
-        (_header(schema), encode_varint(len(bodies)), encode_varint(len(block)), block, _SYNC_MARKER)
-    )
+    size = sum(map(len, messages)) + len(guard_bytes) * len(messages)
+    head = b"".join((_header(schema, frame_bytes), encode_varint(len(messages)), encode_varint(size)))
+    if not messages:
+        return head + _SYNC_MARKER
+    # All in one join: each further one would copy megabytes to memory that is new.
+    return guard_bytes.join((head + messages[0], *messages[1:], _SYNC_MARKER))
 
 
 def encode_varint(number: int) -> bytes:
@@ -42,8 +49,8 @@ def encode_varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _header(schema: Schema) -> bytes:
-    text = orjson.dumps(_with_guard_field(schema))
+def _header(schema: Schema, frame_bytes: int) -> bytes:
+    text = orjson.dumps(_with_own_fields(schema, frame_bytes))
     codec = _length_prefixed(b"avro.codec") + _length_prefixed(b"null")
     return (
         b"Obj\x01"
@@ -60,11 +67,12 @@ def _length_prefixed(text: bytes) -> bytes:
     return encode_varint(len(text)) + text
 
 
-def _with_guard_field(schema: Schema) -> Schema:
+def _with_own_fields(schema: Schema, frame_bytes: int) -> Schema:
     inlined = inline_named_types(schema)
     if not isinstance(inlined, dict) or inlined["type"] != "record":
         raise UnsupportedSchema("not a record")
-    return {**inlined, "fields": [*inlined["fields"], {"name": GUARD, "type": "long"}]}
+    frame = {"name": _FRAME, "type": {"type": "fixed", "name": _FRAME, "size": frame_bytes}}
+    return {**inlined, "fields": [frame, *inlined["fields"], {"name": GUARD, "type": "long"}]}
 
 
 def inline_named_types(schema: Any) -> Any:

@@ -80,7 +80,7 @@ def _is_columnar(schema: Schema) -> bool:
     Asked once for each schema: where polars meets a type that it does not have, it may write a backtrace.
     """
     try:
-        to_event_columns(pl.read_avro(io.BytesIO(build_container(schema, [], 0))))
+        to_event_columns(pl.read_avro(io.BytesIO(build_container(schema, [], _FRAME_BYTES, 0))))
     except (PolarsError, PanicException, OSError, UnsupportedSchema, NotAnEventSchema):
         return False
     return True
@@ -178,5 +178,7 @@ SECOND_OPINIONS = (
 )
 """The relay's own versions of the schema of events, newest first."""
 
+_FRAME_BYTES = 5
+"""Of any frame; a file without records has none."""
 _cache: dict[int, tuple[Schema, WriterSchema | str]] = {}
 _CACHE_SIZE = 64

@@ -8,8 +8,7 @@ import io
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
@@ -61,18 +60,27 @@ class SchemaGroup:
     """Records of one writer's schema."""
 
     indices: Sequence[int]
-    bodies: Sequence[bytes]
+    values: Sequence[bytes]
+    frame_bytes: int
+    """Bytes of each value before its body."""
     keys: Sequence[bytes | None]
     timestamps: Sequence[int | None]
     """None: the topic is misconfigured to broker timestamps. That must not cost events."""
 
     def __getitem__(self, part: slice) -> "SchemaGroup":
-        return SchemaGroup(self.indices[part], self.bodies[part], self.keys[part], self.timestamps[part])
+        return SchemaGroup(
+            self.indices[part],
+            self.values[part],
+            self.frame_bytes,
+            self.keys[part],
+            self.timestamps[part],
+        )
 
     def select(self, places: Sequence[int]) -> "SchemaGroup":
         return SchemaGroup(
             [self.indices[place] for place in places],
-            [self.bodies[place] for place in places],
+            [self.values[place] for place in places],
+            self.frame_bytes,
             [self.keys[place] for place in places],
             [self.timestamps[place] for place in places],
         )
@@ -80,20 +88,14 @@ class SchemaGroup:
     def holds_key(self, place: int) -> bool:
         """Return whether a body may be that of an event, whose organization is its key; other bytes are garbage."""
         key = self.keys[place] or b""
-        return key != b"" and encode_varint(len(key)) + key in self.bodies[place]
+        return key != b"" and self.values[place].find(encode_varint(len(key)) + key, self.frame_bytes) >= 0
 
 
-def schema_group(records: Sequence[Record], indices: Sequence[int], start: int) -> SchemaGroup:
-    """Return the records at `indices` without their first `start` bytes, the frame."""
+def schema_group(records: Sequence[Record], indices: Sequence[int], frame_bytes: int) -> SchemaGroup:
+    """Return the records at `indices`. Each has a value, and the frame that names the schema is its first `frame_bytes` bytes."""
     chosen = records if len(indices) == len(records) else select_records(records, indices)
-    return SchemaGroup(indices, _bodies(values_of(chosen), start), keys_of(chosen), _producer_times(chosen))
-
-
-def _bodies(values: Sequence[bytes | None], start: int) -> list[bytes]:
-    try:
-        return list(map(itemgetter(slice(start, None)), values))  # type: ignore[arg-type]
-    except TypeError:  # a record without a value
-        return [(value or b"")[start:] for value in values]
+    values = cast("Sequence[bytes]", values_of(chosen))
+    return SchemaGroup(indices, values, frame_bytes, keys_of(chosen), _producer_times(chosen))
 
 
 def _producer_times(records: Sequence[Record]) -> Sequence[int | None]:
@@ -130,10 +132,11 @@ def decode_together(group: SchemaGroup, writer: WriterSchema) -> pl.DataFrame | 
         return None
     guard = random.getrandbits(61) | 1 << 61  # always nine bytes
     try:
-        read = pl.read_avro(io.BytesIO(build_container(writer.schema, group.bodies, guard)))
+        container = build_container(writer.schema, group.values, group.frame_bytes, guard)
+        read = pl.read_avro(io.BytesIO(container))
     except (PolarsError, PanicException, OSError, UnsupportedSchema):
         return None
-    if read.height != len(group.bodies) or not (read[GUARD] == guard).all():
+    if read.height != len(group.values) or not (read[GUARD] == guard).all():
         return None
     frame = to_event_columns(read)
     return frame if _matches_records(frame, group) else None
@@ -153,11 +156,11 @@ def _matches_records(frame: pl.DataFrame, group: SchemaGroup) -> bool:
 def decode_singly(group: SchemaGroup, writer: WriterSchema) -> tuple[pl.DataFrame, list[UndecodableRecord]]:
     """Decode record by record. Return the events, and the records that are none."""
     rows, undecodable = [], []
-    for index, body, key, timestamp in zip(
-        group.indices, group.bodies, group.keys, group.timestamps, strict=True
+    for index, value, key, timestamp in zip(
+        group.indices, group.values, group.keys, group.timestamps, strict=True
     ):
         try:
-            row = _to_event(decode_body(writer.schema, body))
+            row = _to_event(decode_body(writer.schema, value[group.frame_bytes :]))
             _check_event(row, key, timestamp)
             rows.append(row)
         except BadBody as error:

@@ -17,8 +17,8 @@ from relay.telemetry.traces.context import HEADER, TraceContext, new_trace, pars
 from relay.telemetry.traces.span import AttributeValue, OpenSpan, SpanKind
 from relay.telemetry.traces.tracer import Tracer
 
-MAX_CONTEXTS = 128
-"""The most polls that a body tells of; one of history may carry the events of more."""
+MAX_LINKS = 128
+"""The most links of a body. Source: OpenTelemetry, "Span Limits": what backends expect at most."""
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ def traced_body(metrics: PipelineMetrics, rows: Rows, replay: str | None) -> Ite
             "messaging.destination.name": rows.tracked.sequences[0].partition.topic,
             "messaging.batch.message_count": len(rows),
         },
-        links=tuple(carried),
+        links=tuple(islice(carried, MAX_LINKS)),
     )
     trace = BodyTrace(metrics.tracer, root, names, replay is not None)
     try:
@@ -119,7 +119,7 @@ def traced_body(metrics: PipelineMetrics, rows: Rows, replay: str | None) -> Ite
 
 
 def carried_contexts(records: Sequence[Record]) -> dict[TraceContext, CarriedEvents]:
-    """Return the spans that have sent these records, at most 128 of them, each with its records."""
+    """Return the spans that have sent these records, each with its records."""
     found: dict[bytes, CarriedEvents] = {}
     for headers, offset in zip(headers_of(records), offsets_of(records), strict=True):
         for name, value in headers:
@@ -130,5 +130,5 @@ def carried_contexts(records: Sequence[Record]) -> dict[TraceContext, CarriedEve
                 else:
                     events.last_offset = offset
                     events.count += 1
-    contexts = ((parse_traceparent(value), events) for value, events in islice(found.items(), MAX_CONTEXTS))
+    contexts = ((parse_traceparent(value), events) for value, events in found.items())
     return {context: events for context, events in contexts if context is not None}

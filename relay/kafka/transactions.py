@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import IllegalOperation, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import IllegalOperation, KafkaError
 
 from relay.aio import cancellation_requested
 from relay.errors import describe
@@ -14,6 +13,7 @@ from relay.kafka import TopicPartition, partitions_text
 from relay.kafka.aiokafka_patches.client import consume_exception, patch_client
 from relay.kafka.aiokafka_patches.producer import (
     add_to_transaction,
+    consume_batch_errors,
     discard_producer,
     is_fenced,
     observe_throttling,
@@ -23,7 +23,8 @@ from relay.kafka.connection import Connection
 from relay.kafka.log_reader import stable_bounds, standalone_consumer
 from relay.kafka.producer import MAX_BATCH_BYTES, ProducerRecord, producer_options
 from relay.kafka.publish_errors import PublishError, publish_error
-from relay.kafka.size_refusals import SizeRefusal, SizeRefusedError, raise_refusal_of_size
+from relay.kafka.sent_batches import SentBatch, raise_refusal_of_size, send_in_batches
+from relay.kafka.size_refusals import SizeRefusedError
 
 TRANSACTION_SECONDS = 8.0
 """Bound of one publication; a transaction that is open for longer has lost its producer, or its end markers."""
@@ -111,6 +112,7 @@ class TransactionalProducer:
             }
         producer = AIOKafkaProducer(**options)
         patch_client(producer.client, connection.login)
+        consume_batch_errors(producer)
         try:
             async with asyncio.timeout(timing.open_seconds):
                 await producer.start()
@@ -180,31 +182,27 @@ class TransactionalProducer:
         return offsets
 
     async def _send(self, records: Sequence[ProducerRecord]) -> list[int]:
-        acknowledgements = [await self._enqueue(record) for record in records]
-        if acknowledgements:
-            await asyncio.wait(acknowledgements)
-        raise_refusal_of_size(records, acknowledgements, self.max_batch_bytes)
-        offsets = [int(acknowledgement.result().offset) for acknowledgement in acknowledgements]
-        if -1 in offsets:
+        """Send records and return their offsets, in the order of `records`. Raises if Kafka did not write one of them."""
+        max_request_bytes = self._connection.profile.max_request_bytes
+        batches = await send_in_batches(self._producer, records, max_request_bytes)
+        if batches:
+            await asyncio.wait([batch.acknowledgement for batch in batches])
+        raise_refusal_of_size(records, batches, self.max_batch_bytes)
+        if -1 in [batch.base_offset for batch in batches]:
             raise KafkaError("the broker took a batch for a duplicate, so its offset is unknown")
-        for record, offset in zip(records, offsets, strict=True):
-            self._check_offset_advances(record, offset)
+        offsets = [-1] * len(records)
+        for batch in batches:
+            self._check_offset_advances(batch)
+            for offset, place in enumerate(batch.places, batch.base_offset):
+                offsets[place] = offset
         return offsets
 
-    def _check_offset_advances(self, record: ProducerRecord, offset: int) -> None:
+    def _check_offset_advances(self, batch: SentBatch) -> None:
         """Raise if an offset was assigned before: the partition has then lost records that it had acknowledged."""
-        place = (record.topic, record.partition)
-        if offset <= self._last_offsets.get(place, -1):
-            raise KafkaError(f"the end of {record.topic}, partition {record.partition}, was lost")
-        self._last_offsets[place] = offset
-
-    async def _enqueue(self, record: ProducerRecord) -> "asyncio.Future[Any]":
-        try:
-            acknowledgement: asyncio.Future[Any] = await self._producer.send(**_arguments(record))
-        except MessageSizeTooLargeError as error:
-            raise SizeRefusedError(SizeRefusal(record.topic, len(record.value or b""))) from error
-        acknowledgement.add_done_callback(consume_exception)  # its transaction may fail first
-        return acknowledgement
+        place = (batch.topic, batch.partition)
+        if batch.base_offset <= self._last_offsets.get(place, -1):
+            raise KafkaError(f"the end of {batch.topic}, partition {batch.partition}, was lost")
+        self._last_offsets[place] = batch.base_offset + len(batch.places) - 1
 
     async def end_hanging(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         """End transactions that Kafka acknowledged without writing their markers, and return their partitions.
@@ -253,17 +251,6 @@ class TransactionalProducer:
     async def discard(self) -> None:
         """Close the producer within two seconds, whatever its state."""
         await discard_producer(self._producer, 1)
-
-
-def _arguments(record: ProducerRecord) -> dict[str, Any]:
-    return {
-        "topic": record.topic,
-        "partition": record.partition,
-        "key": record.key,
-        "value": record.value,
-        "timestamp_ms": record.timestamp,
-        "headers": list(record.headers),
-    }
 
 
 def _not_cancelled_inside(error: BaseException) -> bool:

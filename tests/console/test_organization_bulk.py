@@ -123,6 +123,7 @@ async def test_one_page_confirms_what_will_be_done(console):
         confirm, data=form | {"action": "test", "name": [f"site-{number}" for number in range(500)]}
     )
     assert "Test 500 organizations?" in many.text
+    assert "Nothing is changed. Each result is shown" in many.text
 
 
 async def test_without_kafka_nothing_is_done_and_the_page_says_so(console):

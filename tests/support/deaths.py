@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from producer.polling.unread_range_search import UnreadRangeSearch
 from producer.publishing.publisher import ShardPublisher
@@ -16,10 +17,14 @@ from producer.sources.jira_cloud.pager import Pager
 from producer.state.ledger import Ledger
 from relay.kafka.transactions import TransactionalProducer
 
+BETWEEN_BATCHES = "between two batches of events"
+SMALL_BATCH_BYTES = 2_000
+"""Holds a few events, so that those of one window make several batches."""
+
 STEPS: dict[str, tuple[type, str, int]] = {
     "before begin": (AIOKafkaProducer, "begin_transaction", 0),
     "after begin": (TransactionalProducer, "_send", 0),
-    "between two events": (TransactionalProducer, "_enqueue", 3),
+    BETWEEN_BATCHES: (AIOKafkaProducer, "send_batch", 1),
     "after the events": (TransactionalProducer, "_send", 1),
     "between events and commit": (AIOKafkaProducer, "commit_transaction", 0),
     "after the commit": (Ledger, "commit", 0),
@@ -36,7 +41,7 @@ REFILL_STEPS: dict[str, tuple[type, str, int]] = {
 }
 """The same for a refill; a transaction asks twice for the checkpoint: to send it, and after the commit."""
 
-ALWAYS = ("between two events", "after the events", "after the commit", "in the middle of pages")
+ALWAYS = (BETWEEN_BATCHES, "after the events", "after the commit", "in the middle of pages")
 """The steps that every run of the tests plays."""
 
 
@@ -45,6 +50,8 @@ def die_at(step: str) -> None:
     owner, name, passed = (STEPS | REFILL_STEPS)[step]
     method: Callable[..., Any] = getattr(owner, name)
     calls = 0
+    if step == BETWEEN_BATCHES:
+        AIOKafkaProducer.create_batch = _create_small_batch
 
     @wraps(method)
     def dying(self: Any, *given: Any, **options: Any) -> Any:
@@ -58,10 +65,16 @@ def die_at(step: str) -> None:
     setattr(owner, name, dying)
 
 
+def _create_small_batch(_producer: AIOKafkaProducer) -> BatchBuilder:
+    return BatchBuilder(SMALL_BATCH_BYTES, 0, is_transactional=1)
+
+
 def _counts(step: str, given: tuple[Any, ...]) -> bool:
     """Return whether a call belongs to a round with records: others come before it."""
     if step == "in the middle of pages":
         return bool(given[0])
+    if step == BETWEEN_BATCHES:
+        return str(given[1]).endswith(".events")
     if step in {"after the commit of a refill", "between events and checkpoint of a refill"}:
         return bool(given[1])
     if step == "before the report of the end of a refill":

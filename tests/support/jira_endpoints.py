@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import httpx
-
 from producer.sources.errors import SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.page import Page
-from producer.sources.jira_cloud.request import RequestLimits
+from producer.sources.jira_cloud.request import JiraClient, RequestLimits
 from simulators.jira_cloud.site import SimulatedSite
 
 NOW = 1_790_000_000_000
@@ -36,7 +34,7 @@ def at_gateway(site: SimulatedSite, key: str | None = None) -> Endpoint:
 
 
 async def fetch_page(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     endpoint: Endpoint,
     from_ms: int = NOW - 10_000,
     until_ms: int = NOW,

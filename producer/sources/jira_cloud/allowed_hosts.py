@@ -46,8 +46,8 @@ class AllowedHosts:
 
     def _is_allowed(self, origin: Origin) -> bool:
         return (
-            origin.loopback
-            or _site_domain(origin.host) is not None
+            _site_domain(origin.host) is not None
+            or origin.loopback
             or origin in {parse_origin(self.gateway_url), parse_origin(GOVERNMENT_GATEWAY_URL)}
             or any(
                 origin.host == host and port in {None, origin.port_number}

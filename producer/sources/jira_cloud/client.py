@@ -1,14 +1,11 @@
 """One call to Jira each; a fault is a value. Nothing here retries or waits for a turn."""
 
 import asyncio
-import http.cookiejar
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import version
 
 import httpx
 import orjson
@@ -17,20 +14,21 @@ from producer.sources.errors import ErrorKind, RequestContext, SourceFailure
 from producer.sources.jira_cloud.auth import Endpoint, is_cloud_id
 from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
-from producer.sources.jira_cloud.request import LIMITS, RequestLimits, get
+from producer.sources.jira_cloud.request import LIMITS, JiraClient, RequestLimits, get
 from relay import timestamps
+from relay.direct_transport import KeptConnections
 from relay.http import create_tls_context, open_transport
 from relay.url_policy import split_url
 
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CLIENT_COUNT = 128
 """Each request looks at every connection of its client, twice."""
 KEEPALIVE_CONNECTIONS = 2
-"""Of each client."""
+"""Of each client, and of each proxy."""
 KEEPALIVE_SECONDS = 2.0
 """Long enough for the pages of one window; before an organization's next round come thousands of others."""
 QUICK_BYTES = 256 * 1024
 """The largest body that is parsed on the event loop, in about two milliseconds."""
+KEPT = KeptConnections(KEEPALIVE_CONNECTIONS, KEEPALIVE_SECONDS)
 _PARSERS = ThreadPoolExecutor(2, "parse a page")
 """Threads of their own: those of the loop may all wait for DNS."""
 AUDIT_PATH = "/rest/api/3/auditing/record"
@@ -59,14 +57,8 @@ class TenantInfo:
     date_ms: int | None = None
 
 
-@cache
-def _user_agent() -> str:
-    """Return the name and version of the relay; the version is read from a file."""
-    return f"jira-audit-relay/{version('jira-audit-relay')}"
-
-
-def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """Open a client for any site. It keeps no cookies: a session of one organization must not answer for another.
+def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> JiraClient:
+    """Open a client for any site. `connections`: at most, through one proxy.
 
     Requests in clear go to this machine alone, so they use no proxy. Raises SettingsError for variables of a proxy or of CA
     certificates that cannot be used.
@@ -76,21 +68,11 @@ def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = Non
         max_keepalive_connections=KEEPALIVE_CONNECTIONS,
         keepalive_expiry=KEEPALIVE_SECONDS,
     )
-    return httpx.AsyncClient(
-        transport=open_transport(tls_context, limits, 2 * LIMITS.max_bytes),
-        trust_env=False,
-        follow_redirects=False,
-        timeout=TIMEOUT,
-        headers={
-            "Accept": "application/json",
-            "User-Agent": _user_agent(),
-        },
-        cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-    )
+    return open_transport(tls_context, limits, 2 * LIMITS.max_bytes, KEPT)
 
 
 @asynccontextmanager
-async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncClient]]:
+async def open_clients(connections: int) -> AsyncIterator[Sequence[JiraClient]]:
     """Open clients to share among thousands of sites, each with a pool of its own.
 
     httpx looks at every connection of a pool whenever a request takes one; one pool for all would be slower than Jira.
@@ -104,7 +86,7 @@ async def open_clients(connections: int) -> AsyncIterator[Sequence[httpx.AsyncCl
 
 
 async def fetch_page(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     endpoint: Endpoint,
     from_ms: int,
     until_ms: int,
@@ -122,7 +104,7 @@ async def fetch_page(
 
 
 async def probe(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     endpoint: Endpoint,
     offset: int = 0,
     count: int = 1,
@@ -136,7 +118,7 @@ async def probe(
 
 
 async def myself(
-    client: httpx.AsyncClient, endpoint: Endpoint, *, limits: RequestLimits = LIMITS
+    client: JiraClient, endpoint: Endpoint, *, limits: RequestLimits = LIMITS
 ) -> Account | SourceFailure:
     """Fetch the account of the key. SCOPE_MISSING proves a known key too: the gateway checks the key before its scopes."""
     url = endpoint.base_url + "/rest/api/3/myself"
@@ -150,7 +132,7 @@ async def myself(
 
 
 async def tenant_info(
-    client: httpx.AsyncClient, organization: str, url: str, *, limits: RequestLimits = LIMITS
+    client: JiraClient, organization: str, url: str, *, limits: RequestLimits = LIMITS
 ) -> TenantInfo | SourceFailure:
     """Fetch the id of the site behind a URL; no credential is sent."""
     context = RequestContext(organization, split_url(url)[0].authority)
@@ -164,7 +146,7 @@ async def tenant_info(
 
 
 async def _fetch_records(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     endpoint: Endpoint,
     query: dict[str, str],
     limits: RequestLimits,

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
-
 from producer.sources.contract import ConnectionTestResult
 from producer.sources.errors import ErrorKind, SourceFailure
 from producer.sources.jira_cloud import client as jira
@@ -12,6 +10,7 @@ from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
 from producer.sources.jira_cloud.config import JiraCloudConfig
 from producer.sources.jira_cloud.page import Page
+from producer.sources.jira_cloud.request import JiraClient
 from relay.organizations import Organization
 
 _KEY_REJECTED = {ErrorKind.KEY_REFUSED, ErrorKind.ANONYMOUS}
@@ -29,7 +28,7 @@ _UNREACHABLE = _NO_CONNECTION | {ErrorKind.RATE_LIMITED, ErrorKind.UNAVAILABLE}
 class JiraCloudConnectionTest:
     """The connection test of any Jira Cloud site; see `ConnectionTest`."""
 
-    def __init__(self, client: httpx.AsyncClient, hosts: AllowedHosts) -> None:
+    def __init__(self, client: JiraClient, hosts: AllowedHosts) -> None:
         self._client = client
         self._hosts = hosts
 
@@ -57,7 +56,7 @@ async def open_connection_test(config: JiraCloudConfig) -> AsyncIterator[JiraClo
 
 
 async def run_connection_test(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     organization: str,
     url: str,
     user: str,
@@ -91,7 +90,7 @@ async def run_connection_test(
     return _result(site_failure, site_endpoint, tenant)
 
 
-async def _test_site(client: httpx.AsyncClient, organization: Organization) -> ConnectionTestResult:
+async def _test_site(client: JiraClient, organization: Organization) -> ConnectionTestResult:
     """Ask the site for its id, without a credential. Each answer shows the site; not every site tells its id."""
     tenant = await jira.tenant_info(client, organization.name, organization.url)
     if isinstance(tenant, SourceFailure) and tenant.kind in _NO_CONNECTION:
@@ -101,7 +100,7 @@ async def _test_site(client: httpx.AsyncClient, organization: Organization) -> C
     return ConnectionTestResult(None, message, cloud_id, organization.gateway, tenant.date_ms)
 
 
-async def _test_endpoint(client: httpx.AsyncClient, endpoint: Endpoint) -> SourceFailure | None:
+async def _test_endpoint(client: JiraClient, endpoint: Endpoint) -> SourceFailure | None:
     """Return why the audit log cannot be read. None: it can. An empty log proves nothing, so the account is fetched too."""
     page = await jira.probe(client, endpoint)
     if isinstance(page, Page) and not page.records:

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from zlib import crc32
 
-import httpx
-
 from producer.sources.contract import SourceSetup
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.client import open_clients
 from producer.sources.jira_cloud.config import JiraCloudConfig
+from producer.sources.jira_cloud.request import JiraClient
 from producer.sources.jira_cloud.source import JiraCloudSource, throttle_key
 from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from producer.sources.throttle import BackoffTiming, RequestSlots, SiteThrottle
@@ -22,7 +21,7 @@ class JiraCloudSources:
 
     def __init__(
         self,
-        clients: Sequence[httpx.AsyncClient],
+        clients: Sequence[JiraClient],
         credentials: CredentialResolver,
         hosts: AllowedHosts,
         now_ms: Callable[[], int],

@@ -4,7 +4,10 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from urllib.parse import urlencode
 
 import httpx
@@ -30,10 +33,21 @@ class RequestLimits:
 
 
 LIMITS = RequestLimits()
+_TIMEOUTS = {"timeout": httpx.Timeout(30.0, connect=10.0).as_dict()}
+
+JiraClient = httpx.AsyncBaseTransport
+"""The client of any site is a transport alone: it keeps no cookies, since a session of one organization must not answer for
+another, follows no redirects, and spends no time on either."""
+
+
+@cache
+def _headers() -> dict[str, str]:
+    """Return the headers of each request; the version of the relay is read from a file."""
+    return {"Accept": "application/json", "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}"}
 
 
 async def get(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     url: str,
     context: RequestContext,
     limits: RequestLimits,
@@ -52,7 +66,7 @@ async def get(
 
 
 async def _get(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     url: str,
     context: RequestContext,
     limits: RequestLimits,
@@ -80,7 +94,7 @@ async def _get(
 
 
 async def _read_response(
-    client: httpx.AsyncClient,
+    client: JiraClient,
     url: str,
     headers: dict[str, str],
     query: dict[str, str] | None,
@@ -88,7 +102,9 @@ async def _read_response(
 ) -> JiraResponse | None:
     """Read the whole answer. None: its body has more than `max_bytes`."""
     body = bytearray()
-    async with client.stream("GET", url, headers=headers, params=query, follow_redirects=False) as response:
+    whole = f"{url}?{urlencode(query)}" if query else url
+    request = httpx.Request("GET", whole, headers=_headers() | headers, extensions=_TIMEOUTS)
+    async with aclosing(await client.handle_async_request(request)) as response:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > max_bytes:

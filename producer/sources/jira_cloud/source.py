@@ -18,8 +18,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, TypeVar
 
-import httpx
-
 from producer.events import Event, UnreadableRecord
 from producer.sources.clock_skew import ClockSkew
 from producer.sources.contract import OnRetry, SourceTraits, ignore_retry
@@ -41,6 +39,7 @@ from producer.sources.jira_cloud.misplaced import MisplacedRecords
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import PageRequest
 from producer.sources.jira_cloud.raw_record import parse_record
+from producer.sources.jira_cloud.request import JiraClient
 from producer.sources.jira_cloud.window_proof import contradiction_failure, contradicts, is_inconclusive
 from producer.sources.jira_cloud.window_reader import TRANSIENT, JiraCloudLimits, WindowReader
 from producer.sources.purpose import Purpose
@@ -70,7 +69,7 @@ class JiraCloudSource:
         organization: Organization,
         site_throttle: SiteThrottle,
         slots: RequestSlots,
-        client: httpx.AsyncClient,
+        client: JiraClient,
         credentials: CredentialResolver,
         hosts: AllowedHosts,
         now_ms: Callable[[], int],

@@ -5,13 +5,12 @@ import dataclasses
 import pytest
 
 from consumer.delivery.batch import Rows
-from consumer.delivery.traces import MAX_CONTEXTS, carried_contexts
+from consumer.delivery.traces import MAX_LINKS
 from consumer.destinations.outcome import Partial, Retry, Sent
 from relay.telemetry.traces.context import new_trace
 from relay.telemetry.traces.span import SpanKind
 from relay.telemetry.traces.tracer import Tracer
 from tests.support.delivery import FakeDestination, sender_fixture
-from tests.support.messages import event, message
 
 FIRST, SECOND = new_trace(), new_trace()
 
@@ -83,7 +82,10 @@ async def test_a_body_without_traced_events_records_nothing(headers):
     assert await deliver(lambda _rows: Sent(), headers=headers) == []
 
 
-def test_a_body_tells_of_a_bounded_number_of_polls():
-    records = [message(event(n), offset=n, headers=(new_trace().header,)) for n in range(MAX_CONTEXTS + 7)]
+async def test_a_body_has_a_bounded_number_of_links_and_tells_every_poll():
+    """A body may carry the events of more polls than a span may have links: each of them learns of the acceptance."""
+    polls = [new_trace() for _ in range(MAX_LINKS + 7)]
+    spans = await deliver(lambda _rows: Sent(), headers=[(poll.header,) for poll in polls])
 
-    assert len(carried_contexts(records)) == MAX_CONTEXTS
+    assert by_name(spans, "deliver sentinel")[0].links == tuple(polls[:MAX_LINKS])
+    assert [each.parent for each in by_name(spans, "accept sentinel")] == polls

@@ -31,6 +31,22 @@ _FORGOTTEN_TOPICS = {
 }
 
 
+class FakeBatch:
+    """Replaces aiokafka's BatchBuilder: it is full with two records, so that transactions have several batches."""
+
+    def __init__(self):
+        self.records = []
+
+    def append(self, *, timestamp, key, value, headers):
+        if len(self.records) == 2:
+            return None
+        self.records.append((key, value, timestamp, headers))
+        return len(self.records)
+
+    def close(self):
+        """Do nothing; nobody appends to a closed batch."""
+
+
 class FakeProducer:
     """Replaces AIOKafkaProducer."""
 
@@ -38,7 +54,7 @@ class FakeProducer:
         self._process = process
         self._log = process.world.log
         self._epoch = -1
-        self._batch = []
+        self._waiting = []
         self._added = set()
         self._sender = None
         self._transaction_waiter = asyncio.get_running_loop().create_future()
@@ -62,22 +78,25 @@ class FakeProducer:
     def maybe_add_partition_to_txn(self, tp):
         self._added.add(tp.topic)
 
-    async def send(self, topic, value, key, partition, timestamp_ms, headers):
+    def create_batch(self):
+        return FakeBatch()
+
+    async def send_batch(self, batch, topic, *, partition):
         assert partition == 0
         acknowledgement = asyncio.get_running_loop().create_future()
-        self._batch.append((acknowledgement, (topic, key, value, timestamp_ms, headers)))
-        if len(self._batch) == 1:
-            self._sender = asyncio.create_task(self._send_batch())
+        self._waiting.append((acknowledgement, topic, batch))
+        if len(self._waiting) == 1:
+            self._sender = asyncio.create_task(self._send_waiting())
         return acknowledgement
 
-    async def _send_batch(self):
+    async def _send_waiting(self):
         outcome = await self._process.step("append")
-        batch, self._batch = self._batch, []
-        for acknowledgement, record in batch:
+        waiting, self._waiting = self._waiting, []
+        for acknowledgement, topic, batch in waiting:
             try:
                 if outcome == "refused":
                     raise KafkaError("refused")
-                offset = self._log.append(self._epoch, *record)
+                offsets = [self._log.append(self._epoch, topic, *record) for record in batch.records]
                 if outcome == "unanswered":
                     raise KafkaError("no answer")
             except KafkaError as error:
@@ -85,7 +104,7 @@ class FakeProducer:
                     acknowledgement.set_exception(error)
             else:
                 if not acknowledgement.done():
-                    acknowledgement.set_result(SimpleNamespace(offset=offset))
+                    acknowledgement.set_result(SimpleNamespace(offset=offsets[0]))
 
     async def commit_transaction(self):
         try:
@@ -106,7 +125,7 @@ class FakeProducer:
     async def discard(self):
         if self._sender is not None:
             self._sender.cancel()
-        for acknowledgement, _ in self._batch:
+        for acknowledgement, _, _ in self._waiting:
             if not acknowledgement.done():
                 acknowledgement.set_exception(KafkaError("the producer was given up"))
 

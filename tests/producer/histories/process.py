@@ -66,6 +66,9 @@ class _Connection:
     def __init__(self, process):
         self._process = process
 
+    def login(self):
+        return {}
+
     def options(self):
         return {"process": self._process}
 

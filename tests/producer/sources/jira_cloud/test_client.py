@@ -172,11 +172,18 @@ async def test_an_answer_above_the_size_limit_is_refused(client, site):
     assert (await fetch_page(client, at_site(site), max_bytes=100_000)).action is RetryAction.REDUCE_PAGE
 
 
-async def test_no_session_is_kept(client, site):
+async def test_no_session_is_kept():
     """The next request, perhaps of another organization, sends no cookie of an earlier answer."""
-    site.fault(faults.altered_head(headers={"Set-Cookie": "JSESSIONID=1; Path=/"}))
-    await fetch_page(client, at_site(site))
-    assert len(client.cookies.jar) == 0
+    cookies = []
+
+    def answer(request):
+        cookies.append(request.headers.get("Cookie"))
+        return httpx.Response(200, headers={"Set-Cookie": "JSESSIONID=1; Path=/"}, json={"cloudId": "1"})
+
+    async with httpx.MockTransport(answer) as client:
+        for _ in range(2):
+            await jira.tenant_info(client, "acme", "https://acme.atlassian.net")
+    assert cookies == [None, None]
 
 
 async def test_a_refused_connection_and_an_unknown_host_name_differ(client):
@@ -192,7 +199,7 @@ async def test_a_refused_connection_and_an_unknown_host_name_differ(client):
             -2, "Name or service not known"
         )
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(unknown)) as lost:
+    async with httpx.MockTransport(unknown) as lost:
         found = await jira.tenant_info(lost, "acme", "https://acme.atlassian.net")
     assert (found.kind, "acme.atlassian.net" in found.message) == (ErrorKind.HOST_UNKNOWN, True)
 

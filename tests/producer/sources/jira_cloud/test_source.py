@@ -90,7 +90,7 @@ async def test_a_host_outside_of_the_allowed_ones_gets_no_request(url):
     """The relay does not even ask for the site's id, so a forged URL sends it nowhere."""
     requests = []
     now = now_ms()
-    async with httpx.AsyncClient(transport=httpx.MockTransport(requests.append)) as client:
+    async with httpx.MockTransport(requests.append) as client:
         known = JiraCloudSources(
             [client], StubCredentials(), AllowedHosts("https://api.atlassian.com"), now_ms
         )
