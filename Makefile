@@ -76,6 +76,7 @@ parts: setup ## CPU time, memory and lateness of each part under load; takes hal
 	$(BIN)/python benchmarks/producer.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/replay.py
+	$(BIN)/python benchmarks/silence.py
 
 IMAGE ?= jira-audit-relay
 PLATFORMS ?= linux/amd64,linux/arm64

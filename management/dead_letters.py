@@ -119,10 +119,10 @@ async def _find_closing(log: LetterLog, letter: DeadLetter) -> DeadLetter | None
     start, end = {tp: letter.offset}, {tp: log.bounds[tp].last_stable_offset}
     async for records in log.reader.batches(start, end, lambda _: None):
         for found in map(parse_letter, records):
-            if found.redriven == letter.offset:
-                return found
-            if found.forebear == letter.offset and successor is None:
-                successor = found
+            if found.closes(letter):
+                if found.is_mark:
+                    return found
+                successor = successor or found
     return successor
 
 
@@ -136,7 +136,10 @@ async def _first_at(log: LetterLog, letter: DeadLetter) -> int:
         found = [record async for record in _records(log, letter.partition, former, former + 1)]
         if not found:
             break
-        current = parse_letter(found[0])
+        parsed = parse_letter(found[0])
+        if not current.closes(parsed):
+            break
+        current = parsed
     return current.at
 
 

@@ -7,14 +7,13 @@ from enum import IntEnum
 from typing import Any
 
 from management.destination_view import DestinationView
-from management.formatting import iso_milliseconds
+from management.formatting import iso_milliseconds, iso_seconds
 from management.organizations.causes import shared_reason
+from management.organizations.silence import percent, unlikely_text
 from management.organizations.view import OrganizationView
-from relay.status.model import HOUR_MS, HourCount
-from relay.timestamps import DAY_MS
+from relay.status.model import HourCount
+from relay.timestamps import HOUR_MS
 
-SILENT_MS = 7 * DAY_MS
-"""Without an event for so long, an organization is named: it may be unused, or its log may be empty for a reason."""
 BEHIND_MS = HOUR_MS
 """An active organization whose events are complete only up to an earlier time is named."""
 NEW_MS = 60_000
@@ -138,10 +137,15 @@ def _quiet_findings(view: OrganizationView) -> Iterator[_Finding]:
     if status.complete_up_to is not None and view.now_ms - status.complete_up_to > BEHIND_MS:
         reason = "It is polled, but its events are complete only up to more than an hour ago. Its page has the reason."
         yield Severity.WAITING, "organization", "behind", reason, Affected(name, status.complete_up_to)
-    quiet_since = status.last_event if status.last_event is not None else view.organization.added
-    if view.now_ms - quiet_since > SILENT_MS:
-        reason = "No event for seven days. It is asked, and answers; if people work there, look at its audit log in Jira."
-        yield Severity.NOTICE, "organization", "silent", reason, Affected(name, quiet_since)
+    silence = status.silence
+    if silence is not None and view.silence_word == "silent":
+        reason = (
+            "No event for unusually long. It is asked, and answers; if people work there, compare with its audit log in Jira."
+            " If the site is not used any more, pause the organization."
+        )
+        own = f"{reason} No event since {iso_seconds(silence.since)}, {unlikely_text(silence)}."
+        detail = "" if silence.probability is None else percent(silence.probability)
+        yield Severity.NOTICE, "organization", "silent", reason, Affected(name, silence.since, detail, own)
 
 
 def _destination_findings(views: Iterable[DestinationView]) -> Iterator[_Finding]:

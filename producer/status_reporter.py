@@ -10,7 +10,7 @@ from producer.sources.purpose import Purpose
 from producer.state.checkpoint import IdReuse
 from producer.state.intervals import TimeRange
 from relay.organizations import Organization
-from relay.status.model import Status, take_over
+from relay.status.model import Silence, Status, take_over
 from relay.status.writer import StatusWriter
 from relay.timestamps import to_iso, to_iso_seconds
 
@@ -192,9 +192,12 @@ class OrganizationStatusReporter:
         newest = max(filter(None, (self._status.last_event, result.newest_created)), default=None)
         self._publish(replace(status, last_event=newest, at=self._now_ms()))
 
-    def complete_up_to(self, ms: int) -> None:
-        """Report that every record created before `ms` that the source showed is in Kafka."""
-        self._publish(replace(self._status, complete_up_to=ms, at=self._now_ms()))
+    def complete_up_to(self, ms: int, silence: Silence | None) -> None:
+        """Report that every record created before `ms` that the source showed is in Kafka, and the silence up to there."""
+        before = self._status.silence
+        if silence is not None and silence.word == "silent" != (before and before.word):
+            self._metrics.silence.became_unlikely(self._name, silence)
+        self._publish(replace(self._status, complete_up_to=ms, silence=silence, at=self._now_ms()))
         self._metrics.complete_up_to(self._name, ms)
 
     def backfilled_to(self, ms: int | None) -> None:
@@ -206,6 +209,8 @@ class OrganizationStatusReporter:
         self._status_writer.put(status_key(self._name), self._status)
         self._metrics.organization_state(self._name, status.state, self._credential_expires)
         self._metrics.failing_since(self._name, self._failure_kind, status.since)
+        # A source that gives no answer proves no silence, and its last word is no good news.
+        self._metrics.silence.current(self._name, status.silence if status.state == "active" else None)
 
 
 def _failure_of(purpose: Purpose) -> str:

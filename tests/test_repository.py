@@ -12,6 +12,7 @@ import pytest
 
 from management import settings
 from tests.support.scheduling import SLOW, WAITING
+from tests.support.syntax import syntax_of
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -97,7 +98,7 @@ def test_only_entry_points_read_the_environment(texts):
     found = {
         name
         for name, text in texts.items()
-        if name.endswith(".py") and name.split("/")[0] in rooms and any(reads_environment(ast.parse(text)))
+        if name.endswith(".py") and name.split("/")[0] in rooms and any(reads_environment(syntax_of(text)))
     }
 
     assert found == {"management/settings.py", "relay/http.py"}
@@ -118,7 +119,7 @@ def test_only_relay_kafka_imports_aiokafka(texts):
     found = {
         name
         for name, text in texts.items()
-        if name.endswith(".py") and name.split("/")[0] in ROOMS and any(imports_aiokafka(ast.parse(text)))
+        if name.endswith(".py") and name.split("/")[0] in ROOMS and any(imports_aiokafka(syntax_of(text)))
     }
 
     assert {name for name in found if not name.startswith("relay/kafka/")} == set()
@@ -151,7 +152,7 @@ def test_only_aiokafka_patches_touch_the_inside_of_aiokafka(texts):
     relay = {name: text for name, text in texts.items() if name.startswith("relay/") and name.endswith(".py")}
     outside = {name: text for name, text in relay.items() if not name.startswith(patches)}
 
-    changes = {name for name, text in relay.items() if any(changes_aiokafka(ast.parse(text)))}
+    changes = {name for name, text in relay.items() if any(changes_aiokafka(syntax_of(text)))}
 
     assert lines_with(re.compile(r"noqa:.*SLF001"), outside) == []
     assert changes == {f"{patches}oauth.py"}
@@ -173,7 +174,7 @@ def test_every_test_is_a_claim(texts):
         f"{name}:{node.lineno} {node.name}"
         for name, text in texts.items()
         if name.startswith("tests/") and name.endswith(".py")
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(syntax_of(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
         if not ast.get_docstring(node) and node.name.count("_") < 3
     ]

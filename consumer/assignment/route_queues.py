@@ -1,7 +1,8 @@
 """The queues of closed bodies, one for each route: no route keeps another from slots or memory.
 
-1. A body is sent when its route has no problem and a slot is free; the routes take turns. A route with a problem has one body
-   in delivery, which probes for it beside the slots of the others.
+1. A body is sent when its route has no problem and a slot is free; the routes take turns. The last free slot is for a route
+   that has none, so one whose requests are not answered keeps none of the others from theirs. A route with a problem has one
+   body in delivery, which probes for it beside the slots of the others.
 2. Memory: a route may hold as much as is free, of `in_flight_bytes` and one body. So one route fills half of it at most, two
    leave a third to the others, and so on. Beyond its share the partitions of its events are held (`route_holds.py`).
 3. An organization that fails for long leaves the others one share less, and never nothing.
@@ -80,9 +81,9 @@ class RouteQueues:
         if failing:
             return own == 0
         most = self._limits.in_flight_bodies
-        return (most is None or busy < most) and (
-            own == 0 or self._sender.bytes < self._limits.in_flight_bytes
-        )
+        if own == 0:
+            return most is None or busy < most
+        return (most is None or busy < most - 1) and self._sender.bytes < self._limits.in_flight_bytes
 
     def _first_outside(self, route: str | None, crowded: Collection[TopicPartition]) -> int | None:
         """Return the place of the first body that is not of `crowded` partitions alone, or holds one's offset back."""

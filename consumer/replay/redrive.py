@@ -12,7 +12,13 @@ from consumer.replay.tally import Ending
 from relay.dead_letters.assembly import MAX_SPAN, LetterAssembler, WholeLetter
 from relay.dead_letters.closings import Closings, LetterState
 from relay.dead_letters.duplicates import Duplicates
-from relay.dead_letters.letter import DeadLetter, duplicate_mark_record, mark_record, refused_by_live
+from relay.dead_letters.letter import (
+    FINGERPRINT,
+    DeadLetter,
+    duplicate_mark_record,
+    mark_record,
+    refused_by_live,
+)
 from relay.dead_letters.log import (
     LetterLog,
     LetterReader,
@@ -109,6 +115,7 @@ class RedriveSource:
             "flow": flow,
             "replay": self._job.id,
             "redrive": letter.address,
+            FINGERPRINT: letter.fingerprint,
             "tries": str(letter.tries + 1),
         }
         return original | history

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from management.formatting import iso_milliseconds, iso_seconds
+from management.organizations.silence import UNKNOWN, silence_text
 from management.organizations.store import kafka_errors_as_relay_errors
 from producer.status_reporter import status_key
 from relay.credentials.keyring import sealing_key_id
@@ -83,6 +84,22 @@ class OrganizationView:
         return self.status.at if self.state_word == "no owner" else self.status.since
 
     @property
+    def silence_word(self) -> str:
+        """`learning`, `quiet` or `silent`; `unknown` while the source gives no answer. Empty: paused, or never judged."""
+        if self.state_word == "paused" or self.status is None or self.status.silence is None:
+            return ""
+        return self.status.silence.word if self.state_word == "active" else UNKNOWN
+
+    @property
+    def silence(self) -> str:
+        """What is known of its silence, in words. Empty: it is paused, or a release polls it that does not judge silence."""
+        if not self.silence_word or self.status is None or self.status.silence is None:
+            return ""
+        if self.silence_word == UNKNOWN:
+            return f"not known since {iso_seconds(self.status.silence.until)}: the source gives no answer"
+        return silence_text(self.status.silence)
+
+    @property
     def counts(self) -> Sequence[HourCount]:
         """The counts of the last hours that the producers reported; empty: none has reported."""
         return () if self.status is None else self.status.counts
@@ -130,6 +147,7 @@ class OrganizationView:
         facts = public_view(self.organization)
         facts |= {name: iso_milliseconds(facts[name]) for name in _ORGANIZATION_TIMESTAMPS}
         facts |= {"state_in_words": self.state, "credential_expires_within_days": self.expires_within_days}
+        facts |= {"silence_in_words": self.silence or None}
         facts |= {"sealed_with_first_key": self.sealed_with_first_key}
         return facts | {"status": None if self.status is None else _status_document(self.status, self.now_ms)}
 
@@ -184,6 +202,10 @@ def _status_document(status: Status, now_ms: int) -> dict[str, Any]:
         asdict(each) | {"at": iso_milliseconds(each.at)} for each in status.transitions
     ]
     document["older_offsets"] = [asdict(each) for each in status.older_offsets]
+    if status.silence is not None:
+        times = ("since", "until", "learning_until")
+        document["silence"] = asdict(status.silence)
+        document["silence"] |= {name: iso_milliseconds(document["silence"][name]) for name in times}
     document["counts"] = [_count_document(each) for each in status.counts]
     return document
 

@@ -98,6 +98,18 @@ CREDENTIAL_EXPIRY = Metric(
     "Expiry time of the API key, as entered by the operator.",
     (ORGANIZATION,),
 )
+SILENCE_STATE = Metric(
+    Gauge,
+    "jira_relay_producer_silence_state",
+    "1 for the state of the present silence, 0 for each other; absent while the source gives no answer.",
+    (ORGANIZATION, Label("state", ("learning", "quiet", "silent"))),
+)
+SILENCE_PROBABILITY = Metric(
+    Gauge,
+    "jira_relay_producer_silence_probability_ratio",
+    "Chance that a feed that works is silent for so long; absent while that is not known.",
+    (ORGANIZATION,),
+)
 ADDED = Metric(
     Gauge,
     "jira_relay_producer_organization_added_timestamp_seconds",
@@ -170,7 +182,7 @@ CATALOGUE: tuple[Metric[Any], ...] = (
     *(ROUNDS, EVENTS_PUBLISHED, RECORDS_DEAD_LETTERED, IDS_REUSED, SOURCE_ERRORS, SOURCE_BACKOFF_SECONDS),
     *(TRANSACTIONS, SHARD_LOADS, KAFKA_PARTITIONS),
     *(LAST_POLL, LAST_EVENT, COMPLETE_UP_TO, ORGANIZATION_STATE, ORGANIZATION_INTERVAL, CREDENTIAL_EXPIRY),
-    *(ADDED, FAILING_SINCE, UNREAD_SECONDS),
+    *(ADDED, FAILING_SINCE, UNREAD_SECONDS, SILENCE_STATE, SILENCE_PROBABILITY),
     *(SHARDS, CONFIGURED_SHARDS, MEMBERSHIP),
     *(PUBLISH_LATENCY, LATE_ARRIVAL, REQUEST_DURATION, TRANSACTION_DURATION),
 )

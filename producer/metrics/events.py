@@ -7,6 +7,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge
 
 from producer.metrics import catalogue
+from producer.metrics.silence import SilenceMetrics
 from relay.kafka.topic_copies import CopyState
 from relay.status.model import Status
 from relay.telemetry.condition_log import ConditionLog
@@ -24,6 +25,7 @@ class ProducerMetrics:
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock`: seconds, for the length of a condition in the log."""
         self._metrics = MetricSet(catalogue.CATALOGUE, registry)
+        self.silence = SilenceMetrics(self._metrics)
         self._clock = clock
         self._polling: dict[str, ConditionLog] = {}
         """By organization; each purpose has conditions of its own."""

@@ -12,6 +12,7 @@ from producer.polling.window import PollingConfig
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
 from producer.replays.jobs import RefillJobs
+from producer.silence.judge import SilenceJudge
 from producer.sources.contract import Source
 from producer.sources.errors import BackoffScope, RetryAction, SourceError
 from producer.sources.purpose import Purpose
@@ -44,6 +45,7 @@ class PollingContext:
     outage_noted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint holds an outage."""
     misplaced: MisplacedNotice = field(init=False)
+    silence: SilenceJudge = field(default_factory=SilenceJudge)
     unread_ranges_known: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint has unread ranges."""
 
@@ -222,10 +224,9 @@ class PollingContext:
         self.reporter.events_published(published)
 
     async def _publish_served(self, result: WindowResult, purpose: Purpose) -> None:
-        pending = self._pending(result.window, result)
         published = await self.publisher.publish(
             self.name,
-            pending,
+            self._pending(result.window, result),
             lambda checkpoint: checkpoint,
             persist=False,
             low_priority=purpose.low_priority,
@@ -242,10 +243,10 @@ class PollingContext:
 
     def report_complete_up_to(self, read_until: int | None = None) -> None:
         """Report the instant up to which everything is published. `read_until`: the end of a window that needed no commit."""
-        checkpoint = self.checkpoint()
-        if checkpoint is not None:
-            reached = max(checkpoint.window_end, read_until or checkpoint.window_end)
-            self.reporter.complete_up_to(replace(checkpoint, window_end=reached).complete_up_to)
+        if (checkpoint := self.checkpoint()) is not None:
+            reached = replace(checkpoint, window_end=max(checkpoint.window_end, read_until or 0))
+            silence = self.silence.judge(reached, self.organization.added)
+            self.reporter.complete_up_to(reached.complete_up_to, silence)
 
     def report_source_error(self, error: SourceError, purpose: Purpose = Purpose.LIVE) -> None:
         """Show a failure in status and metrics; the source waits by itself.

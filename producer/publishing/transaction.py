@@ -23,7 +23,7 @@ from producer.publishing.progress_values import fitting_checkpoint, ledger_value
 from producer.publishing.refill import RefillBatch
 from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
-from producer.state.checkpoint import Checkpoint, EventPosition, with_completeness_pair
+from producer.state.checkpoint import Checkpoint, EventPosition, with_active_hours, with_completeness_pair
 from producer.state.intervals import TimeRange
 from producer.state.ledger import Ledger, LedgerDelta
 from producer.state.mode import is_no_longer_read, mode_of
@@ -191,6 +191,7 @@ def build_transaction(
     delta = ledger.expire_days(
         ledger.plan(plan.events, plan.unreadable, read=window, reused_after=reused_after), checkpoint
     )
+    checkpoint = with_active_hours(checkpoint, (event["created"] for event in plan.events), plan.collected)
     checkpoint = fitting_checkpoint(
         with_published(checkpoint, ledger, plan.events), topics, topic_limits.max_progress_bytes
     )

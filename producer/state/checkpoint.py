@@ -5,10 +5,11 @@ checkpoint answers it for Kafka alone. A pair says which offset a reader must ha
 end, so the newest pair whose offset a consumer group has committed answers it for that group, however far behind it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from producer.state.active_hours import ActiveHours, active_hours_from_record
 from producer.state.intervals import TimeRange
 from producer.state.refill import RefillCursor, cursors_from_records
 from relay.avro.codec import NEWER_FIELDS
@@ -86,6 +87,8 @@ class Checkpoint:
     """Ranges that the source fails to serve. The cursors pass them, and nothing claims them; see polling/unread_ranges.py. Field `holes` of the schema."""
     refills: tuple[RefillCursor, ...] = ()
     """Windows that are being read again for one destination; at most one of each replay."""
+    active_hours: ActiveHours | None = None
+    """The hours that had events. None: an earlier release has published every event so far."""
     newer_fields: bytes = b""
     """What a newer release has appended to the record; written back as it is, though this release moves `written` on."""
 
@@ -121,6 +124,7 @@ class Checkpoint:
             "written": self.written,
             "refills": [one.to_record() for one in self.refills],
             "refills_unread": [each for one in self.refills for each in one.unread_records()],
+            "active_hours": None if self.active_hours is None else self.active_hours.to_record(),
         }
 
     def refill(self, replay_id: str) -> RefillCursor | None:
@@ -148,6 +152,7 @@ def new_checkpoint(organization: str, until: int, *, now: int, cloud_id: str | N
         ledgers_from=0,
         written=now,
         cloud_id=cloud_id,
+        active_hours=ActiveHours(),
     )
 
 
@@ -171,6 +176,9 @@ def from_record(record: dict[str, Any]) -> Checkpoint:
         newer_fields=record.get(NEWER_FIELDS, b""),
         unread_ranges=tuple(TimeRange(**one) for one in record["holes"]),
         refills=cursors_from_records(record["refills"], record["refills_unread"]),
+        active_hours=None
+        if record["active_hours"] is None
+        else active_hours_from_record(record["active_hours"]),
     )
 
 
@@ -207,6 +215,13 @@ def with_reused_ids(checkpoint: Checkpoint, count: int, collected: int) -> Check
     if before is None or not before.is_recent(collected):
         before = IdReuse(collected, collected, 0)
     return replace(checkpoint, id_reuse=IdReuse(before.since, collected, before.count + count))
+
+
+def with_active_hours(checkpoint: Checkpoint, created: Iterable[int], collected: int) -> Checkpoint:
+    """Return the checkpoint with the hours of events `created` then and `collected` now (ms)."""
+    before = checkpoint.active_hours or ActiveHours(since=collected)
+    hours = before.add(created, collected)
+    return checkpoint if hours is checkpoint.active_hours else replace(checkpoint, active_hours=hours)
 
 
 def thin_pairs(pairs: tuple[CompletenessPair, ...], most: int = MAX_PAIRS) -> tuple[CompletenessPair, ...]:

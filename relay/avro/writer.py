@@ -5,6 +5,7 @@ primitives except float and double.
 """
 
 from collections.abc import Callable
+from struct import Struct
 from typing import Any
 
 ValueWriter = Callable[[Any, bytearray], None]
@@ -181,6 +182,15 @@ def _integer(bits: int) -> Callable[[str], ValueWriter]:
     return integer
 
 
+def _double(path: str) -> ValueWriter:
+    def write_double(value: Any, out: bytearray) -> None:
+        if not isinstance(value, float):
+            raise _mismatch(path, value)
+        out += _DOUBLE.pack(value)
+
+    return write_double
+
+
 def _boolean(path: str) -> ValueWriter:
     def write_boolean(value: Any, out: bytearray) -> None:
         if not isinstance(value, bool):
@@ -198,11 +208,13 @@ def _null(path: str) -> ValueWriter:
     return write_null
 
 
+_DOUBLE = Struct("<d")
 _PRIMITIVES: dict[str, Callable[[str], ValueWriter]] = {
     "string": _string,
     "bytes": _bytes,
     "int": _integer(32),
     "long": _integer(64),
+    "double": _double,
     "boolean": _boolean,
     "null": _null,
 }

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 from relay.kafka import Record
 from relay.kafka.producer import ProducerRecord
 
 PREFIX = "relay."
+FINGERPRINT = "fingerprint"
+"""The header, without the prefix, of a mark or a successor: the fingerprint of the letter that it closes."""
+
+_IDENTITY = ("service", "destination", "flow", "replay", "tries")
 _MAX_OFFSET = 2**63 - 1
 _OFFSET_DIGITS = len(str(_MAX_OFFSET))
 
@@ -18,6 +23,7 @@ class DeadLetter:
     """A dead letter without its content, or one part of it. `at`: ms UTC, when it was written.
 
     `headers`: the relay's own, without the prefix `relay.`, such as reason and service. `original_headers`: those of the record.
+    `checksum`: of key and content.
     """
 
     partition: int
@@ -27,6 +33,16 @@ class DeadLetter:
     headers: Mapping[str, str]
     size: int
     original_headers: tuple[Header, ...] = ()
+    checksum: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the letter in a log where it has another offset. Letters of one refusal have the same.
+
+        It has no address, since `topics copy` translates addresses and a mirror does not.
+        """
+        identity = "\n".join(self.headers.get(each, "") for each in _IDENTITY)
+        return f"{crc32(identity.encode(), self.checksum):08x}"
 
     @property
     def address(self) -> str:
@@ -77,6 +93,15 @@ class DeadLetter:
         """Offset of the letter that this record marks as redriven; None: it is a letter, and no mark."""
         return _offset_in(self.partition, self.headers.get("redriven"))
 
+    def closes(self, letter: "DeadLetter") -> bool:
+        """Return whether this mark or successor is that of the letter. In a mirrored log, another letter can be at its address.
+
+        Records of older releases have no fingerprint: their addresses are believed.
+        """
+        offset = self.redriven if self.is_mark else self.forebear
+        fingerprint = self.headers.get(FINGERPRINT, letter.fingerprint)
+        return (self.partition, offset, fingerprint) == (letter.partition, letter.offset, letter.fingerprint)
+
     @property
     def named(self) -> Mapping[str, int | None]:
         """Offsets of the letters of the same partition that this record names, by header; None: an address of another log."""
@@ -118,8 +143,9 @@ def parse_letter(record: Record) -> DeadLetter:
     organization = None if record.key is None else record.key.decode("utf-8", "replace")
     size = len(record.value or b"")
     original = tuple(record.headers[:own])
+    checksum = crc32(record.value or b"", crc32(record.key or b""))
     return DeadLetter(
-        record.partition, record.offset, record.timestamp, organization, headers, size, original
+        record.partition, record.offset, record.timestamp, organization, headers, size, original, checksum
     )
 
 
@@ -137,7 +163,7 @@ def mark_record(
     Its value is empty, and not None: the topic is not compacted, and a mark deletes nothing. `published_before`: the record of a
     producer's letter was in Kafka already, and the job published nothing for it.
     """
-    fields = {"redriven": letter.address, "replay": replay}
+    fields = {"redriven": letter.address, FINGERPRINT: letter.fingerprint, "replay": replay}
     if published_before:
         fields["published"] = "before"
     return _mark(topic, letter.partition, key, at_ms, fields)
@@ -150,6 +176,7 @@ def duplicate_mark_record(
     fields = {
         "redriven": address_of(letter.partition, duplicate),
         "duplicate-of": letter.address,
+        FINGERPRINT: letter.fingerprint,
         "replay": replay,
     }
     return _mark(topic, letter.partition, key, at_ms, fields)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
+from relay.timestamps import HOUR_MS
+
 TRANSITIONS_KEPT = 20
 HOURS_KEPT = 48
-HOUR_MS = 3_600_000
 EPOCH, VALID_UNTIL = "relay.epoch", "relay.valid-until"
 
 
@@ -84,6 +85,24 @@ class DeliveryReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """How long an organization has had no event, and whether that is like it. Instants are ms since 1970 UTC."""
+
+    since: int
+    """Created of the newest event; before the first one, when the organization was added."""
+    until: int
+    """Up to here the source has shown that there is no newer event."""
+    word: str
+    """`learning`: what is usual is not known yet; `quiet`: it is usual; `silent`: it is unlikely."""
+    probability: float | None = None
+    """The chance that a feed that works is silent for so long. None: not known yet, or there never was an event."""
+    learning_until: int | None = None
+    """From when on silence is judged. None: it is."""
+    longest: int | None = None
+    """The longest earlier silence of the last sixteen weeks, in ms. None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of one organization, destination or process.
     Fields as in schemas/status.avsc, instants in ms since 1970 UTC.
@@ -108,6 +127,8 @@ class Status:
     older_offsets: tuple[GroupOffset, ...] = field(default=())
     deliveries: tuple[DeliveryReport, ...] = field(default=())
     """Of a consumer process: one for each of its destinations."""
+    silence: Silence | None = None
+    """Of an organization. None: nothing is known of it."""
 
     def transition(self, state: str, reason: str | None, at: int) -> "Status":
         """Return this status in `state`. A change of state adds a transition; a new reason alone does not."""
@@ -172,6 +193,7 @@ def from_record(record: Mapping[str, Any]) -> Status:
     values["offsets"] = tuple(map(_group_offset, values["offsets"]))
     values["older_offsets"] = tuple(map(_group_offset, values.get("older_offsets", ())))
     values["deliveries"] = tuple(map(_delivery, values.get("deliveries", ())))
+    values["silence"] = Silence(**found) if (found := values.get("silence")) else None
     return Status(**values)
 
 

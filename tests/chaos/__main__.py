@@ -5,7 +5,7 @@ import asyncio
 import random
 import sys
 
-from tests.chaos.plan import CLUSTER_KINDS, KINDS, OPT_IN_KINDS, SINGLE_BROKER_KINDS
+from tests.chaos.plan import KINDS, OPT_IN_KINDS, impossible_kinds
 from tests.chaos.run import RoundOptions, run
 
 
@@ -22,20 +22,27 @@ def main() -> None:
         "--consumers", type=int, default=2, help="consumer processes; with 0 nothing is delivered"
     )
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="brokers of Kafka")
+    parser.add_argument(
+        "--controllers-apart",
+        action="store_true",
+        help="three controllers beside the brokers; needs --brokers 3",
+    )
     parser.add_argument("--gap", type=float, default=2.0, help="mean seconds between two faults")
     parser.add_argument(
         "--only", default="", help=f"kinds of faults, separated by commas, from: {', '.join(KINDS)}"
     )
     parser.add_argument("--keep", action="store_true", help="keep the logs of a round that passed, too")
     arguments = parser.parse_args()
-    impossible = SINGLE_BROKER_KINDS if arguments.brokers > 1 else CLUSTER_KINDS.keys()
+    if arguments.controllers_apart and arguments.brokers == 1:
+        parser.error("--controllers-apart needs --brokers 3")
+    impossible = impossible_kinds(arguments.brokers, controllers_apart=arguments.controllers_apart)
     kinds = {
         kind.strip() for kind in arguments.only.split(",") if kind.strip()
     } or KINDS.keys() - OPT_IN_KINDS - impossible
     if unknown := kinds - KINDS.keys():
         parser.error(f"unknown kind of fault: {', '.join(sorted(unknown))}")
     if found := kinds & impossible:
-        parser.error(f"not with --brokers {arguments.brokers}: {', '.join(sorted(found))}")
+        parser.error(f"not with these brokers and controllers: {', '.join(sorted(found))}")
     seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
     options = RoundOptions(
         seed,
@@ -43,6 +50,7 @@ def main() -> None:
         arguments.producers,
         arguments.consumers,
         arguments.brokers,
+        arguments.controllers_apart,
         kinds,
         arguments.gap,
         arguments.keep,

@@ -37,7 +37,7 @@ class DisturbanceExecutor:
     async def _execute(self, disturbance: PlannedDisturbance) -> None:
         if disturbance.kind in plan.PROCESS_KINDS:
             done = await self._processes.execute(disturbance)
-        elif disturbance.kind in plan.KAFKA_KINDS | plan.CLUSTER_KINDS:
+        elif disturbance.kind in plan.ALL_KAFKA_KINDS:
             done = await self._broker.execute(disturbance)
         elif disturbance.kind in plan.SINK_KINDS:
             done = await self._sink.execute(disturbance)

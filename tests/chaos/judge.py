@@ -21,6 +21,7 @@ from tests.chaos.context import RoundContext
 from tests.chaos.invariants import RowArrival
 from tests.chaos.operators import Operators
 from tests.chaos.peer_faults import OrganizationFaults
+from tests.chaos.plan import OPT_IN_KINDS
 from tests.chaos.process_slot import ProcessSlot
 from tests.chaos.traffic import Traffic
 
@@ -91,10 +92,11 @@ def _disturbances(context: RoundContext) -> list[tuple[float, float]]:
 
 def _record_violations(found: Evidence, outcome: RoundOutcome) -> Iterable[str]:
     verdict = judge(found, now_ms())
+    log_truncated = any(outcome.executed.get(kind, 0) for kind in OPT_IN_KINDS)
     yield from verdict.remarks
     for one in verdict.organizations:
         yield from _organization_violations(
-            one, has_consumers=outcome.has_consumers, log_truncated=outcome.executed.get("lost tail", 0) > 0
+            one, has_consumers=outcome.has_consumers, log_truncated=log_truncated
         )
 
 

@@ -8,6 +8,7 @@ from tests.chaos.context import RoundContext
 from tests.chaos.plan import PlannedDisturbance
 from tests.chaos.process_faults import AIM_TIMEOUT_SECONDS
 from tests.support import log_tail
+from tests.support.kafka_cluster import SESSION_MS
 from tests.support.kafka_proxy import END_TXN, Stage
 
 
@@ -28,6 +29,10 @@ class KafkaFaults:
             async with self._context.recording_disturbance(sink=True):
                 if disturbance.kind == "rolling restart":
                     await self._restart_each(disturbance)
+                elif disturbance.kind == "controller kill":
+                    await self._kill_controller(disturbance)
+                elif disturbance.kind == "unclean election":
+                    await self._elect_stale_copy(disturbance)
                 else:
                     await self._take_away(disturbance)
         finally:
@@ -52,6 +57,32 @@ class KafkaFaults:
             await self._context.wait(disturbance.seconds / len(self._nodes))
             await self._start(node)
             self._context.log(f"broker {number}: restarted.")
+
+    async def _kill_controller(self, disturbance: PlannedDisturbance) -> None:
+        controllers = self._context.world.controllers
+        number = int(disturbance.target * len(controllers))
+        controllers[number].kill()
+        self._context.log(f"controller {number + 1}: killed; away for {disturbance.seconds:.1f} s.")
+        await self._context.wait(disturbance.seconds)
+        await self._start(controllers[number])
+        self._context.log(f"controller {number + 1}: back.")
+
+    async def _elect_stale_copy(self, disturbance: PlannedDisturbance) -> None:
+        """Let a broker lead everything that lacks what the others acknowledged while it was away. They drop that when they return."""
+        nodes = self._context.world.nodes
+        number = int(disturbance.target * len(nodes))
+        others = [each for each in nodes if each is not nodes[number]]
+        nodes[number].kill()
+        self._context.log(f"broker {number + 1}: killed, so that its copies fall behind.")
+        await asyncio.sleep(SESSION_MS / 1_000 + disturbance.seconds)
+        for node in others:
+            node.kill()
+        await asyncio.gather(*(node.wait_for_exit() for node in others))
+        await self._start(nodes[number])
+        self._context.log(f"broker {number + 1}: leads everything alone, without what it missed.")
+        await self._context.wait(disturbance.seconds)
+        await asyncio.gather(*(self._start(node) for node in others))
+        self._context.log("the other brokers: back, with its copies.")
 
     async def _stop_nodes(self, nodes: Sequence[EmbeddedKafka], disturbance: PlannedDisturbance) -> str:
         """Stop the brokers; return how, as a clause of a sentence."""

@@ -21,18 +21,21 @@ PROCESS_KINDS = {
 """Faults of one process or of its connection to Kafka, with their weights."""
 KAFKA_KINDS = {"kafka kill": 3, "aimed kafka kill": 5, "kafka stop": 1, "lost tail": 2}
 CLUSTER_KINDS = {"two brokers": 3, "all brokers": 1, "rolling restart": 2}
-"""Faults of a Kafka of three brokers. Two that are gone take the quorum of the controllers along, so nothing is led."""
+"""Faults of a Kafka of three brokers. Unless controllers are apart, two that are gone take the quorum along, so nothing is led."""
+CONTROLLER_KINDS = {"controller kill": 2, "unclean election": 1}
+"""Faults of a Kafka of three brokers whose controllers are apart."""
 JIRA_KINDS = {"429": 3, "503": 3, "resets": 3, "token": 3, "clock": 2}
 OPERATOR_KINDS = {"add": 2, "pause": 2, "modify": 2, "delete": 2, "two operators": 3}
 SINK_KINDS = {"sink 403": 2, "sink 429": 1, "sink 503": 1, "sink resets": 2, "no token": 1}
 
-OPT_IN_KINDS = {"lost tail"}
-"""Faults beyond a killed broker: Kafka loses records that it acknowledged."""
+OPT_IN_KINDS = {"lost tail", "unclean election"}
+"""Faults beyond a killed broker: Kafka loses records that it acknowledged. Changes of operators can be among them."""
 
 SINGLE_BROKER_KINDS = {"lost tail"}
 """Faults that a second copy heals."""
 
-KINDS = {**PROCESS_KINDS, **KAFKA_KINDS, **CLUSTER_KINDS, **JIRA_KINDS, **OPERATOR_KINDS, **SINK_KINDS}
+ALL_KAFKA_KINDS = {**KAFKA_KINDS, **CLUSTER_KINDS, **CONTROLLER_KINDS}
+KINDS = {**PROCESS_KINDS, **ALL_KAFKA_KINDS, **JIRA_KINDS, **OPERATOR_KINDS, **SINK_KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,13 @@ class PlannedDisturbance:
     target: float
     variant: float
     seconds: float
+
+
+def impossible_kinds(brokers: int, *, controllers_apart: bool) -> set[str]:
+    """Return the faults that such a Kafka cannot have."""
+    if brokers == 1:
+        return {*CLUSTER_KINDS, *CONTROLLER_KINDS}
+    return {*SINGLE_BROKER_KINDS, *(() if controllers_apart else CONTROLLER_KINDS)}
 
 
 def plan_disturbances(

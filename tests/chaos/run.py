@@ -41,6 +41,7 @@ class RoundOptions:
     producers: int
     consumers: int
     brokers: int
+    controllers_apart: bool
     kinds: Collection[str]
     gap: float
     keep: bool
@@ -53,12 +54,18 @@ async def run(options: RoundOptions) -> bool:
     log = RoundLog(directory / "round.txt")
     log.write(
         f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers,"
-        f" {options.brokers} brokers, {directory}"
+        f" {options.brokers} brokers, {'controllers apart, ' if options.controllers_apart else ''}{directory}"
     )
     passed = False
     try:
         async with running_world(
-            directory, options.seed, options.producers, options.consumers, options.brokers
+            directory,
+            options.seed,
+            options.producers,
+            options.consumers,
+            options.brokers,
+            controllers_apart=options.controllers_apart,
+            unclean_elections="unclean election" in options.kinds,
         ) as world:
             report = await _run_round(world, options, log)
         passed = not report.violations

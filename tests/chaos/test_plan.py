@@ -1,4 +1,4 @@
-from tests.chaos.plan import KINDS, plan_disturbances
+from tests.chaos.plan import KINDS, impossible_kinds, plan_disturbances
 
 
 def test_a_seed_determines_the_plan():
@@ -18,3 +18,13 @@ def test_only_the_given_kinds_are_planned():
         "kill",
         "stop",
     }
+
+
+def test_each_kind_is_possible_with_some_kafka():
+    """One broker can lose the end of its log; controllers apart are needed to elect a copy that is behind."""
+    single = impossible_kinds(1, controllers_apart=False)
+    combined = impossible_kinds(3, controllers_apart=False)
+    apart = impossible_kinds(3, controllers_apart=True)
+
+    assert not single & apart
+    assert combined - apart == {"controller kill", "unclean election"}

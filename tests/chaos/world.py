@@ -43,6 +43,8 @@ class ChaosWorld:
     directory: Path
     nodes: Sequence[EmbeddedKafka]
     """The brokers of Kafka: one or three."""
+    controllers: Sequence[EmbeddedKafka]
+    """The controllers that are no brokers: none or three."""
     jira: JiraWorld
     azure: AzureWorld
     destinations: Mapping[str, DestinationPeer]
@@ -55,7 +57,14 @@ class ChaosWorld:
 
 @asynccontextmanager
 async def running_world(
-    directory: Path, seed: int, producers: int, consumers: int, brokers: int = 1
+    directory: Path,
+    seed: int,
+    producers: int,
+    consumers: int,
+    brokers: int = 1,
+    *,
+    controllers_apart: bool = False,
+    unclean_elections: bool = False,
 ) -> AsyncIterator[ChaosWorld]:
     """Start everything, without an organization. Kill the processes at the end."""
     names = [f"producer {number}" for number in range(1, producers + 1)]
@@ -63,7 +72,17 @@ async def running_world(
     wires = {
         name: [(ports.pick_free_port(), ports.pick_free_port()) for _ in range(brokers)] for name in names
     }
-    kafka = _build_kafka(directory / "kafka", list(zip(*wires.values(), strict=True)))
+    by_broker = list(zip(*wires.values(), strict=True))
+    kafka = (
+        _build_broker(directory / "kafka", by_broker[0])
+        if brokers == 1
+        else KafkaCluster(
+            directory / "kafka",
+            by_broker,
+            controllers_apart=controllers_apart,
+            unclean_elections=unclean_elections,
+        )
+    )
     variables = {**SETTINGS, "RELAY_KAFKA__REPLICATION_FACTOR": str(brokers)}
     async with AsyncExitStack() as stack:
         jira = await stack.enter_async_context(JiraWorld(seed=seed))
@@ -83,7 +102,11 @@ async def running_world(
             await slot.start()
         yield ChaosWorld(
             directory,
-            [kafka] if isinstance(kafka, EmbeddedKafka) else list(kafka.nodes.values()),
+            *(
+                ([kafka], [])
+                if isinstance(kafka, EmbeddedKafka)
+                else (list(kafka.nodes.values()), list(kafka.controllers.values()))
+            ),
             jira,
             azure,
             {"sentinel": RulePeer(azure, SENTINEL_TABLES)},
@@ -94,10 +117,8 @@ async def running_world(
         )
 
 
-def _build_kafka(directory: Path, wires: Sequence[Sequence[tuple[int, int]]]) -> EmbeddedKafka | KafkaCluster:
-    """Return a Kafka with a listener for each proxy, so that one connection can be cut alone. `wires`: by node."""
-    if len(wires) > 1:
-        return KafkaCluster(directory, wires)
+def _build_broker(directory: Path, wires: Sequence[tuple[int, int]]) -> EmbeddedKafka:
+    """Return a Kafka of one broker with a listener for each proxy, so that one connection can be cut alone."""
     port, controller = ports.pick_free_port(), ports.pick_free_port()
     return EmbeddedKafka(
         directory,
@@ -105,7 +126,7 @@ def _build_kafka(directory: Path, wires: Sequence[Sequence[tuple[int, int]]]) ->
         heap="512m",
         flush_each_write=False,
         extra_properties={
-            **listener_properties(port, controller, wires[0]),
+            **listener_properties(port, controller, wires),
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
             "num.network.threads": "1",
         },

@@ -14,7 +14,8 @@ from management.organizations.store import StoredOrganizations
 from management.overview import Affected, Cause, Severity, find_causes
 from management.replay.live_replays import ReplaySnapshot
 from relay.kafka.connection import Connection
-from relay.status.model import HOUR_MS, HourCount
+from relay.status.model import HourCount
+from relay.timestamps import HOUR_MS
 from tests.support.views import NOW, organization, status, view
 
 WIDTH = 80

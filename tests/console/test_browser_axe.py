@@ -12,7 +12,7 @@ from console.permissions import PERMISSIONS
 from consumer.targets.target import Pause
 from management.replay.live_replays import ReplaySnapshot
 from relay.replays.job import KnownReplay
-from relay.status.model import HourCount
+from relay.status.model import HourCount, Silence
 from relay.timestamps import DAY_MS
 from tests.console.test_browser import HOW, opened_page, served_console
 from tests.console.test_replays import JOB, RUNNING
@@ -96,7 +96,12 @@ def show_every_state(console):
                 "waiting", reason=f"umbra: rate limited: {LONG}", waiting_until=now + 9_000, **fresh
             ),
             NAME: status("failing", reason=f"<script>alert(1)</script> refused the key: {LONG}", **fresh),
-            "silent": status(last_event=now - 8 * DAY_MS, complete_up_to=now, **fresh),
+            "silent": status(
+                last_event=now - 8 * DAY_MS,
+                complete_up_to=now,
+                silence=Silence(now - 8 * DAY_MS, now, "silent", 0.0004, longest=DAY_MS),
+                **fresh,
+            ),
             "destination/sentinel": status(
                 "waiting", reason=f"it refuses everything: {LONG}", lag=12_345, counts=counts, **fresh
             ),

@@ -24,6 +24,7 @@ from tests.contracts.file_destination import FILE
 from tests.contracts.peer import Absent
 from tests.contracts.peer_faults import refused
 from tests.contracts.peers import PEERS
+from tests.support.syntax import syntax_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -167,7 +168,7 @@ def test_generic_code_names_no_kind():
             of_archives = part.match("consumer/replay/archive_*.py")
             if in_a_kind or of_archives or part == catalogue or part.name == "settings_page.py":
                 continue
-            tree = ast.parse(path.read_text("utf-8"))
+            tree = syntax_of(path.read_text("utf-8"))
             assert [line for kind in DESTINATIONS for line in mentions(tree, kind)] == [], part
 
 

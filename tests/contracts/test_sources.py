@@ -33,6 +33,7 @@ from tests.contracts.jira_cloud import jira_cloud_world
 from tests.contracts.lines.source import LINES, open_lines, open_lines_test
 from tests.contracts.lines.world import lines_world
 from tests.support.publisher import TOPICS, in_memory_publisher
+from tests.support.syntax import syntax_of
 
 ROOT = Path(__file__).parents[2]
 WORLDS = {"jira-cloud": jira_cloud_world, "lines": lines_world}
@@ -133,7 +134,7 @@ def test_generic_code_names_no_source():
             part = path.relative_to(ROOT)
             in_a_source = part.parts[:2] == ("producer", "sources") and len(part.parts) > 3
             if not in_a_source and part != catalogue:
-                tree = ast.parse(path.read_text("utf-8"))
+                tree = syntax_of(path.read_text("utf-8"))
                 assert [line for name in SOURCES for line in mentions(tree, name)] == [], part
 
 

@@ -117,6 +117,11 @@ def test_every_condition_of_a_dependency_can_be_met():
             assert SERVICES[name]["restart"] == "no"
 
 
+def test_a_service_that_runs_once_says_so_itself():
+    """Programs differ in which of two merged values wins, so the service itself has a value that decides."""
+    assert re.findall(r"<<: \[\*once.*\n(.*?) #", FILE.read_text("utf-8")) == ['    restart: "no"'] * 3
+
+
 def test_the_registry_keeps_its_schemas():
     """The registry stores schemas in Kafka, since the ids in events must never change."""
     environment = SERVICES["registry"]["environment"]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.syntax import syntax_of
+
 ROOT = Path(__file__).parents[2]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
 
@@ -38,7 +40,7 @@ def test_the_page_lists_the_layers_of_the_contract(room, column):
 def test_a_room_takes_time_and_environment_from_its_caller(room, names):
     """No file of the room names the clock or the environment of the process; its `__init__` promises it."""
     for path in (ROOT / room).rglob("*.py"):
-        tree = ast.parse(path.read_text("utf-8"))
+        tree = syntax_of(path.read_text("utf-8"))
         found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         assert not found & names, path
 
@@ -48,7 +50,7 @@ KAFKA_MODULE = "relay.kafka.external_topics"
 
 def imports_of_kafka(path):
     """Return the modules of relay.kafka and aiokafka that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(syntax_of(path.read_text("utf-8"))):
         match node:
             case ast.ImportFrom(module=str(module), names=names):
                 found = [module, *(f"{module}.{each.name}" for each in names)]

@@ -2,6 +2,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+from tests.support.syntax import syntax_of
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("relay", "producer", "consumer", "management", "console", "cli")
 
@@ -17,7 +19,7 @@ def defined_twice(found):
 def types_of(path):
     """Yield the public classes of a module, and its names for other types; those of one kind of a component are its own."""
     kind = path.parent.parent.name in {"destinations", "sources"}
-    for node in ast.parse(path.read_text("utf-8")).body:
+    for node in syntax_of(path.read_text("utf-8")).body:
         match node:
             case ast.ClassDef(name=name):
                 yield name

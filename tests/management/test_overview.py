@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from consumer.targets.target import Pause
 from management.destination_view import DestinationView
-from management.overview import BEHIND_MS, SILENT_MS, Severity, day_total, find_causes, last_day
-from relay.status.model import HOUR_MS, HourCount
-from relay.timestamps import DAY_MS
+from management.overview import BEHIND_MS, Severity, day_total, find_causes, last_day
+from relay.status.model import HourCount, Silence
+from relay.timestamps import DAY_MS, HOUR_MS
 from tests.support.views import NOW, organization, status, view
 
 REASON = "HOST refuses user and API key (401); check both."
@@ -98,18 +98,58 @@ def test_an_organization_without_owner_needs_somebody_after_a_minute():
     ]
 
 
-def test_silence_and_events_that_are_behind_are_named():
-    """No event for a week, and completeness more than an hour old, are causes of active organizations."""
-    base = view("x")
-    quiet = type(base)(organization("quiet"), status(last_event=NOW - SILENT_MS - 1, complete_up_to=NOW), NOW)
-    behind = type(base)(
+def test_events_that_are_behind_are_named():
+    """Completeness more than an hour old is a cause of an active organization."""
+    behind = type(view("x"))(
         organization("behind"), status(last_event=NOW, complete_up_to=NOW - BEHIND_MS - 1), NOW
     )
 
-    assert found([quiet, behind]) == [
-        (Severity.WAITING, "behind", ["behind"]),
-        (Severity.NOTICE, "silent", ["quiet"]),
+    assert found([behind]) == [(Severity.WAITING, "behind", ["behind"])]
+
+
+def silence_of(word, probability=None, **fields):
+    return Silence(NOW - 3 * DAY_MS, NOW, word, probability, **fields)
+
+
+def silent(name, silence, state="active", reason=None):
+    last = status(state, last_event=silence.since, complete_up_to=NOW, silence=silence, reason=reason)
+    return type(view("x"))(organization(name), last, NOW)
+
+
+def test_unlikely_silence_is_one_cause_and_quiet_is_none():
+    """Each member has its own chance. A feed that gives no answer is failing, and nothing is known of its silence."""
+    views = [
+        silent("a", silence_of("silent", 0.0004, longest=15 * HOUR_MS)),
+        silent("b", silence_of("silent")),
+        silent("usual", silence_of("quiet", 0.4)),
+        silent("new", silence_of("learning", learning_until=NOW + DAY_MS)),
+        silent("broken", silence_of("silent", 0.0004), "failing", "gone"),
     ]
+    failing, cause = find_causes(views, ())
+
+    assert (failing.state, [each.name for each in failing.members]) == ("failing", ["broken"])
+    assert (cause.severity, cause.state) == (Severity.NOTICE, "silent")
+    assert [(each.name, each.detail) for each in cause.members] == [("a", "0.04 %"), ("b", "")]
+    assert [each.silence_word for each in views] == ["silent", "silent", "quiet", "learning", "unknown"]
+
+
+def test_a_silence_is_explained_in_words():
+    """The chance, the longest silence before, the end of learning, and the instant up to which anything is known."""
+    texts = {
+        "a chance of 0.04 %; the longest before was 15 h": silence_of("silent", 0.0004, longest=15 * HOUR_MS),
+        "nothing to compare that with": silence_of("silent"),
+        "and the source answers; a feed that works is silent for so long with a chance of 40 %": silence_of(
+            "quiet", 0.4
+        ),
+        "learning until 2026-09-22": silence_of("learning", learning_until=NOW + DAY_MS),
+    }
+    for text, silence in texts.items():
+        assert text in silent("acme", silence).silence
+    assert silent("acme", silence_of("quiet"), "waiting", "429").silence.startswith(
+        "not known since 2026-09-21"
+    )
+    (cause,) = find_causes([silent("acme", silence_of("silent", 0.0004))], ())
+    assert "No event since 2026-09-18T" in cause.reason
 
 
 def test_each_state_of_a_destination_has_its_severity():

@@ -235,7 +235,13 @@ async def letters_of_which_the_last_is_redriven(connection, topic):
         for value in (b"0", b"1", b"2"):
             headers = relay_headers({"reason": "too odd", "destination": "siem"})
             await writer.send(topic, b"acme", value, partition=number, headers=headers)
-        mark = mark_record(topic, parse_letter(letter_record(2, partition=number)), b"acme", "r-1", 1)
+        mark = mark_record(
+            topic,
+            parse_letter(letter_record(2, b"2", partition=number, destination="siem")),
+            b"acme",
+            "r-1",
+            1,
+        )
         await writer.send(topic, mark.key, mark.value, partition=number, headers=mark.headers)
     await delete_records(connection, TopicPartition(topic, number), 1)
 

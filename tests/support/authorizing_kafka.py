@@ -21,6 +21,7 @@ from embedded.properties import HOST
 from tests.support.kafka import STEADY
 
 USER, PASSWORD = "relay", "correct-horse-battery"
+EVENT_HUBS_USER = "$ConnectionString"
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 _RESOURCES = {
     "topic": ResourceType.TOPIC,
@@ -51,7 +52,7 @@ class AuthorizingKafka(EmbeddedKafka):
     A user of `users` has the rights that were granted. Every name is a user, with PASSWORD.
     """
 
-    def __init__(self, directory: Path, users: Iterable[str] = (USER,)) -> None:
+    def __init__(self, directory: Path, users: Iterable[str] = (USER, EVENT_HUBS_USER)) -> None:
         port, self._users_port, controller = (ports.pick_free_port() for _ in range(3))
         login = " ".join(f'user_{name}="{PASSWORD}"' for name in users)
         super().__init__(

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aiokafka.errors import KafkaTimeoutError
@@ -35,14 +36,26 @@ from simulators.jira_cloud.world import JiraWorld
 class ProducerWorld:
     """A producer with its own topics, and readers of them."""
 
-    def __init__(self, kafka: EmbeddedKafka, prefix: str, tmp_path: Path, **producer: Any) -> None:
+    def __init__(
+        self,
+        kafka: EmbeddedKafka,
+        prefix: str,
+        tmp_path: Path,
+        *,
+        login: Mapping[str, Any] = MappingProxyType({}),
+        **producer: Any,
+    ) -> None:
+        """`login`: settings of the group kafka, which replace those of a broker without users."""
         self.settings = Settings(
             kafka=KafkaConfig(
-                bootstrap=kafka.bootstrap,
-                topic_prefix=prefix,
-                replication_factor=1,
-                shards=2,
-                group_session_timeout_seconds=6,
+                **{
+                    "bootstrap": kafka.bootstrap,
+                    "topic_prefix": prefix,
+                    "replication_factor": 1,
+                    "shards": 2,
+                    "group_session_timeout_seconds": 6,
+                    **login,
+                }
             ),
             schema_registry=SchemaRegistryConfig(cache_directory=tmp_path),
             producer=ProducerSettings(**({"interval_seconds": 1, "settle_seconds": 0.2} | producer)),

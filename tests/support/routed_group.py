@@ -155,7 +155,7 @@ def routed_handler(destination: RoutedDestination, kafka: TwoPartitions, **optio
         kafka,
         destination,
         breaker=BreakerTiming(QUICK, QUICK),
-        sender={"rejection": QUICK},
+        sender={"rejection": QUICK, "request_grace_seconds": 0.05},
         log=kafka,
         **timing,
     )
@@ -185,8 +185,9 @@ class ReadingProcess:
 
     async def _read(self) -> None:
         while True:
-            await self.handler.records(self._kafka.read(20))
-            await asyncio.sleep(0)
+            records = self._kafka.read(20)
+            await self.handler.records(records)
+            await asyncio.sleep(0 if any(records.values()) else 0.005)  # Kafka waits for records too
 
     async def __aexit__(self, *_: object) -> None:
         assert self._reading is not None

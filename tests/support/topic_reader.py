@@ -48,12 +48,22 @@ def read_topic(bootstrap: str, topic: str) -> list[ReadRecord]:
 
 
 def make_topics(bootstrap: str, *names: str, partitions: int = 1, **configs: str) -> None:
-    """Create topics; `configs` are their settings, with `_` for `.`."""
+    """Create topics, and return once the broker knows their leaders; `configs` are their settings, with `_` for `.`."""
     settings = {name.replace("_", "."): value for name, value in configs.items()}
     admin = AdminClient({"bootstrap.servers": bootstrap})
     made = admin.create_topics([NewTopic(each, partitions, 1, config=settings) for each in names])
     for each in made.values():
         each.result(60)
+    until = time.monotonic() + 60
+    while not all(_has_leaders(admin, each) for each in names):
+        assert time.monotonic() < until, "the broker does not know the new topics"
+        time.sleep(0.05)
+
+
+def _has_leaders(admin: AdminClient, topic: str) -> bool:
+    """Whether each partition of a topic has a leader. The controller creates a topic before its brokers know of it."""
+    found = admin.list_topics(topic, timeout=60).topics[topic]
+    return found.error is None and all(each.leader >= 0 for each in found.partitions.values())
 
 
 def _bounds(consumer: Consumer, tp: TopicPartition, seconds: float = 60) -> tuple[int, int]:

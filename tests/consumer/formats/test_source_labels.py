@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 from consumer.formats import source_labels
+from tests.support.syntax import syntax_of
 
 ROOT = Path(__file__).parents[3]
 VOCABULARY = {"ecs_categories.py"}
@@ -23,7 +24,7 @@ def help_texts(tree):
 
 
 def labels_in(path):
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = syntax_of(path.read_text("utf-8"))
     no_labels = docstrings(tree) | help_texts(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in no_labels:

@@ -52,7 +52,9 @@ async def test_a_letter_that_fails_again_closes_the_former_one_after_partitions_
     topic.places = dict.fromkeys(topic.places, 1)
     done = await bench(topic, refusing(2)).run_to_end()
     assert counts(done) == (1, 0, 1, 0)
-    assert topic.states() == {"0/0": "redriven", "0/1": "failed again", "0/2": "open"}
+    states = topic.states()
+    # The mark of the first letter is before the successor of the second one, or behind it.
+    assert (states.pop("0/0"), states.pop("0/1"), *states.values()) == ("redriven", "failed again", "open")
 
 
 @pytest.mark.timeout(300)

@@ -7,7 +7,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from producer.metrics import ProducerMetrics
 from producer.metrics.catalogue import CATALOGUE
-from relay.status.model import take_over
+from relay.status.model import Silence, take_over
 from tests.support.log_lines import shown
 
 CAPTCHA = ("captcha", "acme: Jira wants a CAPTCHA. Log in once.", 300.0)
@@ -182,12 +182,29 @@ def test_a_removed_organization_has_no_series(world):
     world.metrics.events_published("acme", "live", 3, 1)
     world.metrics.organization_state("acme", "failing", 1)
     world.metrics.failing_since("acme", "captcha", 1)
+    world.metrics.silence.current("acme", Silence(1, 2, "quiet", 0.5))
     named = {f.name for f in world.registry.collect() if any(s.labels.get("organization") for s in f.samples)}
     assert len(named) == sum("organization" in [label.name for label in each.labels] for each in CATALOGUE)
 
     world.metrics.remove_organization("acme")
 
     assert not any(s.labels.get("organization") for f in world.registry.collect() for s in f.samples)
+
+
+def test_a_feed_that_gives_no_answer_has_no_silence(world):
+    """Its last word would be good news without knowledge; so would the chance of a silence that is not judged."""
+    labels = {"organization": "acme"}
+    for silence, left in (
+        (Silence(1, 2, "silent", 0.0004), (1, 0.0004)),
+        (Silence(1, 2, "learning", learning_until=3), (0, None)),
+        (None, (None, None)),
+    ):
+        world.metrics.silence.current("acme", silence)
+        value = world.registry.get_sample_value
+        assert left == (
+            value("jira_relay_producer_silence_state", labels | {"state": "silent"}),
+            value("jira_relay_producer_silence_probability_ratio", labels),
+        )
 
 
 def test_latency_has_no_history(world):

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.dead_letters.closings import Closings
-from relay.dead_letters.letter import mark_record, parse_letter
+from relay.dead_letters.letter import duplicate_mark_record, mark_record, parse_letter
 from tests.support.dead_letters import AT, StoredRecord, letter_record
 
 
@@ -59,7 +59,12 @@ def test_a_mark_closes_its_letter_alone():
 
     assert (record.partition, record.key, record.value, record.timestamp) == (1, b"acme", b"", AT + 1)
     assert mark.is_mark
-    assert mark.headers == {"redriven": "1/7", "at": str(AT + 1), "replay": "job"}
+    assert mark.headers == {
+        "redriven": "1/7",
+        "fingerprint": letter.fingerprint,
+        "at": str(AT + 1),
+        "replay": "job",
+    }
     assert closings.state(letter) == "redriven"
     assert closings.state(other) == "open"
 
@@ -83,6 +88,47 @@ def test_an_address_of_another_log_closes_nothing(address):
 
     assert mark.is_mark
     assert closings.state(parse_letter(letter_record(7))) == "open"
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [
+        lambda letter: mark_record("t", letter, b"acme", "job", AT),
+        lambda letter: duplicate_mark_record("t", letter, letter.offset, b"acme", "job", AT),
+        lambda letter: letter_record(9, redrive=letter.address, fingerprint=letter.fingerprint),
+    ],
+)
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"value": b"another event"},
+        {"key": b"umbrella"},
+        {"destination": "splunk"},
+        {"flow": "history"},
+        {"tries": "2"},
+    ],
+)
+def test_an_address_that_a_mirror_gave_to_another_letter_closes_nothing(closing, other):
+    """A mirror keeps addresses in headers as they were, while offsets change: an open letter must never count as redriven."""
+    fields = {"service": "consumer", "destination": "sentinel", "flow": "live"}
+    letter = parse_letter(letter_record(7, **fields))
+    closed_at_home = parse_letter(stored(closing(letter), 9))
+    closings = Closings()
+    closings.add(closed_at_home)
+
+    assert closings.state(letter) != "open"
+    assert closed_at_home.closes(letter)
+    another = parse_letter(letter_record(7, **(fields | other)))
+    assert closings.state(another) == "open"
+    assert not closed_at_home.closes(another)
+
+
+def test_a_mark_of_an_older_release_is_believed():
+    """It has no fingerprint."""
+    closings = Closings()
+    closings.add(parse_letter(letter_record(9, b"", reason=None, redriven="1/7")))
+
+    assert closings.state(parse_letter(letter_record(7))) == "redriven"
 
 
 @pytest.mark.parametrize("number", ["9223372036854775808", "9" * 5_000])

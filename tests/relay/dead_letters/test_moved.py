@@ -42,8 +42,8 @@ def test_a_mark_closes_the_same_letter_in_the_copy():
     closings.add(parse_letter(copy))
 
     assert last_named(mark) == 11
-    assert closings.state(parse_letter(letter_record(11))) == "open"
-    assert closings.state(parse_letter(letter_record(12))) == "redriven"
+    assert closings.state(parse_letter(letter_record(11, destination="siem"))) == "open"
+    assert closings.state(parse_letter(letter_record(12, destination="siem"))) == "redriven"
     assert last_named(first) == -1
 
 

@@ -14,9 +14,9 @@ jira-relay/consumer: {{ . }}
 
 {{- define "relay.labels" -}}
 {{ include "relay.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | replace "+" "_" | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "relay.image" -}}
@@ -25,17 +25,17 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end -}}
 {{- end }}
 
-{{/* Name of the service account of a service. Takes root, component and service (its values). */}}
+{{/* Name of the service account of a service. Takes root, component, instance and service (its values). */}}
 {{- define "relay.account" -}}
 {{- if .service.serviceAccount.name }}{{ .service.serviceAccount.name }}
-{{- else if .service.serviceAccount.create }}{{ include "relay.name" .root }}-{{ .component }}
+{{- else if .service.serviceAccount.create }}{{ include "relay.name" .root }}-{{ .component }}{{ if .service.ownAccount }}-{{ .instance }}{{ end }}
 {{- else }}default
 {{- end }}
 {{- end }}
 
 {{/*
 Consumers by name, each with the values of `consumer` that it does not replace, as JSON. An entry without destinations has
-those that no other entry names.
+those that no other entry names; one with a serviceAccount has its own.
 */}}
 {{- define "relay.consumers" -}}
 {{- $all := keys (.Values.settings.destinations | default dict) | sortAlpha }}
@@ -55,7 +55,7 @@ those that no other entry names.
 {{- range $name, $entry := .Values.consumers }}
 {{- $names := $entry.destinations | default $rest }}
 {{- if $names }}
-{{- $_ := set $found $name (mergeOverwrite (deepCopy $.Values.consumer) (deepCopy $entry) (dict "destinations" $names)) }}
+{{- $_ := set $found $name (mergeOverwrite (deepCopy $.Values.consumer) (deepCopy $entry) (dict "destinations" $names "ownAccount" (hasKey $entry "serviceAccount"))) }}
 {{- end }}
 {{- end }}
 {{- toJson $found }}
