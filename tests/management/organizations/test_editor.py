@@ -88,7 +88,7 @@ async def test_an_edit_that_kafka_refuses_before_its_commit_changed_nothing(conn
     """A missing topic, and a producer that Kafka does not start, leave nothing behind: the outcome is known."""
     await put_organization(connection, "acme")
     for call, error, text in (
-        ("send", UnknownTopicOrPartitionError, r"^acme was not changed\. Kafka rejected"),
+        ("send_batch", UnknownTopicOrPartitionError, r"^acme was not changed\. Kafka rejected"),
         ("start", TransactionalIdAuthorizationFailed, r"^acme was not changed, because .* lacks a right"),
         ("start", KafkaConnectionError, r"^acme was not changed\. Kafka did not start"),
         ("commit_transaction", KafkaConnectionError, "^The outcome of the change of acme is unknown"),

@@ -105,15 +105,15 @@ async def test_a_batch_that_failed_fails_the_transaction(connection, prefix):
 async def test_an_unknown_offset_fails_the_transaction(connection, prefix):
     """A batch that Kafka calls a duplicate has no offset for the progress record, so the transaction is not committed."""
     publisher = await TransactionalProducer.open(connection, f"{prefix}.0")
-    send = publisher._producer.send
+    send = publisher._producer.send_batch
 
-    async def without_offset(**arguments):
-        found = await (await send(**arguments))
+    async def without_offset(*arguments, **options):
+        found = await (await send(*arguments, **options))
         later = asyncio.get_running_loop().create_future()
         later.set_result(found._replace(offset=-1))
         return later
 
-    publisher._producer.send = without_offset
+    publisher._producer.send_batch = without_offset
     with pytest.raises(PublishError, match="a duplicate"):
         await publisher.publish([event(prefix)])
     await publisher.discard()
