@@ -21,6 +21,7 @@ def consumer_service(process: ProcessContext, names: Sequence[str]) -> dict[str,
             process.registry,
             process.health,
             archives=process.settings.destinations,
+            tracer=process.traces.tracer,
         )
 
     return {"consumer": service}

@@ -16,7 +16,7 @@ from management.settings import Settings, read_given
 from relay.config.secrets import SecretsConfig
 from relay.config.sources import SettingValues
 from relay.credentials.keyring import load_keyring, make_encryption_key_file
-from relay.credentials.redaction import Redactor, basic_auth, secrets_in
+from relay.credentials.redaction import Redactor, basic_auth, file_secrets_in, secrets_in
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.stores.cache import open_stores
 from relay.errors import RelayError, SettingsError
@@ -122,6 +122,8 @@ def build_redactor(settings: Settings) -> Redactor:
     for secret in (*secrets_in(settings), *(os.environ.get(name, "") for name in AZURE_SECRET_VARIABLES)):
         redactor.add(secret)
     open_stores(settings.secret_stores, os.environ).report_to(redactor.add)
+    for file_secret in file_secrets_in(settings):
+        file_secret.report_to(redactor.add)
     registry = settings.schema_registry
     if registry.password is not None:
         redactor.add(basic_auth(registry.username or "", registry.password.get_secret_value()))

@@ -24,10 +24,16 @@ def table_row(view: OrganizationView) -> TableRow:
         age(view.since, now),
         age(None if status is None else status.complete_up_to, now),
         view.expiry.rpartition(": ")[2],
-        age(None if status is None else status.last_event, now),
+        last_event_cell(view),
     )
     shared = shared_reason(view.reason, view.organization.name, view.organization.url, view.organization.user)
     return TableRow(cells, shared, view.reason)
+
+
+def last_event_cell(view: OrganizationView) -> str:
+    """Return the age of the last event, and whether the silence since then is unlikely."""
+    found = age(None if view.status is None else view.status.last_event, view.now_ms)
+    return ", ".join(filter(None, (found, "silent" if view.silence_word == "silent" else "")))
 
 
 def wide_row(view: OrganizationView) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from relay.credentials.redaction import Redactor
 from relay.kafka.connection import Connection
 from relay.lifecycle import Service
 from relay.telemetry.health import Health
+from relay.telemetry.traces.wiring import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class ProcessContext:
     registry: CollectorRegistry
     health: Health
     redactor: Redactor
+    traces: Traces
 
 
 ServiceFactory = Callable[[ProcessContext], Mapping[str, Service]]

@@ -30,6 +30,7 @@ def producer_service(process: ProcessContext) -> dict[str, Service]:
             stop,
             process.registry,
             process.health,
+            tracer=process.traces.tracer,
         )
 
     return {"producer": service}

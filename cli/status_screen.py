@@ -1,7 +1,8 @@
 """A whole installation as lines of text: causes first, the worst at the top. Pure."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
+from cli.organization_table import last_event_cell
 from cli.output import escape_controls, wrap
 from cli.table import TableRow, list_names, render_table
 from management.destination_view import DestinationView, lag_text
@@ -14,12 +15,9 @@ DESTINATION_TITLES = ("Destination", "State", "Since", "Lag", "Last accepted", "
 ORGANIZATION_TITLES = ("Organization", "State", "Since", "Complete up to", "Last event", "24 h")
 _INDENT = " " * 9
 
-Rate = Callable[[str], float | None]
-"""Returns the events a second that a destination handles. None: that is not known."""
 
-
-def status_lines(seen: Installation, bootstrap: str, width: int, rate: Rate | None = None) -> list[str]:
-    """Return the lines. `rate`: shown instead of the kind of a destination."""
+def status_lines(seen: Installation, bootstrap: str, width: int, *, with_rates: bool = False) -> list[str]:
+    """Return the lines. `with_rates`: the events a second of each destination instead of its kind."""
     lines = [*_head(seen, bootstrap, width), ""]
     for cause in seen.causes:
         lines += _cause_lines(cause, seen.now_ms, width)
@@ -29,7 +27,7 @@ def status_lines(seen: Installation, bootstrap: str, width: int, rate: Rate | No
         lines.append("Nothing needs you." if seen.organizations else "No organization has been added yet.")
     lines += ["", *wrap(_organization_sentence(seen), width)]
     if seen.destinations:
-        lines += ["", *_destination_table(seen.destinations, width, rate)]
+        lines += ["", *_destination_table(seen.destinations, width, with_rates=with_rates)]
     for view in seen.replays:
         text = f"Replay {view.job.id} to {view.job.destination}: {view.state}, {100 * view.fraction:.0f} %"
         lines += wrap(escape_controls(text), width)
@@ -84,26 +82,25 @@ def _organization_sentence(seen: Installation) -> str:
     return escape_controls("; ".join(filter(None, parts)))
 
 
-def _destination_table(views: Sequence[DestinationView], width: int, rate: Rate | None) -> list[str]:
-    titles = (*DESTINATION_TITLES[:-1], "Kind" if rate is None else "Events/s")
+def _destination_table(views: Sequence[DestinationView], width: int, *, with_rates: bool) -> list[str]:
+    titles = (*DESTINATION_TITLES[:-1], "Events/s" if with_rates else "Kind")
     urgent_first = sorted(
         views, key=lambda view: (view.state == "active" and not view.lost_ranges, view.name)
     )
-    rows = [_destination_row(view, rate) for view in urgent_first]
+    rows = [_destination_row(view, with_rates=with_rates) for view in urgent_first]
     return render_table(titles, rows, "destination", numbered=1, width=width)
 
 
-def _destination_row(view: DestinationView, rate: Rate | None) -> TableRow:
-    counts = () if view.status is None else view.status.counts
-    speed = None if rate is None else rate(view.name)
+def _destination_row(view: DestinationView, *, with_rates: bool) -> TableRow:
+    rate = view.events_per_second
     cells = (
         view.name,
         view.state,
         age(view.since, view.now_ms),
         lag_text(view),
         age(view.last_accepted, view.now_ms),
-        f"{day_total(counts, view.now_ms).events:,}",
-        view.kind if rate is None else "" if speed is None else f"{speed:,.1f}",
+        f"{view.day.events:,}",
+        view.kind if not with_rates else "" if rate is None else f"{rate:,.1f}",
     )
     return TableRow(cells)
 
@@ -115,7 +112,7 @@ def _organization_row(view: OrganizationView) -> TableRow:
         view.state_word,
         age(view.since, now),
         age(None if status is None else status.complete_up_to, now),
-        age(None if status is None else status.last_event, now),
+        last_event_cell(view),
         f"{day_total(view.counts, now).events:,}",
     )
     return TableRow(cells)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 
 from console.api_tokens import ApiTokens
 from console.auth import Access, LoginThrottle, Session
-from console.lag_history import LagHistory
 from console.long_reads import LongReads
 from console.oidc import OidcLogin
 from console.sign_outs import SignOuts
@@ -81,7 +80,6 @@ class ConsoleContext:
     """Of requests to the API: behind a proxy all have one address, and a program with an old token must keep no person out."""
     long_reads: LongReads = field(default_factory=LongReads)
     sign_outs: SignOuts = field(default_factory=SignOuts)
-    lag: LagHistory = field(default_factory=LagHistory)
     late_days: int = 7
     """The setting producer.late_days: a younger day is provisional."""
     signing_key: str | None = None

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from console.lag_history import LagSlot
+from management.destination_day import KnownHour
 from management.formatting import duration
 from relay.status.model import HourCount
+from relay.status.slots import DeliverySlot
 
 _WIDTH, _HEIGHT = 120, 24
 _BAR_SHARE = 0.8
@@ -21,26 +22,40 @@ def bars(hours: Sequence[HourCount]) -> Markup:
     return _graph([each.events for each in hours], label)
 
 
-def lag_bars(slots: Sequence[LagSlot]) -> Markup:
+def known_bars(hours: Sequence[KnownHour]) -> Markup:
+    """Return a bar for each hour, the oldest first; none where no process reported it."""
+    known = [each.count.events for each in hours if each.count is not None]
+    gaps = len(hours) - len(known)
+    label = (
+        f"{sum(known):,} events in 24 hours, at most {max(known):,} in one of them"
+        if known
+        else "Nothing is known yet"
+    )
+    if known and gaps:
+        label += f"; {gaps} of the hours are not known"
+    return _graph([None if each.count is None else each.count.events for each in hours], label)
+
+
+def lag_bars(slots: Sequence[DeliverySlot]) -> Markup:
     """Return a bar for each quarter of an hour, the oldest first; none where nothing is known."""
     known = [each.lag for each in slots if each.lag is not None]
     label = (
-        f"Events not delivered yet: now {known[-1]:,}, at most {max(known):,}"
+        f"Events not delivered yet: last {known[-1]:,}, at most {max(known):,}"
         if known
         else "Nothing is known yet"
     )
     return _graph([each.lag for each in slots], label)
 
 
-def age_bars(slots: Sequence[LagSlot]) -> Markup:
+def age_bars(slots: Sequence[DeliverySlot]) -> Markup:
     """Return a bar for each quarter of an hour, as `lag_bars` does, for the age of the oldest event."""
-    known = [round(1000 * each.seconds) for each in slots if each.seconds is not None]
+    known = [each.age for each in slots if each.age is not None]
     label = (
         f"Age of the oldest event not delivered yet: last {duration(known[-1])}, at most {duration(max(known))}"
         if known
         else "Nothing is known yet"
     )
-    return _graph([each.seconds for each in slots], label)
+    return _graph([each.age for each in slots], label)
 
 
 def _graph(values: Sequence[float | None], label: str) -> Markup:

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from console.auth import Notice, Session
 from console.context import ConsoleContext
-from console.graph import age_bars, bars, lag_bars
+from console.graph import age_bars, bars, known_bars, lag_bars
 from console.permissions import AccessRole
 from management.formatting import age, duration, iso_seconds
 from relay.timestamps import is_instant, parse_iso, to_iso
@@ -45,6 +45,7 @@ class Pages:
             "query": lambda text: quote(str(text), safe=""),
             "number": lambda value: f"{value:,}",
             "bars": bars,
+            "known_bars": known_bars,
             "lag_bars": lag_bars,
             "age_bars": age_bars,
             "duration": duration,

@@ -13,15 +13,13 @@ from starlette.types import ASGIApp
 from console.app import create_app
 from console.connections import BoundedProtocol
 from console.context import ConsoleContext, ConsoleTiming
-from relay.aio import cancel_all, run_unless_stopped, supervise
+from relay.aio import cancel_all, supervise
 from relay.config.console import ConsoleConfig
 from relay.config.validators import parse_address
 from relay.errors import RelayError
 from relay.telemetry.server import listen_problem
 
 STOP_SECONDS = 5
-LAG_SECONDS = 30.0
-"""Between two samples of the lag of destinations."""
 MAX_CONNECTIONS = 500
 """Beyond them, a request is answered with 503: each connection costs memory."""
 
@@ -54,22 +52,12 @@ def own_url(config: ConsoleConfig, listener: socket.socket) -> str:
     return f"http://{name}:{listener.getsockname()[1]}"
 
 
-async def _keep_lag_history(context: ConsoleContext) -> None:
-    """Take a sample of each destination's lag again and again, while the topics can be read."""
-    while True:
-        snapshot = context.view.snapshot
-        if snapshot.as_of is not None and snapshot.failure is None:
-            context.lag.add(context.destination_views(), context.now_ms())
-        await asyncio.sleep(LAG_SECONDS)
-
-
 async def run_console(context: ConsoleContext, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve the console and follow the topics until `stop` is set."""
     server = _Server(_uvicorn_config(create_app(context), context.timing))
     tasks = [
         asyncio.create_task(server.serve([listener]), name="console"),
         asyncio.create_task(context.view.run(stop), name="live view"),
-        asyncio.create_task(run_unless_stopped(stop, _keep_lag_history(context)), name="lag history"),
     ]
     try:
         await supervise(stop, tasks)

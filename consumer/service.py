@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from prometheus_client import CollectorRegistry
 
 from consumer.config import ConsumerConfig
+from consumer.delivery_history import DeliveryHistory
 from consumer.delivery_report import report_delivery
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
@@ -29,10 +31,11 @@ from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import shard_count
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
-from relay.status.model import destinations_text, service_key, take_over
+from relay.status.model import DeliveryReport, destinations_text, service_key, take_over
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 from relay.timestamps import now_ms
 
 
@@ -48,6 +51,7 @@ async def run_consumer(
     timing: ConsumerTiming | None = None,
     *,
     archives: Mapping[str, DestinationConfig] | None = None,
+    tracer: Tracer = NOT_TRACED,
 ) -> None:
     """Deliver events to these destinations, live and history apart, until `stop`.
 
@@ -63,10 +67,11 @@ async def run_consumer(
     if facts is None:
         return
     shards = shard_count(facts, topics)
-    metrics = ConsumerMetrics(registry)
+    metrics = ConsumerMetrics(registry, tracer=tracer)
     topic_settings = TopicSettings(
         connection, facts, timing.service.topic_check_seconds, CopyReport(metrics.kafka_partitions)
     )
+    started = now_ms()
     async with AsyncExitStack() as stack:
         shared = await _open_shared(
             stack, connection, schema_registry, topic_settings, archives or destinations
@@ -74,9 +79,9 @@ async def run_consumer(
         status_writer = StatusWriter(shared.writer, topics.status)
         factory = PipelineFactory(config, destinations, connection, topics, shared, metrics, kinds, timing)
         served = await _open_destinations(
-            destinations, factory, status_writer, connection, shards, health, timing, stack
+            destinations, factory, status_writer, connection, shards, health, timing, stack, started
         )
-        background = _background(status_writer, served, topic_settings, timing.service)
+        background = _background(status_writer, served, topic_settings, timing.service, started)
         await _serve(served, background, stop, timing.service)
         await _write_final_status(served, status_writer)
 
@@ -113,11 +118,12 @@ def _worker_count() -> int:
 
 @dataclass(frozen=True, slots=True)
 class ServedDestination:
-    """One destination as it runs: its flows, and its report."""
+    """One destination as it runs: its flows, its report, and what this process has delivered to it."""
 
     name: str
     running: RunningDestination
     reporter: DestinationStatusReporter
+    history: DeliveryHistory
 
 
 async def _open_destinations(
@@ -129,8 +135,9 @@ async def _open_destinations(
     health: Health,
     timing: ConsumerTiming,
     stack: AsyncExitStack,
+    started: int,
 ) -> list[ServedDestination]:
-    """Open each destination, and wire its pipelines and its report. `stack` closes them.
+    """Open each destination, and wire its pipelines and its report. `stack` closes them. `started`: the start of the process.
 
     Raises RelayError for a destination whose settings cannot work.
     """
@@ -150,7 +157,9 @@ async def _open_destinations(
             health,
             timing.reporter,
         )
-        served.append(ServedDestination(name, running, reporter))
+        valid_ms = timing.service.heartbeat_valid_ms
+        history = DeliveryHistory(name, running.pipelines, status_writer, started, valid_ms)
+        served.append(ServedDestination(name, running, reporter, history))
     return served
 
 
@@ -159,19 +168,21 @@ def _background(
     served: Sequence[ServedDestination],
     topic_settings: TopicSettings,
     timing: ConsumerServiceTiming,
+    started: int,
 ) -> Mapping[str, Coroutine[None, None, None]]:
     """Return the work beside the destinations, by the names of its tasks. None of it ends by itself."""
     return {
         "status writer": status_writer.run(),
-        "heartbeat of the consumer": _heartbeat(status_writer, served, topic_settings, timing),
+        "heartbeat of the consumer": _heartbeat(status_writer, served, topic_settings, timing, started),
         "watch of topic settings": topic_settings.watch(),
     }
 
 
 async def _write_final_status(served: Iterable[ServedDestination], status_writer: StatusWriter) -> None:
-    """Delete the status of this process, and end the validity of those of its destinations."""
+    """Delete the status of this process, end the validity of those of its destinations, and write what it delivered last."""
     for each in served:
         each.reporter.expire_status()
+        each.history.record(None, now_ms())
     status_writer.tombstone(service_key("consume"))
     await status_writer.flush()
 
@@ -213,17 +224,24 @@ async def _heartbeat(
     served: Sequence[ServedDestination],
     topic_settings: TopicSettings,
     timing: ConsumerServiceTiming,
+    started: int,
 ) -> None:
     """Report that this process runs, its deliveries, and the topic settings that it may not read, until cancelled."""
     names = destinations_text(each.name for each in served)
-    started = now_ms()
     status = take_over("active", started, reason=names)
     while True:
         reason = "; ".join(filter(None, (names, topic_settings.unknown, topic_settings.copies.text)))
-        reports = await asyncio.gather(
-            *(report_delivery(each.name, each.running, started, timing.report_seconds) for each in served)
-        )
+        reports = await asyncio.gather(*(_report(each, started, timing.report_seconds) for each in served))
         status = status.transition("active", reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
         status = replace(status, deliveries=tuple(each for each in reports if each is not None))
         status_writer.put(service_key("consume"), status)
         await asyncio.sleep(timing.heartbeat_seconds)
+
+
+async def _report(served: ServedDestination, started: int, seconds: float) -> DeliveryReport | None:
+    """Return the report of a destination, which its history has taken; arguments and None as in `report_delivery`."""
+    recent = served.history.recent(time.monotonic())
+    report = await report_delivery(served.name, served.running, started, seconds)
+    report = report and replace(report, recent=recent)
+    served.history.record(report, now_ms())
+    return report

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from dataclasses import replace
-from operator import sub
 
 from consumer.flow_report import report_gauges
 from consumer.group_names import PipelineFlow
@@ -24,7 +23,7 @@ from relay.status.model import Status, take_over
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
-from relay.timestamps import now_ms
+from relay.timestamps import DAY_MS, now_ms
 
 _MEMBERSHIP_UNCONFIRMED = "Kafka does not confirm the membership of this process in its group; check that Kafka runs and is reachable"
 
@@ -32,8 +31,8 @@ _MEMBERSHIP_UNCONFIRMED = "Kafka does not confirm the membership of this process
 class DestinationStatusReporter:
     """Reports the state of one destination, once a second.
 
-    Every process reports its own metrics and readiness. The owner of partition 0 of the live flow writes the status record,
-    whose counts are of that process alone.
+    Every process reports its own metrics and readiness. The owner of partition 0 of the live flow writes the status record.
+    Its counts are of earlier releases: each process has its own in its `DeliveryHistory`.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class DestinationStatusReporter:
         self._health = health
         self._timing = timing or ReporterTiming()
         self._status: Status | None = None
-        self._reported_counts = {each.name: (0, 0, 0) for each in running.pipelines}
         self._progress_and_ends: dict[PipelineFlow, ProgressAndEnds] = {}
         self._lags: dict[PipelineFlow, int | None] = {each.name: None for each in running.pipelines}
         self._last_done = dict.fromkeys(("offsets", "unjoined", "backup", "renewal", "alarm"), -1e9)
@@ -164,12 +162,13 @@ class DestinationStatusReporter:
                 known = await self._status_cache.to_continue(key, replaceable=any(began) and all(began))
             except KAFKA_FAILURES:
                 return
-            self._status = take_over(state, now, known)
-        status = self._with_counts(self._status.transition(state, reason, now), now)
+            self._status = _without_old_counts(take_over(state, now, known), now)
+        status = self._status.transition(state, reason, now)
         paused = self._running.paused_by_operator
         read = await (self._read_unjoined() if paused else self._read_offsets())
         if read:
-            status = replace(status, lag=self._lag())
+            lag = self._lag()
+            status = replace(status, lag=lag).with_slot(now, lag=lag)
         if self._due("backup", self._timing.backup_seconds) or fresh or (read and paused):
             flows = [made for flow, made in self._progress_and_ends.items() if flow != "older"]
             committed = {each: made for flow in flows for each, (made, _) in flow.items()}
@@ -191,19 +190,8 @@ class DestinationStatusReporter:
         previous = self._status
         if previous is None:
             return True
-        compared = ("state", "reason", "counts", "lag", "offsets")
+        compared = ("state", "reason", "lag", "offsets")
         return any(getattr(previous, fact) != getattr(status, fact) for fact in compared)
-
-    def _with_counts(self, status: Status, now: int) -> Status:
-        for pipeline in self._running.pipelines:
-            state = pipeline.flow.state
-            counts = (state.accepted, state.dead_lettered, state.skipped)
-            reported = self._reported_counts[pipeline.name]
-            events, dead_letters, skipped = map(sub, counts, reported)
-            if counts != reported:
-                self._reported_counts[pipeline.name] = counts
-                status = status.with_counts(now, events=events, dead_letters=dead_letters, skipped=skipped)
-        return status
 
     async def _read_offsets(self) -> bool:
         """Read committed offsets and log ends of every flow, if it is time; return whether it was.
@@ -261,6 +249,11 @@ class DestinationStatusReporter:
             return False
         self._last_done[what] = now
         return True
+
+
+def _without_old_counts(status: Status, now: int) -> Status:
+    """Return the status without the counts that an earlier release wrote and nobody shows any more."""
+    return replace(status, counts=tuple(each for each in status.counts if now - each.hour <= DAY_MS))
 
 
 def _lag(progress_and_ends: ProgressAndEnds, flow: PipelineFlow) -> int | None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from management.formatting import iso_milliseconds
-from relay.status.model import DeliveryReport, RetriedRequest, Status, destinations_of
+from management.destination_day import Retries
+from relay.status.model import DeliveryReport, Status, destinations_of
 
 _PROCESSES = "consume/"
 """The beginning of the keys of consumer processes on the status topic."""
@@ -16,22 +16,12 @@ class DeliverySummary:
 
     lag_seconds: float | None
     """Age of the oldest event that was not accepted, when it was reported; 0: none waited. None: a consumer does not know it."""
-    retries: int
-    """Requests since `since` whose events had to be sent again."""
-    since: int
-    """When the first of these consumers started."""
-    last_retry: RetriedRequest | None
+    retries: Retries
+    """Since the first of these consumers started."""
     read_seconds: float | None = None
     """Age of the oldest event that was read and not accepted, where `lag_seconds` is not known; None: there is none."""
-
-    def retries_document(self) -> dict[str, object]:
-        """Return the JSON document of the retries."""
-        last = self.last_retry
-        return {
-            "count": self.retries,
-            "since": iso_milliseconds(self.since),
-            "last": None if last is None else {"at": iso_milliseconds(last.at), "reason": last.reason},
-        }
+    events_per_second: float | None = None
+    """What all of them handled in the last minutes. None: one of them does not know it."""
 
 
 def summarize_deliveries(statuses: Mapping[str, Status], now_ms: int) -> dict[str, DeliverySummary]:
@@ -54,10 +44,15 @@ def _summary(reports: Iterable[tuple[int, DeliveryReport]], *, complete: bool) -
     ages = [max(1, at - each.oldest) / 1000 for at, each in listed if each.oldest is not None]
     repeated = [each.last_retry for each in deliveries if each.last_retry is not None]
     known = complete and all(each.known for each in deliveries)
-    return DeliverySummary(
-        max(ages, default=0.0) if known else None,
+    retries = Retries(
         sum(each.retries for each in deliveries),
         min(each.since for each in deliveries),
         max(repeated, key=lambda each: each.at, default=None),
+    )
+    rates = [1000 * each.recent.events / each.recent.ms for each in deliveries if each.recent is not None]
+    return DeliverySummary(
+        max(ages, default=0.0) if known else None,
+        retries,
         None if known else max(ages, default=None),
+        sum(rates) if complete and len(rates) == len(deliveries) else None,
     )

@@ -1,11 +1,15 @@
 """A destination as an operator sees it: its state, the reason for it, and its lag. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from consumer.targets.target import Pause
 from management.delivery_reports import DeliverySummary
+from management.destination_day import DestinationDay, KnownHour, Retries
 from management.formatting import duration, iso_milliseconds
-from relay.status.model import Status
+from relay.status.model import HourCount, Status
+from relay.status.slots import DeliverySlot
 
 UNLISTED = "not in these settings"
 """The kind of a destination that a consumer reports on and the settings of this program lack."""
@@ -24,6 +28,8 @@ class DestinationView:
     """Ranges of events that Kafka deleted before their delivery, and that are neither refilled nor dismissed."""
     delivery: DeliverySummary | None = None
     """What its consumers report on their deliveries; None: none does now."""
+    processes: Sequence[Status] = ()
+    """What each process has delivered to it, running or not."""
 
     @property
     def _report(self) -> Status | None:
@@ -35,8 +41,40 @@ class DestinationView:
         """Whether the settings of this program have it."""
         return self.kind != UNLISTED
 
-    def document(self) -> dict[str, object]:
+    @property
+    def _history(self) -> DestinationDay:
+        """The last day, of all processes."""
+        return DestinationDay(self.status, self.processes)
+
+    @property
+    def day(self) -> HourCount:
+        """The sum of the last 24 hours."""
+        return self._history.total(self.now_ms)
+
+    @property
+    def hours(self) -> Sequence[KnownHour]:
+        """The last 24 hours."""
+        return self._history.last_day(self.now_ms)
+
+    @property
+    def slots(self) -> Sequence[DeliverySlot]:
+        """The last day in quarters of an hour."""
+        return self._history.slots(self.now_ms)
+
+    @property
+    def retries(self) -> Retries | None:
+        """The retries of the last 24 hours; of releases that report no hours, since their start. None: not known."""
+        found = self._history.retries(self.now_ms)
+        return self.delivery.retries if found is None and self.delivery is not None else found
+
+    @property
+    def events_per_second(self) -> float | None:
+        """What its consumers handled in the last minutes. None: that is not known."""
+        return None if self.delivery is None or self._report is None else self.delivery.events_per_second
+
+    def document(self) -> dict[str, Any]:
         """Return the JSON document: instants in ISO 8601."""
+        retries = self.retries
         return {
             "name": self.name,
             "kind": self.kind,
@@ -46,9 +84,24 @@ class DestinationView:
             "lag": self.lag,
             "lag_seconds": self.lag_seconds,
             "lag_seconds_unknown": self.lag_seconds_unknown or None,
-            "retries": None if self.delivery is None else self.delivery.retries_document(),
+            "events_per_second": self.events_per_second,
+            "retries": None if retries is None else retries.document(),
             "last_accepted": iso_milliseconds(self.last_accepted),
             "lost_ranges": self.lost_ranges,
+        }
+
+    def full_document(self) -> dict[str, Any]:
+        """Return the document with the last day: null where no consumer reported."""
+        return self.document() | {
+            "hours": [_hour_document(each) for each in self.hours],
+            "quarters": [
+                {
+                    "start": iso_milliseconds(each.start),
+                    "lag": each.lag,
+                    "lag_seconds": None if each.age is None else each.age / 1000,
+                }
+                for each in self.slots
+            ],
         }
 
     @property
@@ -136,6 +189,12 @@ class DestinationView:
         """Since when it is not known, in ms UTC. None: it is known, or the time is not."""
         stopped = self.pause is not None or self._report is None or self._report.state == "starting"
         return self.since if stopped else None
+
+
+def _hour_document(hour: KnownHour) -> dict[str, Any]:
+    names = ("events", "skipped", "dead_letters", "retries")
+    counts = {name: None if hour.count is None else getattr(hour.count, name) for name in names}
+    return {"start": iso_milliseconds(hour.start)} | counts
 
 
 def lag_text(view: DestinationView) -> str:

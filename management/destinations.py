@@ -10,6 +10,7 @@ from consumer.offsets.backup import destination_status_key
 from consumer.targets.store import ClaimStore, ClaimUnknownError, UnreadablePauseError
 from consumer.targets.target import Claim, Claims, Pause, Target, target_of
 from management.delivery_reports import summarize_deliveries
+from management.destination_day import processes_by_destination
 from management.destination_view import UNLISTED, DestinationView
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
@@ -95,7 +96,7 @@ def view_destinations(
     now_ms: int,
 ) -> list[DestinationView]:
     """Return the views by name. `statuses`: by key of the status topic; `lost_ranges`: how many, by name. Pure."""
-    deliveries = summarize_deliveries(statuses, now_ms)
+    deliveries, processes = summarize_deliveries(statuses, now_ms), processes_by_destination(statuses)
     return [
         DestinationView(
             name,
@@ -105,6 +106,7 @@ def view_destinations(
             now_ms,
             lost_ranges.get(name, 0),
             deliveries.get(name),
+            processes.get(name, ()),
         )
         for name, config in sorted(destinations.items())
     ]
@@ -119,9 +121,19 @@ def view_unlisted(
         for key, status in statuses.items()
         if key.startswith(_STATUS_PREFIX) and now_ms <= status.valid_until
     }
-    deliveries = summarize_deliveries(statuses, now_ms) if names else {}
+    if not names:
+        return []
+    deliveries, processes = summarize_deliveries(statuses, now_ms), processes_by_destination(statuses)
     return [
-        DestinationView(name, UNLISTED, status, None, now_ms, delivery=deliveries.get(name))
+        DestinationView(
+            name,
+            UNLISTED,
+            status,
+            None,
+            now_ms,
+            delivery=deliveries.get(name),
+            processes=processes.get(name, ()),
+        )
         for name, status in sorted(names.items())
         if name not in destinations
     ]

@@ -167,8 +167,7 @@ def _destination_findings(views: Iterable[DestinationView]) -> Iterator[_Finding
                 yield Severity.WAITING, "destination", "waiting", view.reason, member
             case state:
                 yield Severity.FAILING, "destination", state, view.reason, member
-        counts = () if view.status is None else view.status.counts
-        if dead_letters := day_total(counts, view.now_ms).dead_letters:
+        if dead_letters := view.day.dead_letters:
             yield _dead_letter_finding("destination", view.name, dead_letters)
 
 

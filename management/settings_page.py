@@ -22,7 +22,7 @@ The relay takes each setting from the environment, else from the settings file, 
   tables: `[kafka]`, `[destinations.sentinel]`.
 - The variable of `kafka.bootstrap` is `RELAY_KAFKA__BOOTSTRAP`: two underscores between group and name. Lists and tables are
   JSON. An empty variable counts as not set.
-- A password or a token may be in a file, which the relay reads at its start, without the last line break: `sasl_password_file`
+- A password or a token may be in a file, which the relay reads without its last line break, and again at each use ([rotation](operations/keys.md#rotate-other-secrets)): `sasl_password_file`
   or `RELAY_KAFKA__SASL_PASSWORD_FILE` names the file.
 - Every secret may be in a store of secrets: `sasl_password_ref` or `RELAY_KAFKA__SASL_PASSWORD_REF` is a reference, such as
   `azure-key-vault:VAULT/SECRET`, and `headers_ref` a table of them ([secret stores](operations/secret-stores.md)).

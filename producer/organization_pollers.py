@@ -16,6 +16,7 @@ from producer.status_reporter import OrganizationStatusReporter, status_key
 from relay.organizations import Organization
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 from relay.timestamps import now_ms
 
 
@@ -31,7 +32,9 @@ class PollerFactory:
         metrics: ProducerMetrics,
         refills: RefillJobs,
         redriver: LetterRedriver,
+        tracer: Tracer = NOT_TRACED,
     ) -> None:
+        self._tracer = tracer
         self._redriver = redriver
         self._refills = refills
         self._settings = settings
@@ -68,6 +71,7 @@ class PollerFactory:
             self._config,
             now_ms,
             refills=self._refills,
+            tracer=self._tracer,
         )
         await Poller(context, interval, redriver=self._redriver).run()
 

@@ -44,6 +44,7 @@ from relay.status.model import Status, service_key, take_over
 from relay.status.reader import StatusCache, remove_stale
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 from relay.timestamps import DAY_MS, now_ms
 
 
@@ -75,6 +76,7 @@ async def run_producer(
     registry: CollectorRegistry,
     health: Health,
     timing: ProducerServiceTiming = TIMING,
+    tracer: Tracer = NOT_TRACED,
 ) -> None:
     """Poll every organization of the shards that the group assigns to this process, until `stop`.
 
@@ -102,7 +104,7 @@ async def run_producer(
         )
         limits.update(facts)
         loader = ShardLoader(connection, topics, store, limits, metrics, now_ms)
-        parts = _build_parts(config, connection, sources, writer, loader, count)
+        parts = _build_parts(config, connection, sources, writer, loader, count, tracer)
         tasks = _start_tasks(parts, connection, topics, limits, store, health, timing)
         try:
             await supervise(stop, tasks)
@@ -132,6 +134,7 @@ def _build_parts(
     writer: RecordWriter,
     loader: ShardLoader,
     count: int,
+    tracer: Tracer,
 ) -> _Parts:
     """Wire membership, shards and pollers. A status waits while the membership is in doubt."""
     topics = loader.topics
@@ -148,6 +151,7 @@ def _build_parts(
         loader.metrics,
         refills,
         redriver,
+        tracer,
     )
 
     def open_shard(number: int) -> Shard:

@@ -4,7 +4,8 @@
 
 The peers are the relay as a user starts it (`jira-relay consume`), Python that handles each record alone, a consumer in Go
 that is written by hand for this one table, and Benthos. Those in Go are built with `go`, and skipped where there is none. Each
-delivers the same backlog of generated audit events, as gzip of JSON arrays below 1 MB, to a bare server.
+delivers the same backlog of generated audit events, as gzip of JSON arrays below 1 MB, to a bare server. A peer that is a directory
+is the relay of another checkout, such as the version before a change.
 
 A peer has one core (`taskset`), then two. Kafka and the sink run on the other cores, or on the second one where there are two. Runs
 of different peers alternate. Linux only. A run ends when all events have arrived, or after `--seconds` of delivery.
@@ -105,7 +106,7 @@ async def main(given: argparse.Namespace) -> None:
         "bytes": round(mean_bytes),
         "destinations": given.destinations,
     }
-    usual = shape == Shape() and given.destinations == 1
+    usual = shape == Shape() and given.destinations == 1 and set(names) <= set(NAMES)
     directory = Path(given.results) if given.results else report.RESULTS if usual else None
     if directory is not None:
         runs = report.with_earlier(runs, version(), load, directory)
@@ -125,7 +126,11 @@ if __name__ == "__main__":
         "--destinations", type=int, default=1, help="destinations of the relay; each gets all"
     )
     parser.add_argument("--runs", type=int, default=3, help="runs of each peer with each number of cores")
-    parser.add_argument("--peers", default=",".join(NAMES), help="peers, separated by commas")
+    parser.add_argument(
+        "--peers",
+        default=",".join(NAMES),
+        help="peers, separated by commas; a directory is another checkout of the relay",
+    )
     parser.add_argument("--cores", default="1,2", help="numbers of cores, separated by a comma")
     parser.add_argument("--seconds", type=float, default=10.0, help="most seconds of delivery in a run")
     parser.add_argument("--results", help="directory of the JSON; by default only the usual events leave one")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from load import Shape
-from programs import ROOT, Program
+from programs import Program
 from report import Figures
 from sink import Sink
 
@@ -86,7 +86,7 @@ async def measure(program: Program, cores: int, sink: Sink, count: int, limits: 
             *_pinned(CORES[:cores]),
             *program.command,
             env={**os.environ, **program.environment},
-            cwd=ROOT,
+            cwd=program.directory,
             stdout=output,
             stderr=output,
         )

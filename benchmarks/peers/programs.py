@@ -33,6 +33,8 @@ class Program:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    directory: Path = ROOT
+    """Where it is started; a checkout of the relay runs from its own."""
 
 
 def plain_schema() -> Any:
@@ -69,9 +71,15 @@ def build(names: Sequence[str], directory: Path) -> list[str]:
 
 
 def program(name: str, place: Place, cores: int, run: str) -> Program:
-    """Return a program with a consumer group of its own. `run`: a name that no other run has."""
-    if name == "relay":
-        return Program(name, (sys.executable, "-m", "cli", "consume"), _relay_environment(place, [run]))
+    """Return a program with a consumer group of its own: one of NAMES, or the relay of another checkout, by its directory.
+
+    `run`: a name that no other run has.
+    """
+    if name == "relay" or "/" in name:
+        command = (sys.executable, "-m", "cli", "consume")
+        return Program(
+            name, command, _relay_environment(place, [run]), ROOT if name == "relay" else Path(name)
+        )
     commands = {
         "python": (sys.executable, str(HERE / "by_record.py")),
         "go": (str(place.directory / "go"),),

@@ -92,6 +92,8 @@ def _facts(found: StoredEvent, *, personal: bool) -> list[tuple[str, str]]:
     facts = [("event", found.uid), ("place", place)]
     if found.replay is not None:
         facts.append(("replay", found.replay))
+    if found.trace_id is not None:
+        facts.append(("trace id", found.trace_id))
     record = found.shown(personal=personal)
     return [*facts, *((name, _text(value)) for name, value in record.items() if value not in (None, [], {}))]
 

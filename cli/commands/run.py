@@ -28,6 +28,7 @@ from relay.errors import SettingsError
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.monitor import monitor
 from relay.lifecycle import Service, stop_on_signals
+from relay.status.model import process_name
 from relay.telemetry import logs
 from relay.telemetry import server as health
 from relay.telemetry.certificates import CertificateExpiry
@@ -35,6 +36,7 @@ from relay.telemetry.debug_switch import debug_on_signal
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import open_registry
 from relay.telemetry.readiness import announce_readiness
+from relay.telemetry.traces.wiring import open_traces
 
 REVISION_VARIABLE = "JIRA_RELAY_REVISION"
 """The image sets it to the commit that it was built from."""
@@ -164,9 +166,12 @@ async def _open_process(
     registry = open_registry(version("jira-audit-relay"), os.environ.get(REVISION_VARIABLE) or "unknown")
     registry.register(CertificateExpiry(_certificate_files(settings)))
     _relax_garbage_collection()
-    async with health.serve(settings.telemetry.listen, state, registry) as url:
+    async with (
+        health.serve(settings.telemetry.listen, state, registry) as url,
+        open_traces(settings.telemetry, registry, process_name()) as traces,
+    ):
         log.info("Telemetry is served.", url=url)
-        yield ProcessContext(settings, connection, registry, state, redactor)
+        yield ProcessContext(settings, connection, registry, state, redactor, traces)
 
 
 def _certificate_files(settings: Settings) -> dict[str, Path]:
@@ -192,4 +197,14 @@ def _watch_services(process: ProcessContext) -> dict[str, Service]:
     async def watch_readiness(stop: asyncio.Event) -> None:
         await run_unless_stopped(stop, announce_readiness(process.health))
 
-    return {"watch of Kafka": watch_kafka, "watch of readiness": watch_readiness}
+    async def export_traces(stop: asyncio.Event) -> None:
+        if process.traces.exporter is None:
+            await stop.wait()
+        else:
+            await run_unless_stopped(stop, process.traces.exporter.run())
+
+    return {
+        "watch of Kafka": watch_kafka,
+        "watch of readiness": watch_readiness,
+        "export of traces": export_traces,
+    }

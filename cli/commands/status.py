@@ -13,7 +13,6 @@ from rich.text import Text
 from cli.context import CommandContext
 from cli.output import JsonOption, print_json, terminal_width
 from cli.status_screen import organization_lines, status_lines
-from console.lag_history import LagHistory
 from management.installation import Installation, view_installation
 from management.live_view import LiveView
 from management.organizations.validation import InputError
@@ -75,16 +74,14 @@ async def _follow(state: CommandContext, interval: float) -> None:
     connection, destinations, keys = state.connection(), state.settings.destinations, state.key_ids()
     await connection.verify()
     _silence_logs()
-    view, lag = LiveView(connection, destinations, now_ms), LagHistory()
+    view = LiveView(connection, destinations, now_ms)
     console = Console(file=sys.stdout, highlight=False)
     try:
         with Live(console=console, screen=True, auto_refresh=False) as live:
             while True:
                 await view.refresh()
                 seen = view_installation(view.snapshot, destinations, now_ms(), keys)
-                if seen.failure is None:  # what was read before is no sample of now
-                    lag.add(seen.destinations, seen.now_ms)
-                live.update(Text(_screen(seen, connection.bootstrap, lag, console)), refresh=True)
+                live.update(Text(_screen(seen, connection.bootstrap, console)), refresh=True)
                 await asyncio.sleep(interval)
     finally:
         await view.close()
@@ -95,9 +92,9 @@ def _silence_logs() -> None:
     logging.root.setLevel(logging.CRITICAL + 1)
 
 
-def _screen(seen: Installation, bootstrap: str, lag: LagHistory, console: Console) -> str:
+def _screen(seen: Installation, bootstrap: str, console: Console) -> str:
     """Return the lines that fit the terminal, which the shell may have resized."""
     width, height = console.size.width, console.size.height
-    lines = status_lines(seen, bootstrap, width, lambda name: lag.events_per_second(name, seen.now_ms))
+    lines = status_lines(seen, bootstrap, width, with_rates=True)
     lines += ["", *organization_lines(seen, width)]
     return "\n".join(lines[:height])

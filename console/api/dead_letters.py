@@ -9,23 +9,23 @@ from starlette.routing import BaseRoute, Route
 from console.api.answers import PREFIX, answering, document, read_fields
 from console.context import ConsoleContext, refresh_soon
 from console.forms import who
+from console.redrive_plans import REMEDY, plan_letters, plan_unreadable
 from management.dead_letter_documents import (
     group_document,
     letters_document,
     redrive_document,
     unreadable_redrive_document,
 )
-from management.dead_letter_fields import read_redrive, read_selection, read_unreadable
+from management.dead_letter_fields import read_selection
 from management.dead_letter_list import list_letters
-from management.dead_letter_redrive import plan_redrive, require_no_other
+from management.dead_letter_redrive import require_no_other
 from management.fields import FieldValues, flag_of, number_of
 from management.organizations.validation import InputError
 from management.replay.jobs import submit
-from management.unreadable_redrive import plan_unreadable_redrive, require_no_other_unreadable
+from management.unreadable_redrive import require_no_other_unreadable
 from relay.dead_letters.closings import LetterState
 
 _ROOT = f"{PREFIX}/dead-letters"
-_REMEDY = "Choose one organization or less time, or use `jira-relay dead-letters`, which has no such end."
 _DEFAULT_LIMIT, _MAX_LIMIT = 50, 1_000
 
 
@@ -39,7 +39,7 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
             raise InputError(f"limit must be from 1 to {_MAX_LIMIT:,}.")
         selection = read_selection(query)
         found = await context.long_reads.run(
-            lambda: list_letters(context.connection, selection, limit), _REMEDY
+            lambda: list_letters(context.connection, selection, limit), REMEDY
         )
         return document(
             {
@@ -58,18 +58,7 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
         if flag_of(fields, "producer"):
             return await _redrive_unreadable(context, fields, who(request), is_dry_run=is_dry_run)
         fields.pop("producer", None)
-        asked, person = read_redrive(fields), who(request)
-        plan = await context.long_reads.run(
-            lambda: plan_redrive(
-                context.connection,
-                context.destinations,
-                context.registry,
-                asked,
-                person,
-                context.now_ms(),
-            ),
-            _REMEDY,
-        )
+        plan = await plan_letters(context, fields, who(request))
         failures = []
         if not is_dry_run:
             await require_no_other(context.connection, plan.jobs, context.now_ms())
@@ -88,13 +77,8 @@ async def _redrive_unreadable(
     context: ConsoleContext, fields: FieldValues, person: str, *, is_dry_run: bool
 ) -> Response:
     """Let the producers read their letters again; a dry run counts alone."""
-    selection = read_unreadable({name: value for name, value in fields.items() if name != "producer"})
-    plan = await context.long_reads.run(
-        lambda: plan_unreadable_redrive(
-            context.connection, context.parse_record, selection, person, context.now_ms()
-        ),
-        _REMEDY,
-    )
+    asked = {name: value for name, value in fields.items() if name != "producer"}
+    plan = await plan_unreadable(context, asked, person)
     failure, started = None, plan.job is not None and not is_dry_run
     if started and plan.job is not None:
         await require_no_other_unreadable(context.connection, context.now_ms())

@@ -27,7 +27,7 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
         views = {view.name: view for view in context.destination_views()}
         if name not in views:
             require_destination(context.destinations, name)
-        return document(views[name].document())
+        return document(views[name].full_document())
 
     async def offsets(request: Request) -> Response:
         name = request.path_params["name"]

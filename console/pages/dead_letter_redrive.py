@@ -9,20 +9,17 @@ from console.context import ConsoleContext
 from console.pages.planned_jobs import JobForm, job_routes
 from console.pages.replays import TEXTS
 from console.plans import ConfirmedPlan
+from console.redrive_plans import plan_letters
 from console.rendering import Pages
 from management.dead_letter_documents import skipped_texts
-from management.dead_letter_fields import REDRIVE_FIELDS, read_redrive
+from management.dead_letter_fields import REDRIVE_FIELDS
 from management.dead_letter_plan import DestinationLetters
-from management.dead_letter_redrive import PlannedRedrive, RedrivePlan, plan_redrive, require_no_other
+from management.dead_letter_redrive import PlannedRedrive, RedrivePlan, require_no_other
 from management.destinations import require_known
 from management.fields import FieldValues
 from management.organizations.validation import InputError
 from management.replay.texts import target_text
 from relay.replays.job import ReplayJob
-
-_REMEDY = (
-    "Choose one organization or less time, or run `jira-relay dead-letters redrive`, which has no such end."
-)
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
@@ -50,18 +47,7 @@ class _Redrive:
         self._context = context
 
     async def plan(self, fields: FieldValues, person: str) -> tuple[ConfirmedPlan, RedrivePlan]:
-        context, asked = self._context, read_redrive(fields)
-        plan = await context.long_reads.run(
-            lambda: plan_redrive(
-                context.connection,
-                context.destinations,
-                context.registry,
-                asked,
-                person,
-                context.now_ms(),
-            ),
-            _REMEDY,
-        )
+        plan = await plan_letters(self._context, fields, person)
         return _confirmed(plan), plan
 
     def check(self, jobs: Sequence[ReplayJob], confirmation: str) -> None:

@@ -15,22 +15,18 @@ from console.rendering import Pages, redirect
 from management.bounded_read import read_bounded
 from management.destination_offsets import FlowOffsets, read_offsets
 from management.destinations import set_paused
-from management.overview import last_day
 from relay.errors import RelayError
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
     async def show_all(request: Request) -> Response:
-        return pages.render(
-            request, "destinations.html", views=context.destination_views(), last_day=last_day
-        )
+        return pages.render(request, "destinations.html", views=context.destination_views())
 
     async def show(request: Request) -> Response:
         name = request.query_params.get("name", "")
         view = next((each for each in context.destination_views() if each.name == name), None)
         if view is None:
             return pages.render(request, "destination_unknown.html", HTTPStatus.NOT_FOUND, name=name)
-        counts = () if view.status is None else view.status.counts
         # The live part of the page has no offsets: each reading of them asks the groups' coordinators.
         is_live_part = "hx-request" in request.headers
         flows, problem = ([], None) if is_live_part else await _offsets(context, name)
@@ -41,14 +37,10 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             request,
             "destination.html",
             view=view,
-            hours=last_day(counts, view.now_ms),
             flows=flows,
             offsets_problem=problem,
             lost=lost,
             lost_problem=lost_problem,
-            lag_slots=context.lag.slots(name, view.now_ms),
-            lag_since=context.lag.since(name),
-            rate=context.lag.events_per_second(name, view.now_ms),
             replays=[each for each in context.replays() if each.job.destination == name and not each.ended],
             texts=TEXTS,
         )

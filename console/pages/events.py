@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from management.events.delivery_words import DeliveryFinding
 from management.events.query import EventQuery, read_query
 from management.events.search import SearchResult, search_events
 from management.events.stored_event import EventAddress, StoredEvent, read_event
+from management.organizations.names import unknown_name_text
 from management.personal_data import SEARCHED, record_view
 from relay.errors import RelayError
 
@@ -89,10 +91,17 @@ class _Events:
     async def live(self, request: Request) -> Response:
         fields = fields_of(request.query_params)
         query = EventQuery(organization=fields["organization"], text=fields["text"])
-        view = await self._context.tail.view(query, PAGE_EVENTS)
+        context = self._context
+        view = await context.tail.view(query, PAGE_EVENTS)
         own = urlencode({name: fields[name] for name in ("organization", "text") if fields[name]})
         return self._pages.render(
-            request, "events_live.html", fields=fields, view=view, read_at=view.state.as_of, own=own
+            request,
+            "events_live.html",
+            fields=fields,
+            view=view,
+            unknown=unknown_organization(context, query.organization, part=True),
+            read_at=view.state.as_of,
+            own=own,
         )
 
     async def show(self, request: Request) -> Response:
@@ -128,13 +137,29 @@ class _Events:
 
 
 async def search(context: ConsoleContext, query: EventQuery, place: str) -> SearchResult:
-    """Search events, as one of the few long reads at a time. Raises RelayError."""
-    return await context.long_reads.run(
+    """Search events, as one of the few long reads at a time. Raises RelayError.
+
+    Where nothing was found, its problems say that there is no such organization.
+    """
+    found = await context.long_reads.run(
         lambda: search_events(
             context.connection, context.registry, query, place, PAGE_EVENTS, context.timing.search
         ),
         BUSY_REMEDY,
     )
+    unknown = () if found.events else unknown_organization(context, query.organization)
+    return replace(found, problems=(*unknown, *found.problems))
+
+
+def unknown_organization(context: ConsoleContext, name: str, *, part: bool = False) -> tuple[str, ...]:
+    """Return a text if there is no organization of this name, or with this part in its name; none where that is not known."""
+    snapshot = context.view.snapshot
+    stored = snapshot.organizations
+    names = {*stored.organizations, *stored.unreadable}
+    if not name or snapshot.as_of is None or snapshot.failure is not None:
+        return ()
+    is_known = any(name.casefold() in each.casefold() for each in names) if part else name in names
+    return () if is_known else (unknown_name_text(name, names),)
 
 
 def fields_of(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -8,21 +8,20 @@ from starlette.routing import BaseRoute
 from console.context import ConsoleContext
 from console.pages.planned_jobs import JobForm, job_routes
 from console.plans import ConfirmedPlan
+from console.redrive_plans import plan_unreadable
 from console.rendering import Pages
 from management.dead_letter_documents import skipped_texts
-from management.dead_letter_fields import UNREADABLE_FIELDS, read_unreadable
+from management.dead_letter_fields import UNREADABLE_FIELDS
 from management.fields import FieldValues
 from management.unreadable_redrive import (
     NOTHING_READABLE,
     UnreadablePlan,
-    plan_unreadable_redrive,
     require_no_other_unreadable,
     unreadable_text,
 )
 from relay.replays.job import ReplayJob
 
 FORM = "/dead-letters/producers"
-_REMEDY = "Choose one organization or less time, or run `jira-relay dead-letters redrive --producer`, which has no such end."
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
@@ -50,13 +49,7 @@ class _ProducerRedrive:
         self._context = context
 
     async def plan(self, fields: FieldValues, person: str) -> tuple[ConfirmedPlan, UnreadablePlan]:
-        context, selection = self._context, read_unreadable(fields)
-        plan = await context.long_reads.run(
-            lambda: plan_unreadable_redrive(
-                context.connection, context.parse_record, selection, person, context.now_ms()
-            ),
-            _REMEDY,
-        )
+        plan = await plan_unreadable(self._context, fields, person)
         if plan.job is None:
             return ConfirmedPlan("unreadable", (), (NOTHING_READABLE,)), plan
         return ConfirmedPlan("unreadable", (plan.job,), (unreadable_text(plan),)), plan

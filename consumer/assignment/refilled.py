@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from consumer.delivery.flow import DeliveryFlow
 from consumer.offsets.tracker import OffsetTracker, SequenceRange, TrackedRecords
-from relay.kafka import Record, have_headers
+from relay.kafka import Record, have_headers, headers_of
 from relay.replays.refill import replay_of
 
 
@@ -19,13 +19,15 @@ def skip_refilled(
         if not have_headers(records):
             yield sequence, records
             continue
+        refilled = [index for index, each in enumerate(headers_of(records)) if replay_of(each) is not None]
+        if not refilled:  # the headers are those of traces
+            yield sequence, records
+            continue
         run = TrackedRecords(records, (sequence,))
-        refilled = [index for index, each in enumerate(records) if replay_of(each.headers) is not None]
-        if refilled:
-            tracker.mark_delivered(run.select(refilled))
-            flow.metrics.events_read(len(refilled))
-            flow.metrics.events_skipped(len(refilled))
-            flow.state.skipped += len(refilled)
+        tracker.mark_delivered(run.select(refilled))
+        flow.metrics.events_read(len(refilled))
+        flow.metrics.events_skipped(len(refilled))
+        flow.state.skipped += len(refilled)
         kept = sorted(set(range(len(records))) - set(refilled))
         others = run.select(kept)
         position = 0

@@ -14,6 +14,7 @@ from consumer.delivery.defects import DEFECTS, describe_defect, dropped_text
 from consumer.delivery.flow_state import FlowState
 from consumer.delivery.route_states import RouteState, RouteStates
 from consumer.delivery.routes import route_of
+from consumer.delivery.traces import BodyTrace
 from consumer.destinations.contract import Body, Destination
 from consumer.destinations.outcome import (
     Dropped,
@@ -63,10 +64,10 @@ class DeliveryFlow:
         """Return `work(*args)`, called in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, work, *args)
 
-    async def send(self, rows: Rows, content: bytes) -> Outcome:
+    async def send(self, rows: Rows, content: bytes, trace: BodyTrace | None = None) -> Outcome:
         """Make one request and count its outcome."""
         route = self.route_state(rows)
-        started, moment = time.monotonic(), route.acceptance_log.tick()
+        started, started_ns, moment = time.monotonic(), time.time_ns(), route.acceptance_log.tick()
         limits = self.destination.limits
         raw_bytes = limits.format.size(rows.encoded)
         outcome = await self._call(
@@ -91,6 +92,8 @@ class DeliveryFlow:
             wire_bytes=len(content),
             seconds=time.monotonic() - started,
         )
+        if trace is not None:
+            trace.request(started_ns, outcome, len(content))
         repeated = repeat_reason(outcome, len(rows))
         if repeated is not None:
             self.state.request_repeated(now_ms(), repeated)

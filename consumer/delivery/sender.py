@@ -14,6 +14,7 @@ from consumer.delivery.flow import DeliveryFlow
 from consumer.delivery.in_delivery import Delivery, Work, oldest_ms
 from consumer.delivery.rejected_bodies import RejectedBodies, Rejection
 from consumer.delivery.routes import route_of_record
+from consumer.delivery.traces import BodyTrace, traced_body
 from consumer.destinations.outcome import (
     Dropped,
     Outcome,
@@ -176,12 +177,16 @@ class Sender:
 
     async def _send_until_accepted_or_rejected(self, rows: Rows) -> Rejection | None:
         """Send until the destination has judged the rows. Return those of a rejection; None: all are accepted or dead letters."""
+        with traced_body(self._flow.metrics, rows, self._flow.replay) as trace:
+            return await self._send_until_judged(rows, trace)
+
+    async def _send_until_judged(self, rows: Rows, trace: BodyTrace | None) -> Rejection | None:
         content, unconfirmed = await self._build_body(rows), 0
         while True:
-            outcome = await self._send_once(rows, content)
+            outcome = await self._send_once(rows, content, trace)
             match outcome:
                 case Sent():
-                    self._record_accepted(rows)
+                    self._record_accepted(rows, trace)
                     return None
                 case Dropped():
                     reasons = [outcome.reason] * len(rows)
@@ -190,13 +195,13 @@ class Sender:
                 case Unconfirmed():
                     self._release_slot()
                     if await self._flow.confirm(rows, content, outcome, unconfirmed):
-                        self._record_accepted(rows)
+                        self._record_accepted(rows, trace)
                         return None
                     unconfirmed += 1
                 case Split() | Reject():
                     return rows, outcome
                 case Partial():
-                    rejection = self._record_judged(rows, outcome)
+                    rejection = self._record_judged(rows, outcome, trace)
                     if not outcome.retry:
                         return rejection
                     self._start_bisection(rejection)
@@ -212,7 +217,7 @@ class Sender:
             work = self._rejected_bodies.bisect(*rejection)
             self._start_task(rows.tracked, size, work, "bisection of rejected events")
 
-    def _record_judged(self, rows: Rows, outcome: Partial) -> Rejection | None:
+    def _record_judged(self, rows: Rows, outcome: Partial, trace: BodyTrace | None) -> Rejection | None:
         """Record accepted rows and make dead letters of rejected ones. Return rejected rows that have no witness.
 
         1. A row may be rejected because the whole configuration is wrong; then it must not become a dead letter.
@@ -222,7 +227,7 @@ class Sender:
         rejected = sorted(outcome.rejected)
         accepted = sorted(set(range(len(rows))) - outcome.rejected.keys() - outcome.retry)
         if accepted:
-            self._record_accepted(rows.select(accepted))
+            self._record_accepted(rows.select(accepted), trace)
         if not rejected:
             return None
         reasons = [outcome.rejected[index] for index in rejected]
@@ -250,21 +255,23 @@ class Sender:
         self._flow.metrics.delivery_failed(step, defect)
         await asyncio.sleep(self._flow.timing.defect.wait(attempt, random.random()))
 
-    async def _send_once(self, rows: Rows, content: bytes) -> Outcome:
+    async def _send_once(self, rows: Rows, content: bytes, trace: BodyTrace | None) -> Outcome:
         self._stop_if_closing()
         breaker = self._flow.route_state(rows).breaker
         permit = await breaker.acquire()
         outcome = None
         try:
             await self._wait_for_membership()
-            outcome = await self._uninterrupted(self._flow.send(rows, content))
+            outcome = await self._uninterrupted(self._flow.send(rows, content, trace))
         finally:
             breaker.release(permit, outcome)
             self._changed.notify()
         return outcome
 
-    def _record_accepted(self, rows: Rows) -> None:
+    def _record_accepted(self, rows: Rows, trace: BodyTrace | None) -> None:
         self._on_delivered(rows.tracked)
+        if trace is not None:
+            trace.accepted(rows.tracked.records)
         records = rows.tracked.records
         timestamps = timestamps_of(records)
         oldest = records[timestamps.index(min(timestamps))]

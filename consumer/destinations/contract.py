@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from consumer.config import StartPosition
 from consumer.destinations.outcome import Outcome
+from consumer.destinations.read_back import OpenReadBack
 from relay.config.kafka import KafkaConfig
 
 if TYPE_CHECKING:  # the settings need this module, and no polars
@@ -211,6 +212,12 @@ class DestinationKind(Generic[C]):
     """Return the settings with the relay's own Kafka cluster, for a kind that may write to it. None: the kind does not."""
     own_places: Callable[[C], Iterable[str]] = lambda _: ()
     """Return the places that no other destination of the settings may write to, as a log of which it is the only writer."""
+
+    read_back: Callable[[str, C], OpenReadBack] | None = None
+    """Open the reader of what the destination has: its name, and its settings with `read_back`. None: the kind cannot be asked.
+
+    Raises RelayError for settings that cannot work.
+    """
 
     def open_beside(self, name: str, config: C, own: KafkaConfig) -> OpenFlows:
         """Open the flows as `open` does. `own`: the settings of the relay's own cluster."""

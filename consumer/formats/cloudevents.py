@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from consumer.formats.json_text import iso_time, json_object
+from consumer.formats.json_text import iso_time
 from consumer.formats.native import event_uid, native_fields
 from consumer.formats.replay_mark import REPLAY_ID
 from consumer.formats.source_labels import CLOUDEVENTS_TYPE
@@ -35,8 +35,8 @@ def with_uri_sources(events: pl.DataFrame) -> pl.DataFrame:
     return events.with_columns(replaced.alias(SOURCE_COLUMN))
 
 
-def cloudevents_row(*, replayed: bool = False) -> pl.Expr:
-    """Write each event of `with_uri_sources` as one CloudEvent in JSON. `source` and `id` identify repeats.
+def cloudevents_attributes(*, replayed: bool = False) -> dict[str, pl.Expr]:
+    """Return the attributes of each event of `with_uri_sources`. `source` and `id` identify repeats.
 
     A category that is empty is left out as subject, and a time that RFC 3339 cannot write is left out too.
     `replayed`: the events are those of a replay, which an attribute names.
@@ -46,7 +46,7 @@ def cloudevents_row(*, replayed: bool = False) -> pl.Expr:
     subject = pl.col("category").str.replace_all(_CONTROL_CHARACTERS, " ").str.slice(0, _MAX_SUBJECT_CHARS)
     created = pl.col("created")
     writable = created.cast(pl.Int64).is_between(_MIN_TIME_MS, _MAX_TIME_MS)
-    return json_object({
+    return {
         "specversion": pl.lit("1.0"),
         "id": event_uid(),
         "source": pl.col(SOURCE_COLUMN),
@@ -56,4 +56,4 @@ def cloudevents_row(*, replayed: bool = False) -> pl.Expr:
         "datacontenttype": pl.lit("application/json"),
         **extension,
         "data": pl.struct([value.alias(name) for name, value in data.items()]),
-    })  # fmt: skip
+    }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from operator import sub
@@ -47,6 +47,18 @@ class EncodedRows:
         return cls(data, memoryview(array("Q", next_starts.to_list())), separator)
 
     @classmethod
+    def of_lines(cls, lines: bytes, separator: bytes) -> "EncodedRows":
+        """Take rows that each end with a line feed and hold no other one, such as those of JSON."""
+        if len(separator) != 1:
+            return cls.of(lines.split(b"\n")[:-1], separator)
+        next_starts, find, start = array("Q"), lines.find, 0
+        while start < len(lines):
+            start = find(b"\n", start) + 1
+            next_starts.append(start)
+        data = lines if separator == b"\n" else lines.replace(b"\n", separator)
+        return cls(data, memoryview(next_starts), separator)
+
+    @classmethod
     def joined(cls, parts: Sequence["EncodedRows"], separator: bytes) -> "EncodedRows":
         """Return the rows of all parts in a buffer that holds no other rows."""
         filled = [part for part in parts if len(part)]
@@ -54,7 +66,7 @@ class EncodedRows:
             (part,) = filled
             return (
                 part
-                if part.size == len(part.data)
+                if part.size + len(separator) >= len(part.data)
                 else cls(bytes(part.view), part.next_starts, separator, part.start, part.start)
             )
         next_starts, position = array("Q"), 0
@@ -72,9 +84,10 @@ class EncodedRows:
         return EncodedRows(self.data, self.next_starts[first:stop], self.separator, start, self.origin)
 
     def __iter__(self) -> Iterator[bytes]:
-        return map(self._row, range(len(self)))
+        return map(self.row, range(len(self)))
 
-    def _row(self, index: int) -> bytes:
+    def row(self, index: int) -> bytes:
+        """Return the row at `index`, from 0."""
         start = self.next_starts[index - 1] if index else self.start
         return self.data[start - self.origin : self.next_starts[index] - len(self.separator) - self.origin]
 
@@ -102,4 +115,21 @@ class EncodedRows:
 
     def select(self, indices: Sequence[int]) -> "EncodedRows":
         """Return the rows at `indices` in a buffer of their own."""
-        return EncodedRows.of(map(self._row, indices), self.separator)
+        return EncodedRows.of(map(self.row, indices), self.separator)
+
+    def longer_than(self, size: int) -> Sequence[int]:
+        """Return the indices of the rows of more than `size` bytes."""
+        if self.longest <= size:
+            return ()
+        lengths = map(sub, self.next_starts, chain((self.start,), self.next_starts))
+        return [index for index, length in enumerate(lengths) if length > size + len(self.separator)]
+
+    def with_rows(self, rows: Mapping[int, bytes]) -> "EncodedRows":
+        """Return the same rows, with other ones at some indices. The rows between them are copied together."""
+        if not rows:
+            return self
+        parts, position = [], 0
+        for index in sorted(rows):
+            parts += [self[position:index], EncodedRows.of([rows[index]], self.separator)]
+            position = index + 1
+        return EncodedRows.joined([*parts, self[position:]], self.separator)

@@ -1,7 +1,6 @@
 """Columns as the text of JSON objects."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 import polars as pl
 
@@ -20,36 +19,6 @@ def json_object(columns: Mapping[str, pl.Expr]) -> pl.Expr:
     Names may hold ASCII letters, digits, `_` and `@` only.
     """
     return without_nulls(json_text(columns))
-
-
-class JsonObjects:
-    """Writes each event as `json_object` does, and leaves out a column that is null in all events before it is written.
-
-    Each of `columns` is null where all the columns of events are that it is made of; one that is made of none is never null.
-    """
-
-    def __init__(self, columns: Mapping[str, pl.Expr]) -> None:
-        self._columns = columns
-        self._origins = {name: frozenset(value.meta.root_names()) for name, value in columns.items()}
-        self._used = frozenset().union(*self._origins.values())
-        self._without = lru_cache(maxsize=64)(self._object_without)
-
-    def write(self, events: pl.DataFrame) -> pl.Series:
-        """Return the text of each event."""
-        absent = frozenset(
-            name for name in self._used if events.height and events[name].null_count() == events.height
-        )
-        return events.select(self._without(absent)).to_series()
-
-    def _object_without(self, absent: frozenset[str]) -> pl.Expr:
-        """Return the expression of an object without the columns that are made of `absent` columns of events only."""
-        return json_object(
-            {
-                name: value
-                for name, value in self._columns.items()
-                if not self._origins[name] or not self._origins[name] <= absent
-            }
-        )
 
 
 def json_text(columns: Mapping[str, pl.Expr]) -> pl.Expr:

@@ -13,24 +13,10 @@ import polars as pl
 
 from consumer.formats.otlp import BODY, OBSERVED, SEVERITY_INFO, TIME, attribute_keys
 from consumer.formats.source_labels import OTLP_EVENT_NAME
+from relay.protobuf import length_field, varint
 
 _REMEMBERED_LENGTHS = 2_048
 """Lengths of a value whose first bytes are remembered, for each attribute."""
-
-
-def varint(number: int) -> bytes:
-    """Return a number that is not negative, as a varint."""
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
-
-
-def length_field(number: int, content: bytes) -> bytes:
-    """Return a field of bytes, of text, or of a message."""
-    return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def log_records(columns: pl.DataFrame) -> list[bytes]:

@@ -13,6 +13,8 @@ from consumer.metrics.requests import RequestMetrics, log
 from relay.kafka import Record, TopicPartition
 from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
+from relay.telemetry.traces.context import context_in
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 
 FROM_COMMITTED_OFFSET = "the group's committed offset"
 
@@ -27,15 +29,17 @@ class PipelineMetrics:
         clock: Callable[[], float],
         destination: str,
         flow: str,
+        tracer: Tracer = NOT_TRACED,
     ) -> None:
         """`failed_requests`: by destination, since its state was reported last. `clock`: seconds."""
+        self.tracer = tracer
         self._registered = registered
         self._failed_requests = failed_requests
         self._conditions = ConditionLog(log, clock)
         self._labels = (destination, flow)
-        self._names = {"destination": destination, "flow": flow}
-        self._registered.start(**self._names)
-        self._requests = RequestMetrics(registered, self._names)
+        self.names = {"destination": destination, "flow": flow}
+        self._registered.start(**self.names)
+        self._requests = RequestMetrics(registered, self.names)
         self.gauges = FlowGauges(registered, destination, flow)
         """State, membership, lag and age, for the status reporter."""
 
@@ -55,26 +59,26 @@ class PipelineMetrics:
         accepted = self._requests.ended(outcome, rows, raw_bytes, wire_bytes, seconds)
         if accepted:
             self._conditions.ended(
-                "defect", "Delivery works again; it had failed because of a defect in the relay", self._names
+                "defect", "Delivery works again; it had failed because of a defect in the relay", self.names
             )
         if isinstance(outcome, Sent):
             self._remarked(outcome.warning)
         if isinstance(outcome, Retry | Paused | Split | Reject):
-            self._failed_requests[self._names["destination"]] += 1
+            self._failed_requests[self.names["destination"]] += 1
 
     def _remarked(self, warning: str) -> None:
         if warning:
             message = "Destination accepted events with a warning. Read it in its own documentation."
-            self._conditions.failed("warning", warning, message, {**self._names, "reason": warning})
+            self._conditions.failed("warning", warning, message, {**self.names, "reason": warning})
         else:
-            self._conditions.ended("warning", "Destination gives no warning any more; it had", self._names)
+            self._conditions.ended("warning", "Destination gives no warning any more; it had", self.names)
 
     def rows_dropped(self, dropped: Dropped, offsets: Sequence[OffsetRange], rows: int) -> None:
         """Count rows of a body that the destination dropped without naming them; all `rows` of it become dead letters."""
         self._count(catalogue.EVENTS_DROPPED, dropped.count)
         log.error(
             "Destination dropped events and named none. See `jira-relay dead-letters list`.",
-            **self._names,
+            **self.names,
             reason=dropped.reason,
             dropped=dropped.count,
             events=rows,
@@ -84,21 +88,21 @@ class PipelineMetrics:
     def body_confirmed(self, *, rows: int, raw_bytes: int, wire_bytes: int) -> None:
         """The destination says that it stored a body which it had taken before."""
         self._requests.confirmed(rows, raw_bytes, wire_bytes)
-        self._conditions.ended("confirmation", "Bodies are confirmed again; some had not been", self._names)
+        self._conditions.ended("confirmation", "Bodies are confirmed again; some had not been", self.names)
 
     def body_not_confirmed(self, rows: int, reason: str) -> None:
         """The same rows are sent again, so the destination may have them twice."""
         self._requests.not_confirmed(rows)
-        self._failed_requests[self._names["destination"]] += 1
+        self._failed_requests[self.names["destination"]] += 1
         self._conditions.failed(
             "confirmation",
             "not confirmed",
             "Destination did not confirm a body; its events are sent again.",
-            {**self._names, "events": rows, "reason": reason},
+            {**self.names, "events": rows, "reason": reason},
         )
 
     def _place(self, partition: TopicPartition) -> dict[str, str | int]:
-        return {**self._names, "topic": partition.topic, "partition": partition.partition}
+        return {**self.names, "topic": partition.topic, "partition": partition.partition}
 
     def events_read(self, count: int) -> None:
         self._count(catalogue.EVENTS_READ, count)
@@ -111,7 +115,7 @@ class PipelineMetrics:
 
     def body_bisected(self, reason: str, rows: int) -> None:
         """Log the first rejection of a body; rejections of its parts have no line."""
-        log.warning("Body was rejected; it is sent in parts.", **self._names, reason=reason, events=rows)
+        log.warning("Body was rejected; it is sent in parts.", **self.names, reason=reason, events=rows)
 
     def delivery_failed(self, step: str, defect: str) -> None:
         """Count a defect of the relay's own code."""
@@ -120,17 +124,21 @@ class PipelineMetrics:
             "defect",
             f"{step}: {defect}",
             "Delivery failed because of a defect in the relay; the same events are tried again.",
-            {**self._names, "step": step, "defect": defect},
+            {**self.names, "step": step, "defect": defect},
             level="error",
         )
 
     def dead_lettered(self, record: Record, category: str, reason: str) -> None:
         self._count(catalogue.EVENTS_DEAD_LETTERED, 1, category)
-        self._conditions.ended("dead letters", "Kafka confirms dead letters again; it had not", self._names)
+        self._conditions.ended("dead letters", "Kafka confirms dead letters again; it had not", self.names)
+        if self.tracer.enabled:
+            name = f"dead-letter {self.names['destination']}"
+            attributes = {f"jira_relay.{key}": value for key, value in self.names.items()}
+            self.tracer.step(context_in(record.headers), name, attributes, category)
         write_line = log.debug if category == "unnamed" else log.error  # its body has a line
         write_line(
             "Record became a dead letter. See `jira-relay dead-letters list`.",
-            **self._names,
+            **self.names,
             category=category,
             reason=reason,
             topic=record.topic,
@@ -143,24 +151,24 @@ class PipelineMetrics:
             "dead letters",
             reason,
             "Kafka did not confirm dead letters; they are written again.",
-            {**self._names, "records": count, "reason": reason},
+            {**self.names, "records": count, "reason": reason},
         )
 
     def decoded_singly(self, records: int) -> None:
         self._count(catalogue.EVENTS_DECODED_SINGLY, records)
         log.warning(
-            "Some records are corrupt; their batch was decoded singly.", **self._names, records=records
+            "Some records are corrupt; their batch was decoded singly.", **self.names, records=records
         )
 
     def schema_unavailable(self, reason: str) -> None:
         """Log a schema that is unavailable, at debug: the state of the destination has the operator's line."""
-        log.debug("Schema is unavailable; its events wait.", **self._names, reason=reason)
+        log.debug("Schema is unavailable; its events wait.", **self.names, reason=reason)
 
     def schema_substituted(self, ref: str, source: str) -> None:
         log.warning(
             "Schema does not fit its events; the relay's own version does. If the registry was emptied or restored, put its"
             " former content back.",
-            **self._names,
+            **self.names,
             schema=ref,
             source=source,
         )
@@ -168,7 +176,7 @@ class PipelineMetrics:
     def schema_in_doubt(self, partition: TopicPartition, offset: int, reason: str) -> None:
         log.error(
             "Schema is missing or does not fit; its partition waits. See `jira-relay schemas check`.",
-            **self._names,
+            **self.names,
             topic=partition.topic,
             partition=partition.partition,
             offset=offset,
@@ -178,7 +186,7 @@ class PipelineMetrics:
     def schema_doubt_cleared(self, partition: TopicPartition) -> None:
         log.info(
             "Partition resumed; its schemas were found.",
-            **self._names,
+            **self.names,
             topic=partition.topic,
             partition=partition.partition,
         )
@@ -187,7 +195,7 @@ class PipelineMetrics:
         """Log a failed look-up, at debug: the state of the destination has the operator's line."""
         log.debug(
             "Start offset could not be looked up; trying again.",
-            **self._names,
+            **self.names,
             partition=partition.partition,
             reason=reason,
         )
@@ -196,7 +204,7 @@ class PipelineMetrics:
         """Log the start offsets of partitions of one topic that begin for one reason."""
         write_line = log.debug if reason == FROM_COMMITTED_OFFSET else log.info
         partitions = {each.partition: offset for each, offset in sorted(offsets.items())}
-        write_line("Reading started.", **self._names, because_of=reason, offsets_by_partition=partitions)
+        write_line("Reading started.", **self.names, because_of=reason, offsets_by_partition=partitions)
 
     def offsets_lost(self, partition: TopicPartition, first: int, stop: int, lost: int) -> None:
         """Count `lost` undelivered records among the offsets [first, stop), which Kafka deleted."""
@@ -238,11 +246,11 @@ class PipelineMetrics:
             "commit",
             "failed",
             "Offsets could not be committed; trying again.",
-            {**self._names, "reason": reason},
+            {**self.names, "reason": reason},
         )
 
     def offsets_committed(self) -> None:
-        self._conditions.ended("commit", "Offsets are committed again; they had not been", self._names)
+        self._conditions.ended("commit", "Offsets are committed again; they had not been", self.names)
 
     def batch_corrupt(self, partition: TopicPartition, start: int, last: int, fault: str) -> None:
         self._conditions.failed(
@@ -264,13 +272,13 @@ class PipelineMetrics:
         log.warning(
             "The brokers reject offset metadata (offset.metadata.max.bytes is below 100). After a rebalance, events already"
             " delivered out of order may be sent again. Set it to 4096, the default.",
-            **self._names,
+            **self.names,
         )
 
     def half_of_retention_passed(self, days: float, kept_days: float) -> None:
         log.error(
             "The oldest event not yet accepted has passed half of its retention. Restore the destination before Kafka deletes it.",
-            **self._names,
+            **self.names,
             days=round(days, 1),
             kept_days=round(kept_days, 1),
         )

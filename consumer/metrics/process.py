@@ -13,6 +13,7 @@ from consumer.metrics.requests import log
 from relay.kafka.topic_copies import CopyState
 from relay.telemetry.condition_log import ConditionLog, ConditionTiming
 from relay.telemetry.metrics import MetricSet
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 
 START_SECONDS = 60.0
 """A start, or a rebalance, that takes longer is logged."""
@@ -21,8 +22,14 @@ START_SECONDS = 60.0
 class ConsumerMetrics:
     """The registered catalogue of one process."""
 
-    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        clock: Callable[[], float] = time.monotonic,
+        tracer: Tracer = NOT_TRACED,
+    ) -> None:
         """`clock`: seconds, for the length of a condition in the log."""
+        self._tracer = tracer
         self._registered = MetricSet(catalogue.CATALOGUE, registry)
         self._failed_requests: Tally[str] = Tally()
         """By destination, since its state was reported last."""
@@ -75,4 +82,6 @@ class ConsumerMetrics:
             gauge.labels(state).set(count)
 
     def for_pipeline(self, destination: str, flow: str) -> PipelineMetrics:
-        return PipelineMetrics(self._registered, self._failed_requests, self._clock, destination, flow)
+        return PipelineMetrics(
+            self._registered, self._failed_requests, self._clock, destination, flow, self._tracer
+        )

@@ -9,6 +9,7 @@ from management.completeness.canonical import event_key
 from management.completeness.collect import Counted, CountedDay, ProofContext, count_days
 from management.completeness.export import ProvenEvent, build_export
 from management.completeness.merkle import inclusion_path, leaves_of, root_of
+from management.completeness.read_back import with_read_back
 from management.completeness.seal_store import StoredChain, chain_of, read_chains
 from management.completeness.seal_view import PATIENT, SealView
 from management.completeness.show import ShownDay, counted_days
@@ -21,6 +22,7 @@ from management.organizations.store import kafka_errors_as_relay_errors, read_or
 from management.organizations.validation import InputError
 from producer.sources.contract import SourceFactory
 from relay.errors import RelayError
+from relay.kafka.topics import Topics
 from relay.timestamps import day_of
 
 
@@ -48,6 +50,8 @@ async def show_counted(
     source = None if sources is None else sources.source_for(require_existing(found, organization))
     stored = await _chain(context, organization)
     counted = await count_days(context, organization, days, source)
+    topics = Topics(context.connection.kafka.topic_prefix)
+    counted = await with_read_back(counted, organization, context.destinations, topics, context.now_ms())
     return counted_days(stored, counted, days, context.now_ms(), late_days)
 
 

@@ -94,12 +94,15 @@ def delivery_day(
     """Return the account of a day at one destination. Pure."""
     ids: dict[DeliveryState, list[int]] = {}
     counts: Counter[DeliveryState] = Counter()
+    accepted = []
     for event in events:
         state = destination.state_of(event, letters)
         counts[state] += 1
+        if state in {"accepted", "redriven"}:
+            accepted.append(event)
         if state not in SETTLED:
             ids.setdefault(state, []).append(event.key.id)
-    return DeliveryDay(dict(counts), {state: sorted(found) for state, found in ids.items()})
+    return DeliveryDay(dict(counts), {state: sorted(found) for state, found in ids.items()}, accepted)
 
 
 async def read_destination(

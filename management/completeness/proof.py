@@ -4,9 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from management.completeness.canonical import EventKey
+
+if TYPE_CHECKING:
+    from management.completeness.read_back import ReadBackDay
+    from management.completeness.topic_scan import PlacedEvent
 
 MAX_NAMED_IDS = 100
 """Ids that a difference of a seal names; its count is of all of them."""
@@ -58,6 +62,8 @@ class DeliveryDay:
 
     counts: Mapping[DeliveryState, int] = field(default_factory=dict)
     ids: Mapping[DeliveryState, Sequence[int]] = field(default_factory=dict)
+    accepted: Sequence["PlacedEvent"] = field(default=(), repr=False)
+    """The events that it accepted, for those who ask whether it still has them."""
 
     @property
     def is_settled(self) -> bool:
@@ -106,6 +112,8 @@ class DayAccount:
     destinations: Mapping[str, DeliveryDay]
     offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """First and last offset of its events, by partition, such as `events/3`."""
+    read_back: Mapping[str, "ReadBackDay"] = field(default_factory=dict)
+    """What the destinations that were asked still have."""
     seen_before: Differences | None = None
     """The differences of an earlier look: what it did not show may be an event on its way. None: there was none."""
 
@@ -117,9 +125,11 @@ class DayAccount:
     @property
     def state(self) -> DayState:
         """Return the state of the day, as if no record could come late any more."""
-        if self.differences.named() or self.kafka.undecodable or self._is_behind:
+        lost = any(each.missing for each in self.read_back.values())
+        if self.differences.named() or self.kafka.undecodable or self._is_behind or lost:
             return "differing"
-        if self.source is None or self.source.failure is not None or not self.kafka.kept:
+        unknown = not all(each.is_known for each in self.read_back.values())
+        if unknown or self.source is None or self.source.failure is not None or not self.kafka.kept:
             return "unproven"
         if self.source.uncollected and not self.source.events and not self.kafka.events:
             return "not collected"
@@ -144,6 +154,7 @@ class DayAccount:
                 for word, count in day.counts.items()
                 if count and word not in SETTLED
             ),
+            *(text for name, day in sorted(self.read_back.items()) for text in day.findings(name)),
         ]
 
     def _source_findings(self) -> list[str]:
@@ -209,7 +220,11 @@ class DayAccount:
                 }
                 for name, day in sorted(self.destinations.items())
             },
-        }
+        } | (
+            {"read_back": {name: day.document() for name, day in sorted(self.read_back.items())}}
+            if self.read_back
+            else {}
+        )
 
 
 MEANINGS: Mapping[str, str] = {

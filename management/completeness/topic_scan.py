@@ -44,6 +44,11 @@ class PlacedEvent:
     place: EventAddress
     collected: int
     left_out: frozenset[str] = frozenset()
+    variant: str | None = None
+
+    def uid(self, organization: str) -> str:
+        """Return the EventUid that rows have."""
+        return f"{organization}/{self.key.id}{'' if self.variant is None else f'/{self.variant}'}"
 
 
 @dataclass(slots=True)
@@ -162,7 +167,11 @@ class _Reader:
         left_out = self._left_out([record for record, _ in found])
         for index, (record, event) in enumerate(found):
             placed = PlacedEvent(
-                event_key(event), self._place(record), event["collected"], left_out.get(index, frozenset())
+                event_key(event),
+                self._place(record),
+                event["collected"],
+                left_out.get(index, frozenset()),
+                event.get("variant"),
             )
             of_day = (record.key or b"").decode("utf-8", "replace"), day_of(event["created"])
             self._scan.events.setdefault(of_day, []).append(placed)

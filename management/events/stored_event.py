@@ -17,6 +17,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.log_reader import log_bounds, partitions_of, records_at, standalone_consumer
 from relay.kafka.topics import Topics
 from relay.replays.refill import replay_of
+from relay.telemetry.traces.context import context_in
 
 _ADDRESS = re.compile(r"(events|backfill)/(\d{1,9})/(\d{1,18})", re.ASCII)
 _INSTANTS = ("created", "collected")
@@ -48,13 +49,17 @@ class EventAddress:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event and its place. `at`: Kafka's timestamp, ms UTC. `replay`: the replay that it is there for alone; None: all."""
+    """An event and its place. `at`: Kafka's timestamp, ms UTC. `replay`: the replay that it is there for alone; None: all.
+
+    `trace_id`: of its trace, in hexadecimal; None: it was not traced.
+    """
 
     address: EventAddress
     full_topic: str
     at: int
     event: Mapping[str, Any]
     replay: str | None = None
+    trace_id: str | None = None
 
     @property
     def organization(self) -> str:
@@ -81,6 +86,7 @@ class StoredEvent:
             "offset": self.address.offset,
             "at": iso_milliseconds(self.at),
             "replay": self.replay,
+            "trace_id": self.trace_id,
             "event": self.shown(personal=personal),
         }
 
@@ -130,8 +136,9 @@ async def decode_event(
     if decoded is None or not {"organization", "id"} <= decoded.record.keys():
         return None, why or ""
     address = EventAddress(short_topic, record.partition, record.offset)
-    replay = replay_of(record.headers)
-    return StoredEvent(address, record.topic, record.timestamp, decoded.record, replay), ""
+    replay, trace = replay_of(record.headers), context_in(record.headers)
+    trace_id = None if trace is None else trace.trace_id.hex()
+    return StoredEvent(address, record.topic, record.timestamp, decoded.record, replay, trace_id), ""
 
 
 def topic_named(topics: Topics, short: str) -> str:

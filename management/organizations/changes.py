@@ -11,6 +11,8 @@ from relay.organizations import Organization
 from relay.timestamps import DAY_MS
 
 _TIMESTAMP_FIELDS = {"backfill_from", "credential_expires"}
+RESEALED = "resealed"
+"""What was done in the history of changes where the same key was sealed again."""
 _MAINTAINED_FIELDS = {"added", "modified", "revision"}
 
 
@@ -40,6 +42,21 @@ def in_source_time(skew: ClockSkew, candidate: Organization) -> Organization:
     """
     back = None if candidate.backfill_from is None else candidate.backfill_from - skew.ahead_ms
     return replace(candidate, added=candidate.added - skew.ahead_ms, backfill_from=back)
+
+
+def change_facts(
+    before: Organization | None, after: Organization | None, action: str
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return the facts before and after a change for its history. None: there is no organization.
+
+    Facts never hold a key, so another key under the same name would be no difference: the credential then says that it was replaced.
+    """
+    old, new = (None if each is None else public_view(each) for each in (before, after))
+    if before is not None and after is not None and old is not None and new is not None:
+        is_other = before.credential_ciphertext != after.credential_ciphertext and action != RESEALED
+        if is_other and old["credential"] == new["credential"] and after.credential_reference is None:
+            new["credential"] = f"{new['credential']}, replaced by another key"
+    return old, new
 
 
 def describe_differences(before: Organization, after: Organization) -> tuple[str, ...]:

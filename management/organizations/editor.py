@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from management.organizations.changes import change_facts
 from management.organizations.store import decode_organization, kafka_errors_as_relay_errors
 from management.organizations.timing import EditTiming
-from management.organizations.view import public_view
 from relay.avro.codec import InternalCodec
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition, is_refusal
@@ -132,14 +132,16 @@ class _FencedEdit:
         self, topics: Topics, partition: int, before: Organization | None, after: Organization | None
     ) -> list[ProducerRecord]:
         value = None if after is None else OrganizationCodec().encode(after)
+        facts = change_facts(before, after, self.action)
+        old, new = (None if each is None else json.dumps(each) for each in facts)
         change = InternalCodec("change").encode(
             {
                 "organization": self.name,
                 "at": self.now_ms,
                 "who": self.author,
                 "what": self.action,
-                "before": None if before is None else json.dumps(public_view(before)),
-                "after": None if after is None else json.dumps(public_view(after)),
+                "before": old,
+                "after": new,
             }
         )
         key = self.name.encode()

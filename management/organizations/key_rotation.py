@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from management.context import OperatorContext
+from management.organizations.changes import RESEALED
 from management.organizations.credentials import with_new_seal
 from management.organizations.editor import edit_organization
 from management.organizations.results import ChangeFailure, ChangeResult
@@ -64,7 +65,7 @@ async def _reseal_one(context: OperatorContext, keyring: Keyring, organization: 
         context.connection,
         name,
         lambda before: with_new_seal(require_existing(before, name), keyring),
-        action="resealed",
+        action=RESEALED,
         author=context.author,
         now_ms=context.now_ms(),
         timing=context.timing.edit,

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from producer.metrics import ProducerMetrics
 from producer.polling import unread_range_search, window
 from producer.polling.misplaced_notice import MisplacedNotice
-from producer.polling.window import PollingConfig
+from producer.polling.traced_window import traced_window
+from producer.polling.window import PollingConfig, WindowProgress
 from producer.publishing.publisher import ShardPublisher
 from producer.publishing.transaction import AdvanceCheckpoint, PendingRecords
 from producer.replays.jobs import RefillJobs
@@ -22,6 +23,7 @@ from producer.state.intervals import TimeRange, missing_ranges
 from producer.status_reporter import OrganizationStatusReporter
 from relay import timestamps
 from relay.organizations import Organization
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class PollingContext:
     silence: SilenceJudge = field(default_factory=SilenceJudge)
     unread_ranges_known: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the checkpoint has unread ranges."""
+    tracer: Tracer = NOT_TRACED
 
     def __post_init__(self) -> None:
         self.overlap = self.config.overlap_ms
@@ -69,16 +72,17 @@ class PollingContext:
         self, wanted: TimeRange, purpose: Purpose
     ) -> AbstractAsyncContextManager[AsyncGenerator[WindowResult, None]]:
         """Open the results of a window. The source is closed also where publishing a result raises, as for a closed shard."""
-        return aclosing(
-            self.source.read(wanted, purpose, on_retry=lambda error: self.report_source_error(error, purpose))
+        results = self.source.read(
+            wanted, purpose, on_retry=lambda error: self.report_source_error(error, purpose)
         )
+        return traced_window(self.tracer, self.name, wanted, purpose, results)
 
     def unread_ranges(self) -> tuple[TimeRange, ...]:
         """Return the ranges that the source fails to serve, as committed."""
         checkpoint = self.checkpoint()
         return () if checkpoint is None else checkpoint.unread_ranges
 
-    async def read_and_publish(self, wanted: TimeRange, purpose: Purpose = Purpose.LIVE) -> "WindowProgress":
+    async def read_and_publish(self, wanted: TimeRange, purpose: Purpose = Purpose.LIVE) -> WindowProgress:
         """Read a window to its end, unread ranges left out, and publish each result as it comes.
 
         The checkpoint moves with new events, or where it has fallen behind; never while all results were empty.
@@ -284,17 +288,3 @@ class PollingContext:
             return window.advance(checkpoint, read_so_far, self.config, self.organization.backfill_from)
 
         return advance
-
-
-@dataclass(slots=True)
-class WindowProgress:
-    """How far a window has been read: to `end`, so many records; `created` (ms) of each event."""
-
-    end: int
-    record_count: int = 0
-    created: list[int] = field(default_factory=list)
-
-    def add(self, result: WindowResult) -> None:
-        self.end = result.covered.end
-        self.record_count += result.record_count
-        self.created += [event["created"] for event in result.events]

@@ -1,8 +1,9 @@
 """Which window to read next, and how far an answer moves the cursors. Pure; all instants and durations are ms."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from producer.sources.window_result import WindowResult
 from producer.state import checkpoint as checkpoints
 from producer.state.checkpoint import Checkpoint
 from producer.state.intervals import TimeRange, add_range, missing_ranges
@@ -140,3 +141,17 @@ def _with_ledgers_from(checkpoint: Checkpoint, config: PollingConfig) -> Checkpo
     )
     day = timestamps.day_start(timestamps.day_of(lowest))
     return replace(checkpoint, ledgers_from=max(checkpoint.ledgers_from, day))
+
+
+@dataclass(slots=True)
+class WindowProgress:
+    """How far a window has been read: to `end`, so many records; `created` (ms) of each event."""
+
+    end: int
+    record_count: int = 0
+    created: list[int] = field(default_factory=list)
+
+    def add(self, result: WindowResult) -> None:
+        self.end = result.covered.end
+        self.record_count += result.record_count
+        self.created += [event["created"] for event in result.events]

@@ -62,6 +62,8 @@ class EmptyWindows:
     that is cancelled takes only its own window along.
     """
 
+    lock: asyncio.Lock
+    """Of the shard's transactions; `commit` is called while it is held."""
     is_alone: Callable[[str], bool]
     """Whether an organization gets a transaction to itself: its last one failed, and may be to blame."""
     seconds: float = 2.0
@@ -71,10 +73,7 @@ class EmptyWindows:
     """The time of the loop before which no transaction begins."""
 
     async def publish(
-        self,
-        window: EmptyWindow,
-        lock: asyncio.Lock,
-        commit: Callable[[Sequence[EmptyWindow]], Awaitable[None]],
+        self, window: EmptyWindow, commit: Callable[[Sequence[EmptyWindow]], Awaitable[None]]
     ) -> None:
         """Wait until the window is committed, by this caller or by another. Raises what `commit` raises, and its own error."""
         loop = asyncio.get_running_loop()
@@ -83,7 +82,7 @@ class EmptyWindows:
             while not window.done:
                 if (pause := self._next_at - loop.time()) > 0:
                     await asyncio.sleep(pause)
-                async with lock:
+                async with self.lock:
                     if not window.done and loop.time() >= self._next_at:
                         self._next_at = loop.time() + self.seconds
                         await self._commit(commit)

@@ -14,6 +14,7 @@ from producer.publishing.published_metrics import count_published
 from producer.publishing.refill import RefillWindow
 from producer.publishing.refill_transaction import refill_transaction
 from producer.publishing.shard_topics import ShardTopics
+from producer.publishing.traced_send import traced_send
 from producer.publishing.transaction import (
     AdvanceCheckpoint,
     PendingRecords,
@@ -66,7 +67,7 @@ class ShardPublisher:
         self._lock = asyncio.Lock()
         self._low_priority_lock = asyncio.Lock()
         self._closed = False
-        self._empty_windows = EmptyWindows(outcomes.has_failed)
+        self._empty_windows = EmptyWindows(self._lock, outcomes.has_failed)
         self.in_transaction = False
         """Whether a transaction is under way; it ends by itself."""
 
@@ -139,8 +140,7 @@ class ShardPublisher:
 
     async def publish_empty(self, organization: str, window: TimeRange, advance: AdvanceCheckpoint) -> None:
         """Move the checkpoint over a window without records; see empty_windows.py. Raises as `publish`."""
-        empty = EmptyWindow(organization, window, advance)
-        await self._empty_windows.publish(empty, self._lock, self._commit_empty)
+        await self._empty_windows.publish(EmptyWindow(organization, window, advance), self._commit_empty)
 
     async def _commit_empty(self, windows: Sequence[EmptyWindow]) -> None:
         """Commit the checkpoints of windows of several organizations. The caller holds the lock."""
@@ -207,16 +207,18 @@ class ShardPublisher:
         topics = replace(self._topics, limits=self.outcomes.limits(self._topics.limits))
         plan = plan_transaction(pending, before, ledger, topics, self._next_collected(), topic_limits)
         if persist or not plan.empty:
-            transaction = build_transaction(
-                plan,
-                advance(before) if pending.empty else before,
-                ledger,
-                topics,
-                topic_limits,
-                window_complete=pending.empty,
-                window=pending.window,
-            )
-            await self._commit((organization_state, transaction))
+            with traced_send(plan, topics) as send:
+                transaction = build_transaction(
+                    send.plan,
+                    advance(before) if pending.empty else before,
+                    ledger,
+                    topics,
+                    topic_limits,
+                    window_complete=pending.empty,
+                    window=pending.window,
+                )
+                await self._commit((organization_state, transaction))
+                send.committed(organization_state.checkpoint)
         return plan
 
     def _next_collected(self) -> int:
@@ -224,9 +226,8 @@ class ShardPublisher:
         return max(self._now_ms(), self._state.last_collected + 1)
 
     async def _commit(self, *parts: tuple[OrganizationState, Transaction]) -> None:
-        """Commit one transaction, then change the state. Only one without records has parts of several organizations.
-
-        The order is the whole of exactly-once:
+        """Commit one transaction, then change the state. Only one without records has parts of several organizations. The order
+        is the whole of exactly-once:
 
         1. The transaction was planned from committed state, under the lock, so two readers of overlapping windows
            cannot both find an id missing from the ledger.

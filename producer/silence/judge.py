@@ -28,6 +28,8 @@ class SilenceJudge:
     def __init__(self) -> None:
         self._judged: tuple[int, int, float] | None = None
         """Last hour with an event, first hour that is not over, and the chance of what is between."""
+        self._measured: tuple[ActiveHours | None, int | None] = (None, None)
+        """The hours whose longest silence is known, and that silence."""
 
     def judge(self, checkpoint: Checkpoint, added: int) -> Silence | None:
         """Return the silence up to where the checkpoint is complete. None: the newest event is not known.
@@ -41,7 +43,9 @@ class SilenceJudge:
         until = max(since, checkpoint.complete_up_to)
         active = checkpoint.active_hours or ActiveHours(since=until)
         known_until = _known_from(checkpoint, active) + LEARNING_MS
-        longest = longest_silence(active)
+        if self._measured[0] is not active:
+            self._measured = active, longest_silence(active)
+        longest = self._measured[1]
         if until < known_until:
             word = "silent" if until - since >= LONG_MS else "learning"
             return Silence(since, until, word, learning_until=known_until, longest=longest)

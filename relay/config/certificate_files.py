@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-_FIELDS = ("certificate_file", "ca_file", "oauth_ca_file", "oidc_ca_file")
+_FIELDS = ("certificate_file", "ca_file", "oauth_ca_file", "oidc_ca_file", "traces_ca_file")
 
 
 def certificate_files(settings: BaseModel) -> dict[str, Path]:

@@ -62,8 +62,8 @@ class KafkaConfig(ConfigModel):
     )
     sasl_password: SecretStr | None = Field(
         default=None,
-        description="Password for the brokers. Event Hubs: the connection string. Read once at the start; restart "
-        "after a change.",
+        description="Password for the brokers. Event Hubs: the connection string. A changed file or store is read "
+        "by the next connection.",
         examples=["…"],
     )
     oauth_token_url: SecretUrl | None = Field(
@@ -101,7 +101,7 @@ class KafkaConfig(ConfigModel):
     )
     certificate_file: ExistingFile | None = Field(
         default=None,
-        description="Client certificate (PEM), if the brokers require one.",
+        description="Client certificate (PEM), if the brokers require one. Changed files are read by the next connection.",
         examples=["/etc/relay/client.pem"],
     )
     key_file: ExistingFile | None = Field(

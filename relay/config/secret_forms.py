@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
+from relay.config.file_secret import FileSecret, SecretFileError, read_secret_text
 from relay.config.names import SettingName, dotted, generalize
 from relay.config.setting_value import References, SettingValue, is_safe_to_show
 from relay.errors import SettingsError
@@ -40,20 +41,20 @@ def _refuse_second_form(
         )
 
 
-def _read_secret_file(name: SettingName, given: SettingValue) -> str:
+def _read_secret_file(name: SettingName, given: SettingValue) -> FileSecret:
     path = str(given.value)
     try:
-        text = Path(given.resolved).expanduser().read_text("utf-8")
-    except (OSError, ValueError, RuntimeError) as error:
-        shown = f" {path}" if is_safe_to_show(name, path) else ""
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise SettingsError(
-            f"{dotted(name)} ({given.source}): the file{shown} cannot be read: {reason}. Check its path and "
-            "permissions."
-        ) from None
-    content = text.removesuffix("\n").removesuffix("\r")
-    if not content:
-        raise SettingsError(
-            f"{dotted(name)} ({given.source}): the file {path} is empty. Write the value into it."
-        )
-    return content
+        resolved = Path(given.resolved).expanduser()
+        return FileSecret(dotted(name), resolved, read_secret_text(resolved))
+    except SecretFileError as error:
+        if str(error) == "is empty":
+            raise SettingsError(
+                f"{dotted(name)} ({given.source}): the file {path} is empty. Write the value into it."
+            ) from None
+        reason = str(error)
+    except (ValueError, RuntimeError):
+        reason = "cannot be read: not UTF-8 text"
+    shown = f" {path}" if is_safe_to_show(name, path) else ""
+    raise SettingsError(
+        f"{dotted(name)} ({given.source}): the file{shown} {reason}. Check its path and permissions."
+    )

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, SecretStr
 
+from relay.config.file_secret import FileSecret
+
 _TAIL_LENGTH = 6
 _MIN_LENGTH = 8  # a shorter secret may equal an ordinary word of a log line
 _MARK = "[secret]"
@@ -85,3 +87,16 @@ def secrets_in(settings: Any) -> Iterator[str]:
         case tuple():
             for value in settings:
                 yield from secrets_in(value)
+
+
+def file_secrets_in(settings: Any) -> Iterator[FileSecret]:
+    """Yield each secret in settings that a file holds."""
+    match settings:
+        case FileSecret():
+            yield settings
+        case BaseModel():
+            for _, value in settings:
+                yield from file_secrets_in(value)
+        case dict():
+            for value in settings.values():
+                yield from file_secrets_in(value)

@@ -14,6 +14,7 @@ from relay.errors import RelayError
 from relay.kafka.records import (
     Record,
     have_headers,
+    headers_of,
     join_records,
     keys_of,
     offsets_of,
@@ -32,6 +33,7 @@ __all__ = [
     "Record",
     "TopicPartition",
     "have_headers",
+    "headers_of",
     "is_refusal",
     "join_records",
     "keys_of",

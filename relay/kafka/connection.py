@@ -1,12 +1,13 @@
 """The connection to one Kafka cluster."""
 
-import ssl
 from dataclasses import dataclass, field
 from typing import Any
 
 from relay.config.kafka import KafkaConfig
+from relay.credentials.stores.stored_secret import stored_secrets_in
 from relay.errors import RelayError
-from relay.kafka.diagnostics.login import connection_fault
+from relay.kafka.certificate_files import CertificateFiles
+from relay.kafka.diagnostics.login import ConnectionFault, connection_fault
 from relay.kafka.diagnostics.probe import DEFAULT_TIMING, ProbeTiming
 from relay.kafka.oauth import OAuthTokenProvider, create_token_provider
 from relay.kafka.profile import Profile, profile_named
@@ -34,8 +35,10 @@ class Connection:
     patience: float = 1.0
     """By what its readers, writers and admin clients multiply the time that they wait for Kafka."""
     _token_provider: OAuthTokenProvider | None = field(init=False, repr=False, compare=False)
+    _certificates: CertificateFiles = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_certificates", CertificateFiles(self.kafka))
         object.__setattr__(self, "_token_provider", create_token_provider(self.kafka))
 
     @property
@@ -59,13 +62,17 @@ class Connection:
             "client_id": self.client_id,
             "metadata_max_age_ms": 180_000,
             "connections_max_idle_ms": 180_000,
-            **self._security(),
+            **self.login(),
         }
 
-    def _security(self) -> dict[str, Any]:
+    def login(self) -> dict[str, Any]:
+        """Return what a connection logs in with, as files and stores have it now.
+
+        Raises RelayError for certificates that cannot be used, unless others were read before.
+        """
         options: dict[str, Any] = {"security_protocol": self.kafka.security_protocol}
         if "SSL" in self.kafka.security_protocol:
-            options["ssl_context"] = self._ssl_context()
+            options["ssl_context"] = self._certificates.context()
         if self.kafka.sasl_mechanism is not None:
             options["sasl_mechanism"] = self.kafka.sasl_mechanism
             options["sasl_plain_username"] = self.kafka.sasl_username
@@ -74,29 +81,25 @@ class Connection:
             options["sasl_oauth_token_provider"] = self._token_provider
         return options
 
-    def _ssl_context(self) -> ssl.SSLContext:
-        try:
-            context = ssl.create_default_context(cafile=self.kafka.ca_file)
-            if self.kafka.certificate_file is not None:
-                # Without a password, OpenSSL would wait for one on the terminal if the key is encrypted.
-                context.load_cert_chain(self.kafka.certificate_file, self.kafka.key_file, password="")
-        except (OSError, ssl.SSLError) as error:
-            raise RelayError(
-                f"A certificate file for Kafka cannot be used: {error}. Check "
-                "kafka.ca_file, kafka.certificate_file and kafka.key_file."
-            ) from error
-        return context
-
     async def verify(self, timing: ProbeTiming | None = None) -> None:
         """Connect, log in and fetch the brokers, as every client does. `timing` None: the default, with this patience.
 
         Raises KafkaUnreachableError, which names the cause and holds no secret.
         """
-        fault = await connection_fault(
-            self.kafka,
-            self.bootstrap,
-            self._security() | {"client_id": self.client_id},
-            timing or DEFAULT_TIMING.times(self.patience),
-        )
+        fault = await self._fault(timing)
+        if fault is not None and fault.refused and await self._reread_secrets():
+            fault = await self._fault(timing)
         if fault is not None:
             raise KafkaUnreachableError(fault.text, refused=fault.refused)
+
+    async def _fault(self, timing: ProbeTiming | None) -> ConnectionFault | None:
+        return await connection_fault(
+            self.kafka,
+            self.bootstrap,
+            self.login() | {"client_id": self.client_id},
+            timing or DEFAULT_TIMING.times(self.patience),
+        )
+
+    async def _reread_secrets(self) -> bool:
+        """Ask the stores anew, since the login was refused. Return whether a secret is another one now."""
+        return any([await secret.reread() for secret in stored_secrets_in(self.kafka)])

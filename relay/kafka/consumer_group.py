@@ -215,7 +215,7 @@ class Member:
             partition_assignment_strategy=(RangePartitionAssignor,),
             **self._options,
         )
-        patch_consumer(consumer)
+        patch_consumer(consumer, self._connection.login)
         return consumer
 
     async def _run_tasks(

@@ -73,7 +73,7 @@ async def standalone_consumer(
         "check_crcs": False,  # FetchValidator does
     }
     consumer = AIOKafkaConsumer(**connection.options(), **(defaults | options))
-    patch_consumer(consumer)
+    patch_consumer(consumer, connection.login)
     set_timing(consumer, timing)
     try:
         async with asyncio.timeout(timing.open_seconds):

@@ -134,7 +134,7 @@ class RecordWriter:
         async with self._lock:
             if self._producer is None:
                 producer = AIOKafkaProducer(**producer_options(self._connection))
-                patch_client(producer.client)
+                patch_client(producer.client, self._connection.login)
                 try:
                     async with asyncio.timeout(self._timing.open_seconds * self._connection.patience):
                         await producer.start()

@@ -174,3 +174,8 @@ def value_sizes_of(records: Sequence[Record]) -> list[int]:
 def have_headers(records: Sequence[Record]) -> bool:
     """Return whether any of the records has a header."""
     return any(map(attrgetter("headers"), _parsed(records)))
+
+
+def headers_of(records: Sequence[Record]) -> list[Sequence[tuple[str, bytes]]]:
+    """Return the headers of each record."""
+    return list(map(attrgetter("headers"), _parsed(records)))

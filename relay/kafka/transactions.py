@@ -111,7 +111,7 @@ class TransactionalProducer:
                 "transaction_timeout_ms": timing.timeout_ms,
             }
         producer = AIOKafkaProducer(**options)
-        patch_client(producer.client)
+        patch_client(producer.client, connection.login)
         consume_batch_errors(producer)
         try:
             async with asyncio.timeout(timing.open_seconds):

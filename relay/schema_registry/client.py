@@ -7,17 +7,19 @@ import asyncio
 import http.cookiejar
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+from pydantic import SecretStr
 
 from relay.avro.codec import SchemaId, read_schema
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.credentials.redaction import Redactor, basic_auth
+from relay.credentials.stores.stored_secret import StoredSecret
 from relay.errors import RelayError, one_line
 from relay.http import create_tls_context, open_transport
 from schemas import Schema
@@ -175,17 +177,35 @@ class SchemaRegistryClient:
         return answer
 
 
+class RegistryLogin(httpx.Auth):
+    """Logs each request in with the password as its file or its store has it then."""
+
+    def __init__(self, username: str, password: SecretStr, on_secret: Callable[[str], None]) -> None:
+        self._username = username
+        self._password = password
+        self._on_secret = on_secret
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Log a request in. After a refusal the store is asked beside the caller, whose next call uses the answer."""
+        password = self._password.get_secret_value()
+        login = basic_auth(self._username, password)
+        for secret in (password, login):
+            self._on_secret(secret)
+        request.headers["Authorization"] = f"Basic {login}"
+        response = yield request
+        if response.status_code in {401, 403} and isinstance(self._password, StoredSecret):
+            self._password.start_reread()
+
+
 @asynccontextmanager
 async def open_schema_registry(
     settings: SchemaRegistryConfig, timing: RegistryTiming = DEFAULT_TIMING
 ) -> AsyncIterator[SchemaRegistryClient]:
     """Yield a client of the registry at `settings.url`, which must be set. Sends no request."""
-    auth, redactor = None, Redactor()
-    if settings.username is not None:
-        password = settings.password.get_secret_value() if settings.password else ""
-        auth = httpx.BasicAuth(settings.username, password)
-        redactor.add(password)
-        redactor.add(basic_auth(settings.username, password))
+    redactor = Redactor()
+    auth = None
+    if settings.username is not None and settings.password is not None:
+        auth = RegistryLogin(settings.username, settings.password, redactor.add)
     async with httpx.AsyncClient(
         base_url=str(settings.url),
         auth=auth,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
+from relay.status.slots import SLOT_MS, SLOTS_KEPT, DeliverySlot, put_nearest
 from relay.timestamps import HOUR_MS
 
 TRANSITIONS_KEPT = 20
@@ -33,6 +34,17 @@ class HourCount:
     dead_letters: int
     skipped: int = 0
     """Events that the filter of a destination left out."""
+    retries: int = 0
+    """Requests to a destination whose events had to be sent again."""
+
+    @property
+    def start(self) -> int:
+        return self.hour
+
+    def plus(self, other: "HourCount") -> "HourCount":
+        """Return the sum of both, as the counts of this hour."""
+        names = [each.name for each in fields(self) if each.name != "hour"]
+        return HourCount(self.hour, *(getattr(self, name) + getattr(other, name) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +82,14 @@ class RetriedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RecentEvents:
+    """Events that were delivered, left out or became dead letters in the last `ms`, which is at least 1."""
+
+    events: int
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryReport:
     """The delivery of one consumer process to one destination. Instants are ms since 1970 UTC."""
 
@@ -82,6 +102,8 @@ class DeliveryReport:
     """When the oldest event was collected that was read and is not accepted. None: none waits, or that is not known."""
     retries: int = 0
     last_retry: RetriedRequest | None = None
+    recent: RecentEvents | None = None
+    """None: not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +149,8 @@ class Status:
     older_offsets: tuple[GroupOffset, ...] = field(default=())
     deliveries: tuple[DeliveryReport, ...] = field(default=())
     """Of a consumer process: one for each of its destinations."""
+    slots: tuple[DeliverySlot, ...] = field(default=())
+    """Of a destination, with the lag; of the delivery of one process, with the age."""
     silence: Silence | None = None
     """Of an organization. None: nothing is known of it."""
 
@@ -142,22 +166,26 @@ class Status:
         return replace(self, valid_until=self.at + ms)
 
     def with_counts(
-        self, at: int, events: int = 0, late: int = 0, dead_letters: int = 0, skipped: int = 0
+        self,
+        at: int,
+        events: int = 0,
+        late: int = 0,
+        dead_letters: int = 0,
+        skipped: int = 0,
+        retries: int = 0,
     ) -> "Status":
-        """Return this status with these counts added to the hour of `at`."""
-        hour = at - at % HOUR_MS
-        kept = [
-            count for count in self.counts if count.hour > hour - HOURS_KEPT * HOUR_MS and count.hour != hour
-        ]
-        now = next((count for count in self.counts if count.hour == hour), HourCount(hour, 0, 0, 0))
-        now = HourCount(
-            hour,
-            now.events + events,
-            now.late + late,
-            now.dead_letters + dead_letters,
-            now.skipped + skipped,
-        )
-        return replace(self, counts=tuple(sorted([*kept, now], key=lambda count: count.hour)))
+        """Return this status with these counts added to the hour of `at`. Zeros say that the hour is known."""
+        added = HourCount(at - at % HOUR_MS, events, late, dead_letters, skipped, retries)
+        former = next((each for each in self.counts if each.hour == added.hour), None)
+        now = added if former is None else former.plus(added)
+        return self if now == former else replace(self, counts=put_nearest(self.counts, now, HOURS_KEPT))
+
+    def with_slot(self, at: int, lag: int | None = None, age: int | None = None) -> "Status":
+        """Return this status with the most of these and the known values in the quarter of an hour of `at`."""
+        start = at - at % SLOT_MS
+        former = next((each for each in self.slots if each.start == start), None)
+        now = (former or DeliverySlot(start)).most(lag, age)
+        return self if now == former else replace(self, slots=put_nearest(self.slots, now, SLOTS_KEPT))
 
 
 def take_over(state: str, at: int, previous: Status | None = None, reason: str | None = None) -> Status:
@@ -193,6 +221,7 @@ def from_record(record: Mapping[str, Any]) -> Status:
     values["offsets"] = tuple(map(_group_offset, values["offsets"]))
     values["older_offsets"] = tuple(map(_group_offset, values.get("older_offsets", ())))
     values["deliveries"] = tuple(map(_delivery, values.get("deliveries", ())))
+    values["slots"] = tuple(DeliverySlot(**entry) for entry in values.get("slots", ()))
     values["silence"] = Silence(**found) if (found := values.get("silence")) else None
     return Status(**values)
 
@@ -209,8 +238,9 @@ def _group_offset(entry: Mapping[str, Any]) -> GroupOffset:
 
 
 def _delivery(entry: Mapping[str, Any]) -> DeliveryReport:
-    retry = entry["last_retry"]
-    return DeliveryReport(**{**entry, "last_retry": retry and RetriedRequest(**retry)})
+    retry, recent = entry["last_retry"], entry.get("recent")
+    values = {"last_retry": retry and RetriedRequest(**retry), "recent": recent and RecentEvents(**recent)}
+    return DeliveryReport(**{**entry, **values})
 
 
 def _fingerprint(stored: Mapping[str, Any] | None) -> StoredFingerprint | None:
@@ -219,7 +249,28 @@ def _fingerprint(stored: Mapping[str, Any] | None) -> StoredFingerprint | None:
 
 def service_key(service: str) -> str:
     """Return the key of this process's record on the status topic: `produce/HOST-PID`."""
-    return f"{service}/{socket.gethostname()}-{os.getpid()}"
+    return f"{service}/{process_name()}"
+
+
+def process_name() -> str:
+    """Return the name of this process: `HOST-PID`."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+_DELIVERY = "delivery/"
+
+
+def delivery_key(destination: str, started_ms: int) -> str:
+    """Return the key of the record on this process's delivery to a destination: `delivery/NAME/HOST-PID-STARTED`.
+
+    A process that starts again has another one, so it never replaces what the former process counted.
+    """
+    return f"{_DELIVERY}{destination}/{socket.gethostname()}-{os.getpid()}-{started_ms}"
+
+
+def delivery_destination(key: str) -> str | None:
+    """Return the destination of such a key; None: the key is another one."""
+    return key.removeprefix(_DELIVERY).rpartition("/")[0] if key.startswith(_DELIVERY) else None
 
 
 _DESTINATIONS = "destinations "

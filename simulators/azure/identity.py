@@ -62,7 +62,7 @@ class IdentityService:
         for text, token in self._tokens.items():
             self._tokens[text] = AccessToken(token.client, token.audience, self._now())
 
-    def authenticate(self, authorization: str | None) -> str:
+    def authenticate(self, authorization: str | None, audience: str = AUDIENCE) -> str:
         """Return the client id of an Authorization header. Raises PermissionError with the reason."""
         scheme, _, text = (authorization or "").partition(" ")
         token = self._tokens.get(text)
@@ -72,7 +72,7 @@ class IdentityService:
             raise PermissionError("The token is not one of this authority.")
         if token.expires <= self._now():
             raise PermissionError("The token has expired.")
-        if token.audience != AUDIENCE:
+        if token.audience != audience:
             raise PermissionError(f"The token is for another audience: '{token.audience}'.")
         return token.client
 

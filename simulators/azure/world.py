@@ -17,6 +17,7 @@ from simulators.azure import arm
 from simulators.azure.certificate import write_certificate
 from simulators.azure.identity import IdentityService
 from simulators.azure.ingestion import IngestionCall, IngestionEndpoint, PoisonRow
+from simulators.azure.logs_query import LogsQuery
 from simulators.azure.rule import UID_COLUMNS, SilentLosses, Table, deploy_rule
 from simulators.fault_script import ScriptedFault
 from simulators.faults import Fault
@@ -58,6 +59,7 @@ class AzureWorld:
         self._parameters |= parameters or {}
         self._rule = deploy_rule(self._deployment(), existing or {}, keep_rows)
         self._ingestion = IngestionEndpoint(self.identity, self._rule, rng, self._notify, strict)
+        self.query = LogsQuery(self.identity, self._rule.tables)
         self._changed = asyncio.Event()
         self._stack = AsyncExitStack()
         self._ports: dict[str, int] = {}
@@ -157,6 +159,12 @@ class AzureWorld:
         self._ingestion.poisons.append(poison)
         return poison
 
+    def lose(self, uid: str) -> None:
+        """Delete the rows of an event behind the relay's back: its upload was answered 204."""
+        for table in self._rule.tables().values():
+            for stored in [each for each in table.stored_rows if each.row.get("EventUid") == uid]:
+                table.stored_rows.remove(stored)
+
     def clear_faults(self) -> None:
         """Remove every fault and every poison row."""
         self._ingestion.faults.clear()
@@ -201,7 +209,7 @@ class AzureWorld:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(write_certificate(self.ca_file))
         app = web.Application(client_max_size=0)
-        app.add_routes(self._ingestion.routes() + self.identity.routes())
+        app.add_routes(self._ingestion.routes() + self.identity.routes() + self.query.routes())
         runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=0.1)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

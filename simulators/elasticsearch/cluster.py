@@ -174,8 +174,7 @@ class SimulatedCluster:
                 return {"username": "relay", "has_all_requested": self.may_write}
             case "POST", [names, "_search"]:
                 self._require(allowed=self.may_look, action=f"indices:data/read/search on [{names}]")
-                ids = json.loads(body)["query"]["ids"]["values"]
-                return {"hits": {"hits": self.objects.search(names, ids)}}
+                return self.objects.search(names, json.loads(body), ignore="ignore_unavailable" in parameters)
             case "POST", [*names, "_bulk"]:
                 self._require(allowed=self.may_write, action="indices:data/write/bulk")
                 self._check_pipeline(parameters.get("pipeline"))

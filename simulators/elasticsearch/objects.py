@@ -69,6 +69,10 @@ class Objects:
         self.auto_create = True
         self.full = False
         """Whether the cluster has as many shards as it may have."""
+        self.unrefreshed: set[str] = set()
+        """Ids of documents that no search shows yet: their index was not refreshed."""
+        self.failed_shards = 0
+        self.search_times_out = False
         self.arrived: dict[str, list[dict[str, Any]]] = {}
         """Documents by the name that they were written to, in the order of their arrival."""
 
@@ -146,18 +150,35 @@ class Objects:
             ],
         }
 
-    def search(self, expression: str, ids: list[str]) -> list[dict[str, Any]]:
-        """Return the hits of a search for document ids in the names that fit an expression."""
-        indices = [index for name, index in self.indices.items() if fnmatchcase(name, expression)]
-        for name, stream in self.streams.items():
-            if fnmatchcase(name, expression):
-                indices += stream.backing
-        return [
-            {"_index": index.name, "_id": each, "_source": index.documents[each]}
+    def search(self, expression: str, body: dict[str, Any], *, ignore: bool) -> dict[str, Any]:
+        """Return the answer of a search for document ids in names, or patterns of names. `ignore`: a name that is not there."""
+        wanted = expression.split(",")
+        indices = [index for each in wanted for index in self._readable(each, ignore=ignore)]
+        hits = [
+            {"_index": index.name, "_id": each}
+            | ({} if body.get("_source") is False else {"_source": index.documents[each]})
             for index in indices
-            for each in ids
-            if each in index.documents
+            for each in body["query"]["ids"]["values"]
+            if each in index.documents and each not in self.unrefreshed
         ]
+        return {
+            "took": 1,
+            "timed_out": self.search_times_out,
+            "_shards": {
+                "total": len(indices),
+                "successful": len(indices) - self.failed_shards,
+                "failed": self.failed_shards,
+            },
+            "hits": {"total": {"value": len(hits), "relation": "eq"}, "hits": hits[: body.get("size", 10)]},
+        }
+
+    def _readable(self, name: str, *, ignore: bool) -> list[Index]:
+        found = [index for each, index in self.indices.items() if fnmatchcase(each, name)]
+        for each, stream in self.streams.items():
+            found += stream.backing if fnmatchcase(each, name) else []
+        if not found and "*" not in name and not ignore:
+            raise ClusterError(404, "index_not_found_exception", f"no such index [{name}]")
+        return found
 
     def simulate(self, name: str) -> dict[str, Any]:
         """Return the answer of `POST /_index_template/_simulate_index/NAME`."""

@@ -1,4 +1,4 @@
-"""A backend that takes logs by OTLP, and stores each record of a body, or all but those that it drops."""
+"""A backend that takes logs and traces by OTLP, and stores each record of a body, or all but those that it drops."""
 
 import gzip
 import ssl
@@ -15,10 +15,12 @@ from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
 from simulators.otlp import json_messages, protobuf
 from simulators.otlp.protobuf import BadMessageError
+from simulators.otlp.spans import read_spans
 from simulators.server import LoopbackServer
 
 MAX_BODY_BYTES = 10_000_000
 PATH = "/v1/logs"
+TRACES_PATH = "/v1/traces"
 _ENCODINGS = {"application/x-protobuf": protobuf, "application/json": json_messages}
 _INVALID_ARGUMENT, _UNAUTHENTICATED = 3, 16
 
@@ -58,6 +60,8 @@ class OtlpBackend:
         self.warning = ""
         """What an answer says although every record was stored."""
         self.calls: deque[ReceivedCall] = deque(maxlen=10_000)
+        self.spans: list[dict[str, Any]] = []
+        """The spans of all endpoints, in the order of their arrival, repeats included."""
         self._stored: dict[str, list[dict[str, Any]]] = {}
         self._poisons: set[str] = set()
         self._drops: set[str] = set()
@@ -131,7 +135,7 @@ class OtlpBackend:
             raise _RefusedError(
                 401, f"unknown credential {request.headers.get('Authorization', '')}", _UNAUTHENTICATED
             )
-        if not path.endswith(PATH):
+        if not path.endswith((PATH, TRACES_PATH)):
             raise _RefusedError(404, "there is no such page")
         if request.method != "POST":
             raise _RefusedError(405, "only POST is allowed")
@@ -141,6 +145,9 @@ class OtlpBackend:
         if len(content) > MAX_BODY_BYTES:
             raise _RefusedError(413, "the body is too large")
         try:
+            if path.endswith(TRACES_PATH):
+                self.spans += read_spans(content)
+                return []
             records: list[dict[str, Any]] = _ENCODINGS[request.content_type].read_request(content)
         except BadMessageError:
             raise _RefusedError(400, "the body is no request") from None

@@ -13,12 +13,12 @@ class BadMessageError(Exception):
 def read_request(content: bytes) -> list[dict[str, Any]]:
     """Return the log records of an ExportLogsServiceRequest, in order. Raises BadMessageError."""
     records = []
-    for resource_logs in _messages(content, 1):
+    for resource_logs in messages(content, 1):
         resource: dict[str, Any] = {}
-        for message in _messages(resource_logs, 1):
+        for message in messages(resource_logs, 1):
             resource |= _attributes(message, 1)
-        for scope_logs in _messages(resource_logs, 2):
-            records += [_record(each) | {"resource": resource} for each in _messages(scope_logs, 2)]
+        for scope_logs in messages(resource_logs, 2):
+            records += [_record(each) | {"resource": resource} for each in messages(scope_logs, 2)]
     return records
 
 
@@ -34,16 +34,16 @@ def status(code: int, message: str) -> bytes:
 
 
 def _record(content: bytes) -> dict[str, Any]:
-    fields = dict(_fields(content))
-    body = fields.get(5)
-    name = fields.get(12, b"")
+    found = dict(fields(content))
+    body = found.get(5)
+    name = found.get(12, b"")
     if not isinstance(body, bytes | None) or not isinstance(name, bytes):
         raise BadMessageError
     return {
-        "timeUnixNano": fields.get(1, 0),
-        "observedTimeUnixNano": fields.get(11, 0),
-        "severityNumber": fields.get(2, 0),
-        "eventName": _decoded(name),
+        "timeUnixNano": found.get(1, 0),
+        "observedTimeUnixNano": found.get(11, 0),
+        "severityNumber": found.get(2, 0),
+        "eventName": decoded(name),
         "body": None if body is None else _any_value(body),
         "attributes": _attributes(content, 6),
     }
@@ -51,33 +51,35 @@ def _record(content: bytes) -> dict[str, Any]:
 
 def _attributes(content: bytes, number: int) -> dict[str, Any]:
     found = {}
-    for message in _messages(content, number):
-        fields = dict(_fields(message))
-        key, value = fields.get(1, b""), fields.get(2, b"")
+    for message in messages(content, number):
+        members = dict(fields(message))
+        key, value = members.get(1, b""), members.get(2, b"")
         if not isinstance(key, bytes) or not isinstance(value, bytes):
             raise BadMessageError
-        found[_decoded(key)] = _any_value(value)
+        found[decoded(key)] = _any_value(value)
     return found
 
 
 def _any_value(content: bytes) -> Any:
     """Return a text; the relay sends no other values."""
-    for number, value in _fields(content):
+    for number, value in fields(content):
         if number != 1 or not isinstance(value, bytes):
             raise BadMessageError
-        return _decoded(value)
+        return decoded(value)
     return None
 
 
-def _messages(content: bytes, wanted: int) -> Iterator[bytes]:
-    for number, value in _fields(content):
+def messages(content: bytes, wanted: int) -> Iterator[bytes]:
+    """Yield each message of a field. Raises BadMessageError."""
+    for number, value in fields(content):
         if number == wanted:
             if not isinstance(value, bytes):
                 raise BadMessageError
             yield value
 
 
-def _fields(content: bytes) -> Iterator[tuple[int, Value]]:
+def fields(content: bytes) -> Iterator[tuple[int, Value]]:
+    """Yield number and value of each field. Raises BadMessageError."""
     rest = memoryview(content)
     while rest:
         tag, rest = _read_varint(rest)
@@ -107,7 +109,8 @@ def _read_varint(data: memoryview) -> tuple[int, memoryview]:
     raise BadMessageError
 
 
-def _decoded(text: bytes) -> str:
+def decoded(text: bytes) -> str:
+    """Return a text. Raises BadMessageError."""
     try:
         return text.decode()
     except UnicodeDecodeError as error:

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from cli.status_screen import organization_lines, status_lines
-from console.lag_history import LagHistory
+from management.delivery_reports import DeliverySummary
+from management.destination_day import Retries
 from management.destination_view import DestinationView
 from management.installation import Installation, view_installation
 from management.live_view import Snapshot
@@ -33,8 +34,8 @@ def installation(organizations=(), destinations=(), **fields):
     return Installation(NOW, NOW, organizations, destinations, causes=causes, **values)
 
 
-def screen(seen, rate=None):
-    return status_lines(seen, "kafka-1:9093", WIDTH, rate)
+def screen(seen, **options):
+    return status_lines(seen, "kafka-1:9093", WIDTH, **options)
 
 
 def test_sixty_organizations_with_one_cause_are_one_screen():
@@ -70,11 +71,12 @@ def test_all_well_says_so():
 def test_a_destination_that_fails_comes_first():
     """Destinations that are not active are above the others; with a rate, it takes the place of the kind."""
     counts = (HourCount(NOW - NOW % HOUR_MS, 12_345, 0, 0),)
+    delivery = DeliverySummary(0.0, Retries(0, NOW, None), events_per_second=2.5)
     views = [
-        DestinationView("a", "http", status(counts=counts), None, NOW),
+        DestinationView("a", "http", status(counts=counts), None, NOW, delivery=delivery),
         DestinationView("b", "http", status("waiting", reason="busy"), None, NOW),
     ]
-    lines = screen(installation([well("a")], views), rate={"a": 2.5, "b": None}.get)
+    lines = screen(installation([well("a")], views), with_rates=True)
 
     assert [line.split()[0] for line in lines[-3:]] == ["DESTINATION", "b", "a"]
     assert lines[-1].split()[-2:] == ["12,345", "2.5"]
@@ -173,14 +175,11 @@ async def test_top_shows_each_look_until_it_is_interrupted(command_line_without_
     monkeypatch.setenv("FORCE_COLOR", "1")  # the library then takes any output for a terminal
     monkeypatch.setenv("TERM", "xterm")
     looks += [FAILING, replace(FAILING, failure="Kafka is slow.")]
-    samples = []
-    monkeypatch.setattr(LagHistory, "add", lambda _self, _views, now: samples.append(now))
     shown = (await command_line_without_kafka("top", "--interval", "1", code=130)).out
 
     assert shown.count("the key is wrong") == 2
     assert shown.count("KAFKA    Kafka is slow.") == 1
     assert "ORGANIZATION  STATE" in shown
-    assert len(samples) == 1, "what was read before Kafka went away would be a rate that falls to zero"
 
 
 async def test_top_needs_a_terminal(command_line_without_kafka):

@@ -1,15 +1,18 @@
 """Tables on a terminal of 80 columns, with many organizations."""
 
+from dataclasses import replace
+
 import pytest
 
 from cli.commands import check
 from cli.dead_letter_output import TITLES as DEAD_LETTER_TITLES
 from cli.dead_letter_output import dead_letter_row
-from cli.organization_table import STATE_COLUMN, TITLES, summary, table_row
+from cli.organization_table import STATE_COLUMN, TITLES, last_event_cell, summary, table_row
 from cli.table import TableRow, count_line, render_table
 from management.check_results import CheckResult
 from management.dead_letter_list import ListedLetter
 from relay.dead_letters.letter import DeadLetter
+from relay.status.model import Silence
 from relay.timestamps import DAY_MS
 from tests.support.views import NOW, view
 
@@ -39,6 +42,14 @@ def test_sixty_organizations_are_sixty_lines_and_one_explanation():
     assert all(len(line) <= WIDTH for line in lines)
     assert " ".join(lines).count("cannot be reached") == 1
     assert summary(views, 60) == "60 organizations: 58 failing, 2 active"
+
+
+def test_an_unlikely_silence_shows_beside_the_last_event():
+    seen = view("acme")
+    silence = Silence(NOW - 2 * DAY_MS, NOW, "silent", 0.0004)
+    named = replace(seen, status=replace(seen.status, silence=silence))
+
+    assert (last_event_cell(seen), last_event_cell(named)) == ("2 d ago", "2 d ago, silent")
 
 
 def test_the_table_at_80_columns():

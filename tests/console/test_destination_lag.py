@@ -23,18 +23,27 @@ async def pages(console):
 
 
 async def test_the_age_of_the_oldest_event_and_the_retries_are_shown_with_their_reason(console):
-    """The age is that of the report; reasons from outside are text. The graph has the samples of this console."""
+    """The age is that of the report; reasons from outside are text. The graphs have the day as the topics tell it."""
     transitions = (
         Transition(NOW - 600_000, "active", None),
         Transition(NOW - 9_000, "waiting", "Azure is busy."),
     )
-    soc = status("waiting", lag=20, transitions=transitions)
-    console.show(statuses={"destination/sentinel": soc, "consume/a-1": status(deliveries=(BEHIND,))})
-    console.context.lag.add(console.context.destination_views(), NOW)
+    soc = status("waiting", lag=20, transitions=transitions).with_slot(NOW, lag=20)
+    day = status(deliveries=(BEHIND,)).with_counts(NOW, events=7, retries=1_234).with_slot(NOW, age=7_412_000)
+    console.show(
+        statuses={
+            "destination/sentinel": soc,
+            "consume/a-1": status(deliveries=(BEHIND,)),
+            "delivery/sentinel/a-1-2": day,
+        }
+    )
     table, page = await pages(console)
     assert "7,412 s (2 h)" in table
     assert "7,412 s (2 h)" in page
     assert "Age of the oldest event not delivered yet: last 2 h, at most 2 h" in page
+    assert "Events not delivered yet: last 20, at most 20" in page
+    assert "7 events in 24 hours, at most 7 in one of them; 23 of the hours are not known" in page
+    assert page.count("not known: no consumer reported") == 23
     assert "1,234 requests repeated since" in page
     assert "&lt;b&gt;503&lt;/b&gt; from Azure" in page
     assert '<td class="nowrap">until now</td><td class="reason">Azure is busy.' in page

@@ -77,6 +77,21 @@ async def test_an_event_is_found_and_its_personal_data_is_behind_a_recorded_clic
     assert "viewed personal data of acme.atlassian.net/1" in await world.page("/changes")
 
 
+async def test_a_name_that_no_organization_has_is_named_with_the_nearest_ones(world):
+    """Only where nothing was found: events of a deleted organization are still in Kafka. Without a view, nothing is claimed."""
+    world.show([organization("acme.atlassian.net"), organization("other.atlassian.net")])
+    unknown = "There is no organization acme.atlasian.net. The nearest names are acme.atlassian.net"
+    assert unknown in await world.page("/events?organization=acme.atlasian.net")
+    answer = await world.client.get("/api/v1/events?organization=acme.atlasian.net", headers=BEARER)
+    assert answer.json()["problems"][0].startswith(unknown)
+    for known in ("beta", "acme.atlassian.net"):  # the first one was deleted, and has events
+        assert "There is no organization" not in await world.page(f"/events?organization={known}")
+    assert "There is no organization nobody." in await world.page("/events/live?organization=nobody")
+    assert "There is no organization" not in await world.page("/events/live?organization=ATLASSIAN")
+    world.show(as_of=None)
+    assert "There is no organization" not in await world.page("/events?organization=acme.atlasian.net")
+
+
 async def test_a_search_in_personal_data_is_recorded_without_its_text(world):
     """The plain search does not find an address; the recorded one does, and shows none in its list."""
     page = await world.page(f"/events?text={ADDRESS}")

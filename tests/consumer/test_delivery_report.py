@@ -22,8 +22,9 @@ from consumer.timing import BackoffCurve, BreakerTiming, ConsumerServiceTiming, 
 from relay.avro.codec import InternalCodec
 from relay.kafka import KafkaError
 from relay.kafka.bounded_consumer import BoundedConsumer
-from relay.status.model import DeliveryReport, RetriedRequest, from_record, to_record
+from relay.status.model import DeliveryReport, RecentEvents, RetriedRequest, from_record, to_record
 from relay.status.reader import read_statuses
+from relay.status.slots import SLOT_MS
 from simulators.azure import faults
 from tests.consumer.test_status_reporter import running_pipeline
 from tests.support.in_memory_group import A
@@ -142,7 +143,9 @@ def test_deliveries_survive_the_status_topic():
         DeliveryReport("a", NOW, known=True, oldest=NOW, retries=3, last_retry=RetriedRequest(NOW, "x")),
     )
     deliveries += (DeliveryReport("b", NOW, known=False),)
-    sent = status(deliveries=deliveries)
+    deliveries += (DeliveryReport("c", NOW, known=True, recent=RecentEvents(7, 1)),)
+    sent = status(deliveries=deliveries).with_slot(NOW, lag=3).with_slot(NOW - SLOT_MS, age=0)
+    sent = sent.with_counts(NOW, events=2, retries=1)
     assert from_record(codec.decode(codec.encode(to_record(sent)))) == sent
 
 

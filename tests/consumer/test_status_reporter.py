@@ -19,10 +19,13 @@ from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ReporterTiming
 from relay.kafka import TopicPartition
 from relay.kafka.bounded_consumer import GroupCoverage
-from relay.status.model import GroupOffset
+from relay.status.model import GroupOffset, HourCount
 from relay.status.reader import UnreadableStatusError
+from relay.status.slots import SLOT_MS
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
+from relay.timestamps import DAY_MS, now_ms
+from tests.support.views import status
 
 ONE = frozenset([0])
 METRICS = ConsumerMetrics(CollectorRegistry())
@@ -115,28 +118,23 @@ async def test_until_when_it_waits_is_reported_whichever_flow_it_is(throttled):
     breaker = pipelines[throttled].flow.routes.of(None).breaker
     breaker.release(await breaker.acquire(), Retry("busy", 429, after=600))
     await reporter.publish()
-    status = last_status()
-    assert status.state == "waiting"
-    assert status.waiting_until > (time.time() + 590) * 1000
+    found = last_status()
+    assert found.state == "waiting"
+    assert found.waiting_until > (time.time() + 590) * 1000
 
 
-async def test_counts_of_each_end_are_reported_once():
-    """Accepted, dead-lettered and skipped events of both flows are added to the hour, and not again."""
-    pipelines = [running_pipeline("live"), running_pipeline("history")]
-    reporter, last_status = make_reporter(pipelines)
-    for number, pipeline in enumerate(pipelines, 1):
-        state = pipeline.flow.state
-        state.accepted, state.dead_lettered, state.skipped = number, 10 * number, 100 * number
-    for _ in range(2):
-        await reporter.publish()
-    pipelines[0].flow.state.skipped += 5
+async def test_the_lag_of_each_quarter_goes_on_with_the_next_owner_and_old_counts_leave():
+    """Counts of earlier releases stay as long as pages show them: each process has its own now."""
+    former = status(counts=tuple(HourCount(now_ms() - days * DAY_MS, 1, 0, 0) for days in (3, 0)))
+    former = former.with_slot(now_ms() - SLOT_MS, lag=7)
+    reporter, last_status = make_reporter([running_pipeline("live")])
+    reporter._status_cache.to_continue = lambda _key, *, replaceable: asyncio.sleep(0, former)  # noqa: ARG005
+    reporter._running.pipelines[0].handler.progress_and_ends = lambda partitions: asyncio.sleep(
+        0, dict.fromkeys(partitions, (DeliveryProgress.starting_at(0), 5))
+    )
     await reporter.publish()
-    counts = last_status().counts
-    assert [sum(getattr(hour, end) for hour in counts) for end in ("events", "dead_letters", "skipped")] == [
-        3,
-        30,
-        305,
-    ]
+    assert [each.lag for each in last_status().slots] == [7, 5]
+    assert last_status().counts == former.counts[1:]
 
 
 async def test_older_events_count_while_they_are_delivered_and_their_offsets_are_backed_up():

@@ -2,18 +2,20 @@
 
 import consumer.metrics.catalogue
 import producer.metrics.catalogue
+import relay.telemetry.traces.metrics
 from relay.telemetry.certificates import CERTIFICATE_EXPIRY
 from relay.telemetry.metrics import BUILD_INFO, Counter, Gauge, Histogram
 
 CATALOGUES = {
     "producer": producer.metrics.catalogue.CATALOGUE,
     "consumer": consumer.metrics.catalogue.CATALOGUE,
+    "telemetry": relay.telemetry.traces.metrics.CATALOGUE,
 }
 KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
 
 HEAD = f"""# Metrics
 
-<!-- Written by `python -m tests.docs.metrics` from the catalogues of producer and consumer; a test holds it equal. -->
+<!-- Written by `python -m tests.docs.metrics` from the catalogues of producer, consumer and telemetry; a test holds it equal. -->
 
 Each process serves `/metrics` in Prometheus' format at `telemetry.listen`.
 

@@ -4,12 +4,14 @@ import pytest
 
 from consumer.targets.target import Pause
 from management.delivery_reports import DeliverySummary, summarize_deliveries
+from management.destination_day import Retries
 from management.destination_view import DestinationView, lag_text
 from management.destinations import view_destinations, view_unlisted
-from relay.status.model import DeliveryReport, RetriedRequest
+from relay.status.model import DeliveryReport, RecentEvents, RetriedRequest
 from tests.support.views import NOW, status
 
-SUMMARY = DeliverySummary(135.0, 3, NOW - 60_000, RetriedRequest(NOW, "busy"))
+NO_RETRIES = Retries(0, NOW, None)
+SUMMARY = DeliverySummary(135.0, Retries(3, NOW - 60_000, RetriedRequest(NOW, "busy")))
 
 
 def process(*deliveries, **fields):
@@ -29,7 +31,7 @@ def test_the_oldest_event_is_that_of_all_processes_and_retries_are_added():
         "destination/soc": status(),
     }
     found = summarize_deliveries(statuses, NOW)
-    assert found["soc"] == DeliverySummary(86.0, 3, NOW - 9, RetriedRequest(NOW - 8, "late"))
+    assert found["soc"] == DeliverySummary(86.0, Retries(3, NOW - 9, RetriedRequest(NOW - 8, "late")))
     assert found["other"].lag_seconds is None
     unknown = statuses | {"consume/e-5": process(DeliveryReport("soc", NOW, False))}
     assert summarize_deliveries(unknown, NOW)["soc"].lag_seconds is None
@@ -38,6 +40,18 @@ def test_the_oldest_event_is_that_of_all_processes_and_retries_are_added():
     waiting = summarize_deliveries({"consume/c-3": process(ahead)}, NOW)["soc"].lag_seconds
     assert waiting is not None
     assert waiting > 0, "an event waits, whose producer has a clock that is ahead"
+
+
+def test_the_rate_is_the_sum_of_all_processes():
+    """Each has counted for its own time; one that does not know its rate makes it unknown."""
+    first = DeliveryReport("soc", NOW, True, recent=RecentEvents(600, 60_000))
+    second = DeliveryReport("soc", NOW, True, recent=RecentEvents(5, 10_000))
+    statuses = {"consume/a-1": process(first), "consume/b-2": process(second)}
+    assert summarize_deliveries(statuses, NOW)["soc"].events_per_second == 10.5
+    young = statuses | {"consume/c-3": process(DeliveryReport("soc", NOW, True))}
+    assert summarize_deliveries(young, NOW)["soc"].events_per_second is None
+    old = statuses | {"consume/c-3": process(reason="destinations soc")}
+    assert summarize_deliveries(old, NOW)["soc"].events_per_second is None
 
 
 def test_a_process_of_an_older_release_makes_an_age_unknown():
@@ -65,8 +79,8 @@ def test_a_process_of_an_older_release_makes_an_age_unknown():
         (status(valid_until=NOW - 1, at=NOW - 7), None, SUMMARY, "no consumer", NOW - 7),
         (status(), None, None, "release", None),
         (status("starting", since=NOW - 3), None, SUMMARY, "has not read", NOW - 3),
-        (status(), None, DeliverySummary(None, 0, NOW, None), "has not read", None),
-        (status(lag=None), None, DeliverySummary(0.0, 0, NOW, None), "ends of all partitions", None),
+        (status(), None, DeliverySummary(None, NO_RETRIES), "has not read", None),
+        (status(lag=None), None, DeliverySummary(0.0, NO_RETRIES), "ends of all partitions", None),
     ],
 )
 def test_an_age_that_is_not_known_says_why_and_since_when(reported, pause, delivery, reason, since):
@@ -102,4 +116,4 @@ def test_views_have_the_deliveries_of_their_destination():
     config = type("Config", (), {"kind": "http"})
     (listed,) = view_destinations({"soc": config}, statuses, {}, {}, NOW)
     (unlisted,) = view_unlisted({"soc": config}, statuses, NOW)
-    assert (listed.delivery.retries, unlisted.delivery.retries) == (4, 5)
+    assert (listed.retries.count, unlisted.retries.count) == (4, 5)

@@ -6,8 +6,8 @@ from producer.sources.errors import SourceFailure
 from producer.sources.jira_cloud import client as jira
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
 from producer.sources.jira_cloud.auth import Endpoint, open_endpoint
-from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.page import Page
+from producer.sources.jira_cloud.request import RequestLimits
 from simulators.jira_cloud.site import SimulatedSite
 
 NOW = 1_790_000_000_000

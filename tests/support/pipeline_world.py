@@ -25,6 +25,7 @@ from relay.kafka.topics import Topics, partition_of
 from relay.kafka.transactions import TransactionalProducer
 from relay.status.model import Status
 from relay.status.reader import read_statuses
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 from simulators.azure.world import HISTORY, LIVE, AzureWorld
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.messages import AUDIT_EVENT, event
@@ -111,10 +112,15 @@ class PipelineWorld:
 
     @asynccontextmanager
     async def consuming(
-        self, *, timing: ConsumerTiming | None = None, kinds: Kinds = DESTINATIONS, **consumer: Any
+        self,
+        *,
+        timing: ConsumerTiming | None = None,
+        kinds: Kinds = DESTINATIONS,
+        tracer: Tracer = NOT_TRACED,
+        **consumer: Any,
     ) -> AsyncIterator[RunningConsumer]:
         """Run a consumer in this process; stop it at the end of the block, as SIGTERM does."""
-        running = RunningConsumer(self.settings(**consumer), self.connection, timing, kinds)
+        running = RunningConsumer(self.settings(**consumer), self.connection, timing, kinds, tracer)
         try:
             yield running
         finally:

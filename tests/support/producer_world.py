@@ -28,6 +28,7 @@ from relay.kafka.log_reader import read_to_end, stable_bounds, standalone_consum
 from relay.kafka.topics import Topics
 from relay.organizations import Organization
 from relay.telemetry.health import Health
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 from relay.timestamps import now_ms
 from simulators.jira_cloud.site import SimulatedSite
 from simulators.jira_cloud.world import JiraWorld
@@ -83,7 +84,10 @@ class ProducerWorld:
 
     @contextlib.asynccontextmanager
     async def running(
-        self, health: Health | None = None, timing: ProducerServiceTiming = TIMING
+        self,
+        health: Health | None = None,
+        timing: ProducerServiceTiming = TIMING,
+        tracer: Tracer = NOT_TRACED,
     ) -> AsyncIterator["asyncio.Task[None]"]:
         stop = asyncio.Event()
         credentials = CredentialResolver(self.keyring, None, {})
@@ -97,6 +101,7 @@ class ProducerWorld:
                 CollectorRegistry(),
                 health or Health(),
                 timing,
+                tracer,
             )
         )
         try:

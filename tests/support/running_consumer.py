@@ -18,6 +18,7 @@ from consumer.timing import ConsumerTiming
 from management.settings import Settings
 from relay.kafka.connection import Connection
 from relay.telemetry.health import Health
+from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 
 
 def with_limits(max_bytes: int | None = None, **limits: Any) -> AnyKind:
@@ -43,6 +44,7 @@ class RunningConsumer:
         connection: Connection,
         timing: ConsumerTiming | None = None,
         kinds: Kinds = DESTINATIONS,
+        tracer: Tracer = NOT_TRACED,
     ) -> None:
         self.registry = CollectorRegistry()
         self.health = Health("destination sentinel")
@@ -58,6 +60,7 @@ class RunningConsumer:
                 self.health,
                 kinds,
                 timing,
+                tracer=tracer,
             )
         )
 

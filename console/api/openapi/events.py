@@ -23,6 +23,7 @@ _STORED: dict[str, Schema] = {
     "replay": nullable(
         text("The replay that the event is there for alone. Null: it is for every destination.")
     ),
+    "trace_id": nullable(text("The trace of the event, in hexadecimal. Null: it was not traced.")),
     "event": {
         "type": "object",
         "description": "The event as schemas/audit_event.avsc has it, with instants in ISO 8601. Values that may be personal are •••.",

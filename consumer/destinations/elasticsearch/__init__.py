@@ -8,6 +8,7 @@ May not know: Kafka, delivery. docs/destinations/elasticsearch.md is the operato
 from consumer.destinations.contract import DestinationKind, OpenFlows
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig, identity
 from consumer.destinations.elasticsearch.response import classify_status
+from consumer.destinations.read_back import OpenReadBack
 
 
 def _open(name: str, config: ElasticsearchConfig, request_timeout_seconds: float) -> OpenFlows:
@@ -16,4 +17,10 @@ def _open(name: str, config: ElasticsearchConfig, request_timeout_seconds: float
     return open_elasticsearch(name, config, request_timeout_seconds)
 
 
-ELASTICSEARCH = DestinationKind(ElasticsearchConfig, _open, identity, classify_status)
+def _read_back(name: str, config: ElasticsearchConfig) -> OpenReadBack:
+    from consumer.destinations.elasticsearch.read_back import open_read_back  # noqa: PLC0415 - see DestinationKind.open
+
+    return open_read_back(name, config)
+
+
+ELASTICSEARCH = DestinationKind(ElasticsearchConfig, _open, identity, classify_status, read_back=_read_back)

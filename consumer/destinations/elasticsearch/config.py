@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
+from consumer.destinations.read_back import ReadBackSettings
 from consumer.formats.source_labels import ELASTICSEARCH_HISTORY_INDEX, ELASTICSEARCH_INDEX
 from relay.config.base import Count, ExpandedPath, OrganizationName, OriginUrl
 
@@ -35,7 +35,7 @@ def _index_name(name: str) -> str:
 IndexName = Annotated[str, AfterValidator(_index_name)]
 
 
-class ElasticsearchConfig(CertificateSettings, DestinationSettings):
+class ElasticsearchConfig(CertificateSettings, ReadBackSettings):
     """A cluster of Elasticsearch or OpenSearch, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["elasticsearch"] = Field(
@@ -99,6 +99,29 @@ class ElasticsearchConfig(CertificateSettings, DestinationSettings):
         default=None,
         description="File with the password. It is read again after a 401 or 403.",
         examples=["/run/secrets/elastic-password"],
+    )
+    read_back_api_key: SecretStr | None = Field(
+        default=None,
+        description="API key for reading back, with the right to read alone. Not set: the credential for writing.",
+        examples=["VnVhQ2ZHY0JDZGJrU…"],
+    )
+    read_back_api_key_file: ExpandedPath | None = Field(
+        default=None,
+        description="File with the API key for reading back.",
+        examples=["/run/secrets/elastic-read-key"],
+    )
+    read_back_username: str | None = Field(
+        default=None,
+        description="User for reading back, in place of an API key.",
+        examples=["jira-relay-reader"],
+    )
+    read_back_password: SecretStr | None = Field(
+        default=None, description="Password of `read_back_username`.", examples=["…"]
+    )
+    read_back_password_file: ExpandedPath | None = Field(
+        default=None,
+        description="File with the password of `read_back_username`.",
+        examples=["/run/secrets/elastic-read-password"],
     )
     compression: Literal["none", "gzip"] = Field(
         default="gzip", description="Compression of bodies: `gzip`, or `none`.", examples=["none"]

@@ -105,10 +105,12 @@ def encode_rows(
         .to_series()
     )
     rows = EncodedRows.of_texts(texts, framing.separator)
-    if rows.longest <= MAX_VALUE_BYTES:
-        return rows
-    fitted = (row if len(row) <= MAX_VALUE_BYTES else _fit_row(row, framing.max_row_bytes) for row in rows)
-    return EncodedRows.of(fitted, framing.separator)
+    return rows.with_rows(
+        {
+            index: _fit_row(rows.row(index), framing.max_row_bytes)
+            for index in rows.longer_than(MAX_VALUE_BYTES)
+        }
+    )
 
 
 def _with_columns_of(shape: Format, events: pl.DataFrame) -> pl.DataFrame:
@@ -135,10 +137,11 @@ def _document_ids(events: pl.DataFrame) -> pl.Series:
     uids = events.select(event_uid()).to_series()
     if (uids.str.len_bytes() <= MAX_ID_BYTES).all():
         return uids
-    return pl.Series([_fit_id(uid) for uid in uids.to_list()], dtype=pl.String)
+    return pl.Series([document_id(uid) for uid in uids.to_list()], dtype=pl.String)
 
 
-def _fit_id(uid: str) -> str:
+def document_id(uid: str) -> str:
+    """Return the id of an event's document."""
     encoded = uid.encode()
     return uid if len(encoded) <= MAX_ID_BYTES else f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 

@@ -10,10 +10,11 @@ from isal import igzip
 from consumer.destinations.contract import BodyFormat
 from consumer.destinations.http.config import EventFormat, Format, HttpConfig
 from consumer.destinations.truncation import truncate_row
-from consumer.formats.cloudevents import cloudevents_row, with_uri_sources
+from consumer.formats.cloudevents import cloudevents_attributes, with_uri_sources
 from consumer.formats.encoded_rows import EncodedRows
-from consumer.formats.native import native_row
-from consumer.formats.ocsf import ocsf_row, with_ocsf_columns
+from consumer.formats.json_rows import json_rows
+from consumer.formats.native import native_fields
+from consumer.formats.ocsf import ocsf_fields, with_ocsf_columns
 from consumer.formats.replay_mark import is_replayed
 
 CONTENT_TYPES: Mapping[Format, str] = {
@@ -24,9 +25,9 @@ CONTENT_TYPES: Mapping[Format, str] = {
 }
 
 _BOTH = (False, True)
-_NATIVE = {replayed: native_row(replayed=replayed) for replayed in _BOTH}
-_CLOUDEVENT = {replayed: cloudevents_row(replayed=replayed) for replayed in _BOTH}
-_OCSF = {replayed: ocsf_row(replayed=replayed) for replayed in _BOTH}
+_NATIVE = {replayed: native_fields(replayed=replayed) for replayed in _BOTH}
+_CLOUDEVENT = {replayed: cloudevents_attributes(replayed=replayed) for replayed in _BOTH}
+_OCSF = {replayed: ocsf_fields(replayed=replayed) for replayed in _BOTH}
 """By whether the events are those of a replay."""
 
 
@@ -49,19 +50,14 @@ def encode_rows(
     An event that is too long is truncated with a mark.
     """
     if shape == "cloudevents":
-        events, expressions = with_uri_sources(events), _CLOUDEVENT
+        events, members = with_uri_sources(events), _CLOUDEVENT
     elif event_format == "ocsf":
-        events, expressions = with_ocsf_columns(events), _OCSF
+        events, members = with_ocsf_columns(events), _OCSF
     else:
-        expressions = _NATIVE
-    texts = events.select(expressions[is_replayed(events)]).to_series()
-    rows = EncodedRows.of_texts(texts, framing.separator)
-    if rows.longest <= framing.max_row_bytes:
-        return rows
-    fitted = (
-        row if len(row) <= framing.max_row_bytes else _fit_row(row, framing.max_row_bytes) for row in rows
-    )
-    return EncodedRows.of(fitted, framing.separator)
+        members = _NATIVE
+    rows = json_rows(events.select(**members[is_replayed(events)]), framing.separator)
+    limit = framing.max_row_bytes
+    return rows.with_rows({index: _fit_row(rows.row(index), limit) for index in rows.longer_than(limit)})
 
 
 def encode_body(rows: EncodedRows, config: HttpConfig, framing: BodyFormat) -> bytes:

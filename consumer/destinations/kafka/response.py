@@ -59,7 +59,7 @@ _SETTING = re.compile(
 )
 """A setting of the group kafka in a message; a host may begin with `kafka.` too."""
 _RENAMED = {"bootstrap": "bootstrap_servers"}
-_RESTART = ", then restart; they are read once at the start."
+_REREAD = ". A changed file or store is read again; changed settings need a restart."
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def unusable_settings(text: str) -> Paused:
 
 def in_settings_of(name: str, text: str) -> str:
     """Return a message about the relay's own connection with the settings of the destination `name`."""
-    text = text.replace(_RESTART, "; a changed sasl_password_file is read again.")
+    text = text.replace(_REREAD, "; a changed sasl_password_file is read again.")
     return _SETTING.sub(lambda found: f"destinations.{name}.{_RENAMED.get(found[1], found[1])}", text)
 
 

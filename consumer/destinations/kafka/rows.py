@@ -73,10 +73,9 @@ def encode_rows(events: pl.DataFrame, config: TopicConfig, framing: BodyFormat) 
     texts = frame.select(_ROWS[config.format, config.cloudevents, is_replayed(events)]).to_series()
     rows = EncodedRows.of_texts(texts, framing.separator)
     limit = config.max_record_bytes
-    if rows.longest <= limit:
-        return rows
-    fitted = (row if len(row) <= limit else _fit_row(row, config.format, limit) for row in rows)
-    return EncodedRows.of(fitted, framing.separator)
+    return rows.with_rows(
+        {index: _fit_row(rows.row(index), config.format, limit) for index in rows.longer_than(limit)}
+    )
 
 
 def decode_records(content: bytes, now_ms: int) -> list[Record]:

@@ -8,6 +8,7 @@ May not know: Kafka, delivery. docs/destinations/object-store.md is the operator
 from consumer.destinations.contract import DestinationKind, OpenFlows
 from consumer.destinations.object_store.config import ObjectStoreConfig, identity
 from consumer.destinations.object_store.response import classify_status
+from consumer.destinations.read_back import OpenReadBack
 
 
 def _open(name: str, config: ObjectStoreConfig, request_timeout_seconds: float) -> OpenFlows:
@@ -22,6 +23,12 @@ def _own_folders(config: ObjectStoreConfig) -> set[str]:
     return own_folders(config)
 
 
+def _read_back(name: str, config: ObjectStoreConfig) -> OpenReadBack:
+    from consumer.destinations.object_store.read_back import open_read_back  # noqa: PLC0415 - see DestinationKind.open
+
+    return open_read_back(name, config)
+
+
 OBJECT_STORE = DestinationKind(
     ObjectStoreConfig,
     _open,
@@ -29,4 +36,5 @@ OBJECT_STORE = DestinationKind(
     classify_status,
     request_timeout_seconds=40.0,
     own_places=_own_folders,
+    read_back=_read_back,
 )

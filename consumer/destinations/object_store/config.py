@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from consumer.config import DestinationSettings
 from consumer.destinations.contract import Flow
+from consumer.destinations.read_back import ReadBackSettings
 from consumer.formats.source_labels import SECURITY_LAKE_ACCOUNT
 from relay.config.base import AzureCredential, Count, ExpandedPath, OrganizationName, Seconds, SecretUrl
 
@@ -82,7 +82,7 @@ AccountId = Annotated[str, Field(pattern="^([0-9]{12}|external(_[A-Za-z0-9-]{1,6
 Region = Annotated[str, Field(pattern="^[a-z0-9-]{2,40}$")]
 
 
-class ObjectStoreConfig(DestinationSettings):
+class ObjectStoreConfig(ReadBackSettings):
     """Parquet objects in a bucket, a container or a directory, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["object-store"] = Field(
@@ -168,6 +168,8 @@ class ObjectStoreConfig(DestinationSettings):
 
     @model_validator(mode="after")
     def _check_layout(self) -> Self:
+        if self.read_back and self.layout != "daily":
+            raise ValueError("read_back reads objects by their day of collection: it needs the layout daily")
         if self.layout == "security-lake":
             self._check_security_lake()
         elif self.account_id != SECURITY_LAKE_ACCOUNT:

@@ -10,7 +10,8 @@ import polars as pl
 from consumer.destinations.azure_ingestion.body import BODY_FORMAT, MAX_VALUE_BYTES, SAFE_ROW_BYTES
 from consumer.destinations.truncation import truncate_row
 from consumer.formats.encoded_rows import EncodedRows
-from consumer.formats.json_text import JsonObjects, iso_time
+from consumer.formats.json_rows import json_rows
+from consumer.formats.json_text import iso_time
 from consumer.formats.native import event_uid
 from consumer.formats.replay_mark import REPLAY_ID, is_replayed
 from consumer.formats.source_labels import SENTINEL_PRODUCT
@@ -54,17 +55,10 @@ def encode_rows(events: pl.DataFrame) -> EncodedRows:
 
     A value that is too long is truncated with a mark. A time out of Kusto's range moves to Unmodeled.
     """
-    rows = EncodedRows.of_texts(_ROWS[is_replayed(events)].write(events), BODY_FORMAT.separator)
+    rows = json_rows(events.select(**_ROWS[is_replayed(events)]), BODY_FORMAT.separator)
     out_of_range = _out_of_range_times(events)
-    if not out_of_range and rows.longest <= SAFE_ROW_BYTES:
-        return rows
-    fitted = (
-        _fit_row(row, out_of_range.get(index, {}))
-        if index in out_of_range or len(row) > SAFE_ROW_BYTES
-        else row
-        for index, row in enumerate(rows)
-    )
-    return EncodedRows.of(fitted, BODY_FORMAT.separator)
+    odd = {*rows.longer_than(SAFE_ROW_BYTES), *out_of_range}
+    return rows.with_rows({index: _fit_row(rows.row(index), out_of_range.get(index, {})) for index in odd})
 
 
 def _columns() -> dict[str, pl.Expr]:
@@ -125,7 +119,7 @@ def _if_out_of_range(name: str) -> pl.Expr:
 _TIMES = ("created", "collected")
 _BOTH_FIT = _fits("created") & _fits("collected")
 _ALL_FIT = _BOTH_FIT.all()
-_ROWS = {False: JsonObjects(_columns()), True: JsonObjects(_columns() | {"ReplayId": pl.col(REPLAY_ID)})}
+_ROWS = {False: _columns(), True: _columns() | {"ReplayId": pl.col(REPLAY_ID)}}
 """By whether the events are those of a replay."""
 
 

@@ -48,10 +48,7 @@ COLUMNS: Mapping[str, str] = {
 def encode_rows(events: pl.DataFrame) -> EncodedRows:
     """Write one JSON object an event, in order; absent values are left out. A value that is too long is truncated with a mark."""
     rows = EncodedRows.of_texts(asim_rows(events), BODY_FORMAT.separator)
-    if rows.longest <= SAFE_ROW_BYTES:
-        return rows
-    fitted = (_fit_row(row) if len(row) > SAFE_ROW_BYTES else row for row in rows)
-    return EncodedRows.of(fitted, BODY_FORMAT.separator)
+    return rows.with_rows({index: _fit_row(rows.row(index)) for index in rows.longer_than(SAFE_ROW_BYTES)})
 
 
 def _fit_row(encoded: bytes) -> bytes:

@@ -6,6 +6,7 @@ May not know: Kafka, delivery. docs/destinations/splunk.md is the operator's pag
 """
 
 from consumer.destinations.contract import DestinationKind, OpenFlows
+from consumer.destinations.read_back import OpenReadBack
 from consumer.destinations.splunk.config import SplunkConfig, identity
 from consumer.destinations.splunk.response import classify_status
 
@@ -16,4 +17,10 @@ def _open(name: str, config: SplunkConfig, request_timeout_seconds: float) -> Op
     return open_splunk(name, config, request_timeout_seconds)
 
 
-SPLUNK = DestinationKind(SplunkConfig, _open, identity, classify_status)
+def _read_back(name: str, config: SplunkConfig) -> OpenReadBack:
+    from consumer.destinations.splunk.read_back import open_read_back  # noqa: PLC0415 - see DestinationKind.open
+
+    return open_read_back(name, config)
+
+
+SPLUNK = DestinationKind(SplunkConfig, _open, identity, classify_status, read_back=_read_back)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from consumer.config import DestinationSettings
 from consumer.destinations.certificate_settings import CertificateSettings
 from consumer.destinations.contract import Flow
+from consumer.destinations.read_back import ReadBackSettings
 from consumer.formats.source_labels import SPLUNK_SOURCETYPE
 from relay.config.base import Count, ExpandedPath, OrganizationName, OriginUrl, Seconds
 
@@ -38,7 +38,7 @@ Metadata = Annotated[str, AfterValidator(_metadata)]
 Format = Literal["native", "ocsf"]
 
 
-class SplunkConfig(CertificateSettings, DestinationSettings):
+class SplunkConfig(CertificateSettings, ReadBackSettings):
     """An HTTP Event Collector of Splunk, under a name of your choice: small letters, digits and underscores."""
 
     kind: Literal["splunk"] = Field(
@@ -105,6 +105,21 @@ class SplunkConfig(CertificateSettings, DestinationSettings):
         description="Source type of each event. The add-on in `deploy/splunk` has this one.",
         examples=["jira:audit:log"],
     )
+    read_back_endpoint: OriginUrl | None = Field(
+        default=None,
+        description="URL of the management port of a search head, for `read_back`.",
+        examples=["https://splunk.example.com:8089"],
+    )
+    read_back_token: SecretStr | None = Field(
+        default=None,
+        description="Authentication token of a user who may search the indexes, for `read_back`; not the token of the collector.",
+        examples=["eyJraWQiOiJzcGx1bmsu…"],
+    )
+    read_back_token_file: ExpandedPath | None = Field(
+        default=None,
+        description="File that holds that token. It is read again when the token is refused.",
+        examples=["/run/secrets/splunk-search-token"],
+    )
     max_body_bytes: Count = Field(
         default=1_000_000,
         ge=10_000,
@@ -121,6 +136,11 @@ class SplunkConfig(CertificateSettings, DestinationSettings):
         if self.token is None and self.token_file is None:
             raise ValueError(
                 "A destination of the kind splunk has neither token nor token_file: set one of them"
+            )
+        has_token = self.read_back_token is not None or self.read_back_token_file is not None
+        if self.read_back and not (self.read_back_endpoint and has_token and self.index):
+            raise ValueError(
+                "read_back needs read_back_endpoint, read_back_token or its file, and index: nobody tells which index a token has"
             )
         if self.history_index is None and self.history_by_organization:
             raise ValueError("A destination has history_by_organization without history_index: set both")

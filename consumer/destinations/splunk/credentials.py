@@ -2,7 +2,7 @@
 
 import re
 
-from consumer.destinations.secret_files import read_file
+from consumer.destinations.secret_files import read_file, read_secret
 from consumer.destinations.splunk.config import SplunkConfig
 from relay.errors import RelayError
 
@@ -17,6 +17,13 @@ def load_token(name: str, config: SplunkConfig) -> str:
         return _checked(config.token.get_secret_value(), f"destinations.{name}.token")
     setting = f"destinations.{name}.token_file"
     return _checked(read_file(config.token_file, setting).strip(), setting)
+
+
+def load_read_back_token(name: str, config: SplunkConfig) -> str:
+    """Return the token for searches of the destination `name`. Raises as `load_token`."""
+    setting = f"destinations.{name}.read_back_token"
+    token = read_secret(name, "read_back_token", config.read_back_token, config.read_back_token_file)
+    return _checked((token or "").strip().removeprefix("Bearer "), setting)
 
 
 def _checked(token: str, setting: str) -> str:

@@ -81,10 +81,9 @@ def encode_rows(
         events = with_ocsf_columns(events)
     rows = EncodedRows.of_texts(events.select(row).to_series(), framing.separator)
     safe = min(_SAFE_ROW_BYTES, framing.max_row_bytes)
-    if rows.longest <= safe:
-        return rows
-    fitted = (each if len(each) <= safe else _fit_row(each, framing.max_row_bytes) for each in rows)
-    return EncodedRows.of(fitted, framing.separator)
+    return rows.with_rows(
+        {index: _fit_row(rows.row(index), framing.max_row_bytes) for index in rows.longer_than(safe)}
+    )
 
 
 def encode_body(rows: EncodedRows, framing: BodyFormat) -> bytes:

@@ -1,15 +1,11 @@
 """One call to Jira each; a fault is a value. Nothing here retries or waits for a turn."""
 
 import asyncio
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import version
-from urllib.parse import urlencode
 
 import httpx
 import orjson
@@ -18,15 +14,12 @@ from producer.sources.errors import ErrorKind, RequestContext, SourceFailure
 from producer.sources.jira_cloud.auth import Endpoint, is_cloud_id
 from producer.sources.jira_cloud.messages import make_failure
 from producer.sources.jira_cloud.page import NotAPage, Page, parse_page, parse_page_quickly
-from producer.sources.jira_cloud.response import JiraResponse, classify
+from producer.sources.jira_cloud.request import LIMITS, JiraClient, RequestLimits, get
 from relay import timestamps
 from relay.direct_transport import KeptConnections
-from relay.http import ProxyUnreachableError, create_tls_context, open_transport
-from relay.name_resolution import lookups_for
-from relay.timestamps import now_ms
+from relay.http import create_tls_context, open_transport
 from relay.url_policy import split_url
 
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CLIENT_COUNT = 128
 """Each request looks at every connection of its client, twice."""
 KEEPALIVE_CONNECTIONS = 2
@@ -36,21 +29,9 @@ KEEPALIVE_SECONDS = 2.0
 QUICK_BYTES = 256 * 1024
 """The largest body that is parsed on the event loop, in about two milliseconds."""
 KEPT = KeptConnections(KEEPALIVE_CONNECTIONS, KEEPALIVE_SECONDS)
-_TIMEOUTS = {"timeout": TIMEOUT.as_dict()}
 _PARSERS = ThreadPoolExecutor(2, "parse a page")
 """Threads of their own: those of the loop may all wait for DNS."""
 AUDIT_PATH = "/rest/api/3/auditing/record"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """Bounds of one request: seconds to its whole answer, and bytes of the body after decompression."""
-
-    seconds: float = 60.0
-    max_bytes: int = 64 * 1024 * 1024
-
-
-LIMITS = RequestLimits()
 
 
 ReadBroken = Callable[[bytes, int], Page | None]
@@ -74,17 +55,6 @@ class TenantInfo:
 
     cloud_id: str
     date_ms: int | None = None
-
-
-@cache
-def _headers() -> dict[str, str]:
-    """Return the headers of each request; the version of the relay is read from a file."""
-    return {"Accept": "application/json", "User-Agent": f"jira-audit-relay/{version('jira-audit-relay')}"}
-
-
-JiraClient = httpx.AsyncBaseTransport
-"""The client of any site is a transport alone: it keeps no cookies, since a session of one organization must not answer for
-another, follows no redirects, and spends no time on either."""
 
 
 def open_client(connections: int = 100, tls_context: ssl.SSLContext | None = None) -> JiraClient:
@@ -152,7 +122,7 @@ async def myself(
 ) -> Account | SourceFailure:
     """Fetch the account of the key. SCOPE_MISSING proves a known key too: the gateway checks the key before its scopes."""
     url = endpoint.base_url + "/rest/api/3/myself"
-    response = await _get(client, url, endpoint.context, limits, endpoint=endpoint)
+    response = await get(client, url, endpoint.context, limits, endpoint=endpoint)
     if isinstance(response, SourceFailure):
         return response
     account_id = _string_member(response.body, "accountId")
@@ -166,7 +136,7 @@ async def tenant_info(
 ) -> TenantInfo | SourceFailure:
     """Fetch the id of the site behind a URL; no credential is sent."""
     context = RequestContext(organization, split_url(url)[0].authority)
-    response = await _get(client, url.rstrip("/") + "/_edge/tenant_info", context, limits)
+    response = await get(client, url.rstrip("/") + "/_edge/tenant_info", context, limits)
     if isinstance(response, SourceFailure):
         return response
     cloud_id = _string_member(response.body, "cloudId")
@@ -183,7 +153,7 @@ async def _fetch_records(
     read_broken: ReadBroken,
 ) -> Page | SourceFailure:
     url = endpoint.base_url + AUDIT_PATH
-    response = await _get(client, url, endpoint.context, limits, endpoint=endpoint, query=query)
+    response = await get(client, url, endpoint.context, limits, endpoint=endpoint, query=query)
     if isinstance(response, SourceFailure):
         return response
     page = await _parse(response.body)
@@ -202,91 +172,6 @@ async def _parse(body: bytes) -> Page | NotAPage:
     if len(body) <= QUICK_BYTES and (page := parse_page_quickly(body)) is not None:
         return page
     return await asyncio.get_running_loop().run_in_executor(_PARSERS, parse_page, body)
-
-
-async def _get(
-    client: JiraClient,
-    url: str,
-    context: RequestContext,
-    limits: RequestLimits,
-    *,
-    endpoint: Endpoint | None = None,
-    query: dict[str, str] | None = None,
-) -> JiraResponse | SourceFailure:
-    headers = {} if endpoint is None else {"Authorization": endpoint.authorization}
-    try:
-        with lookups_for("source"):  # a site without an answer of DNS holds up no broker and no destination
-            async with asyncio.timeout(limits.seconds):
-                response = await _read_response(client, url, headers, query, limits.max_bytes)
-    except TimeoutError:
-        return make_failure(
-            ErrorKind.UNREACHABLE, context, quote=f"no whole answer within {limits.seconds:.0f} s"
-        )
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        return _transport_failure(error, context)
-    if response is None:
-        return make_failure(ErrorKind.TOO_LARGE, context, quote=f"more than {limits.max_bytes} bytes")
-    redact = str if endpoint is None else endpoint.redact
-    return classify(response, context, now_ms(), redact) or response
-
-
-async def _read_response(
-    client: JiraClient,
-    url: str,
-    headers: dict[str, str],
-    query: dict[str, str] | None,
-    max_bytes: int,
-) -> JiraResponse | None:
-    """Read the whole answer. None: its body has more than `max_bytes`."""
-    body = bytearray()
-    whole = f"{url}?{urlencode(query)}" if query else url
-    request = httpx.Request("GET", whole, headers=_headers() | headers, extensions=_TIMEOUTS)
-    async with aclosing(await client.handle_async_request(request)) as response:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > max_bytes:
-                return None
-        return JiraResponse(
-            response.status_code,
-            response.headers,
-            bytes(body),
-            timestamps.parse_http_date(response.headers.get("Date")),
-        )
-
-
-def _transport_failure(error: Exception, context: RequestContext) -> SourceFailure:
-    if isinstance(error, ProxyUnreachableError):
-        return make_failure(ErrorKind.UNREACHABLE, context, quote=str(error))
-    causes = list(_exception_chain(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return make_failure(ErrorKind.HOST_UNKNOWN, context)
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return make_failure(ErrorKind.TLS, context, quote=cause.verify_message)
-        if isinstance(cause, ssl.SSLError):
-            return make_failure(ErrorKind.UNREACHABLE, context, quote=f"TLS failed, {cause.reason}")
-    if isinstance(error, httpx.DecodingError):
-        return make_failure(ErrorKind.BROKEN_ANSWER, context, quote="it cannot be decompressed")
-    return make_failure(
-        ErrorKind.UNREACHABLE, context, quote=_TRANSPORT_ERRORS.get(type(error), type(error).__name__)
-    )
-
-
-_TRANSPORT_ERRORS: dict[type[Exception], str] = {
-    httpx.ConnectTimeout: "no connection in time",
-    httpx.ReadTimeout: "no answer in time",
-    httpx.PoolTimeout: "too many connections are open already",
-    httpx.ConnectError: "the connection was refused or cut",
-    httpx.ReadError: "the connection was cut",
-    httpx.RemoteProtocolError: "the answer was cut off",
-    httpx.ProxyError: "the proxy refuses",
-}
-
-
-def _exception_chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _string_member(body: bytes, name: str) -> str | None:

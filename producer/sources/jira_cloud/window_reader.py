@@ -9,12 +9,12 @@ from typing import Final
 from producer.events import Event, UnreadableRecord
 from producer.sources.contract import OnRetry, ignore_retry
 from producer.sources.errors import ErrorKind, RetryAction, SourceError, SourceFailure
-from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.mapping import to_event
 from producer.sources.jira_cloud.millisecond_reader import MillisecondReader
 from producer.sources.jira_cloud.misplaced import MisplacedRecords
 from producer.sources.jira_cloud.page import Page
 from producer.sources.jira_cloud.pager import Pager, PageRequest, PagingLimits
+from producer.sources.jira_cloud.request import RequestLimits
 from producer.sources.jira_cloud.window_proof import outside_window_failure
 from producer.sources.purpose import Purpose
 from producer.sources.throttle import RequestThrottle

@@ -3,10 +3,11 @@
 import asyncio
 import random
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -23,12 +24,18 @@ _BROKER_ERRORS = (KafkaConnectionError, NodeNotReadyError, RequestTimedOutError,
 """Errors of one broker, which another broker may not have."""
 
 
-def patch_client(client: Any) -> None:
-    """Apply the patches that every client needs."""
+Login = Callable[[], Mapping[str, Any]]
+"""Returns the options of a client that its login needs, as they are now."""
+
+
+def patch_client(client: Any, login: Login | None = None) -> None:
+    """Apply the patches that every client needs. `login` None: the client closes soon."""
     throttle_metadata_updates(client)
     close_abandoned_bootstrap(client)
     forbid_topic_creation(client)
     require_brokers(client)
+    if login is not None:
+        renew_login(client, login)
 
 
 def patch_admin(admin: AIOKafkaAdminClient) -> None:
@@ -122,6 +129,24 @@ async def hidden_topics(client: Any, names: Sequence[str]) -> set[str]:
 async def hidden_topics_of(admin: AIOKafkaAdminClient, names: Sequence[str]) -> set[str]:
     """Return the topics that the user of this admin client may not see."""
     return await hidden_topics(admin._client, names)  # noqa: SLF001
+
+
+def renew_login(client: Any, login: Login) -> None:
+    """Open each new connection with the login of now. aiokafka keeps the password and the TLS context of its start.
+
+    Kafka does not close the connections of a user whose password changed, so a change shows when the next one begins.
+    """
+    get = client._get_conn  # noqa: SLF001
+
+    async def patched(node_id: Any, *, group: Any = ConnectionGroup.DEFAULT, **options: Any) -> Any:
+        known = client._conns.get((node_id, group))  # noqa: SLF001
+        if known is None or not known.connected():
+            found = login()
+            client._sasl_plain_password = found.get("sasl_plain_password")  # noqa: SLF001
+            client._ssl_context = found.get("ssl_context")  # noqa: SLF001
+        return await get(node_id, group=group, **options)
+
+    client._get_conn = patched  # noqa: SLF001
 
 
 def throttle_metadata_updates(client: Any) -> None:

@@ -8,6 +8,7 @@ from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartiti
 
 from relay.kafka import TopicPartition
 from relay.kafka.aiokafka_patches.client import (
+    Login,
     consume_exception,
     hidden_topics,
     list_topic_names,
@@ -19,9 +20,9 @@ LISTING_ATTEMPTS = 5
 LISTING_PAUSE_SECONDS = 0.2
 
 
-def patch_consumer(consumer: AIOKafkaConsumer) -> None:
+def patch_consumer(consumer: AIOKafkaConsumer, login: Login) -> None:
     """Apply the patches of every client to the client of this consumer."""
-    patch_client(consumer._client)  # noqa: SLF001
+    patch_client(consumer._client, login)  # noqa: SLF001
 
 
 async def high_watermarks(

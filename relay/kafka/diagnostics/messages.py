@@ -229,7 +229,7 @@ def login_rejected(probe: BrokerProbe, message: str | None) -> ConnectionProblem
         )
     return ConnectionProblem(
         f"rejects the user {probe.kafka.sasl_username} or its password ({_redact(probe, message)}): check "
-        "kafka.sasl_username and kafka.sasl_password, then restart; they are read once at the start.",
+        "kafka.sasl_username and kafka.sasl_password. A changed file or store is read again; changed settings need a restart.",
         refused=True,
     )
 

@@ -16,3 +16,22 @@ def test_a_column_of_any_size_gives_its_texts(count, separator):
         len(rows.view),
         max((len(text.encode()) for text in texts), default=0),
     )
+
+
+@pytest.mark.parametrize("separator", [b",", b"\r\n"])
+@pytest.mark.parametrize("replaced", [{}, {0: b"first"}, {9: b""}, {3: b"x" * 50, 4: b"y", 8: b"z"}])
+def test_other_rows_take_the_place_of_some(separator, replaced):
+    """Whatever they are put among: a slice of a larger buffer keeps its own rows."""
+    texts = [b"r%d" % number * number for number in range(12)]
+    rows = EncodedRows.of(texts, separator)[1:11]
+    expected = [replaced.get(index, text) for index, text in enumerate(texts[1:11])]
+    found = rows.with_rows(replaced)
+    assert (list(found), bytes(found.view)) == (expected, separator.join(expected))
+    assert list(found[2:5]) == expected[2:5]
+
+
+def test_long_rows_are_named_by_their_bytes():
+    rows = EncodedRows.of([b"x" * size for size in (3, 9, 8, 12)], b"--")
+    assert [list(rows.longer_than(size)) for size in (8, 9, 12)] == [[1, 3], [3], []]
+    assert list(rows[1:].longer_than(8)) == [0, 2]
+    assert list(EncodedRows().longer_than(0)) == []

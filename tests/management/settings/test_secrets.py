@@ -40,6 +40,7 @@ def test_the_secret_settings_are_exactly_these():
         "proof.key",
         "console.token",
         "console.oidc_client_secret",
+        "telemetry.traces_headers",
         "destinations.<name>.sasl_password",
         "destinations.<name>.oauth_client_secret",
         "destinations.<name>.hide_key",

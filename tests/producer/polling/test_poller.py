@@ -7,7 +7,7 @@ import pytest
 
 from producer.metrics import ProducerMetrics
 from producer.polling import window
-from producer.sources.jira_cloud.client import RequestLimits
+from producer.sources.jira_cloud.request import RequestLimits
 from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from producer.state.checkpoint import EventPosition, new_checkpoint
 from relay.timestamps import DAY_MS, now_ms, to_iso

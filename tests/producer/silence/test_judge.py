@@ -129,6 +129,19 @@ def test_a_checkpoint_of_an_earlier_release_begins_to_learn():
     assert observed_hours(started, started.active_hours) == 1
 
 
+def test_hours_that_were_read_and_had_no_event_count_and_unread_ones_do_not():
+    """Every second Monday teaches a chance of a half; an hour that the source failed to serve says nothing."""
+    alternating = learned(lambda hour: hour % (2 * WEEK_HOURS) == MONDAY % (2 * WEEK_HOURS), weeks=8)
+    observed = observed_hours(alternating, alternating.active_hours)
+    unread = TimeRange((MONDAY - 400) * HOUR_MS, (MONDAY - 390) * HOUR_MS)
+    holed = replace(alternating, unread_ranges=(unread,))
+
+    assert observed.bit_count() == 6 * WEEK_HOURS + 1
+    assert observed.bit_count() - observed_hours(holed, holed.active_hours).bit_count() == 10
+    rates = learn_rhythm(alternating.active_hours, observed).rates
+    assert sum(rates) == pytest.approx(0.6, abs=0.1)
+
+
 def test_a_migrated_site_stays_named():
     """A silence teaches nothing while it lasts."""
     silent = [judge(learned(office), MONDAY + 24 * days) for days in (30, 120, 500)]

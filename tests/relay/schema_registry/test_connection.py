@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from relay.avro.codec import SchemaId
+from relay.config.file_secret import FileSecret
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import RelayError
 from relay.schema_registry.client import (
@@ -134,3 +135,27 @@ async def test_the_error_of_an_unreadable_ca_file_names_the_setting(tmp_path):
     with pytest.raises(RelayError, match=r"schema_registry\.ca_file"):
         async with open_schema_registry(SchemaRegistryConfig(url="https://registry.invalid", ca_file=file)):
             pass
+
+
+async def test_a_new_password_of_the_registry_is_sent_without_a_restart(tmp_path):
+    """The file has another password by the second call, and the refusal of the first one is reported without either."""
+    seen = []
+
+    async def refuse(reader, writer):
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    file = tmp_path / "password"
+    file.write_text("hunter2")
+    server, url = await listening(refuse)
+    password = FileSecret("schema_registry.password_file", file, "hunter2")
+    settings = SchemaRegistryConfig(url=url, username="relay", password=password)
+    async with server, open_schema_registry(settings) as registry:
+        await registry.by_id(SchemaId(7))
+        file.write_text("hunter3")
+        answer = await registry.by_id(SchemaId(7))
+    for request, text in zip(seen, (b"relay:hunter2", b"relay:hunter3"), strict=True):
+        assert b"Basic " + base64.b64encode(text) in request
+    assert "hunter" not in repr(answer)

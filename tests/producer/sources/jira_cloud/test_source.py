@@ -6,8 +6,8 @@ import pytest
 
 from producer.sources.errors import ErrorKind, RetryAction, SourceError
 from producer.sources.jira_cloud.allowed_hosts import AllowedHosts
-from producer.sources.jira_cloud.client import RequestLimits
 from producer.sources.jira_cloud.factory import JiraCloudSources
+from producer.sources.jira_cloud.request import RequestLimits
 from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from producer.sources.purpose import Purpose
 from producer.sources.throttle import RequestSlots

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from producer.sources.jira_cloud.client import RequestLimits
+from producer.sources.jira_cloud.request import RequestLimits
 from producer.sources.jira_cloud.window_reader import JiraCloudLimits
 from producer.sources.purpose import Purpose
 from simulators import faults

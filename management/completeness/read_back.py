@@ -1,0 +1,140 @@
+"""Ask destinations whether they still have what they accepted, and offer to replay exactly what they lack."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+from consumer.destinations.catalogue import DESTINATIONS
+from consumer.destinations.contract import DestinationConfig
+from consumer.destinations.read_back import (
+    AcceptedEvents,
+    EventPlace,
+    ReadBack,
+    ReadBackError,
+    ReadBackSettings,
+)
+from management.completeness.collect import Counted, CountedDay
+from management.completeness.proof import MAX_NAMED_IDS, DeliveryDay, ids_text
+from management.completeness.topic_scan import PlacedEvent
+from relay.kafka.topics import Topics
+from relay.timestamps import DAY_MS, HOUR_MS, day_start
+
+SETTLE_MS = HOUR_MS
+"""An event that is younger may not show yet. Azure Monitor's ingestion takes up to some minutes, seldom longer."""
+SHOWN_EVENTS = 20
+"""Events that the command of a finding names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBackDay:
+    """What a destination said of the events of a day that it accepted.
+
+    `asked`: how many. `missing`: uids that it lacks. `awaited`: how many it does not show that are too new to judge.
+    `failure`: why it said nothing; None: it did.
+    """
+
+    asked: int = 0
+    missing: Sequence[str] = ()
+    awaited: int = 0
+    failure: str | None = None
+
+    @property
+    def is_known(self) -> bool:
+        return self.failure is None and not self.awaited
+
+    def findings(self, name: str) -> list[str]:
+        """Return a sentence for each departure, and the command that sends the missing events again."""
+        found = []
+        if self.failure is not None:
+            found.append(f"{name} was not read back, so nothing is known of it: {self.failure}")
+        if self.awaited:
+            found.append(
+                f"{name} does not show {self.awaited:,} events yet that are less than an hour old; ask again later."
+            )
+        if self.missing:
+            found.append(
+                f"{name} accepted {len(self.missing):,} events that it does not have: {ids_text([_id_of(uid) for uid in self.missing])}."
+            )
+            found.append(f"Send exactly these again: {replay_command(name, self.missing)}")
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        ids = [_id_of(uid) for uid in self.missing[:MAX_NAMED_IDS]]
+        missing = {"count": len(self.missing), "ids": ids}
+        return {"asked": self.asked, "missing": missing, "awaited": self.awaited, "failure": self.failure}
+
+
+def replay_command(name: str, uids: Sequence[str]) -> str:
+    """Return the command that replays these events to a destination; of many, those of the first part."""
+    events = " ".join(f"--event {'/'.join(uid.split('/')[:2])}" for uid in uids[:SHOWN_EVENTS])
+    more = len(uids) - SHOWN_EVENTS
+    rest = f", then the other {more:,} in the same way" if more > 0 else ""
+    return f"`jira-relay replay start --destination {name} {events}`{rest}."
+
+
+def _id_of(uid: str) -> int:
+    return int(uid.split("/")[1])
+
+
+async def with_read_back(
+    counted: Counted,
+    organization: str,
+    destinations: Mapping[str, DestinationConfig],
+    topics: Topics,
+    now_ms: int,
+) -> Counted:
+    """Return the accounts with what the destinations still have. Raises RelayError for settings that cannot work."""
+    wanted = {
+        name: config
+        for name, config in destinations.items()
+        if isinstance(config, ReadBackSettings) and config.read_back
+    }
+    days = dict(counted.days)
+    async with AsyncExitStack() as stack:
+        for name, config in wanted.items():
+            if (opened := DESTINATIONS[config.kind].read_back) is None:
+                continue
+            reader = await stack.enter_async_context(opened(name, config))
+            destination = _Destination(name, config.read_back_days, reader, topics)
+            for day, each in days.items():
+                days[day] = await destination.read(each, organization, day, now_ms)
+    return replace(counted, days=days)
+
+
+@dataclass(frozen=True, slots=True)
+class _Destination:
+    name: str
+    days: int
+    reader: ReadBack
+    topics: Topics
+
+    async def read(self, counted: CountedDay, organization: str, day: str, now_ms: int) -> CountedDay:
+        """Return the account of a day with what the destination has of it."""
+        account, start = counted.account, day_start(day)
+        accepted = account.destinations.get(self.name, DeliveryDay()).accepted
+        if not accepted:
+            return counted
+        if now_ms - start > self.days * DAY_MS:
+            found = ReadBackDay(failure=f"the day is more than read_back_days ({self.days}) ago.")
+        else:
+            found = await self._ask(organization, start, accepted, now_ms)
+        return replace(counted, account=replace(account, read_back={**account.read_back, self.name: found}))
+
+    async def _ask(
+        self, organization: str, start: int, accepted: Sequence[PlacedEvent], now_ms: int
+    ) -> ReadBackDay:
+        by_uid = {each.uid(organization): each for each in accepted}
+        try:
+            places = {uid: self._place(each) for uid, each in by_uid.items()}
+            missing = await self.reader.missing(AcceptedEvents(organization, start, start + DAY_MS, places))
+        except ReadBackError as error:
+            return ReadBackDay(len(by_uid), failure=str(error))
+        old = [uid for uid in missing if now_ms - by_uid[uid].collected >= SETTLE_MS]
+        old.sort(key=lambda uid: (_id_of(uid), uid))
+        return ReadBackDay(len(by_uid), old, len(missing) - len(old))
+
+    def _place(self, event: PlacedEvent) -> EventPlace:
+        topic = self.topics.events if event.place.topic == "events" else self.topics.backfill
+        return EventPlace(topic, event.place.partition, event.place.offset, event.collected)
