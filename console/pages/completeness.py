@@ -129,8 +129,13 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             try:
                 return await handler(request)
             except RelayError as error:
+                name = request.query_params.get("name", "")
                 return pages.render(
-                    request, "completeness_unknown.html", status_of(error), problem=str(error)
+                    request,
+                    "completeness_unknown.html",
+                    status_of(error),
+                    problem=str(error),
+                    known=name if name in names_by_need(context) else None,
                 )
 
         return answer

@@ -20,7 +20,6 @@ def completeness_findings(statuses: Mapping[str, Status], now_ms: int) -> Iterat
 
 
 _REASONS = {
-    "differing": "A day of it has other events in the audit log, in Kafka or at a destination. The page Completeness, and"
-    " `jira-relay proof show NAME`, name the events; `jira-relay proof repair NAME DAY` mends what can be mended.",
-    "unproven": "A day of it could not be counted or sealed. The page Completeness, and `jira-relay proof show NAME`, say why.",
+    "differing": "A day of it has other events in the audit log, in Kafka or at a destination.",
+    "unproven": "A day of it could not be counted or sealed.",
 }
