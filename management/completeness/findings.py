@@ -16,7 +16,8 @@ def completeness_findings(statuses: Mapping[str, Status], now_ms: int) -> Iterat
         if name == key or now_ms > status.valid_until:
             continue
         reason = _REASONS.get(status.state, "")
-        yield Severity.WAITING, "organization", status.state, reason, Affected(name, status.since)
+        own = " ".join(filter(None, (reason, status.reason)))
+        yield Severity.WAITING, "organization", status.state, reason, Affected(name, status.since, own_reason=own)
 
 
 _REASONS = {

@@ -39,10 +39,11 @@ async def test_all_is_not_well_while_kafka_cannot_be_read(console):
 async def test_all_is_not_well_while_a_day_differs(console):
     """The overview links to the days, where the command line names commands; page and API say the same."""
     await console.sign_in()
-    console.show([organization()], {"acme": WELL, "completeness/acme": status("differing")})
+    console.show([organization()], {"acme": WELL, "completeness/acme": status("differing", reason="2026-11-23: one.")})
     text = await console.page("/")
     assert "All is well" not in text
     assert '<a href="/completeness/organization?name=acme">acme</a>' in text
+    assert "2026-11-23: one." in text
     assert "jira-relay proof" not in text
     answer = await console.client.get("/api/v1/overview", headers={"Authorization": f"Bearer {TOKEN}"})
     (cause,) = answer.json()["causes"]
