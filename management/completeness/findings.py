@@ -17,7 +17,13 @@ def completeness_findings(statuses: Mapping[str, Status], now_ms: int) -> Iterat
             continue
         reason = _REASONS.get(status.state, "")
         own = " ".join(filter(None, (reason, status.reason)))
-        yield Severity.WAITING, "organization", status.state, reason, Affected(name, status.since, own_reason=own)
+        yield (
+            Severity.WAITING,
+            "organization",
+            status.state,
+            reason,
+            Affected(name, status.since, own_reason=own),
+        )
 
 
 _REASONS = {

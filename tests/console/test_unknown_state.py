@@ -39,7 +39,9 @@ async def test_all_is_not_well_while_kafka_cannot_be_read(console):
 async def test_all_is_not_well_while_a_day_differs(console):
     """The overview links to the days, where the command line names commands; page and API say the same."""
     await console.sign_in()
-    console.show([organization()], {"acme": WELL, "completeness/acme": status("differing", reason="2026-11-23: one.")})
+    console.show(
+        [organization()], {"acme": WELL, "completeness/acme": status("differing", reason="2026-11-23: one.")}
+    )
     text = await console.page("/")
     assert "All is well" not in text
     assert '<a href="/completeness/organization?name=acme">acme</a>' in text
