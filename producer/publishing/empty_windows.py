@@ -83,15 +83,19 @@ class EmptyWindows:
                 if (pause := self._next_at - loop.time()) > 0:
                     await asyncio.sleep(pause)
                 async with self.lock:
-                    if not window.done and loop.time() >= self._next_at:
-                        self._next_at = loop.time() + self.seconds
-                        await self._commit(commit)
+                    await self._commit_once_due(window, loop.time(), commit)
         finally:
             self._waiting.remove(window)
         if window.error is not None:
             raise window.error
 
-    async def _commit(self, commit: Callable[[Sequence[EmptyWindow]], Awaitable[None]]) -> None:
+    async def _commit_once_due(
+        self, window: EmptyWindow, now: float, commit: Callable[[Sequence[EmptyWindow]], Awaitable[None]]
+    ) -> None:
+        """Commit the next windows, unless another caller has done so while this one waited for the lock."""
+        if window.done or now < self._next_at:
+            return
+        self._next_at = now + self.seconds
         together = self._next()
         await commit(together)
         for each in together:
