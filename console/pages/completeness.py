@@ -139,8 +139,14 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             try:
                 return await handler(request)
             except RelayError as error:
+                name = request.query_params.get("name", "")
+                known = context.view.snapshot.organizations.organizations
                 return pages.render(
-                    request, "completeness_unknown.html", status_of(error), problem=str(error)
+                    request,
+                    "completeness_unknown.html",
+                    status_of(error),
+                    problem=str(error),
+                    known=name if name in known or name in context.seals.index.organizations else None,
                 )
 
         return answer

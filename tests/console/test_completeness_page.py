@@ -77,10 +77,14 @@ async def test_a_day_opens_to_its_account(days):
     assert twice.count("valid, by the key") == 2
     assert OLD_KEY.name in twice
     assert KEY.name in twice
-    days.stored[0] = StoredSeal(days.stored[1].signed, days.stored[0].statement)
+    first = days.stored[0]
+    days.stored[0] = StoredSeal(first.signed, {**first.statement, "key": OLD_KEY.name})
+    forged = await days.page(f"/completeness/day?name=acme&day={DAYS[0]}")
+    assert "<strong>wrong</strong>" in forged
     assert "<strong>wrong</strong>" not in page
-    empty = await days.page(f"/completeness/day?name=acme&day={DAYS[6]}")
+    empty = await days.page(f"/completeness/day?name=acme&day={DAYS[3]}")
     assert "no seal and no account" in empty
+    assert "over, and not sealed: nothing seals days, or the organization is behind" in empty
 
 
 async def test_the_api_gives_what_the_pages_show(days):
@@ -117,9 +121,15 @@ async def test_what_cannot_be_read_is_said(days, monkeypatch):
     monkeypatch.setattr("management.completeness.day_editions.read_day", fails)
     assert "Kafka is gone." in await days.page(f"/completeness/day?name=acme&day={DAYS[0]}")
     await days.page("/completeness/day?name=acme&day=2026-02-30", 422)
+    unnamed = await days.page("/completeness/day?name=acme", 422)
+    assert "No day is named" in unnamed
+    assert '<a href="/completeness/organization?name=acme">Choose a day of acme</a>' in unnamed
     await days.page("/completeness/organization?name=nobody", 404)
     days.context.seals._follower.state = ReadState(None, "It is gone.")
-    assert "No day is known yet." in await days.page("/completeness")
+    for path in ("", "/organization?name=acme", f"/day?name=acme&day={DAYS[6]}"):
+        page = await days.page(f"/completeness{path}")
+        assert "No day is known yet." in page
+        assert 'class="state' not in page
     response = await days.client.get("/api/v1/completeness", headers=BEARER)
     assert (response.status_code, response.json()["detail"]) == (503, "It is gone.")
 
