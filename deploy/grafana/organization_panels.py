@@ -1,6 +1,6 @@
 """The panels of the dashboard of organizations."""
 
-from panels import Dashboard, P, Panel, age, quantiles, rate
+from panels import D, Dashboard, P, Panel, age, quantiles, rate
 
 ORGANIZATIONS = Dashboard(
     "Organizations",
@@ -61,6 +61,34 @@ ORGANIZATIONS = Dashboard(
             "Time since the newest event was created, the ten longest.",
             "s",
             ((f"topk(10, {age('last_event')})", "{{organization}}"),),
+        ),
+        Panel(
+            "Silence by state",
+            "Organizations by their present silence: usual, unlikely, or not judged before two weeks are learned.",
+            "short",
+            ((f"sum by (state) ({P}_silence_state{{[O]}})", "{{state}}"),),
+        ),
+        Panel(
+            "Chance of the silence",
+            "How likely it is that a feed that works is silent for so long, the ten least likely; the alert begins below 0.1 %.",
+            "percentunit",
+            (
+                (
+                    f"bottomk(10, max by (job, organization) ({P}_silence_probability_ratio{{[O]}}))",
+                    "{{organization}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Days that are not complete",
+            "Organizations of which a hop has other events on one of the last 30 days, or could not be counted.",
+            "short",
+            (
+                (
+                    f'max by (organization, state) ({D}_organization_state{{[O], state!="complete"}}) > 0',
+                    "{{organization}} {{state}}",
+                ),
+            ),
         ),
         Panel(
             "Events",

@@ -1,6 +1,6 @@
 """The panels of the overview."""
 
-from panels import C, Dashboard, P, Panel, age, quantiles, rate
+from panels import C, D, Dashboard, P, Panel, age, quantiles, rate
 
 OVERVIEW = Dashboard(
     "Overview",
@@ -95,6 +95,42 @@ OVERVIEW = Dashboard(
             "Age of the instant up to which everything is in Kafka, of the organization that is furthest behind.",
             "s",
             ((f"max({age('complete_up_to').replace('[O]', '[J]')})", "furthest behind"),),
+        ),
+        Panel(
+            "Days of organizations",
+            "Organizations by the state of their last 30 days, as the watch over days counted them.",
+            "short",
+            ((f"sum by (state) ({D}_organization_state{{[J]}})", "{{state}}"),),
+        ),
+        Panel(
+            "Since the last round over days",
+            "Time since the watch over days last reached every organization, and how long a round takes.",
+            "s",
+            (
+                (
+                    f"time() - max by (job) ({D}_last_round_timestamp_seconds{{[J]}} > 0)",
+                    "since the last round",
+                ),
+                (f"max by (job) ({D}_round_seconds{{[J]}})", "duration of a round"),
+            ),
+        ),
+        Panel(
+            "Rounds over days",
+            "How the last round ended, and the seals signed per second.",
+            "short",
+            (
+                (f"max by (state) ({D}_round_state{{[J]}})", "{{state}}"),
+                (rate(f"{D}_seals_total", "[J]", "job"), "seals"),
+            ),
+        ),
+        Panel(
+            "Spans",
+            "Spans of traces that the collector took, and those that were dropped, per second; events are not affected.",
+            "ops",
+            (
+                (rate("jira_relay_telemetry_exported_spans_total", "[J]", "job"), "exported"),
+                (rate("jira_relay_telemetry_dropped_spans_total", "[J]", "reason"), "dropped: {{reason}}"),
+            ),
         ),
         Panel(
             "Memory",

@@ -25,7 +25,7 @@ class Dashboard(NamedTuple):
     panels: tuple[Panel, ...]
 
 
-P, C = "jira_relay_producer", "jira_relay_consumer"
+P, C, D = "jira_relay_producer", "jira_relay_consumer", "jira_relay_proof"
 NAMED = "{{destination}} {{flow}}"
 BY = "destination, flow"
 UNPAUSED = f'unless on (job, organization) {P}_organization_state{{[O], state="paused"}} == 1'

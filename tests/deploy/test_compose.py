@@ -162,7 +162,7 @@ def test_monitoring_runs_when_it_is_asked_for_and_finds_its_files():
 
     assert config["rule_files"] == ["alerts.yml"]
     assert "/etc/prometheus/alerts.yml" in mounts
-    assert targets == ["producer:9464", "consumer:9464"]
+    assert targets == ["producer:9464", "consumer:9464", "console:9464"]
     assert {each.partition(":")[0] for each in targets} <= {*RELAY_SERVICES}
     assert provider["options"]["path"] in mounts
     assert source["url"] == "http://prometheus:9090"

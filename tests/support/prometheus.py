@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 import consumer.metrics.catalogue
 import management.completeness.metrics
 import producer.metrics.catalogue
+import relay.telemetry.traces.metrics
 from relay.telemetry.certificates import CERTIFICATE_EXPIRY
 from relay.telemetry.metrics import BUILD_INFO, Histogram, Metric
 
@@ -35,6 +36,7 @@ METRICS: dict[str, Metric[Any]] = {
         *producer.metrics.catalogue.CATALOGUE,
         *consumer.metrics.catalogue.CATALOGUE,
         *management.completeness.metrics.CATALOGUE,
+        *relay.telemetry.traces.metrics.CATALOGUE,
     )
 }
 FOREIGN = {

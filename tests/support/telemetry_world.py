@@ -8,13 +8,15 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from consumer.destinations.outcome import Sent
 from consumer.metrics import ConsumerMetrics, PipelineMetrics
+from management.completeness import metrics as proof
 from producer.metrics import ProducerMetrics
 from relay.kafka import TopicPartition
-from relay.status.model import take_over
+from relay.status.model import Silence, take_over
 from relay.telemetry.certificates import CERTIFICATE_EXPIRY
 from relay.telemetry.health import Health
-from relay.telemetry.metrics import open_registry
+from relay.telemetry.metrics import MetricSet, open_registry
 from relay.telemetry.server import serve
+from relay.telemetry.traces import metrics as traces
 from relay.timestamps import DAY_MS, now_ms
 from tests.support.dead_letters import StoredRecord
 
@@ -47,6 +49,22 @@ def _organization(metrics: ProducerMetrics, name: str, at: int, expires: int) ->
         metrics.event_latency(mode, 4.0)
 
 
+def _silence(metrics: ProducerMetrics, name: str, word: str, probability: float) -> None:
+    """Judge the silence of an organization."""
+    now = now_ms()
+    metrics.silence.current(name, Silence(now - DAY_MS, now, word, probability))
+
+
+def _days(registry: CollectorRegistry, states: dict[str, str], round_state: str, last_round: float) -> None:
+    """Set the state of the days of each organization, and when the last round ended (seconds UTC)."""
+    metrics = MetricSet(proof.CATALOGUE, registry)
+    for name, state in states.items():
+        metrics.set_state(proof.ORGANIZATION_STATE, state, organization=name)
+    metrics.set_state(proof.ROUND_STATE, round_state)
+    metrics[proof.LAST_ROUND].set(last_round)
+    metrics[proof.ROUND_DURATION].set(40.0)
+
+
 def _flow(consumer: ConsumerMetrics, destination: str, flow: str) -> PipelineMetrics:
     """Begin a flow that delivers."""
     metrics, now = consumer.for_pipeline(destination, flow), now_ms()
@@ -71,6 +89,9 @@ def healthy_relay() -> CollectorRegistry:
         _flow(consumer, "siem", flow)
     consumer.set_replays("siem", {"running": 1})
     _certificates(registry, {"kafka.certificate_file": 300})
+    _silence(producer, "acme", "quiet", 0.4)
+    _days(registry, {"acme": "complete"}, "complete", now / 1000)
+    MetricSet(traces.CATALOGUE, registry)
     return registry
 
 
@@ -94,6 +115,8 @@ def troubled_relay() -> CollectorRegistry:
     producer.unread_ranges("acme", 0.001)
     producer.dead_lettered("acme", "It is not a record.")
     producer.ids_reused("acme", [1], first=False)
+    _silence(producer, "globex", "silent", 0.0001)
+    _days(registry, {"acme": "differing", "globex": "unproven"}, "partial", now / 1000 - 3 * HOUR)
     _trouble_destinations(consumer, now)
     _certificates(registry, {"kafka.certificate_file": 0, "kafka.ca_file": 9})
     return registry
