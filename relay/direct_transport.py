@@ -39,7 +39,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url, seconds = request.url, request.extensions.get("timeout", {})
-        origin = url.scheme, url.host, url.port
+        # The ASCII form: a host in Unicode may be another one to the resolver and to TLS, which know the IDNA of 2003 alone.
+        origin = url.scheme, url.raw_host.decode("ascii"), url.port
         connection = self._take(origin) or await self._connect(origin, seconds.get("connect"))
         try:
             status, headers = await connection.request(
@@ -60,7 +61,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
     def _take(self, origin: _Host) -> HttpConnection | None:
         self._close_expired()
         connection, _ = self._idle.pop(origin, (None, 0.0))
-        if connection is None or connection.reusable:
+        if connection is None or (connection.reusable and connection.untouched):
             return connection
         connection.close()
         return None

@@ -1,6 +1,7 @@
 """One connection of HTTP/1.1 for requests without a body, one at a time. h11 writes and reads the protocol."""
 
 import asyncio
+import select
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from typing import Self, cast
@@ -12,6 +13,9 @@ MAX_HEAD_BYTES = 100 * 1024
 """The largest head of an answer; httpcore has the same bound."""
 MAX_BUFFERED_BYTES = 256 * 1024
 """Bytes that wait to be read; while there are more, nothing is taken from the socket."""
+
+EVENTS_A_TURN = 500
+"""Parts of answers that are read before other tasks have a turn: a server may send its bytes one a chunk, or hints without end."""
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -25,6 +29,7 @@ class HttpConnection(asyncio.Protocol):
         self._arrived: asyncio.Future[None] | None = None
         """Of the reader that waits for bytes. None: nobody waits."""
         self._buffered = 0
+        self._events = 0
         self._ended = False
         self._fault: Exception | None = None
 
@@ -53,6 +58,15 @@ class HttpConnection(asyncio.Protocol):
         http = self._http
         answered = http.our_state in {h11.IDLE, h11.DONE} and http.their_state in {h11.IDLE, h11.DONE}
         return answered and not self._ended and not http.trailing_data[0]
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the server has neither closed it nor sent anything that the loop takes only at its next turn."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return not poll.poll(0)
 
     async def request(
         self, method: bytes, target: bytes, headers: RawHeaders, seconds: float | None
@@ -88,11 +102,14 @@ class HttpConnection(asyncio.Protocol):
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
-                if self._fault is not None:
-                    raise httpx.ReadError(str(self._fault)) from self._fault
                 raise httpx.RemoteProtocolError(str(error)) from error
             if event is not h11.NEED_DATA:
+                self._events += 1
+                if self._events % EVENTS_A_TURN == 0:
+                    await asyncio.sleep(0)
                 return event
+            if self._fault is not None:
+                raise httpx.ReadError(str(self._fault)) from self._fault
             await self._wait_for_bytes(seconds)
 
     async def _wait_for_bytes(self, seconds: float | None) -> None:
@@ -125,10 +142,11 @@ class HttpConnection(asyncio.Protocol):
         self._end(exc)
 
     def _end(self, fault: Exception | None) -> None:
-        """Let h11 find out whether the answer is whole without further bytes."""
+        """Let h11 find out whether the answer is whole without further bytes. A broken connection is the end of no answer."""
         if not self._ended:
             self._ended, self._fault = True, fault
-            self._http.receive_data(b"")
+            if fault is None:
+                self._http.receive_data(b"")
         self._wake()
 
     def _wake(self) -> None:

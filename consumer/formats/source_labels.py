@@ -24,6 +24,8 @@ SECURITY_LAKE_ACCOUNT = "external_jira"
 
 SENTINEL_PRODUCT = "Jira Audit"
 SENTINEL_STREAM = "Custom-JiraAuditRelay"
+SENTINEL_TABLES = ("Jira_Audit_v2_CL", "Jira_Audit_History_CL")
+"""Tables that deploy/azure makes: Microsoft's own for live events, and one for history."""
 SENTINEL_HISTORY_STREAM = "Custom-JiraAuditRelayHistory"
 SENTINEL_ASIM_STREAM = "Custom-JiraAuditRelayAsim"
 SENTINEL_ASIM_HISTORY_STREAM = "Custom-JiraAuditRelayAsimHistory"

@@ -9,6 +9,7 @@ from consumer.destinations.contract import Kinds
 from management.completeness.collect import ProofContext, count_days
 from management.completeness.proof import DayAccount, DeliveryDay, DeliveryState
 from management.completeness.read_back import with_read_back
+from management.completeness.remedies import remedies, remedies_at
 from management.completeness.source_listing import read_records
 from management.completeness.texts import ids_text
 from management.dead_letter_redrive import RedriveRequest, plan_redrive, require_no_other
@@ -104,7 +105,7 @@ async def plan_repair(
     account = counted.days[day].account
     steps = [
         *await _source_steps(context, account, source),
-        *_kafka_steps(account),
+        *map(_nothing, remedies(account)),
         *[
             step
             for name, found in sorted(account.destinations.items())
@@ -146,17 +147,10 @@ async def _source_steps(
     if missing and source is not None:
         records = await read_records(source, account.day, missing[:MAX_EVENTS])
         text = f"The producers publish {len(records):,} events that Kafka lacks, read from the audit log again ({ids_text(sorted(records))})."
-        steps.append(RepairStep("read again", text, records=records))
+        gone = _nothing("The audit log does not list the missing events any more. Plan again.")
+        steps.append(RepairStep("read again", text, records=records) if records else gone)
     if account.source is not None and account.source.dead_letters:
         steps.append(await _redrive_records(context, account.organization))
-    if account.source is not None and account.source.awaited:
-        steps.append(
-            _nothing("Polling has not come to some events yet; the status of the organization says why.")
-        )
-    if account.source is not None and account.source.unreadable:
-        steps.append(
-            _nothing("Records of the audit log cannot be read; the next re-read makes them dead letters.")
-        )
     return steps
 
 
@@ -175,25 +169,6 @@ async def _redrive_records(context: RepairContext, organization: str) -> RepairS
     return RepairStep("redrive", text, plan.job)
 
 
-_NO_REMEDY = {
-    "deleted": "The events {ids} were deleted from their topic. Destinations that had them keep them; for one that lacks them run"
-    " `jira-relay replay start --destination NAME --refill --organization {organization} --from {day}`.",
-    "removed": "The audit log lists the events {ids} no more. Kafka and the destinations keep them, and nothing is to be done.",
-    "altered": "The audit log shows other content of the events {ids}. Kafka keeps what it showed first.",
-    "unrecorded": "The ledger lacks the events {ids}. The producer mends that when it takes the partition over.",
-    "repeated": "Kafka has the events {ids} more than once. Their rows share one EventUid, so a reader can leave the repeats out.",
-}
-"""Differences between audit log and Kafka that no job mends, by kind."""
-
-
-def _kafka_steps(account: DayAccount) -> list[RepairStep]:
-    return [
-        _nothing(text.format(ids=ids_text(ids), organization=account.organization, day=account.day))
-        for kind, ids in account.differences.named().items()
-        if (text := _NO_REMEDY.get(kind)) is not None
-    ]
-
-
 async def _destination_steps(
     context: RepairContext, account: DayAccount, name: str, found: DeliveryDay
 ) -> list[RepairStep]:
@@ -208,13 +183,7 @@ async def _destination_steps(
             steps += await _redrive(context, account.organization, name)
     except InputError as error:
         steps.append(_nothing(f"{name}: {error}"))
-    if count := found.counts.get("pending", 0):
-        steps.append(
-            _nothing(
-                f"{name} has {count:,} events before it. `jira-relay destinations show {name}` says why."
-            )
-        )
-    return steps
+    return [*steps, *map(_nothing, remedies_at(account, name))]
 
 
 async def _replay(context: RepairContext, account: DayAccount, name: str, ids: Sequence[int]) -> RepairStep:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from producer.silence.expectation import silence_probability
 from producer.silence.rhythm import learn_rhythm
 from producer.state.active_hours import HOURS_KEPT, ActiveHours
-from producer.state.checkpoint import Checkpoint
+from producer.state.checkpoint import Checkpoint, EventTime
 from producer.state.intervals import TimeRange, remove_range
 from relay.status.model import Silence
 from relay.timestamps import DAY_MS, HOUR_MS
@@ -32,15 +32,15 @@ class SilenceJudge:
         """The hours whose longest silence is known, and that silence."""
 
     def judge(self, checkpoint: Checkpoint, added: int) -> Silence | None:
-        """Return the silence up to where the checkpoint is complete. None: the newest event is not known.
+        """Return the silence up to where the source has answered. None: the newest event is not known.
 
         `added`: when the organization was added (ms UTC).
         """
         newest = checkpoint.newest_event
         if newest is None and (checkpoint.last_event or checkpoint.last_backfill):
             return None
-        since = added if newest is None else newest.created
-        until = max(since, checkpoint.complete_up_to)
+        since = added if newest is None else _last_event(newest, checkpoint)
+        until = _answered_up_to(checkpoint, since)
         active = checkpoint.active_hours or ActiveHours(since=until)
         known_until = _known_from(checkpoint, active) + LEARNING_MS
         if self._measured[0] is not active:
@@ -51,7 +51,7 @@ class SilenceJudge:
             return Silence(since, until, word, learning_until=known_until, longest=longest)
         if newest is None or not active.bits:
             return Silence(since, until, "silent" if until - since >= LONG_MS else "quiet")
-        probability = self._probability(checkpoint, active, newest.created // HOUR_MS, until // HOUR_MS)
+        probability = self._probability(checkpoint, active, since // HOUR_MS, until // HOUR_MS)
         word = "silent" if probability < UNLIKELY else "quiet"
         return Silence(since, until, word, probability, longest=longest)
 
@@ -63,6 +63,27 @@ class SilenceJudge:
                 chance = silence_probability(rhythm, last + 1, end)
             self._judged = last, end, chance
         return self._judged[2]
+
+
+def _last_event(newest: EventTime, checkpoint: Checkpoint) -> int:
+    """Return when the newest event was created, or for one that bears a time to come, the end of the hour that it was read in.
+
+    Without this, such an event would be the end of each silence until its time has come.
+    """
+    active = checkpoint.active_hours
+    if newest.created <= checkpoint.window_end or active is None or not active.bits:
+        return newest.created
+    return min(newest.created, (active.newest + 1) * HOUR_MS - 1)
+
+
+def _answered_up_to(checkpoint: Checkpoint, since: int) -> int:
+    """Return the instant up to which the source has answered for each instant from `since` on (ms UTC).
+
+    An unread range before the last event may stay for ever, and says nothing of the silence after it.
+    """
+    live = max(since, checkpoint.live_since)
+    unread = (each.start for each in checkpoint.unread_ranges if each.end > live)
+    return max(since, min(checkpoint.window_end, next(unread, checkpoint.window_end)))
 
 
 def _known_from(checkpoint: Checkpoint, active: ActiveHours) -> int:

@@ -12,7 +12,8 @@ log = structlog.get_logger(__name__)
 class FileSecret(SecretStr):
     """A secret whose value is that of its file at each call, though the settings are read once.
 
-    A file that cannot be read, or is empty as at the begin of a write, leaves the value that was read before.
+    A file that cannot be read, or is empty as at the begin of a write, leaves the value that was read before. A pipe gives its
+    content once, and would be waited for a second time for ever.
     """
 
     def __init__(self, setting: str, path: Path, text: str) -> None:
@@ -20,6 +21,7 @@ class FileSecret(SecretStr):
         super().__init__(text)
         self.setting = setting
         self._path = path
+        self._is_read_again = not path.exists() or path.is_file()
         self._known = text
         self._fault: str | None = None
         self._listener: Callable[[str], None] = lambda _: None
@@ -30,6 +32,8 @@ class FileSecret(SecretStr):
 
     def get_secret_value(self) -> str:
         """Return the text of the file, or the last known one."""
+        if not self._is_read_again:
+            return self._known
         try:
             text, fault = read_secret_text(self._path), None
         except SecretFileError as error:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pyroaring import BitMap64
 
 from relay.dead_letters.assembly import WholeLetter
-from relay.dead_letters.letter import DeadLetter
+from relay.dead_letters.letter import DeadLetter, Duplicate
 
 _Refusal = tuple[Hashable, int]
 """What the letters of one refusal have in common; the number is an offset, and takes few bytes in a bitmap."""
@@ -58,10 +58,10 @@ class RepeatFinder:
 class Duplicates:
     """The letters to deliver in the place of others, by partition and offset, and those others."""
 
-    of: dict[tuple[int, int], list[int]] = field(default_factory=dict)
-    """The offsets of the duplicates of each delivered letter."""
+    of: dict[tuple[int, int], list[Duplicate]] = field(default_factory=dict)
+    """The duplicates of each delivered letter."""
     _offsets: dict[int, BitMap64] = field(default_factory=dict)
-    _members: dict[Hashable, list[int]] = field(default_factory=dict)
+    _members: dict[Hashable, list[Duplicate]] = field(default_factory=dict)
     """By refusal and content: the duplicates of the letter to deliver, and those in front of it while none is wanted."""
     _has_first: set[Hashable] = field(default_factory=set)
 
@@ -79,7 +79,7 @@ class Duplicates:
             self._has_first.add(same)
             self.of[letter.partition, letter.offset] = members
             return
-        members.append(letter.offset)
+        members.append(Duplicate(letter.offset, letter.fingerprint))
         self._offsets.setdefault(letter.partition, BitMap64()).add(letter.offset)
 
     def contains(self, letter: DeadLetter) -> bool:

@@ -37,8 +37,9 @@ class DeadLetter:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the letter in a log where it has another offset. Letters of one refusal have the same.
+        """Identifies the letter in a log where it has another offset. It is that of the first part of a letter of several.
 
+        Letters of one refusal have the same, unless they are divided in other places.
         It has no address, since `topics copy` translates addresses and a mirror does not.
         """
         identity = "\n".join(self.headers.get(each, "") for each in _IDENTITY)
@@ -124,6 +125,14 @@ class DeadLetter:
         return self.is_mark and "duplicate-of" in self.headers
 
 
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A letter of the same refusal as another of its partition."""
+
+    offset: int
+    fingerprint: str
+
+
 def address_of(partition: int, offset: int) -> str:
     return f"{partition}/{offset}"
 
@@ -136,7 +145,7 @@ def parse_letter(record: Record) -> DeadLetter:
     """
     own = own_headers_start(record.headers)
     headers = {
-        name.removeprefix(PREFIX): value.decode("utf-8", "replace")
+        name.removeprefix(PREFIX): (value or b"").decode("utf-8", "replace")
         for name, value in record.headers[own:]
         if name.startswith(PREFIX)
     }
@@ -170,13 +179,13 @@ def mark_record(
 
 
 def duplicate_mark_record(
-    topic: str, letter: DeadLetter, duplicate: int, key: bytes | None, replay: str, at_ms: int
+    topic: str, letter: DeadLetter, duplicate: Duplicate, key: bytes | None, replay: str, at_ms: int
 ) -> ProducerRecord:
-    """Return the record that marks the letter at the offset `duplicate` as the same refusal as `letter`, which the job redrove."""
+    """Return the record that marks `duplicate`, in the same partition, as the same refusal as `letter`, which the job redrove."""
     fields = {
-        "redriven": address_of(letter.partition, duplicate),
+        "redriven": address_of(letter.partition, duplicate.offset),
         "duplicate-of": letter.address,
-        FINGERPRINT: letter.fingerprint,
+        FINGERPRINT: duplicate.fingerprint,
         "replay": replay,
     }
     return _mark(topic, letter.partition, key, at_ms, fields)

@@ -68,4 +68,5 @@ class RefillProgress:
 
 def replay_of(headers: Sequence[tuple[str, bytes]]) -> str | None:
     """Return the id of the replay that a record on the topic of backfill is there for; None: it is for every destination."""
-    return next((value.decode("utf-8", "replace") for name, value in headers if name == REPLAY_HEADER), None)
+    found = (value for name, value in headers if name == REPLAY_HEADER and value)  # Kafka allows null too
+    return next((value.decode("utf-8", "replace") for value in found), None)

@@ -10,7 +10,7 @@ import pytest
 
 from relay.direct_transport import DirectTransport, KeptConnections
 from relay.http import create_tls_context
-from relay.http_connection import MAX_BUFFERED_BYTES, HttpConnection
+from relay.http_connection import EVENTS_A_TURN, MAX_BUFFERED_BYTES, HttpConnection
 
 SECONDS = 30.0
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
@@ -115,6 +115,88 @@ async def test_a_kept_connection_that_the_server_closed_is_not_used():
         with pytest.raises(httpx.RemoteProtocolError):  # the second connection has no answer
             await get(sender, url)
     assert len(connections) == 2
+
+
+@pytest.mark.parametrize("late", [b"", WHOLE], ids=["its end", "another answer"])
+async def test_what_has_come_on_a_kept_connection_is_seen_before_the_loop_takes_it(late):
+    """The loop was busy since: the request goes out on a connection of its own, and not into the old one."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(SECONDS)
+
+        def answer(text):
+            connection, _ = listening.accept()
+            connection.recv(65_536)
+            connection.sendall(text)
+            return connection
+
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        async with transport() as sender:
+            first, found = await asyncio.gather(asyncio.to_thread(answer, WHOLE), get(sender, url))
+            assert found == (200, b"whole")
+            first.sendall(late)
+            if not late:
+                first.close()
+            second = asyncio.get_running_loop().run_in_executor(
+                None, answer, WHOLE.replace(b"whole", b"other")
+            )
+            assert await get(sender, url) == (200, b"other")
+            first.close()
+            (await second).close()
+
+
+async def test_a_host_is_named_in_ascii():
+    """Python's own encoding of a host in Unicode would ask for strasse.example, which belongs to somebody else."""
+    loop, asked = asyncio.get_running_loop(), []
+
+    async def unknown(host, *_, **__):
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    loop.getaddrinfo = unknown
+    async with transport() as sender:
+        with pytest.raises(httpx.ConnectError):
+            await get(sender, "https://xn--strae-oqa.example/")
+    assert asked == ["xn--strae-oqa.example"]
+
+
+async def test_an_answer_without_a_length_does_not_end_where_its_connection_breaks():
+    connection = HttpConnection()
+    connection.connection_made(Mock())
+    answer = asyncio.create_task(connection.request(b"GET", b"/", [(b"host", b"acme")], SECONDS))
+    await asyncio.sleep(0)
+    connection.data_received(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+    await answer
+    body = asyncio.create_task(collect(connection))
+    await asyncio.sleep(0)
+    connection.connection_lost(ConnectionResetError("reset"))
+
+    with pytest.raises(httpx.ReadError, match="reset"):
+        await body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HINT * EVENTS_A_TURN + WHOLE,
+        CHUNKED.replace(b"3\r\nwho", EVENTS_A_TURN * b"1\r\n.\r\n" + b"3\r\nwho"),
+    ],
+    ids=["hints", "chunks"],
+)
+async def test_an_answer_of_many_parts_leaves_other_tasks_their_turn(answer):
+    connection, ended = HttpConnection(), []
+    connection.connection_made(Mock())
+
+    async def read():
+        await connection.request(b"GET", b"/", [(b"host", b"acme")], SECONDS)
+        await collect(connection)
+        ended.append("answer")
+
+    async def other():
+        ended.append("other")
+
+    connection.data_received(answer)
+    await asyncio.gather(read(), other())
+    assert ended == ["other", "answer"]
 
 
 @pytest.mark.parametrize(("most", "seconds"), [(1, 60.0), (10, 0.0)], ids=["too many", "too old"])

@@ -146,7 +146,7 @@ async def test_a_bomb_of_jira_is_a_page_that_is_too_large():
         site = await world.add_site("acme")
         bomb = gzip.compress(bytes(100_000_000), 1)
         site.fault(faults.respond_with(200, bomb, headers={"Content-Encoding": "gzip"}))
-        async with httpx.AsyncClient(transport=open_transport(), trust_env=False, timeout=60) as client:
+        async with open_transport() as client:
             found = await fetch_page(client, at_site(site), max_bytes=1_000_000)
     assert isinstance(found, SourceFailure)
     assert found.kind is ErrorKind.TOO_LARGE

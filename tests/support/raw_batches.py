@@ -5,6 +5,7 @@ import asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import PolicyViolationError
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
@@ -69,6 +70,12 @@ async def delete_records(connection: Connection, tp: TopicPartition, offset: int
     deletes = {"cleanup.policy": "compact,delete", "retention.ms": "-1"}
     try:
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, tp.topic, deletes)])
-        await admin.delete_records({tp: RecordsToDelete(before_offset=offset)})
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await admin.delete_records({tp: RecordsToDelete(before_offset=offset)})
+                    return
+                except PolicyViolationError:  # the leader does not know the new policy yet
+                    await asyncio.sleep(0.05)
     finally:
         await admin.close()

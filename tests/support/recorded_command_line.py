@@ -14,7 +14,7 @@ from tests.support.command_line import run_command
 # `jira-relay` with a defect: once a file `break` exists, the next request with a key raises an error whose text has the key.
 PROGRAM = """
 import pathlib, sys
-from producer.sources.jira_cloud import client as jira
+from producer.sources.jira_cloud import request as jira
 from cli.app import main
 
 read, broken = jira._read_response, pathlib.Path("break")

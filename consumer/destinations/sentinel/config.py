@@ -11,10 +11,10 @@ from consumer.formats.source_labels import (
     SENTINEL_ASIM_STREAM,
     SENTINEL_HISTORY_STREAM,
     SENTINEL_STREAM,
+    SENTINEL_TABLES,
 )
 from relay.config.base import AzureCredential, OriginUrl
 
-_TABLES = ("Jira_Audit_v2_CL", "Jira_Audit_History_CL")
 _TableName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 _Stream = Annotated[StreamName, refuse_streams(SENTINEL_ASIM_STREAM, SENTINEL_ASIM_HISTORY_STREAM)]
 
@@ -43,9 +43,9 @@ class SentinelConfig(IngestionSettings, ReadBackSettings):
         examples=["63613592-b6f7-4c3d-a390-22ba13102111"],
     )
     read_back_tables: Annotated[tuple[_TableName, ...], Field(min_length=1, max_length=8)] = Field(
-        default=_TABLES,
+        default=SENTINEL_TABLES,
         description="Tables that the two streams of the rule fill, for `read_back`.",
-        examples=[list(_TABLES)],
+        examples=[list(SENTINEL_TABLES)],
     )
     read_back_credential: AzureCredential = Field(
         default="default",

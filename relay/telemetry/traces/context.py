@@ -35,9 +35,9 @@ def new_trace() -> TraceContext:
     return TraceContext(_new_id(16), _new_id(8))
 
 
-def parse_traceparent(value: bytes) -> TraceContext | None:
+def parse_traceparent(value: bytes | None) -> TraceContext | None:
     """Return the context that a header names. None: its trace is not recorded, or it is no header of this form."""
-    found = _FORM.fullmatch(value)
+    found = _FORM.fullmatch(value or b"")
     if found is None or not int(found[3], 16) & _SAMPLED:
         return None
     return TraceContext(bytes.fromhex(found[1].decode()), bytes.fromhex(found[2].decode()))

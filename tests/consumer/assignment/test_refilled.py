@@ -31,9 +31,14 @@ def run(read):
 
 
 def test_events_of_a_replay_are_passed_over_and_the_others_are_kept_in_order():
-    """Their offsets are delivered, so that the group's offset moves over them."""
+    """Their offsets are delivered, so that the group's offset moves over them. A header without a value names no replay."""
     read = sorted(
-        [*records(0, 2, 3, 7), *records(1, 4, 5, headers=REPLAY), *records(6, headers=[("other", b"1")])],
+        [
+            *records(0, 2, 3),
+            *records(1, 4, 5, headers=REPLAY),
+            *records(6, headers=[("other", b"1")]),
+            *records(7, headers=[("relay.replay", None)]),
+        ],
         key=lambda each: each.offset,
     )
     tracker, flow, kept = run(read)

@@ -77,8 +77,16 @@ async def test_a_replay_adds_nothing_to_the_old_traces():
     assert spans[-1].attributes["jira_relay.replay"] == "r-1"
 
 
-@pytest.mark.parametrize("headers", [((), ()), ((("relay.replay", b"x"),), ())])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ((), ()),
+        ((("relay.replay", b"x"),), ()),
+        ((("traceparent", None),), (("relay.replay", None), ("traceparent", b"\xff" * 1_000))),
+    ],
+)
 async def test_a_body_without_traced_events_records_nothing(headers):
+    """Also where a header has no value, as Kafka allows, or is none of the relay's: it never fails the delivery."""
     assert await deliver(lambda _rows: Sent(), headers=headers) == []
 
 

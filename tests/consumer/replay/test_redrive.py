@@ -239,6 +239,20 @@ async def test_a_duplicate_with_another_reason_is_closed_too(reasons):
     assert sorted(topic.states().values()) == ["duplicate", "redriven"]
 
 
+@pytest.mark.parametrize("sizes", [(1_500, 900), (900, 10_000_000)])
+async def test_a_duplicate_in_other_parts_is_closed_too(sizes):
+    """How a letter is divided depends on what its process has written before, so two letters of one refusal may differ in it."""
+    topic, record = LetterTopic(), message(event(1, summary="x" * 5_000), offset=7, topic="p.events")
+    for topic.max_bytes in sizes:
+        await topic.put(record)
+    topic.max_bytes = 10_000_000
+    first = await bench(topic).run_to_end()
+    second = await bench(topic, id="20261130-081500-cd34").run_to_end()
+
+    assert (counts(first), counts(second)) == ((1, 0, 0, 0), (0, 0, 0, 0))
+    assert sorted(topic.states().values()) == ["duplicate", "redriven"]
+
+
 async def test_a_letter_with_wrong_headers_holds_up_no_other():
     """Numbers that Kafka cannot have close no letter and are no place."""
     topic, huge = LetterTopic(), "9" * 30

@@ -68,6 +68,16 @@ def test_three_events_a_month_make_no_week_unlikely():
     assert judge(rare, MONDAY + 400 * 24).word == "silent"
 
 
+def test_an_event_of_a_time_to_come_ends_no_silence():
+    """A record bears the year 2100: the silence begins with the hour in which it was read."""
+    checkpoint = learned(always)
+    ahead = replace(checkpoint, newest_event=EventTime(4_102_444_800_000, 1))
+
+    found = judge(ahead, MONDAY + 24)
+
+    assert (found.word, found.since) == ("silent", MONDAY * HOUR_MS - 1)
+
+
 def test_a_time_that_the_source_has_not_answered_for_is_no_silence():
     """The feed fails on Monday: weeks later the silence is still that of Monday."""
     checkpoint = learned(office)
@@ -78,6 +88,16 @@ def test_a_time_that_the_source_has_not_answered_for_is_no_silence():
     )
 
     assert SilenceJudge().judge(unread, added=0) == judge(checkpoint, MONDAY)
+
+
+def test_an_unread_range_before_the_last_event_hides_no_silence():
+    """Jira never serves one record of last week; its site then falls silent, which is named as without that record."""
+    checkpoint = learned(always)
+    start = (MONDAY - 100) * HOUR_MS
+    unread = replace(checkpoint, unread_ranges=(TimeRange(start, start + 1),))
+
+    assert judge(unread, MONDAY + 24).word == "silent"
+    assert judge(unread, MONDAY + 24).until == judge(checkpoint, MONDAY + 24).until
 
 
 def test_two_weeks_of_learning_say_so():

@@ -1,3 +1,6 @@
+import os
+import threading
+
 from pydantic import BaseModel, SecretStr
 from structlog.testing import capture_logs
 
@@ -51,3 +54,18 @@ def test_a_file_without_a_secret_leaves_the_old_value_and_is_named_once(tmp_path
         "cannot be read: No such file or directory",
     ]
     assert "password" not in " ".join(line["event"] for line in lines)
+
+
+def test_a_pipe_is_read_once(tmp_path):
+    """It gives its content once, and a second call would wait for a writer for ever, with the whole process."""
+    pipe = tmp_path / "password"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("the-first-password\n",), daemon=True)
+    writer.start()
+    secret = FileSecret("kafka.sasl_password_file", pipe, read_secret_text(pipe))
+    values: list[str] = []
+    caller = threading.Thread(target=lambda: values.append(secret.get_secret_value()), daemon=True)
+    caller.start()
+    caller.join(60)
+
+    assert values == ["the-first-password"]

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.dead_letters.closings import Closings
-from relay.dead_letters.letter import duplicate_mark_record, mark_record, parse_letter
+from relay.dead_letters.letter import Duplicate, duplicate_mark_record, mark_record, parse_letter
 from tests.support.dead_letters import AT, StoredRecord, letter_record
 
 
@@ -94,7 +94,9 @@ def test_an_address_of_another_log_closes_nothing(address):
     "closing",
     [
         lambda letter: mark_record("t", letter, b"acme", "job", AT),
-        lambda letter: duplicate_mark_record("t", letter, letter.offset, b"acme", "job", AT),
+        lambda letter: duplicate_mark_record(
+            "t", letter, Duplicate(letter.offset, letter.fingerprint), b"acme", "job", AT
+        ),
         lambda letter: letter_record(9, redrive=letter.address, fingerprint=letter.fingerprint),
     ],
 )
