@@ -1,6 +1,6 @@
 """Repair a day: what each difference asks for, planned first and then started as jobs of the relay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from management.completeness.texts import ids_text
 from management.dead_letter_redrive import RedriveRequest, plan_redrive, require_no_other
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
-from management.replay.jobs import submit
+from management.replay.jobs import read_replays, submit
 from management.replay.request import MAX_EVENTS, ReplayRequest
 from management.replay.start import plan_replay
 from management.unreadable_redrive import ParseRecord, plan_unreadable_redrive, require_no_other_unreadable
@@ -176,23 +176,36 @@ async def _destination_steps(
     again = {each for word in _AGAIN for each in found.ids.get(word, ())}
     if (read_back := account.read_back.get(name)) is not None:
         again |= {int(uid.split("/")[1]) for uid in read_back.missing}
-    try:
-        if again:
-            steps.append(await _replay(context, account, name, sorted(again)))
-        if found.counts.get("dead letter"):
-            steps += await _redrive(context, account.organization, name)
-    except InputError as error:
-        steps.append(_nothing(f"{name}: {error}"))
+    if again:
+        steps += await _planned(name, _replay(context, account, name, sorted(again)))
+    if found.counts.get("dead letter"):
+        steps += await _planned(name, _redrive(context, account.organization, name))
     return [*steps, *map(_nothing, remedies_at(account, name))]
 
 
-async def _replay(context: RepairContext, account: DayAccount, name: str, ids: Sequence[int]) -> RepairStep:
+async def _planned(name: str, steps: Awaitable[list[RepairStep]]) -> list[RepairStep]:
+    """Return the steps at a destination, or why there is none; what else it needs is planned all the same."""
+    try:
+        return await steps
+    except InputError as error:
+        return [_nothing(f"{name}: {error}")]
+
+
+async def _replay(
+    context: RepairContext, account: DayAccount, name: str, ids: Sequence[int]
+) -> list[RepairStep]:
     start, now = day_start(account.day), context.proof.now_ms()
     wanted = [f"{account.organization}/{each}" for each in ids[:MAX_EVENTS]]
+    for view in (await read_replays(context.connection, now)).views:
+        if view.job.destination == name and not view.ended and not {*wanted}.isdisjoint(view.job.events):
+            raise InputError(
+                f"The replay {view.job.id} sends it events of this day already. Wait until it has ended (`jira-relay replay follow"
+                f" {view.job.id}`), or cancel it."
+            )
     request = ReplayRequest(name, "created", start, start + DAY_MS, events=wanted, to_live=context.to_live)
     planned = await plan_replay(context.connection, context.proof.destinations, request, now, context.kinds)
     text = f"{name} gets {len(wanted):,} events again ({ids_text(ids)})."
-    return RepairStep("replay", " ".join((text, *planned.notes)), planned.job(context.who, now))
+    return [RepairStep("replay", " ".join((text, *planned.notes)), planned.job(context.who, now))]
 
 
 async def _redrive(context: RepairContext, organization: str, name: str) -> list[RepairStep]:

@@ -44,12 +44,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DayWatchTiming:
-    """Seconds. `round_seconds`: between the beginnings of two rounds. `rest`: the pause is at least so many times the round."""
+    """Seconds. `round_seconds`: between the beginnings of two rounds. `rest`: the pause is at least so many times the round.
+
+    `rest_seconds`: the longest pause for that reason. A round is long too where many sites do not answer, and they may soon.
+    """
 
     round_seconds: float = 1_800.0
     rest: float = 9.0
+    rest_seconds: float = 21_600.0
     retry_seconds: float = 60.0
     status_seconds: float = 20.0
+
+    def pause(self, took: float) -> float:
+        """Return the seconds between a round that took so long and the next one."""
+        return max(self.round_seconds - took, min(self.rest * took, self.rest_seconds), 0.0)
 
 
 class DayWatch:
@@ -118,7 +126,7 @@ class DayWatch:
         results = await self.round(sealer, organizations)
         took = time.monotonic() - self._began
         self._report(results, len(organizations), took)
-        return max(self._timing.round_seconds - took, self._timing.rest * took, 0.0)
+        return self._timing.pause(took)
 
     async def round(self, sealer: Sealer, organizations: Mapping[str, Organization]) -> list[SealResult]:
         """Count and seal what is due. Raises RelayError."""
@@ -173,8 +181,8 @@ class DayWatch:
 
     def _valid_ms(self) -> int:
         """Return how long a status holds, which is three rounds with their pauses: a difference must not vanish between two."""
-        cycle = max(self._timing.round_seconds, (1 + self._timing.rest) * (time.monotonic() - self._began))
-        return int(cycle * 3_000) + 900_000
+        took = time.monotonic() - self._began
+        return int((took + self._timing.pause(took)) * 3_000) + 900_000
 
     def _drop(self, name: str) -> None:
         self._attention.pop(name, None)
