@@ -32,7 +32,7 @@ class SilenceJudge:
         """The hours whose longest silence is known, and that silence."""
 
     def judge(self, checkpoint: Checkpoint, added: int) -> Silence | None:
-        """Return the silence up to where the checkpoint is complete. None: the newest event is not known.
+        """Return the silence up to where the source has answered. None: the newest event is not known.
 
         `added`: when the organization was added (ms UTC).
         """
@@ -40,7 +40,7 @@ class SilenceJudge:
         if newest is None and (checkpoint.last_event or checkpoint.last_backfill):
             return None
         since = added if newest is None else _last_event(newest, checkpoint)
-        until = max(since, checkpoint.complete_up_to)
+        until = _answered_up_to(checkpoint, since)
         active = checkpoint.active_hours or ActiveHours(since=until)
         known_until = _known_from(checkpoint, active) + LEARNING_MS
         if self._measured[0] is not active:
@@ -71,9 +71,19 @@ def _last_event(newest: EventTime, checkpoint: Checkpoint) -> int:
     Without this, such an event would be the end of each silence until its time has come.
     """
     active = checkpoint.active_hours
-    if newest.created <= checkpoint.complete_up_to or active is None or not active.bits:
+    if newest.created <= checkpoint.window_end or active is None or not active.bits:
         return newest.created
     return min(newest.created, (active.newest + 1) * HOUR_MS - 1)
+
+
+def _answered_up_to(checkpoint: Checkpoint, since: int) -> int:
+    """Return the instant up to which the source has answered for each instant from `since` on (ms UTC).
+
+    An unread range before the last event may stay for ever, and says nothing of the silence after it.
+    """
+    live = max(since, checkpoint.live_since)
+    unread = (each.start for each in checkpoint.unread_ranges if each.end > live)
+    return max(since, min(checkpoint.window_end, next(unread, checkpoint.window_end)))
 
 
 def _known_from(checkpoint: Checkpoint, active: ActiveHours) -> int:

@@ -1,7 +1,7 @@
 """Encode records into Avro bodies, five times as fast as fastavro, which validates a union before it writes it.
 
 It covers what the relay's own schemas use: records, arrays, enums, unions of null and one more type, and all
-primitives except float and double.
+primitives except float.
 """
 
 from collections.abc import Callable

@@ -86,7 +86,7 @@ class BatchProducer:
         self._refusals: dict[TopicPartition, BatchRefusal] = {}
         self.failed = False
         self.throttled_until = 0.0
-        patch_client(self._producer.client)
+        patch_client(self._producer.client, connection.login)
         consume_batch_errors(self._producer)
         observe_throttling(self._producer.client, self._note_throttling)
         observe_refusals(self._producer.client, self._refusals.__setitem__)

@@ -90,6 +90,16 @@ def test_a_time_that_the_source_has_not_answered_for_is_no_silence():
     assert SilenceJudge().judge(unread, added=0) == judge(checkpoint, MONDAY)
 
 
+def test_an_unread_range_before_the_last_event_hides_no_silence():
+    """Jira never serves one record of last week; its site then falls silent, which is named as without that record."""
+    checkpoint = learned(always)
+    start = (MONDAY - 100) * HOUR_MS
+    unread = replace(checkpoint, unread_ranges=(TimeRange(start, start + 1),))
+
+    assert judge(unread, MONDAY + 24).word == "silent"
+    assert judge(unread, MONDAY + 24).until == judge(checkpoint, MONDAY + 24).until
+
+
 def test_two_weeks_of_learning_say_so():
     """No silence is judged before; one of a week is named, with the time of learning."""
     first = judge(learned(office, weeks=1), MONDAY + 24)

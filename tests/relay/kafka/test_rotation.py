@@ -12,6 +12,7 @@ from relay.credentials.stores.cache import SecretStores, SecretStoreTiming
 from relay.credentials.stores.error import SecretStoreError
 from relay.credentials.stores.stored_secret import StoredSecret
 from relay.errors import RelayError
+from relay.kafka.batch_producer import BatchProducer
 from relay.kafka.certificate_files import CertificateFiles
 from relay.kafka.connection import Connection, KafkaUnreachableError
 from relay.kafka.producer import RecordWriter
@@ -48,6 +49,26 @@ async def test_a_running_client_logs_in_with_the_password_that_its_file_has_now(
             each.close()
         assert await writer.send(prefix, b"k", b"3") == 2
         assert writer._producer is producer
+
+
+async def test_a_producer_of_a_destination_logs_in_with_the_password_of_now(tmp_path):
+    """It lives as long as its destination, so it may connect again after a rotation."""
+    file = tmp_path / "password"
+    file.write_text(OLD)
+    settings = {
+        "bootstrap": "127.0.0.1:1",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "PLAIN",
+        "sasl_username": "relay",
+        "sasl_password": FileSecret("kafka.sasl_password_file", file, OLD),
+    }
+    batches = BatchProducer(Connection(KafkaConfig.model_validate(settings)), "none")
+    client = batches._producer.client
+    file.write_text(NEW)
+    await client._get_conn(1)
+    await batches.discard(1)
+
+    assert client._sasl_plain_password == NEW
 
 
 async def test_a_refused_login_asks_the_store_once_more(secure_kafka, prefix):
