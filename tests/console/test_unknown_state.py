@@ -54,7 +54,7 @@ async def test_all_is_not_well_while_a_day_differs(console):
 
 
 async def test_an_address_without_a_name_says_so(console):
-    """Neither an empty name nor empty quotes stand in a sentence."""
+    """No sentence has an empty name or empty quotes."""
     console.show()
     await console.sign_in()
     for page, missing in {
