@@ -145,7 +145,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
                     request,
                     "completeness_unknown.html",
                     status_of(error),
-                    problem=str(error),
+                    problem=str(error) if name else "The address names no organization.",
                     known=name if name in known or name in context.seals.index.organizations else None,
                 )
 

@@ -53,6 +53,22 @@ async def test_all_is_not_well_while_a_day_differs(console):
     assert "`jira-relay proof show NAME`" in cause["reason"]
 
 
+async def test_an_address_without_a_name_says_so(console):
+    """No sentence has an empty name or empty quotes."""
+    console.show()
+    await console.sign_in()
+    for page, missing in {
+        "/organization": "organization",
+        "/organization/modify": "organization",
+        "/completeness/organization": "organization",
+        "/completeness/day": "organization",
+        "/destination": "destination",
+        "/replay": "replay",
+    }.items():
+        response = await console.client.get(page)
+        assert f"The address names no {missing}." in response.text, page
+
+
 async def test_dead_letters_are_a_link(console):
     """The reader of a page has no command line; the dead letters of each organization are behind its name."""
     await console.sign_in()

@@ -7,11 +7,20 @@ import pytest
 
 from consumer.delivery_history import RECENT_SECONDS, SETTLING_MS, DeliveryHistory
 from management.destination_day import DestinationDay, processes_by_destination
-from relay.status.model import HOUR_MS, DeliveryReport, HourCount, RecentEvents, RetriedRequest
+from relay.avro.codec import InternalCodec
+from relay.status.model import (
+    HOUR_MS,
+    HOURS_KEPT,
+    DeliveryReport,
+    HourCount,
+    RecentEvents,
+    RetriedRequest,
+    to_record,
+)
 from relay.status.reader import read_statuses
-from relay.status.slots import SLOT_MS, DeliverySlot
+from relay.status.slots import SLOT_MS, SLOTS_KEPT, DeliverySlot
 from relay.status.writer import StatusWriter
-from relay.timestamps import now_ms
+from relay.timestamps import DAY_MS, now_ms
 from tests.consumer.test_status_reporter import running_pipeline
 from tests.support.pipeline_world import pipeline_world, some_events
 from tests.support.views import NOW
@@ -26,6 +35,23 @@ def process(started=NOW, status_writer=None):
     status_writer = status_writer or StatusWriter(None, "status")
     history = DeliveryHistory("soc", pipelines, status_writer, started, 60_000)
     return history, [each.flow.state for each in pipelines], lambda: status_writer.last_put(history._key)
+
+
+def test_the_record_of_a_full_day_is_small():
+    """Two days of a hundred million events an hour, and every quarter with an age of a day: docs/decisions/0050 has the bytes."""
+    history, states, last_put = process()
+    for number in range(HOURS_KEPT * 4):
+        at = NOW + number * SLOT_MS
+        for state in states:
+            state.accepted += 12_500_000
+            state.skipped += 12_500_000
+            state.dead_lettered += 1_000
+            state.retries += 1_000
+        history.record(replace(IDLE, oldest=at - DAY_MS), at)
+    written = InternalCodec("status").encode(to_record(last_put()))
+    assert len(last_put().counts) == HOURS_KEPT
+    assert len(last_put().slots) == SLOTS_KEPT
+    assert 2_000 < len(written) < 2_200
 
 
 def test_counts_of_all_flows_are_added_once_to_the_hour_in_which_they_happened():
