@@ -31,14 +31,14 @@ sandbox: install ## the whole relay on this machine against simulated Jira and A
 	$(BIN)/jira-relay sandbox
 
 test: setup ## every test, on a real embedded Kafka
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 cover: setup ## every test with branch coverage: a floor for the whole, pure parts whole
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=json:coverage.json --cov-report=term:skip-covered
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=json:coverage.json --cov-report=term:skip-covered
 	$(BIN)/python -m tests.cover coverage.json
 
 explore: setup ## property tests with examples that no run before has drawn
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m hypothesis --hypothesis-profile explore
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder -m hypothesis --hypothesis-profile explore
 
 chaos: setup ## faults of every kind against a whole relay, then a verdict (SEED= MINUTES= PRODUCERS= CONSUMERS=)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \

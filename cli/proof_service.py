@@ -12,14 +12,15 @@ from relay.credentials.keyring import load_keyring
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.stores.cache import open_stores
 from relay.lifecycle import Service
+from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
 LISTING_SECONDS = 60.0
 """For one day. A site that limits requests longer is asked again in the next round."""
 
 
-def proof_service(process: ProcessContext, key: SigningKey) -> dict[str, Service]:
-    """Return the service that counts and seals days, with throttles of its own."""
+def proof_service(process: ProcessContext, key: SigningKey, health: Health) -> dict[str, Service]:
+    """Return the service that counts and seals days, with throttles of its own. `health`: what it reports to."""
     settings = process.settings
     credentials = CredentialResolver(
         load_keyring(settings.secrets),
@@ -45,7 +46,7 @@ def proof_service(process: ProcessContext, key: SigningKey) -> dict[str, Service
                 sources,
                 stop,
                 process.registry,
-                process.health,
+                health,
                 DayWatchTiming(),
             )
 

@@ -60,7 +60,7 @@ def _cause_lines(cause: Cause, now_ms: int, width: int) -> Iterator[str]:
     text = f"{severity:<9}{head and f'{head}: '}{subject} {list_names(names)}"
     yield from wrap(escape_controls(text), width, _INDENT)
     if cause.reason:
-        yield from wrap(_INDENT + escape_controls(cause.reason), width, _INDENT)
+        yield from wrap(_INDENT + escape_controls(cause.reason_with_command), width, _INDENT)
 
 
 def _is_past(cause: Cause, now_ms: int) -> bool:

@@ -17,7 +17,7 @@ from management.destination_view import DestinationView
 from management.events.delivery import DeliveryTiming
 from management.events.search import SearchTiming
 from management.events.tail import EventTail
-from management.installation import all_destination_views
+from management.installation import Installation, all_destination_views, view_installation
 from management.live_view import LiveView
 from management.organizations.view import OrganizationView, build_views
 from management.organizations.windows import PaceWatch
@@ -135,6 +135,10 @@ class ConsoleContext:
     def destination_views(self) -> list[DestinationView]:
         """Return the destinations of the settings as the last snapshot has them, sorted by name, then those that only consumers have."""
         return all_destination_views(self.view.snapshot, self.destinations, self.now_ms())
+
+    def installation(self) -> Installation:
+        """Return the whole installation as the last snapshot has it."""
+        return view_installation(self.view.snapshot, self.destinations, self.now_ms(), self.key_ids)
 
     def replays(self) -> list[ReplayView]:
         """Return the replays as the last snapshot has them, the newest first."""

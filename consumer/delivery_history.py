@@ -14,6 +14,9 @@ from relay.status.model import DeliveryReport, RecentEvents, Status, delivery_ke
 from relay.status.writer import StatusWriter
 
 RECENT_SECONDS = 600.0
+SETTLING_MS = 30_000
+"""A process that ends sooner, without an event and before it knows which events wait, leaves no record: one that is started again
+and again would leave thousands a day."""
 
 _Counts = tuple[int, int, int, int]
 """Accepted, dead-lettered and skipped events, and retries, since the start of the process."""
@@ -55,7 +58,7 @@ class DeliveryHistory:
         `report`: the present one; None: the process delivers nothing to the destination, or ends.
         """
         counts = self._counts()
-        if self._status is None and report is None and not any(counts):
+        if self._status is None and not any(counts) and (report is None or _is_settling(report, now_ms)):
             return
         events, dead_letters, skipped, retries = map(sub, counts, self._counted)
         self._counted = counts
@@ -78,6 +81,10 @@ class DeliveryHistory:
             sum(each.skipped for each in states),
             sum(each.retries for each in states),
         )
+
+
+def _is_settling(report: DeliveryReport, now_ms: int) -> bool:
+    return not report.known and 0 <= now_ms - report.since < SETTLING_MS
 
 
 def _age(report: DeliveryReport, now_ms: int) -> int | None:

@@ -1,7 +1,7 @@
 """Everything that needs an operator, grouped by cause, the worst first. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -18,6 +18,13 @@ BEHIND_MS = HOUR_MS
 """An active organization whose events are complete only up to an earlier time is named."""
 NEW_MS = 60_000
 _TROUBLE = {"failing", "waiting", "no owner"}
+_COMMANDS: Mapping[str, str] = {
+    "lost ranges": "`jira-relay destinations lost` shows them, and how to repair that.",
+    "dead letters": "`jira-relay dead-letters list` shows them with their reasons.",
+    "differing": "`jira-relay proof show NAME` names the events, and `jira-relay proof repair NAME DAY` mends what can be mended.",
+    "unproven": "`jira-relay proof show NAME` says why.",
+}
+"""What shows more of a state, for a reader who has no links."""
 _NO_OWNER_REMEDY = "; check that `jira-relay produce` runs and reaches Kafka"
 
 
@@ -57,13 +64,18 @@ class Cause:
         """The instant at which the first member was affected; None: unknown."""
         return min((each.since for each in self.members if each.since is not None), default=None)
 
+    @property
+    def reason_with_command(self) -> str:
+        """Return the reason, and the command that shows more: pages link to it instead."""
+        return " ".join(filter(None, (self.reason, _COMMANDS.get(self.state))))
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document: instants in ISO 8601."""
         return {
             "severity": self.severity.name.lower(),
             "subject": self.subject,
             "state": self.state,
-            "reason": self.reason,
+            "reason": self.reason_with_command,
             "since": iso_milliseconds(self.since),
             "members": [
                 {"name": each.name, "since": iso_milliseconds(each.since), "detail": each.detail or None}
@@ -156,7 +168,7 @@ def _destination_findings(views: Iterable[DestinationView]) -> Iterator[Finding]
     for view in views:
         member = Affected(view.name, view.since)
         if view.lost_ranges:
-            reason = "Kafka deleted events that it had not accepted. `jira-relay destinations lost` shows them, and how to repair that."
+            reason = "Kafka deleted events that it had not accepted."
             lost = Affected(view.name, None, f"{view.lost_ranges:,}")
             yield Severity.FAILING, "destination", "lost ranges", reason, lost
         match view.state:
@@ -176,9 +188,7 @@ def _destination_findings(views: Iterable[DestinationView]) -> Iterator[Finding]
 
 
 def _dead_letter_finding(subject: str, name: str, count: int) -> Finding:
-    reason = (
-        "Dead letters in the last 24 hours. `jira-relay dead-letters list` shows them with their reasons."
-    )
+    reason = "Dead letters in the last 24 hours."
     return Severity.NOTICE, subject, "dead letters", reason, Affected(name, None, f"{count:,}")
 
 

@@ -131,6 +131,7 @@ class TopicFollower:
         ends = {tp: bounds[tp].last_stable_offset for tp in tps}
         if self._must_begin_again(ends):
             self._positions, self._began_at = {}, time.monotonic()
+            self.state = ReadState()
             self.problems.clear()
             self._on_reset()
         starts, passed = {}, 0

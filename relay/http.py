@@ -69,11 +69,6 @@ class ProxyRules:
     exceptions: tuple[str, ...] = ()
     """The entries of NO_PROXY: hosts, domains, addresses, networks, each with or without a port; `*` is every host."""
 
-    def proxy_for(self, url: str) -> str | None:
-        """Return the URL of the proxy for a request; see `find`."""
-        proxy = self.find(url)
-        return None if proxy is None else proxy.url
-
     def find(self, url: str) -> Proxy | None:
         """Return the proxy for a request; None: it goes to its host directly.
 

@@ -144,7 +144,7 @@ def watch(context: typer.Context) -> None:
     from cli.commands.run import run_alone  # noqa: PLC0415 - the other commands of proof are no service
     from cli.proof_service import proof_service  # noqa: PLC0415
 
-    run(run_alone(settings, connection, lambda process: proof_service(process, key)))
+    run(run_alone(settings, connection, lambda process: proof_service(process, key, process.health)))
 
 
 def event(

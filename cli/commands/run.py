@@ -113,13 +113,16 @@ def up_command(context: typer.Context) -> None:
 
 
 def _day_watch(process: ProcessContext) -> dict[str, Service]:
-    """Return the service that counts and seals days, where a key signs them and Kafka has transactions."""
+    """Return the service that counts and seals days, where a key signs them and Kafka has transactions.
+
+    It reports to no condition of readiness: a count that fails must not take the console and its pages out of service.
+    """
     key = process.settings.proof.key
     if key is None or not process.connection.profile.transactions:
         return {}
     from cli.proof_service import proof_service  # noqa: PLC0415 - see the docstring of this module
 
-    return proof_service(process, SigningKey.from_text(key.get_secret_value()))
+    return proof_service(process, SigningKey.from_text(key.get_secret_value()), Health())
 
 
 def _selected_destinations(settings: Settings, requested: list[str] | None) -> list[str]:

@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 from console.api.answers import PREFIX, answering, document, documents, read_fields, require_known
 from console.context import ConsoleContext, refresh_soon
 from console.forms import who
-from console.pages.completeness import calendar_named, names_by_need
+from console.pages.completeness import calendar_named, calendar_now, seals_by_need
 from console.pages.completeness_repair import plan_day, repair_context
 from management.completeness.calendar import Calendar, shown_days
 from management.completeness.day_editions import parse_day, read_editions
@@ -22,8 +22,8 @@ def routes(context: ConsoleContext) -> list[BaseRoute]:
     async def list_all(_request: Request) -> Response:
         await _refresh(context)
         days = shown_days(context.now_ms())
-        calendars = (calendar_named(context, name, days) for name in names_by_need(context))
-        return documents(map(_summary, calendars))
+        found = await seals_by_need(context)
+        return documents(_summary(calendar_now(context, each, days)) for each in found)
 
     async def show(request: Request) -> Response:
         await _refresh(context)

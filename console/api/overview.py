@@ -7,21 +7,19 @@ from starlette.routing import BaseRoute, Route
 from console.api.answers import PREFIX, answering, document, require_known
 from console.context import ConsoleContext
 from management.formatting import iso_milliseconds
-from management.installation import problems_of
-from management.overview import find_causes
 
 
 def routes(context: ConsoleContext) -> list[BaseRoute]:
     async def show(_request: Request) -> Response:
         snapshot = context.view.snapshot
         require_known(snapshot)
-        causes = find_causes(context.organizations(), context.destination_views())
+        found = context.installation()
         return document(
             {
                 "as_of": iso_milliseconds(snapshot.as_of),
                 "failure": snapshot.failure,
-                "problems": problems_of(snapshot),
-                "causes": [cause.document() for cause in causes],
+                "problems": list(found.problems),
+                "causes": [cause.document() for cause in found.causes],
             }
         )
 

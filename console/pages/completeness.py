@@ -1,5 +1,6 @@
 """Completeness: all organizations, the calendar of one, and a day with its account."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,7 @@ from console.rendering import Pages
 from management.bounded_read import read_bounded
 from management.completeness.calendar import Calendar, CalendarDay, calendar_of, shown_days
 from management.completeness.day_editions import DayEdition, parse_day, read_editions
+from management.completeness.seal_index import OrganizationSeals
 from management.completeness.show import days_between
 from management.organizations.store import require_existing
 from management.organizations.validation import InputError
@@ -45,24 +47,32 @@ def weeks_of(days: Sequence[CalendarDay]) -> list[Week]:
     return weeks[::-1]
 
 
-def names_by_need(context: ConsoleContext) -> list[str]:
-    """Return the organizations and those that have seals, broken chains and differing days first."""
-    known = context.view.snapshot.organizations.organizations
-    first, index = shown_days(context.now_ms())[0], context.seals.index.organizations
+async def seals_by_need(context: ConsoleContext) -> list[OrganizationSeals]:
+    """Return the seals of each organization, broken chains and differing days first.
 
-    def need(name: str) -> tuple[bool, int, str]:
-        found = context.seals.of(name)
-        return found.verify_end() is None, -found.differing_days(first), name
+    Those of thousands take a second to judge, so other requests are answered meanwhile.
+    """
+    known, index = context.view.snapshot.organizations.organizations, context.seals.index.organizations
+    first, found = shown_days(context.now_ms())[0], list[tuple[bool, int, str, OrganizationSeals]]()
+    for count, name in enumerate(sorted({*known, *index})):
+        seals = index.get(name) or OrganizationSeals(name)
+        found.append((seals.verify_end() is None, -seals.differing_days(first), name, seals))
+        if count % 50 == 0:
+            await asyncio.sleep(0)
+    return [seals for _, _, _, seals in sorted(found, key=lambda each: each[:3])]
 
-    return sorted({*known, *index}, key=need)
+
+def calendar_now(context: ConsoleContext, seals: OrganizationSeals, days: Sequence[str]) -> Calendar:
+    """Return the calendar of an organization that exists or has seals."""
+    organization = context.view.snapshot.organizations.organizations.get(seals.name)
+    return calendar_of(seals, organization, days, context.now_ms(), context.late_days)
 
 
 def calendar_named(context: ConsoleContext, name: str, days: Sequence[str]) -> Calendar:
     """Return the calendar of an organization, from what was read last. Raises UnknownOrganizationError."""
-    organization = context.view.snapshot.organizations.organizations.get(name)
     if name not in context.seals.index.organizations:
-        require_existing(organization, name)
-    return calendar_of(context.seals.of(name), organization, days, context.now_ms(), context.late_days)
+        require_existing(context.view.snapshot.organizations.organizations.get(name), name)
+    return calendar_now(context, context.seals.of(name), days)
 
 
 def day_page_of(name: str, day: str) -> str:
@@ -74,19 +84,19 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
     async def show_all(request: Request) -> Response:
         state = await context.seals.refresh()
         text = request.query_params.get("q", "").strip()
-        names = [name for name in names_by_need(context) if text.casefold() in name.casefold()]
-        page, days = page_number(request.query_params, len(names)), shown_days(context.now_ms())
+        found = [each for each in await seals_by_need(context) if text.casefold() in each.name.casefold()]
+        page, days = page_number(request.query_params, len(found)), shown_days(context.now_ms())
         rows = [
-            calendar_named(context, name, days) for name in names[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+            calendar_now(context, each, days) for each in found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
         ]
         return pages.render(
             request,
             "completeness.html",
             rows=rows,
-            found=len(names),
+            found=len(found),
             text=text,
             page=page,
-            page_count=max(1, -(-len(names) // PAGE_ROWS)),
+            page_count=max(1, -(-len(found) // PAGE_ROWS)),
             read=state,
             problems=context.seals.problems,
         )
@@ -129,8 +139,14 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             try:
                 return await handler(request)
             except RelayError as error:
+                name = request.query_params.get("name", "")
+                known = context.view.snapshot.organizations.organizations
                 return pages.render(
-                    request, "completeness_unknown.html", status_of(error), problem=str(error)
+                    request,
+                    "completeness_unknown.html",
+                    status_of(error),
+                    problem=str(error),
+                    known=name if name in known or name in context.seals.index.organizations else None,
                 )
 
         return answer

@@ -54,7 +54,9 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             plan=plan,
             problem=problem,
             to_live=to_live,
-            signed="" if plan is None else context.access.sign_plan([_KIND, _fingerprint(plan)]),
+            signed=""
+            if plan is None
+            else context.access.sign_plan([_KIND, _fingerprint(plan, to_live=to_live)]),
         )
 
     async def show(request: Request, fields: Mapping[str, str]) -> Response:
@@ -74,7 +76,7 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
         try:
             (confirmed,) = read_signed(context, fields.get("plan", ""), _KIND)
             plan = await plan_day(context, found, name, day)
-            if _fingerprint(plan) != confirmed:
+            if _fingerprint(plan, to_live=to_live) != confirmed:
                 text = (
                     "The day has changed since the plan was made. Nothing was started; look at the new plan."
                 )
@@ -96,6 +98,6 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
     ]
 
 
-def _fingerprint(plan: RepairPlan) -> str:
-    """Return what a plan does, without the ids and times of its jobs."""
-    return json.dumps([plan.organization, plan.day, [[each.step, each.text] for each in plan.steps]])
+def _fingerprint(plan: RepairPlan, *, to_live: bool) -> str:
+    """Return what a plan does and to which target, without the ids and times of its jobs."""
+    return json.dumps([plan.organization, plan.day, to_live, [[each.step, each.text] for each in plan.steps]])

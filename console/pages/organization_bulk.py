@@ -18,7 +18,7 @@ from management.organizations.bulk import BulkAction, BulkOutcome, run_bulk
 from management.organizations.results import ChangeFailure
 from relay.errors import RelayError
 
-_RESULTS = "<!-- results -->"
+_TABLE, _END = "<!-- table -->", "<!-- end -->"
 _ACTIONS: Mapping[str, BulkAction] = {"pause": "pause", "resume": "resume", "test": "test"}
 
 
@@ -67,23 +67,27 @@ class _Bulk:
                 request, RowQuery(), "Choose at least one organization, and what to do."
             )
         page = self._pages.render(request, "organization_bulk_run.html", action=action, count=len(set(names)))
-        head, _, tail = bytes(page.body).decode().partition(_RESULTS)
         streamed = StreamingResponse(
-            self._stream(request, action, names, head, tail), media_type="text/html; charset=utf-8"
+            self._stream(request, action, names, bytes(page.body).decode()),
+            media_type="text/html; charset=utf-8",
         )
         # A proxy that collects the answer would hide the progress.
         streamed.headers["X-Accel-Buffering"] = "no"
         return streamed
 
     async def _stream(
-        self, request: Request, action: BulkAction, names: Sequence[str], head: str, tail: str
+        self, request: Request, action: BulkAction, names: Sequence[str], page: str
     ) -> AsyncIterator[str]:
-        """Yield the page, a row for each result, and what they come to."""
+        """Yield the page, a row for each result, and what they come to. Without a result there is no table."""
+        head, _, rest = page.partition(_TABLE)
+        table, _, tail = rest.partition(_END)
         yield head
         counts: Counter[str] = Counter()
         problem = None
         try:
             async for outcome in run_bulk(self._context.operator_for(who(request)), names, action):
+                if not counts:
+                    yield table
                 counts[_word(outcome)] += 1
                 yield str(_row(outcome))
         except RelayError as error:
@@ -113,11 +117,12 @@ def _row(outcome: BulkOutcome) -> Markup:
 
 
 def _summary(counts: Counter[str], wanted: int, problem: str | None) -> Markup:
-    """Return the end of the table, and the sum. `problem`: why the rest was not done."""
+    """Return the end of the table if there is one, and the sum. `problem`: why the rest was not done."""
+    end = Markup("</tbody></table></div>\n") if counts else ""
     done = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items())) or "none"
     kind = "good" if problem is None and not counts["failed"] else "bad"
     missing = wanted - counts.total()
     rest = f" {missing:,} were not done. " if missing else ""
     return Markup(
-        '</tbody></table></div>\n<div class="note {} below" role="status"><p><strong>Done: {}.</strong>{}{}</p></div>'
-    ).format(kind, done, rest, sentence_markup(problem or ""))
+        '{}<div class="note {} below" role="status"><p><strong>Done: {}.</strong>{}{}</p></div>'
+    ).format(end, kind, done, rest, sentence_markup(problem or ""))

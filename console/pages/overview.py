@@ -1,6 +1,6 @@
 """The first page: is all well, and if not, what is wrong, since when, and what to do."""
 
-from collections import Counter
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,36 +9,45 @@ from starlette.routing import BaseRoute, Route
 from console.context import ConsoleContext
 from console.pages.replays import TEXTS
 from console.rendering import Pages
-from management.installation import problems_of
-from management.organizations.view import STATES
-from management.overview import day_total, find_causes
+from management.overview import Cause
 
 MEMBERS_SHOWN = 8
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
     async def show(request: Request) -> Response:
-        organizations, destinations = context.organizations(), context.destination_views()
-        words = Counter(view.state_word for view in organizations)
+        found = context.installation()
+        words = dict(found.states)
         return pages.render(
             request,
             "overview.html",
-            causes=find_causes(organizations, destinations),
-            problems=problems_of(context.view.snapshot),
+            causes=found.causes,
+            member_page=member_page,
+            problems=found.problems,
             members_shown=MEMBERS_SHOWN,
-            organization_count=len(organizations),
-            paused_count=words["paused"],
-            unpolled_count=words["no owner"] + words["starting"],
-            states=sorted(words.items(), key=lambda each: (_place(each[0]), each[0])),
-            destinations=destinations,
-            replays=[each for each in context.replays() if not each.ended],
+            organization_count=len(found.organizations),
+            paused_count=words.get("paused", 0),
+            unpolled_count=words.get("no owner", 0) + words.get("starting", 0),
+            states=found.states,
+            destinations=found.destinations,
+            replays=found.replays,
             texts=TEXTS,
-            events=sum(day_total(view.counts, view.now_ms).events for view in organizations),
-            events_have_arrived=any(view.status and view.status.last_event for view in organizations),
+            events=found.last_day.events,
+            events_have_arrived=any(view.status and view.status.last_event for view in found.organizations),
         )
 
     return [Route("/", show, methods=["GET"])]
 
 
-def _place(word: str) -> int:
-    return STATES.index(word) if word in STATES else len(STATES)
+def member_page(cause: Cause, name: str) -> str:
+    """Return the address of the page that shows more of one that a cause affects."""
+    quoted = quote(name, safe="")
+    match cause.state:
+        case "dead letters":
+            return f"/dead-letters?{cause.subject}={quoted}&state="
+        case "lost ranges":
+            return f"/destination?name={quoted}#lost"
+        case "differing" | "unproven":
+            return f"/completeness/organization?name={quoted}"
+        case _:
+            return f"/{cause.subject}?name={quoted}"

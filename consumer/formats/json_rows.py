@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def json_rows(objects: pl.DataFrame, separator: bytes) -> EncodedRows:
-    """Write one JSON object a row, with its columns as members; those that are null are left out, within nested objects too."""
+    """Write one JSON object a row, with its columns as members; those that are null are left out, within nested objects too.
+
+    Columns are texts, whole numbers and truth values, and structs and lists of them. Of others the writer makes texts of its own,
+    and of a time that it cannot write the text of an error, which nobody would notice: convert them before.
+    """
     lines = _Lines()
     write_ndjson(objects, lines)
     return EncodedRows.of_lines(b"".join(lines.parts), separator)

@@ -131,7 +131,7 @@ class PipelineMetrics:
     def dead_lettered(self, record: Record, category: str, reason: str) -> None:
         self._count(catalogue.EVENTS_DEAD_LETTERED, 1, category)
         self._conditions.ended("dead letters", "Kafka confirms dead letters again; it had not", self.names)
-        if self.tracer.enabled:
+        if self.tracer.enabled and self.names["flow"] != "replay":  # the trace of its poll has ended long ago
             name = f"dead-letter {self.names['destination']}"
             attributes = {f"jira_relay.{key}": value for key, value in self.names.items()}
             self.tracer.step(context_in(record.headers), name, attributes, category)

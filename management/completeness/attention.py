@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from management.completeness.due_days import LastCount
-from management.completeness.proof import DayAccount
+from management.completeness.due_days import LastCount, first_day
 from management.completeness.seal_index import OrganizationSeals
-from management.completeness.sealing import SealResult
-from relay.timestamps import DAY_MS, day_of
+from management.completeness.sealing import CountedState, SealResult
 
-ATTENTION_DAYS = 30
-"""The last days that the state of an organization is made of: an older difference stays in the calendar alone."""
+NEVER_POLLED = (
+    "No progress of a producer can be read, so no day is counted; the status of the organization says why."
+)
 MAX_NAMED_DAYS = 3
 MAX_TEXT = 600
 _SETTLED = {"complete", "not collected"}
@@ -31,27 +30,24 @@ class DayCounts:
     last: dict[str, LastCount] = field(default_factory=dict)
     findings: dict[str, str] = field(default_factory=dict)
 
-    def add(self, accounts: Mapping[str, DayAccount], now_ms: int) -> None:
-        """Take the accounts of a round. Days that are too old are forgotten."""
-        for day, account in accounts.items():
-            settled = account.state in _SETTLED
-            self.last[day] = LastCount(now_ms, len(account.kafka.ledger or ()), settled)
+    def add(self, counted: Mapping[str, CountedState], now_ms: int) -> None:
+        """Take the days of a round. Days that are too old are forgotten."""
+        for day, found in counted.items():
+            settled = found.state in _SETTLED
+            self.last[day] = LastCount(now_ms, found.ids, settled)
             self.findings.pop(day, None)
             if not settled:
-                self.findings[day] = " ".join(account.findings())
+                self.findings[day] = found.findings[:MAX_TEXT]
         oldest = first_day(now_ms)
         for kept in (self.last, self.findings):
             for day in [each for each in kept if each < oldest]:
                 del kept[day]
 
 
-def first_day(now_ms: int) -> str:
-    """Return the oldest day that the state of an organization is made of."""
-    return day_of(now_ms - ATTENTION_DAYS * DAY_MS)
-
-
-def attention_of(found: OrganizationSeals, counts: DayCounts, result: SealResult, now_ms: int) -> Attention:
-    """Return the state of an organization after a round."""
+def attention_of(
+    found: OrganizationSeals, counts: DayCounts, result: SealResult, now_ms: int, *, is_polled: bool = True
+) -> Attention:
+    """Return the state of an organization after a round. `is_polled`: a producer has recorded how far it is."""
     if result.failure is not None:
         return Attention("unproven", result.failure[:MAX_TEXT])
     first = first_day(now_ms)
@@ -64,7 +60,7 @@ def attention_of(found: OrganizationSeals, counts: DayCounts, result: SealResult
     for state in ("differing", "unproven"):
         if days := sorted((day for day, word in marks.items() if word == state), reverse=True):
             return Attention(state, _text(days, counts.findings)[:MAX_TEXT])
-    return Attention("complete")
+    return Attention("complete") if is_polled else Attention("unproven", NEVER_POLLED)
 
 
 def _text(days: Sequence[str], findings: Mapping[str, str]) -> str:

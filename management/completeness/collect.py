@@ -93,16 +93,13 @@ async def count_partition(
         look = await _prepare(context, partition, next(iter(wanted)))
         progress, scan, look = await look.read(wanted)
         listed = await look.list_all(wanted, source_of, progress, scan)
-        first = look.count(wanted, progress, scan, listed)
-        differing = {
-            name: days
-            for name, counted in first.items()
-            if (days := [day for day, each in counted.items() if each.account.differences.named()])
-        }
+        # A thread compares, since a large partition would hold up everything else of the process for seconds.
+        first = await asyncio.to_thread(look.count, wanted, progress, scan, listed)
+        differing = await asyncio.to_thread(_differing, first)
         if differing:
             await asyncio.sleep(context.second_look_seconds)
             again, scanned, look = await look.read(differing)
-            second = look.count(differing, again, scanned, listed)
+            second = await asyncio.to_thread(look.count, differing, again, scanned, listed)
             for name, counted in second.items():
                 first[name] |= {day: _confirmed(first[name][day], each) for day, each in counted.items()}
     return {
@@ -112,6 +109,15 @@ async def count_partition(
             {day: each for (found, day), each in scan.passed.items() if found == name},
         )
         for name in wanted
+    }
+
+
+def _differing(found: Mapping[str, Mapping[str, CountedDay]]) -> Wanted:
+    """Return the days that need a second look."""
+    return {
+        name: days
+        for name, counted in found.items()
+        if (days := [day for day, each in counted.items() if each.account.differences.named()])
     }
 
 

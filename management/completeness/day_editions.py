@@ -59,6 +59,8 @@ async def read_editions(connection: Connection, found: OrganizationSeals, day: s
 
 def parse_day(text: str) -> str:
     """Return a day as 2026-11-23. Raises InputError."""
+    if not text:
+        raise InputError("No day is named; write it as 2026-11-23.")
     found = parse_iso(f"{text}T00:00:00Z") if len(text) == len("2026-11-23") else None
     if found is None or day_of(found.ms) != text:
         raise InputError(f"{text!r} is no day; write it as 2026-11-23.")

@@ -6,12 +6,14 @@ from datetime import date, timedelta
 
 from consumer.losses.lost_range import SOURCE_DAYS
 from management.completeness.progress import RecordedProgress, end_of_lateness
-from management.completeness.seal_index import OrganizationSeals
+from management.completeness.seal_index import DayMark, OrganizationSeals
 from relay.timestamps import DAY_MS, day_of, day_start
 
 MAX_DAYS = 31
 """Days of one organization that are sealed together."""
 HOUR_MS = 3_600_000
+ATTENTION_DAYS = 30
+"""The last days that the state of an organization is made of: an older difference stays in the calendar alone."""
 RECOUNT_MS = DAY_MS
 """A day without a seal is counted again after this time, though the ledger shows no change."""
 
@@ -63,7 +65,8 @@ def due_days(
     """Return what is due for an organization. `counts`: the last count of each day.
 
     A day without a seal is counted once it has ended and polling has passed it, or an hour later; again when its ledger has
-    changed, while something is to be done about it, and daily. A sealed day is compared when its ledger has other ids than then.
+    changed, while something is to be done about it, and daily. A sealed day is compared when its ledger has other ids than then, and
+    daily while its seal is not complete: what was to be done about it may have been done.
     """
     sealing = sealing_days(progress, seals, now_ms, late_days)
     last = sealing[-1] if sealing else ""
@@ -79,10 +82,25 @@ def due_days(
     again = [
         day
         for day, mark in seals.sealed.items()
-        if (ids := progress.count(day)) is not None
-        and ids != (counts[day].ids if day in counts else mark.events)
+        if _has_other_ids(progress.count(day), mark, counts.get(day))
+        or (day >= first_day(now_ms) and _is_open(mark, counts.get(day), now_ms))
     ]
     return DueDays(sealing, counting[-MAX_DAYS:], again)
+
+
+def first_day(now_ms: int) -> str:
+    """Return the oldest day that the state of an organization is made of."""
+    return day_of(now_ms - ATTENTION_DAYS * DAY_MS)
+
+
+def _has_other_ids(ids: int | None, mark: DayMark, last: LastCount | None) -> bool:
+    return ids is not None and ids != (mark.events if last is None else last.ids)
+
+
+def _is_open(mark: DayMark, last: LastCount | None, now_ms: int) -> bool:
+    if mark.state in {"complete", "not collected"}:
+        return False
+    return last is None or last.at + RECOUNT_MS <= now_ms
 
 
 def _is_due(progress: RecordedProgress, day: str, last: LastCount | None, now_ms: int) -> bool:

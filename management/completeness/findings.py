@@ -16,11 +16,17 @@ def completeness_findings(statuses: Mapping[str, Status], now_ms: int) -> Iterat
         if name == key or now_ms > status.valid_until:
             continue
         reason = _REASONS.get(status.state, "")
-        yield Severity.WAITING, "organization", status.state, reason, Affected(name, status.since)
+        own = " ".join(filter(None, (reason, status.reason)))
+        yield (
+            Severity.WAITING,
+            "organization",
+            status.state,
+            reason,
+            Affected(name, status.since, own_reason=own),
+        )
 
 
 _REASONS = {
-    "differing": "A day of it has other events in the audit log, in Kafka or at a destination. The page Completeness, and"
-    " `jira-relay proof show NAME`, name the events; `jira-relay proof repair NAME DAY` mends what can be mended.",
-    "unproven": "A day of it could not be counted or sealed. The page Completeness, and `jira-relay proof show NAME`, say why.",
+    "differing": "A day of it has other events in the audit log, in Kafka or at a destination.",
+    "unproven": "A day of it could not be counted or sealed.",
 }

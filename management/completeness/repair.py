@@ -1,6 +1,6 @@
 """Repair a day: what each difference asks for, planned first and then started as jobs of the relay."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,12 +9,13 @@ from consumer.destinations.contract import Kinds
 from management.completeness.collect import ProofContext, count_days
 from management.completeness.proof import DayAccount, DeliveryDay, DeliveryState
 from management.completeness.read_back import with_read_back
+from management.completeness.remedies import remedies, remedies_at
 from management.completeness.source_listing import read_records
 from management.completeness.texts import ids_text
 from management.dead_letter_redrive import RedriveRequest, plan_redrive, require_no_other
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
-from management.replay.jobs import submit
+from management.replay.jobs import read_replays, submit
 from management.replay.request import MAX_EVENTS, ReplayRequest
 from management.replay.start import plan_replay
 from management.unreadable_redrive import ParseRecord, plan_unreadable_redrive, require_no_other_unreadable
@@ -104,7 +105,7 @@ async def plan_repair(
     account = counted.days[day].account
     steps = [
         *await _source_steps(context, account, source),
-        *_kafka_steps(account),
+        *map(_nothing, remedies(account)),
         *[
             step
             for name, found in sorted(account.destinations.items())
@@ -146,17 +147,10 @@ async def _source_steps(
     if missing and source is not None:
         records = await read_records(source, account.day, missing[:MAX_EVENTS])
         text = f"The producers publish {len(records):,} events that Kafka lacks, read from the audit log again ({ids_text(sorted(records))})."
-        steps.append(RepairStep("read again", text, records=records))
+        gone = _nothing("The audit log does not list the missing events any more. Plan again.")
+        steps.append(RepairStep("read again", text, records=records) if records else gone)
     if account.source is not None and account.source.dead_letters:
         steps.append(await _redrive_records(context, account.organization))
-    if account.source is not None and account.source.awaited:
-        steps.append(
-            _nothing("Polling has not come to some events yet; the status of the organization says why.")
-        )
-    if account.source is not None and account.source.unreadable:
-        steps.append(
-            _nothing("Records of the audit log cannot be read; the next re-read makes them dead letters.")
-        )
     return steps
 
 
@@ -175,25 +169,6 @@ async def _redrive_records(context: RepairContext, organization: str) -> RepairS
     return RepairStep("redrive", text, plan.job)
 
 
-_NO_REMEDY = {
-    "deleted": "The events {ids} were deleted from their topic. Destinations that had them keep them; for one that lacks them run"
-    " `jira-relay replay start --destination NAME --refill --organization {organization} --from {day}`.",
-    "removed": "The audit log lists the events {ids} no more. Kafka and the destinations keep them, and nothing is to be done.",
-    "altered": "The audit log shows other content of the events {ids}. Kafka keeps what it showed first.",
-    "unrecorded": "The ledger lacks the events {ids}. The producer mends that when it takes the partition over.",
-    "repeated": "Kafka has the events {ids} more than once. Their rows share one EventUid, so a reader can leave the repeats out.",
-}
-"""Differences between audit log and Kafka that no job mends, by kind."""
-
-
-def _kafka_steps(account: DayAccount) -> list[RepairStep]:
-    return [
-        _nothing(text.format(ids=ids_text(ids), organization=account.organization, day=account.day))
-        for kind, ids in account.differences.named().items()
-        if (text := _NO_REMEDY.get(kind)) is not None
-    ]
-
-
 async def _destination_steps(
     context: RepairContext, account: DayAccount, name: str, found: DeliveryDay
 ) -> list[RepairStep]:
@@ -201,29 +176,36 @@ async def _destination_steps(
     again = {each for word in _AGAIN for each in found.ids.get(word, ())}
     if (read_back := account.read_back.get(name)) is not None:
         again |= {int(uid.split("/")[1]) for uid in read_back.missing}
+    if again:
+        steps += await _planned(name, _replay(context, account, name, sorted(again)))
+    if found.counts.get("dead letter"):
+        steps += await _planned(name, _redrive(context, account.organization, name))
+    return [*steps, *map(_nothing, remedies_at(account, name))]
+
+
+async def _planned(name: str, steps: Awaitable[list[RepairStep]]) -> list[RepairStep]:
+    """Return the steps at a destination, or why there is none; what else it needs is planned all the same."""
     try:
-        if again:
-            steps.append(await _replay(context, account, name, sorted(again)))
-        if found.counts.get("dead letter"):
-            steps += await _redrive(context, account.organization, name)
+        return await steps
     except InputError as error:
-        steps.append(_nothing(f"{name}: {error}"))
-    if count := found.counts.get("pending", 0):
-        steps.append(
-            _nothing(
-                f"{name} has {count:,} events before it. `jira-relay destinations show {name}` says why."
-            )
-        )
-    return steps
+        return [_nothing(f"{name}: {error}")]
 
 
-async def _replay(context: RepairContext, account: DayAccount, name: str, ids: Sequence[int]) -> RepairStep:
+async def _replay(
+    context: RepairContext, account: DayAccount, name: str, ids: Sequence[int]
+) -> list[RepairStep]:
     start, now = day_start(account.day), context.proof.now_ms()
     wanted = [f"{account.organization}/{each}" for each in ids[:MAX_EVENTS]]
+    for view in (await read_replays(context.connection, now)).views:
+        if view.job.destination == name and not view.ended and not {*wanted}.isdisjoint(view.job.events):
+            raise InputError(
+                f"The replay {view.job.id} sends it events of this day already. Wait until it has ended (`jira-relay replay follow"
+                f" {view.job.id}`), or cancel it."
+            )
     request = ReplayRequest(name, "created", start, start + DAY_MS, events=wanted, to_live=context.to_live)
     planned = await plan_replay(context.connection, context.proof.destinations, request, now, context.kinds)
     text = f"{name} gets {len(wanted):,} events again ({ids_text(ids)})."
-    return RepairStep("replay", " ".join((text, *planned.notes)), planned.job(context.who, now))
+    return [RepairStep("replay", " ".join((text, *planned.notes)), planned.job(context.who, now))]
 
 
 async def _redrive(context: RepairContext, organization: str, name: str) -> list[RepairStep]:

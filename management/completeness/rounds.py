@@ -107,7 +107,7 @@ async def seal_due(
     while names and not sealer.ended:
         found = await seal_round(connection, sealer, names, plan, source_of)
         results += found
-        names = [each.organization for each in found if len(each.accounts) == MAX_DAYS]
+        names = [each.organization for each in found if len(each.counted) == MAX_DAYS]
     return results
 
 

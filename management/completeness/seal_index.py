@@ -171,4 +171,10 @@ class SealIndex:
                 found.fault or f"{name}, {day}: the record at offset {record.offset} is of another day."
             )
             return
-        found.take(seal, record.offset)
+        try:
+            found.take(seal, record.offset)
+        except _BAD_FORM:
+            found.fault = (
+                found.fault
+                or f"{name}, {day}: the record at offset {record.offset} has not the form of a seal."
+            )

@@ -1,5 +1,7 @@
 """Count and seal days of one partition at a time, in one chain an organization. Two sealers cannot fork a chain (decision 46)."""
 
+import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +12,7 @@ from management.completeness.collect import Counted, ProofContext, count_partiti
 from management.completeness.day_seal import changes_since, day_account, next_seal
 from management.completeness.due_days import DueDays
 from management.completeness.export import StoredSeal
-from management.completeness.proof import DayAccount
+from management.completeness.proof import DayAccount, DayState
 from management.completeness.seal_index import DayMark, OrganizationSeals, SealIndex
 from management.completeness.seal_store import (
     PARTITION,
@@ -23,7 +25,7 @@ from management.completeness.seal_store import (
 from management.completeness.seal_view import PATIENT, SealView
 from management.completeness.signature import SigningKey
 from management.completeness.topic_scan import PassedDay
-from management.completeness.verifier import Statement
+from management.completeness.verifier import Statement, canonical_text
 from management.organizations.store import kafka_errors_as_relay_errors
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
@@ -39,17 +41,27 @@ COUNTING_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
+class CountedState:
+    """What is kept of an account while a round goes on: its state, how many ids its ledger has, and what differs, as sentences."""
+
+    state: DayState
+    ids: int = 0
+    findings: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SealResult:
     """What was sealed of an organization. `failure`: why not all of it was; None: nothing failed.
 
-    `unread`: sealed days that were to be compared, and of which Kafka has too little. `accounts`: what was counted, by day.
+    `unread`: sealed days that were to be compared, and of which Kafka has too little. `counted`: what was counted, by day,
+    without its events: a round has the results of all organizations.
     """
 
     organization: str
     seals: Sequence[Statement] = ()
     failure: str | None = None
     unread: Sequence[str] = ()
-    accounts: Mapping[str, DayAccount] = field(default_factory=dict)
+    counted: Mapping[str, CountedState] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,8 +85,8 @@ class Sealer:
     ) -> None:
         self._context, self._key, self._producer, self.index = context, key, producer, index
         self._topic = Topics(context.connection.kafka.topic_prefix).seals
-        self._accounts: dict[tuple[str, str], Statement] = {}
-        """The accounts that this sealer has written, without their time."""
+        self._accounts: dict[tuple[str, str], bytes] = {}
+        """The hash of each account that this sealer has written, without its time."""
         self.ended = False
         """Whether a publication has failed: nothing more can be sealed."""
 
@@ -114,9 +126,9 @@ class Sealer:
             raise
         for draft in drafts:
             name = draft.found.name
-            accounts = {day: each.account for day, each in counted[name].days.items()}
+            states = await asyncio.to_thread(_states_of, counted[name])
             seals = [statement for _, statement in draft.seals]
-            results[name] = SealResult(name, seals, draft.failure, draft.unread, accounts)
+            results[name] = SealResult(name, seals, draft.failure, draft.unread, states)
         return {name: results.get(name, SealResult(name)) for name in due}
 
     async def _count(
@@ -138,20 +150,23 @@ class Sealer:
     async def _draft(
         self, found: OrganizationSeals, due: DueDays, counted: Counted, late: Counted | None
     ) -> _Draft:
-        """Return the records of an organization: first seals, then seals of days that have changed, then changed accounts."""
+        """Return the records of an organization: first seals, then seals of days that have changed, then changed accounts.
+
+        A thread makes the trees: those of a large day would hold up everything else of the process for seconds.
+        """
         draft = _Draft(found)
         again = {day: counted.days[day].account for day in due.again}
         if late is not None:
             again |= {day: each.account for day, each in late.days.items()}
         for day in due.sealing:
-            self._add_seal(draft, counted.days[day].account, "")
+            await asyncio.to_thread(self._add_seal, draft, counted.days[day].account, "")
         for day, account in again.items():
             if not account.kafka.kept or account.kafka.corrupt:
                 draft.unread.append(day)
             elif changes := await self._changes(found, account):
-                self._add_seal(draft, account, " ".join(changes))
+                await asyncio.to_thread(self._add_seal, draft, account, " ".join(changes))
         for day in due.counting:
-            self._add_account(draft, counted.days[day].account)
+            await asyncio.to_thread(self._add_account, draft, counted.days[day].account)
         return draft
 
     async def _changes(self, found: OrganizationSeals, account: DayAccount) -> list[str]:
@@ -162,7 +177,7 @@ class Sealer:
             raise RelayError(
                 f"The seal of {account.day} of {found.name} cannot be found on its topic any more."
             )
-        return changes_since(stored[0].statement, account)
+        return await asyncio.to_thread(changes_since, stored[0].statement, account)
 
     def _add_seal(self, draft: _Draft, account: DayAccount, reason: str) -> None:
         """Add a seal. After one that does not fit its chain, none of the organization is added."""
@@ -189,7 +204,8 @@ class Sealer:
         """Add the account of a day without a seal, if it says something new."""
         signed = day_account(account, self._context.now_ms())
         statement = json.loads(signed.text)
-        known = {name: value for name, value in statement.items() if name != "counted_at"}
+        timeless = {name: value for name, value in statement.items() if name != "counted_at"}
+        known = hashlib.sha256(canonical_text(timeless)).digest()
         if self._accounts.get((account.organization, account.day)) != known:
             self._accounts[account.organization, account.day] = known
             draft.records.append(account_record(self._topic, signed))
@@ -218,6 +234,16 @@ class Sealer:
             for place, statement in draft.seals:
                 draft.found.place(statement["day"], offsets[at + place])
             at += len(draft.records)
+
+
+def _states_of(counted: Counted) -> Mapping[str, CountedState]:
+    """Return what is kept of the accounts, by day."""
+    return {
+        day: CountedState(
+            each.account.state, len(each.account.kafka.ledger or ()), " ".join(each.account.findings())
+        )
+        for day, each in counted.days.items()
+    }
 
 
 def _end_of(mark: DayMark, place: str) -> int:

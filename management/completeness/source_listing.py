@@ -130,6 +130,8 @@ async def read_records(source: Source, day: str, ids: Collection[int]) -> dict[i
                 for event in result.events:
                     if event["id"] in wanted:
                         found[event["id"]] = source.restore(event)
+    except SourceError as error:
+        raise RelayError(str(error)) from error
     except TimeoutError as error:
         raise RelayError(
             f"The audit log was not listed to its end within {LISTING_SECONDS:g} s; its site may be limiting requests."

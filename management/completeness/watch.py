@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -32,20 +32,32 @@ from relay.status.writer import StatusWriter
 from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import MetricSet
+from relay.timestamps import DAY_MS, HOUR_MS
 
 NAME = "proof"
+WAITING = "Of several processes one counts the days; this one waits until it is the one"
+NEW_MS = DAY_MS + HOUR_MS
+"""Until a new organization must have been polled."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class DayWatchTiming:
-    """Seconds. `round_seconds`: between the beginnings of two rounds. `rest`: the pause is at least so many times the round."""
+    """Seconds. `round_seconds`: between the beginnings of two rounds. `rest`: the pause is at least so many times the round.
+
+    `rest_seconds`: the longest pause for that reason. A round is long too where many sites do not answer, and they may soon.
+    """
 
     round_seconds: float = 1_800.0
     rest: float = 9.0
+    rest_seconds: float = 21_600.0
     retry_seconds: float = 60.0
     status_seconds: float = 20.0
+
+    def pause(self, took: float) -> float:
+        """Return the seconds between a round that took so long and the next one."""
+        return max(self.round_seconds - took, min(self.rest * took, self.rest_seconds), 0.0)
 
 
 class DayWatch:
@@ -69,13 +81,15 @@ class DayWatch:
         self.ownership = Ownership()
         self._counts: dict[str, DayCounts] = {}
         self._attention: dict[str, Attention] = {}
+        self._began = time.monotonic()
+        """When the round began."""
         self._status = take_over("starting", context.now_ms())
         self._conditions = ConditionLog(log)
 
     async def run(self) -> None:
         """Work while this process is the owner, until cancelled."""
         while True:
-            self._tell("waiting", "another process counts the days")
+            self._tell("waiting", WAITING)
             await self.ownership.wait(owned=True)
             working = asyncio.create_task(self._work(), name="rounds over days")
             losing = asyncio.create_task(self.ownership.wait(owned=False))
@@ -107,18 +121,20 @@ class DayWatch:
     async def _timed_round(self, sealer: Sealer) -> float:
         """Make a round, and return the seconds until the next one."""
         self._tell("active", "a round over all organizations has begun")
-        began = time.monotonic()
+        self._began = time.monotonic()
         organizations = await read_organizations(self._context.connection)
         results = await self.round(sealer, organizations)
-        took = time.monotonic() - began
+        took = time.monotonic() - self._began
         self._report(results, len(organizations), took)
-        return max(self._timing.round_seconds - took, self._timing.rest * took, 0.0)
+        return self._timing.pause(took)
 
     async def round(self, sealer: Sealer, organizations: Mapping[str, Organization]) -> list[SealResult]:
         """Count and seal what is due. Raises RelayError."""
-        now = self._context.now_ms()
+        now, unpolled = self._context.now_ms(), set[str]()
 
         def plan(name: str, progress: RecordedProgress) -> DueDays:
+            if progress.checkpoint is None and organizations[name].added + NEW_MS <= now:
+                unpolled.add(name)
             counts = self._counts.setdefault(name, DayCounts())
             seals = sealer.index.of(name)
             return due_days(progress, seals, counts.last, now, self._late_days)
@@ -130,8 +146,11 @@ class DayWatch:
         results = await seal_round(self._context.connection, sealer, names, plan, source_of)
         for each in results:
             counts = self._counts.setdefault(each.organization, DayCounts())
-            counts.add(each.accounts, now)
-            found = attention_of(sealer.index.of(each.organization), counts, each, now)
+            counts.add(each.counted, now)
+            found = attention_of(
+                *(sealer.index.of(each.organization), counts, each, now),
+                is_polled=each.organization not in unpolled,
+            )
             self._attend(each.organization, found)
         for gone in self._attention.keys() - organizations.keys():
             self._drop(gone)
@@ -143,13 +162,15 @@ class DayWatch:
         before, key, now = self._attention.get(name), f"{STATUS_PREFIX}{name}", self._context.now_ms()
         self._attention[name] = found
         if found.state == "complete":
-            self.status_writer.tombstone(key)
+            if before is None or before.state != "complete":
+                self.status_writer.tombstone(key)
             if before is not None and before.state != "complete":
                 log.info("The days of an organization are complete again.", organization=name)
             return
         known = self.status_writer.last_put(key) or take_over(found.state, now)
-        valid = int(self._timing.round_seconds * 3_000) + 900_000
-        self.status_writer.put(key, known.transition(found.state, found.reason, now).valid_for(valid))
+        self.status_writer.put(
+            key, known.transition(found.state, found.reason, now).valid_for(self._valid_ms())
+        )
         if before is None or before.state != found.state:
             log.warning(
                 "Days of an organization are not complete.",
@@ -157,6 +178,11 @@ class DayWatch:
                 state=found.state,
                 reason=found.reason,
             )
+
+    def _valid_ms(self) -> int:
+        """Return how long a status holds, which is three rounds with their pauses: a difference must not vanish between two."""
+        took = time.monotonic() - self._began
+        return int((took + self._timing.pause(took)) * 3_000) + 900_000
 
     def _drop(self, name: str) -> None:
         self._attention.pop(name, None)
@@ -204,9 +230,12 @@ class DayWatch:
         self._status = self._status.transition(state, reason, self._context.now_ms())
         self._health.report(NAME, ok=state != "failing", reason=reason.rstrip("."))
 
-    async def keep_status(self) -> None:
-        """Write the status of the process again and again, until cancelled."""
+    async def keep_status(self, trouble: Callable[[], str | None] = lambda: None) -> None:
+        """Write the status of the process again and again, until cancelled. `trouble`: why Kafka does not let it join the others."""
         while True:
+            if not self.ownership.owns:
+                refused = trouble()
+                self._tell("waiting" if refused is None else "failing", refused or WAITING)
             valid = int(self._timing.status_seconds * 3_000)
             status: Status = self._status.transition(
                 self._status.state, self._status.reason, self._context.now_ms()
@@ -235,7 +264,7 @@ async def run_day_watch(
         work = {
             "membership of the watch": member.run(),
             "watch over days": watch.run(),
-            "status of the watch": watch.keep_status(),
+            "status of the watch": watch.keep_status(lambda: member.trouble),
             "status writer of the watch": watch.status_writer.run(),
         }
         tasks = [asyncio.create_task(each, name=name) for name, each in work.items()]

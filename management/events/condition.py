@@ -20,7 +20,7 @@ def compile_condition(where: str) -> Select:
     try:
         compiled = compile_filter(where, EVENT_COLUMNS)
     except FilterError as error:
-        raise InputError(sentence(f"The condition of --where {error}")) from error
+        raise InputError(sentence(f"The condition of `where` {error}")) from error
 
     def select(records: Sequence[Record]) -> tuple[list[Record], int]:
         decoded = decode(records, {})
@@ -28,7 +28,7 @@ def compile_condition(where: str) -> Select:
             chosen = compiled.mask(decoded.frame).fill_null(value=False)
         except _DEFECTS as error:
             raise InputError(
-                f"The condition of --where failed on an event: {type(error).__name__}."
+                f"The condition of `where` failed on an event: {type(error).__name__}."
             ) from error
         selected = [records[index] for index, wanted in zip(decoded.indices, chosen, strict=True) if wanted]
         return selected, len(decoded.undecodable)

@@ -66,7 +66,7 @@ async def plan_asked(
         has_window = request.from_ms is not None or request.to_ms is not None
         if has_window or request.organizations or request.events:
             raise InputError(
-                "A lost range has its window: give --lost without --from, --to, --organization and --event."
+                "A lost range has its window: give `lost` without `from`, `to`, `organization` and `event`."
             )
         return await plan_lost(connection, destinations, request, asked.lost, now_ms)
     if asked.refill:

@@ -88,13 +88,13 @@ async def plan_refill(
     """Plan a replay whose window, by `created`, the producers read from the source again. Raises InputError, or RelayError."""
     if request.archive is not None or request.events or request.from_ms is None:
         raise InputError(
-            "A refill reads a window from the source: give --from and --to, and neither --archive nor --event."
+            "A refill reads a window from the source: give `from` and `to`, and neither `archive` nor `event`."
         )
     asked = replace(request, by="created", to_ms=min(request.to_ms or now_ms, now_ms))
     check_request(asked, destinations, now_ms, kinds)
     if request.from_ms < now_ms - SOURCE_DAYS * DAY_MS:
         raise InputError(
-            f"The source keeps records for {SOURCE_DAYS} days: give --from {iso_seconds(now_ms - (SOURCE_DAYS - 1) * DAY_MS)} or later."
+            f"The source keeps records for {SOURCE_DAYS} days: give `from` {iso_seconds(now_ms - (SOURCE_DAYS - 1) * DAY_MS)} or later."
         )
     known = await read_organizations(connection)
     asked = replace(asked, organizations=tuple(dict.fromkeys(asked.organizations)) or tuple(sorted(known)))

@@ -64,7 +64,7 @@ def check_request(
         validate_name(name)
     _check_where(request.where)
     if request.rate is not None and request.rate < 1:
-        raise InputError("The rate must be at least 1 event a second; leave --rate out for no limit.")
+        raise InputError("The rate must be at least 1 event a second; leave `rate` out for no limit.")
     if request.archive is not None:
         wanted = conditions(destinations[request.destination], request.where)
         check_archive(request.archive, destinations, wanted)
@@ -81,7 +81,7 @@ def _check_target(request: ReplayRequest, config: DestinationConfig, kinds: Kind
         return
     raise InputError(
         f"The destination {request.destination} has no target for history, so a replay would go where new events go, and rules could"
-        " raise alarms again. Set its target for history (docs/destinations), or give --to-live."
+        " raise alarms again. Set its target for history (docs/destinations), or give `to_live`."
     )
 
 
@@ -89,22 +89,22 @@ def _check_window(request: ReplayRequest, now_ms: int) -> None:
     start, end = request.from_ms, request.to_ms
     if start is None and not request.events:
         raise InputError(
-            "A replay needs a window, or single events: give --from, and --to unless it ends now, or give --event ORG/ID."
+            "A replay needs a window, or single events: give `from`, and `to` unless it ends now, or give `event` as ORG/ID."
         )
     if start is not None and end is not None and start >= end:
         raise InputError(
-            f"The window is empty: --from ({iso_seconds(start)}) must be before --to ({iso_seconds(end)}), which is not included."
+            f"The window is empty: `from` ({iso_seconds(start)}) must be before `to` ({iso_seconds(end)}), which is not included."
         )
     if start is not None and start >= now_ms:
         raise InputError(
-            f"The window begins in the future: --from is {iso_seconds(start)}, and now it is {iso_seconds(now_ms)}."
+            f"The window begins in the future: `from` is {iso_seconds(start)}, and now it is {iso_seconds(now_ms)}."
         )
 
 
 def _check_events(request: ReplayRequest) -> None:
     if len(request.events) > MAX_EVENTS:
         raise InputError(
-            f"A replay takes at most {MAX_EVENTS:,} single events; give a window and --where instead."
+            f"A replay takes at most {MAX_EVENTS:,} single events; give a window and `where` instead."
         )
     for text in request.events:
         found = _EVENT.fullmatch(text)
@@ -113,7 +113,7 @@ def _check_events(request: ReplayRequest) -> None:
                 f"{text} names no event. Write ORGANIZATION/ID, such as acme.atlassian.net/1234, as rows have it."
             )
         if request.organizations and found[1] not in request.organizations:
-            raise InputError(f"The event {text} is of none of the organizations that --organization names.")
+            raise InputError(f"The event {text} is of none of the organizations that `organization` names.")
 
 
 def _check_where(where: str | None) -> None:
@@ -122,4 +122,4 @@ def _check_where(where: str | None) -> None:
     try:
         compile_filter(where, EVENT_COLUMNS)
     except FilterError as error:
-        raise InputError(sentence(f"The condition of --where {error}")) from error
+        raise InputError(sentence(f"The condition of `where` {error}")) from error

@@ -242,7 +242,7 @@ class PollingContext:
         for part in missing_ranges(self.unread_ranges(), empty):
             await self.source.verify_empty(part, purpose)
             self.last_proof = self.now_ms()
-        await self.publisher.publish(self.name, self._pending(empty), self._advance_over(empty), persist=True)
+        await self.publisher.publish_empty(self.name, empty, self._advance_over(empty))
         self.report_complete_up_to()
 
     def report_complete_up_to(self, read_until: int | None = None) -> None:

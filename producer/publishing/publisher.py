@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 
 from producer.metrics import ProducerMetrics
+from producer.publishing.empty_windows import EmptyWindow, EmptyWindows
 from producer.publishing.letters import LetterRedrive, LetterResult, letter_transaction
 from producer.publishing.publish_result import PublishResult
+from producer.publishing.published_metrics import count_published
 from producer.publishing.refill import RefillWindow
 from producer.publishing.refill_transaction import refill_transaction
 from producer.publishing.shard_topics import ShardTopics
@@ -23,6 +25,7 @@ from producer.publishing.transaction import (
 )
 from producer.publishing.transaction_outcomes import TransactionOutcomes
 from producer.state.checkpoint import Checkpoint, IdReuse
+from producer.state.intervals import TimeRange
 from producer.state.refill import RefillCursor
 from producer.state.shard_state import OrganizationState, ShardState
 from relay.kafka.publish_errors import PublishError
@@ -64,6 +67,7 @@ class ShardPublisher:
         self._lock = asyncio.Lock()
         self._low_priority_lock = asyncio.Lock()
         self._closed = False
+        self._empty_windows = EmptyWindows(self._lock, outcomes.has_failed)
         self.in_transaction = False
         """Whether a transaction is under way; it ends by itself."""
 
@@ -100,7 +104,7 @@ class ShardPublisher:
                 self._topic_limits(),
                 window_complete=False,
             )
-            await self._commit(organization_state, transaction)
+            await self._commit((organization_state, transaction))
             return organization_state.checkpoint or checkpoint
 
     async def publish(
@@ -125,13 +129,25 @@ class ShardPublisher:
                 plan = await self._publish_transaction(
                     organization, pending, advance, persist=persist or bool(events_by_mode or dead_letters)
                 )
-            self._record_metrics(organization, plan)
+            count_published(self._metrics, organization, plan, self._id_reuse(organization))
             events_by_mode.update(event["mode"] for event in plan.events)
             newest_created = max((event["created"] for event in plan.events), default=newest_created)
             dead_letters += len(plan.unreadable)
             if pending.empty:
-                reuse = self._id_reuse(organization)
-                return PublishResult(events_by_mode, newest_created, dead_letters, reuse)
+                return PublishResult(
+                    events_by_mode, newest_created, dead_letters, self._id_reuse(organization)
+                )
+
+    async def publish_empty(self, organization: str, window: TimeRange, advance: AdvanceCheckpoint) -> None:
+        """Move the checkpoint over a window without records; see empty_windows.py. Raises as `publish`."""
+        await self._empty_windows.publish(EmptyWindow(organization, window, advance), self._commit_empty)
+
+    async def _commit_empty(self, windows: Sequence[EmptyWindow]) -> None:
+        """Commit the checkpoints of windows of several organizations. The caller holds the lock."""
+        at, limits = self._next_collected(), self._topic_limits()
+        parts = [each.part(self._state, self._topics, at, limits) for each in windows]
+        if known := [each for each in parts if each is not None]:
+            await self._commit(*known)
 
     async def publish_refill(self, organization: str, window: RefillWindow) -> RefillCursor:
         """Publish the events of a part of a replay's window, whatever the ledger holds; return the cursor that is committed.
@@ -144,7 +160,7 @@ class ShardPublisher:
                 topics = replace(self._topics, limits=self.outcomes.limits(self._topics.limits))
                 at, limits = self._next_collected(), self._topic_limits()
                 batch, transaction = refill_transaction(state, window, taken, topics, at, limits)
-                await self._commit(state, transaction)
+                await self._commit((state, transaction))
             taken += batch.taken
             self._metrics.events_refilled(organization, len(batch.records))
             if taken == len(window.events):
@@ -160,20 +176,16 @@ class ShardPublisher:
                     state, redrive, taken, topics, self._next_collected(), self._topic_limits()
                 )
                 if transaction is not None:
-                    await self._commit(state, transaction)
+                    await self._commit((state, transaction))
             taken += plan.taken
             redrive.note_published(plan)
-            self._record_metrics(organization, plan.plan)
+            count_published(self._metrics, organization, plan.plan, self._id_reuse(organization))
             result.add(plan.result)
         return result
 
     @asynccontextmanager
     async def _exclusive(self, *, low_priority: bool) -> AsyncIterator[None]:
-        if not low_priority:
-            async with self._lock:
-                yield
-            return
-        async with self._low_priority_lock, self._lock:
+        async with self._low_priority_lock if low_priority else nullcontext(), self._lock:
             yield
 
     @asynccontextmanager
@@ -205,7 +217,7 @@ class ShardPublisher:
                     window_complete=pending.empty,
                     window=pending.window,
                 )
-                await self._commit(organization_state, transaction)
+                await self._commit((organization_state, transaction))
                 send.committed(organization_state.checkpoint)
         return plan
 
@@ -213,8 +225,9 @@ class ShardPublisher:
         """Return the Kafka timestamp of a transaction: now, but always after the one before, even if the clock goes back."""
         return max(self._now_ms(), self._state.last_collected + 1)
 
-    async def _commit(self, organization_state: OrganizationState, transaction: Transaction) -> None:
-        """Commit one transaction, then change the state. The order is the whole of exactly-once:
+    async def _commit(self, *parts: tuple[OrganizationState, Transaction]) -> None:
+        """Commit one transaction, then change the state. Only one without records has parts of several organizations. The order
+        is the whole of exactly-once:
 
         1. The transaction was planned from committed state, under the lock, so two readers of overlapping windows
            cannot both find an id missing from the ledger.
@@ -227,14 +240,19 @@ class ShardPublisher:
         5. The state changes only after the answer, without an await in between: a cancellation finds either the old
            state and a failed publisher, or the new state.
         """
-        with self._fail_unless_committed(transaction):
-            offsets = await self._transactions.publish(transaction.records, transaction.after_offsets)
-            organization_state.ledger.commit(transaction.delta)
-            organization_state.checkpoint = transaction.checkpoint(offsets)
-            self._state.last_collected = transaction.plan.collected
+        transactions = [transaction for _, transaction in parts]
+        with self._fail_unless_committed(transactions):
+            offsets = await self._transactions.publish(
+                [record for each in transactions for record in each.records],
+                lambda offsets: [record for each in transactions for record in each.after_offsets(offsets)],
+            )
+            for organization_state, transaction in parts:
+                organization_state.ledger.commit(transaction.delta)
+                organization_state.checkpoint = transaction.checkpoint(offsets)
+                self._state.last_collected = transaction.plan.collected
 
     @contextmanager
-    def _fail_unless_committed(self, transaction: Transaction) -> Iterator[None]:
+    def _fail_unless_committed(self, transactions: Sequence[Transaction]) -> Iterator[None]:
         """Fail the publisher for good, unless the block ends without an exception. Raises ShardClosedError."""
         if self._closed or self.failed.is_set():
             raise ShardClosedError("The shard is being reloaded.")
@@ -248,42 +266,27 @@ class ShardPublisher:
         except PublishError as error:
             self.fenced = error.fenced
             outcome, reason = "fenced" if error.fenced else "failed", str(error)
-            self._note_failure(transaction, error)
+            self._note_failure(transactions, error)
             raise ShardClosedError(reason) from error
         finally:
             self.in_transaction = False
             seconds = loop.time() - started
             self._metrics.transaction(self._topics.partition, outcome, seconds)
             if outcome == "committed":
-                if self.outcomes.committed(transaction.organization, transaction.size, seconds):
-                    self._metrics.transactions_succeed(self._topics.partition, transaction.organization)
+                for each in transactions:
+                    if self.outcomes.committed(each.organization, each.size, seconds):
+                        self._metrics.transactions_succeed(self._topics.partition, each.organization)
             else:
                 self.failed.set()
                 self._metrics.publisher_failed(self._topics.partition, reason)
 
-    def _note_failure(self, transaction: Transaction, error: PublishError) -> None:
+    def _note_failure(self, transactions: Sequence[Transaction], error: PublishError) -> None:
         """Decide how the next attempt differs. A former owner's failure says nothing about the shard."""
         if error.fenced:
             return
-        outcomes, organization = self.outcomes, transaction.organization
-        if error.timed_out:
-            outcomes.timed_out(transaction.size, throttled=error.throttled)
-        outcomes.size_refusal = error.size_refusal or outcomes.size_refusal
-        if outcomes.failed(organization, str(error), self._now_ms()):
-            self._metrics.transactions_fail(self._topics.partition, organization, str(error))
-
-    def _record_metrics(self, organization: str, plan: TransactionPlan) -> None:
-        for mode, count in Counter(event["mode"] for event in plan.events).items():
-            newest = max(event["created"] for event in plan.events)
-            self._metrics.events_published(organization, mode, count, newest)
-        for event in plan.events:
-            self._metrics.event_latency(event["mode"], (plan.collected - event["created"]) / 1000)
-        if plan.reused_ids:
-            reuse = self._id_reuse(organization)
-            first = reuse is None or reuse.count == len(plan.reused_ids)
-            self._metrics.ids_reused(organization, plan.reused_ids, first=first)
-        for unreadable in plan.unreadable:
-            self._metrics.dead_lettered(organization, unreadable.reason)
+        organizations = [each.organization for each in transactions]
+        for each in self.outcomes.failed_by(error, organizations, transactions[0].size, self._now_ms()):
+            self._metrics.transactions_fail(self._topics.partition, each, str(error))
 
     async def close(self) -> None:
         """Refuse new transactions, and wait for the one under way."""

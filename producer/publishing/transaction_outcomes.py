@@ -1,9 +1,11 @@
 """The last transactions of a shard, which decide the size of its next one and the state of its organizations. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
 from producer.publishing.transaction_size import TransactionLimits, TransactionSize
+from relay.kafka.publish_errors import PublishError
 from relay.kafka.size_refusals import SizeRefusal
 from relay.kafka.transactions import TRANSACTION_SECONDS
 from relay.timestamps import to_iso_seconds
@@ -97,13 +99,29 @@ class TransactionOutcomes:
             max(1, size.bytes // 2) if size.bytes else limits.max_bytes,
         )
 
-    def failed(self, organization: str, reason: str, at_ms: int) -> bool:
-        """Note a failure. Return whether a problem began with it."""
-        own = self._of_organization[organization] = _after_failure(
-            self._of_organization.get(organization), reason, at_ms
-        )
+    def failed(self, organizations: Sequence[str], reason: str, at_ms: int) -> Sequence[str]:
+        """Note the failure of one transaction with these organizations. Return those whose problem began with it."""
         self._of_shard = _after_failure(self._of_shard, reason, at_ms)
-        return self.timing.failures_until_problem in (own.count, self._of_shard.count)
+        began, until = [], self.timing.failures_until_problem
+        for organization in organizations:
+            own = _after_failure(self._of_organization.get(organization), reason, at_ms)
+            self._of_organization[organization] = own
+            if until in (own.count, self._of_shard.count):
+                began.append(organization)
+        return began
+
+    def failed_by(
+        self, error: PublishError, organizations: Sequence[str], size: TransactionSize, at_ms: int
+    ) -> Sequence[str]:
+        """Note what the error of a transaction of this size says about the next one; return as `failed`."""
+        if error.timed_out:
+            self.timed_out(size, throttled=error.throttled)
+        self.size_refusal = error.size_refusal or self.size_refusal
+        return self.failed(organizations, str(error), at_ms)
+
+    def has_failed(self, organization: str) -> bool:
+        """Return whether the last transaction of an organization failed: it, or another one of the same transaction, may be to blame."""
+        return organization in self._of_organization
 
     def problem(self, organization: str, at_ms: int) -> str | None:
         """Return why the organization is failing; None: its transactions, and those of its shard, do not fail."""

@@ -1,9 +1,13 @@
 """Proof of completeness, as the command line shows it."""
 
 import base64
+from types import SimpleNamespace
 
 import pytest
+from pydantic import SecretStr
 
+from cli.commands.run import _day_watch
+from relay.telemetry.health import Health
 from relay.timestamps import DAY_MS, day_of, now_ms
 from tests.support.day_seals import KEY, OLD_KEY, a_month, account
 
@@ -72,3 +76,18 @@ class TestDays:
         await command_line_without_kafka(
             "proof", "show", "--from", "2026-11-02", "--to", "2026-11-01", code=2
         )
+
+
+def test_a_watch_that_fails_takes_no_console_out_of_service(monkeypatch):
+    """It reports to its status, its metrics and the log; `/readyz` is about what the process serves."""
+    process = SimpleNamespace(
+        settings=SimpleNamespace(proof=SimpleNamespace(key=SecretStr(base64.b64encode(bytes(32)).decode()))),
+        connection=SimpleNamespace(profile=SimpleNamespace(transactions=True)),
+        health=Health(),
+    )
+    given = []
+    monkeypatch.setattr("cli.proof_service.proof_service", lambda *parts: given.append(parts[2]) or {})
+    assert _day_watch(process) == {}
+    (health,) = given
+    health.report("proof", ok=False)
+    assert process.health.problems() == []

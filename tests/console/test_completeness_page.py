@@ -77,10 +77,14 @@ async def test_a_day_opens_to_its_account(days):
     assert twice.count("valid, by the key") == 2
     assert OLD_KEY.name in twice
     assert KEY.name in twice
-    days.stored[0] = StoredSeal(days.stored[1].signed, days.stored[0].statement)
+    first = days.stored[0]
+    days.stored[0] = StoredSeal(first.signed, {**first.statement, "key": OLD_KEY.name})
+    forged = await days.page(f"/completeness/day?name=acme&day={DAYS[0]}")
+    assert "<strong>wrong</strong>" in forged
     assert "<strong>wrong</strong>" not in page
-    empty = await days.page(f"/completeness/day?name=acme&day={DAYS[6]}")
+    empty = await days.page(f"/completeness/day?name=acme&day={DAYS[3]}")
     assert "no seal and no account" in empty
+    assert "over, and not sealed: nothing seals days, or the organization is behind" in empty
 
 
 async def test_the_api_gives_what_the_pages_show(days):
@@ -117,9 +121,15 @@ async def test_what_cannot_be_read_is_said(days, monkeypatch):
     monkeypatch.setattr("management.completeness.day_editions.read_day", fails)
     assert "Kafka is gone." in await days.page(f"/completeness/day?name=acme&day={DAYS[0]}")
     await days.page("/completeness/day?name=acme&day=2026-02-30", 422)
+    unnamed = await days.page("/completeness/day?name=acme", 422)
+    assert "No day is named" in unnamed
+    assert '<a href="/completeness/organization?name=acme">Choose a day of acme</a>' in unnamed
     await days.page("/completeness/organization?name=nobody", 404)
     days.context.seals._follower.state = ReadState(None, "It is gone.")
-    assert "No day is known yet." in await days.page("/completeness")
+    for path in ("", "/organization?name=acme", f"/day?name=acme&day={DAYS[6]}"):
+        page = await days.page(f"/completeness{path}")
+        assert "No day is known yet." in page
+        assert 'class="state' not in page
     response = await days.client.get("/api/v1/completeness", headers=BEARER)
     assert (response.status_code, response.json()["detail"]) == (503, "It is gone.")
 
@@ -136,11 +146,11 @@ def repairs(days, monkeypatch):
     """What was repaired, by whom; `plan` is what the day asks for."""
     found = SimpleNamespace(done=[], plan=RepairPlan("acme", DAYS[1], "differing", ["It differs."], [STEP]))
 
-    async def plan(context, *_):
-        return replace(found.plan, steps=[replace(STEP, text=f"{STEP.text} {context.to_live}")])
+    async def plan(*_):
+        return found.plan
 
     async def run(context, planned):
-        found.done.append((context.who, planned.steps[0].text))
+        found.done.append((context.who, planned.steps[0].text, context.to_live))
         return ["sentinel gets 1 events again."]
 
     for module in ("console.pages.completeness_repair", "console.api.completeness"):
@@ -154,7 +164,7 @@ async def test_a_repair_is_planned_and_then_confirmed(days, repairs):
     """Exactly what was shown is started; a plan that another day or a changed day has is refused."""
     day = {"name": "acme", "day": DAYS[1]} | await days.form(f"/completeness/day?name=acme&day={DAYS[1]}")
     shown = (await days.client.post("/completeness/repair/plan", data=day)).text
-    assert "sentinel gets event 2 again. False" in shown
+    assert STEP.text in shown
     plan = re.search(r'name="plan" value="([^"]+)"', shown)[1]
     other = await days.client.post("/completeness/repair", data=day | {"plan": plan, "to_live": "1"})
     assert "The day has changed since the plan was made" in other.text
@@ -165,7 +175,11 @@ async def test_a_repair_is_planned_and_then_confirmed(days, repairs):
     assert repairs.done == []
     done = await days.client.post("/completeness/repair", data=day | {"plan": plan})
     assert (done.status_code, done.headers["Location"]) == (303, f"/completeness/day?name=acme&day={DAYS[1]}")
-    assert repairs.done == [("Anna (console)", "sentinel gets event 2 again. False")]
+    assert repairs.done == [("Anna (console)", STEP.text, False)]
+    repairs.plan = replace(repairs.plan, state="unproven", steps=[])
+    empty = (await days.client.post("/completeness/repair/plan", data=day)).text
+    assert "no job mends it" in empty
+    assert "the hops agree" not in empty
 
 
 async def test_a_script_repairs_a_day(days, repairs):
@@ -180,6 +194,6 @@ async def test_a_script_repairs_a_day(days, repairs):
     planned = await post("acme", {"dry_run": True})
     assert (planned["done"], planned["steps"][0]["step"], repairs.done) == ([], "replay", [])
     assert (await post("acme", {"to_live": True}))["done"] == ["sentinel gets 1 events again."]
-    assert repairs.done[0][1].endswith("True")
+    assert repairs.done == [("API token (console)", STEP.text, True)]
     await post("acme", {"dry": True}, 422)
     await post("nobody", {}, 404)

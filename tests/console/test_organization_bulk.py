@@ -133,4 +133,5 @@ async def test_without_kafka_nothing_is_done_and_the_page_says_so(console):
     results, page = await run(console, "pause", "acme", "beta")
     assert results == {}
     assert "2 were not done" in page
+    assert "<table" not in page
     assert "127.0.0.1:1" in page

@@ -119,12 +119,12 @@ async def send(console, path, **fields):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({}, "give --from"),
+        ({}, "give <code>from</code>"),
         ({"from": "soon"}, "soon is no time"),
         ({"from": "2026-01-02", "to": "2026-01-01"}, "The window is empty"),
         ({"from": "2026-01-01", "rate": "many"}, "rate must be a whole number"),
         ({"from": "2026-01-01", "by": "size"}, "by must be"),
-        ({"from": "2026-01-01", "where": "name ="}, "The condition of --where"),
+        ({"from": "2026-01-01", "where": "name ="}, "The condition of <code>where</code>"),
         ({"from": "2026-01-01", "unknown": "1"}, "is not a field"),
         ({"event": "acme"}, "names no event"),
         ({"from": "2026-01-01", "destination": "other"}, "no destination other"),

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from relay.status.model import HourCount
+from relay.timestamps import HOUR_MS
+from tests.support.console import TOKEN
 from tests.support.views import NOW, organization, status
 
 WELL = status(complete_up_to=NOW, last_event=NOW)
@@ -31,6 +34,33 @@ async def test_all_is_not_well_while_kafka_cannot_be_read(console):
     text = await console.page("/")
     assert "Kafka is away." in text
     assert "All is well" not in text
+
+
+async def test_all_is_not_well_while_a_day_differs(console):
+    """The overview links to the days, where the command line names commands; page and API say the same."""
+    await console.sign_in()
+    console.show(
+        [organization()], {"acme": WELL, "completeness/acme": status("differing", reason="2026-11-23: one.")}
+    )
+    text = await console.page("/")
+    assert "All is well" not in text
+    assert '<a href="/completeness/organization?name=acme">acme</a>' in text
+    assert "2026-11-23: one." in text
+    assert "jira-relay proof" not in text
+    answer = await console.client.get("/api/v1/overview", headers={"Authorization": f"Bearer {TOKEN}"})
+    (cause,) = answer.json()["causes"]
+    assert (cause["state"], cause["members"][0]["name"]) == ("differing", "acme")
+    assert "`jira-relay proof show NAME`" in cause["reason"]
+
+
+async def test_dead_letters_are_a_link(console):
+    """The reader of a page has no command line; the dead letters of each organization are behind its name."""
+    await console.sign_in()
+    counts = (HourCount(NOW - NOW % HOUR_MS, 7, 0, 2),)
+    console.show([organization()], {"acme": status(last_event=NOW, complete_up_to=NOW, counts=counts)})
+    text = await console.page("/")
+    assert '<a href="/dead-letters?organization=acme&amp;state=">acme</a>' in text
+    assert "jira-relay dead-letters" not in text
 
 
 async def test_a_paused_organization_is_not_said_to_be_polled(console):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from consumer.delivery_history import RECENT_SECONDS, DeliveryHistory
+from consumer.delivery_history import RECENT_SECONDS, SETTLING_MS, DeliveryHistory
 from management.destination_day import DestinationDay, processes_by_destination
 from relay.status.model import HOUR_MS, DeliveryReport, HourCount, RecentEvents, RetriedRequest
 from relay.status.reader import read_statuses
@@ -66,6 +66,22 @@ def test_the_last_counts_are_written_when_the_process_ends():
     assert last_put().counts == (HourCount(HOUR, 9, 0, 0),)
 
 
+def test_a_process_that_never_gets_to_work_leaves_no_record():
+    """One that is started again and again would fill the topic with keys. A count, or half a minute, is worth a record."""
+    history, states, last_put = process()
+    unknown = replace(IDLE, known=False)
+    history.record(unknown, NOW + SETTLING_MS - 1)
+    history.record(None, NOW + SETTLING_MS - 1)
+    assert last_put() is None
+    states[0].accepted = 1
+    history.record(unknown, NOW + SETTLING_MS - 1)
+    assert last_put().counts == (HourCount(HOUR, 1, 0, 0),)
+
+    history, _, last_put = process()
+    history.record(unknown, NOW + SETTLING_MS)
+    assert last_put().slots == (DeliverySlot(QUARTER, None, None),)
+
+
 @pytest.mark.parametrize(
     ("report", "age"),
     [
@@ -79,7 +95,7 @@ def test_the_last_counts_are_written_when_the_process_ends():
 )
 def test_an_age_that_is_not_known_is_not_zero(report, age):
     history, _, last_put = process()
-    history.record(report, NOW)
+    history.record(replace(report, since=NOW - SETTLING_MS), NOW)
     assert last_put().slots == (DeliverySlot(QUARTER, None, age),)
 
 

@@ -99,8 +99,7 @@ class ConsoleWorld:
         """Make this the snapshot. `statuses`: by the name of their organization, or by key."""
         stored = StoredOrganizations({each.name: each for each in organizations}, {}, {})
         by_key = {
-            name if name.startswith(("destination/", "consume/", "delivery/")) else f"producer/{name}": status
-            for name, status in (statuses or {}).items()
+            name if "/" in name else f"producer/{name}": status for name, status in (statuses or {}).items()
         }
         values: dict[str, Any] = {"organizations": stored, "as_of": self.clock.ms} | fields
         self.context.view.snapshot = Snapshot(statuses=by_key, pauses=pauses or {}, **values)

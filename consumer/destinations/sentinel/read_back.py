@@ -95,7 +95,7 @@ def day_query(tables: tuple[str, ...], accepted: AcceptedEvents) -> str:
     start, end = to_iso(accepted.start), to_iso(accepted.end)
     return (
         f"union {', '.join(tables)}\n"
-        f"| where Organization == {json.dumps(accepted.organization)}\n"
+        f"| where Organization == {json.dumps(accepted.organization, ensure_ascii=False)}\n"
         f"| where EventCreationTime >= datetime({start}) and EventCreationTime < datetime({end})\n"
         "| distinct EventUid"
     )

@@ -139,4 +139,6 @@ def day_search(config: SplunkConfig, organization: str) -> str:
         config.history_by_organization.get(organization, config.history_index),
     ))  # fmt: skip
     named = " OR ".join(f'index="{each}"' for each in indexes if each is not None)
-    return f"| tstats count where ({named}) host={json.dumps(organization)} by {UID_FIELD}"
+    return (
+        f"| tstats count where ({named}) host={json.dumps(organization, ensure_ascii=False)} by {UID_FIELD}"
+    )

@@ -123,13 +123,6 @@ def open_span(
         trace.add(span.end())
 
 
-def describe_trace(attributes: Mapping[str, AttributeValue]) -> None:
-    """Add attributes to the root of the task's trace, if it has one."""
-    trace = _current.get()
-    if trace is not None:
-        trace.root.attributes |= attributes
-
-
 @contextmanager
 def _failure_noted(span: OpenSpan) -> Iterator[None]:
     try:

@@ -3,10 +3,12 @@
 import dataclasses
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from consumer.delivery.batch import Rows
 from consumer.delivery.traces import MAX_LINKS
 from consumer.destinations.outcome import Partial, Retry, Sent
+from consumer.metrics import ConsumerMetrics
 from relay.telemetry.traces.context import new_trace
 from relay.telemetry.traces.span import SpanKind
 from relay.telemetry.traces.tracer import Tracer
@@ -19,8 +21,9 @@ async def deliver(answer, *, headers=((FIRST.header,), (FIRST.header,), (SECOND.
     """Deliver one body of rows with these headers; return the spans."""
     spans = []
     async with sender_fixture(FakeDestination(answer)) as fixture:
-        fixture.flow.metrics.tracer = Tracer(spans.append)
-        fixture.flow = dataclasses.replace(fixture.flow, **flow)
+        metrics = ConsumerMetrics(CollectorRegistry(), tracer=Tracer(spans.append))
+        pipeline = metrics.for_pipeline("sentinel", "replay" if "replay" in flow else "live")
+        fixture.flow = dataclasses.replace(fixture.flow, metrics=pipeline, **flow)
         fixture.sender = fixture.new_sender()
         rows = fixture.rows(len(headers))
         records = [
@@ -69,8 +72,10 @@ async def test_a_row_that_is_refused_ends_as_a_dead_letter_in_its_trace():
 
 
 async def test_a_replay_adds_nothing_to_the_old_traces():
-    """The polls ended long ago: the body of a replay names them by links alone."""
-    spans = await deliver(lambda _rows: Sent(), replay="r-1")
+    """The polls ended long ago: the body of a replay names them by links alone, also where it is refused in part."""
+    spans = await deliver(
+        lambda rows: Partial({0: "bad value"}, status=200) if b"0" in rows[0] else Sent(), replay="r-1"
+    )
 
     assert [each.name for each in spans] == ["request", "deliver sentinel"]
     assert spans[-1].links == (FIRST, SECOND)

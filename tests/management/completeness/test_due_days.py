@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from pyroaring import BitMap64
 
 from management.completeness.due_days import HOUR_MS, DueDays, LastCount, due_days
@@ -58,6 +59,19 @@ def test_a_sealed_day_whose_ledger_has_grown_is_compared_once():
     assert due(progress_of(d0=3), seals=seals).again == [DAYS[0]]
     looked = {DAYS[0]: LastCount(NOON, 3, settled=True)}
     assert due(progress_of(d0=3), looked, seals=seals).again == []
+
+
+@pytest.mark.parametrize("state", ["differing", "unproven"])
+def test_a_sealed_day_that_is_not_complete_is_compared_daily(state):
+    """A replay, a destination that caught up, or an audit log that answers again shows in no ledger."""
+    seals = OrganizationSeals("acme", sealed={DAYS[0]: DayMark(state, 1, 2, 0)})
+    progress = progress_of(d0=2)
+    assert due(progress, seals=seals).again == [DAYS[0]]
+    looked = {DAYS[0]: LastCount(NOON - DAY_MS + 1, 2, settled=False)}
+    assert due(progress, looked, seals=seals).again == []
+    looked = {DAYS[0]: LastCount(NOON - DAY_MS, 2, settled=False)}
+    assert due(progress, looked, seals=seals).again == [DAYS[0]]
+    assert due(progress, now=NOON + 30 * DAY_MS, seals=seals).again == []
 
 
 def test_a_partition_is_read_in_parts_that_fit():

@@ -102,4 +102,9 @@ async def test_a_destination_gets_exactly_the_events_that_it_lacks(world, monkey
         assert expected in texts
     (done,) = await run_repair(context, plan)
     assert done.startswith("sentinel gets 1 events again (2).")
-    assert len((await read_replays(world.connection, world.now)).views) == 1
+    (view,) = (await read_replays(world.connection, world.now)).views
+    again = await plan_repair(context, ORGANIZATION, DAY, None)
+    assert not again.does_something
+    assert f"The replay {view.job.id} sends it events of this day already." in " ".join(
+        each.text for each in again.steps
+    )

@@ -1,13 +1,17 @@
 """The index of seals, and the calendar that is made of it."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from management.completeness.calendar import calendar_of
 from management.completeness.day_seal import day_account
+from management.completeness.export import StoredSeal
 from management.completeness.seal_index import SealIndex
-from management.completeness.seal_store import account_record
+from management.completeness.seal_store import account_record, seal_record
+from management.completeness.signature import SignedStatement
+from management.completeness.verifier import canonical_text
 from relay.timestamps import DAY_MS, day_start
 from tests.support.day_seals import a_month, account, seal_messages
 from tests.support.messages import Message
@@ -63,6 +67,18 @@ def test_a_chain_that_lacks_a_seal_or_has_another_one_is_broken(at):
     assert words_of(found, "beta")[1] is None
     if at < 3:
         assert words_of(index_of(*records[:at], *records[at + 1 :]))[1] is not None
+
+
+@pytest.mark.parametrize("edition", [0, 4])
+def test_a_record_without_the_form_of_a_seal_breaks_its_chain_and_no_reader(edition):
+    """As one of another release, or one that somebody wrote: readers go on, and say so."""
+    signed = SignedStatement(
+        canonical_text({"organization": "acme", "day": DAYS[3], "sequence": 5, "edition": edition}), b""
+    )
+    record = seal_record("seals", StoredSeal(signed, json.loads(signed.text)))
+    index = index_of(*seal_messages(a_month()), Message(record.value, record.key, NOW, offset=9))
+    assert "has not the form of a seal" in words_of(index)[1]
+    assert words_of(index, "beta")[1] is None
 
 
 def test_a_day_before_the_organization_was_added_is_not_collected():

@@ -113,5 +113,5 @@ async def test_a_name_without_organization_is_refused():
 
 def test_a_wrong_condition_is_refused():
     """A text that is no condition on events names the option."""
-    with pytest.raises(InputError, match="The condition of --where"):
+    with pytest.raises(InputError, match="The condition of `where`"):
         compile_condition("no_such_column = 1")

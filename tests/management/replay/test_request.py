@@ -63,7 +63,7 @@ def test_a_request_that_can_be_fulfilled_passes(changes):
     [
         ({"destination": "sentinle"}, "they have: audit, hidden, lake"),
         ({"destination": "audit"}, "no target for history"),
-        ({"from_ms": None}, "give --from"),
+        ({"from_ms": None}, "give `from`"),
         ({"from_ms": NOW - DAY}, "The window is empty"),
         ({"from_ms": NOW, "to_ms": None}, "begins in the future"),
         ({"events": ("acme",)}, "acme names no event"),
@@ -74,7 +74,7 @@ def test_a_request_that_can_be_fulfilled_passes(changes):
         ({"events": ("acme/1",) * (MAX_EVENTS + 1)}, "at most 10,000 single events"),
         ({"organizations": ("a b",)}, "without spaces"),
         ({"where": "categry = 'x'"}, "unknown column categry: did you mean category?"),
-        ({"where": "category ="}, "The condition of --where is not a condition in SQL"),
+        ({"where": "category ="}, "The condition of `where` is not a condition in SQL"),
         ({"where": "COUNT(id) > 1"}, "looks at other events"),
         ({"where": "category"}, "not true or false"),
         ({"rate": 0}, "at least 1 event a second"),

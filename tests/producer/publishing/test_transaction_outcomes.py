@@ -84,9 +84,9 @@ def test_the_limits_always_allow_one_event_and_never_exceed_those_of_the_shard(h
 def test_a_few_failures_in_a_row_are_a_problem_of_the_whole_shard():
     """The text says how often, since when and why; one commit of anyone ends it for the others."""
     outcomes = TransactionOutcomes()
-    began = [outcomes.failed("acme", "Kafka said no.", NOW + number * 1000) for number in range(4)]
+    began = [outcomes.failed(["acme"], "Kafka said no.", NOW + number * 1000) for number in range(4)]
 
-    assert began == [False, False, True, False]
+    assert began == [[], [], ["acme"], []]
     for name in ("acme", "globex"):
         problem = outcomes.problem(name, NOW + 4000)
         assert problem.startswith(f"{name}: transactions fail, 4 in a row since 2026-09-21T14:13:20Z.")
@@ -102,18 +102,31 @@ def test_one_organization_stays_failing_while_another_commits():
     """Failures in between the commits of others count as in a row."""
     outcomes = TransactionOutcomes()
     for number in range(3):
-        outcomes.failed("acme", "Too large.", NOW + number)
+        outcomes.failed(["acme"], "Too large.", NOW + number)
         outcomes.committed("globex", TransactionSize(1, 0, 1), QUICK)
 
     assert "3 in a row" in outcomes.problem("acme", NOW + 3)
     assert outcomes.problem("globex", NOW + 3) is None
 
 
+def test_the_failure_of_one_transaction_counts_once_for_the_shard():
+    """It counts for each organization in it too, since one of them may be to blame, until it commits by itself."""
+    outcomes = TransactionOutcomes()
+    began = outcomes.failed(["acme", "globex", "initech"], "Kafka said no.", NOW)
+
+    assert began == []
+    assert outcomes.problem("umbrella", NOW) is None
+    assert all(map(outcomes.has_failed, ("acme", "globex", "initech")))
+    outcomes.committed("globex", TransactionSize(0, 0, 0), QUICK)
+    assert not outcomes.has_failed("globex")
+    assert outcomes.has_failed("acme")
+
+
 def test_a_problem_ends_when_no_transaction_fails_any_more():
     """An organization without new events needs no commit to be active again."""
     outcomes = TransactionOutcomes()
     for _ in range(3):
-        outcomes.failed("acme", "Kafka said no.", NOW)
+        outcomes.failed(["acme"], "Kafka said no.", NOW)
 
     assert outcomes.problem("acme", NOW + DEFAULT_TIMING.quiet_ms - 1)
     assert outcomes.problem("acme", NOW + DEFAULT_TIMING.quiet_ms) is None

@@ -6,6 +6,7 @@ import pytest
 
 from consumer.destinations.elasticsearch import ELASTICSEARCH
 from consumer.destinations.elasticsearch.config import ElasticsearchConfig
+from consumer.destinations.elasticsearch.response import ClusterResponse
 from consumer.destinations.read_back import AcceptedEvents, EventPlace, ReadBackError
 from simulators.elasticsearch.cluster import SimulatedCluster
 
@@ -87,3 +88,17 @@ async def test_reading_has_a_credential_of_its_own(cluster):
     writing = {"api_key": "d3JpdGU6a2V5", "by_organization": {"acme": "acme-audit"}}
     assert "refuses the search (401)" in await failure(cluster, **writing)
     assert await missing(cluster, "acme/1", **writing, read_back_api_key="cmVhZDprZXk=") == set()
+
+
+async def test_a_page_with_a_document_too_many_proves_nothing(cluster):
+    """After a rollover between two deliveries a stream has a document twice, and history a third: the page may lack another's."""
+    async with ELASTICSEARCH.read_back("soc", settings(cluster)) as reader:
+        hits = json.dumps([{"_id": "acme/1"}] * 3)
+        content = f'{{"timed_out":false,"_shards":{{"total":3,"failed":0}},"hits":{{"hits":{hits}}}}}'
+
+        async def call(*_):
+            return ClusterResponse(200, {}, content.encode())
+
+        reader._client.call = call
+        with pytest.raises(ReadBackError, match="more than two documents"):
+            await reader.missing(AcceptedEvents("acme", 0, 1, {"acme/1": PLACE}))

@@ -5,6 +5,7 @@ import pytest
 from consumer.destinations.read_back import AcceptedEvents, EventPlace, ReadBackError
 from consumer.destinations.sentinel import SENTINEL
 from consumer.destinations.sentinel.config import SentinelConfig
+from consumer.destinations.sentinel.read_back import day_query
 from relay.errors import RelayError
 from relay.timestamps import DAY_MS, day_start, to_iso
 from simulators.azure.logs_query import AUDIENCE
@@ -110,3 +111,9 @@ async def test_a_token_goes_to_azure_or_this_machine_alone(world):
     with pytest.raises(ValueError, match="workspace_id"):
         settings(world, workspace_id=None)
     assert AUDIENCE == "https://api.loganalytics.io"
+
+
+def test_a_name_is_one_literal_of_the_query_whatever_it_holds():
+    """A quotation mark ends no literal, and a letter outside of ASCII is written as itself."""
+    query = day_query(("Jira_CL",), accepted(1, organization='a"|müller\\'))
+    assert '| where Organization == "a\\"|müller\\\\"\n' in query

@@ -8,6 +8,7 @@ import pytest
 from consumer.destinations.read_back import AcceptedEvents, EventPlace, ReadBackError
 from consumer.destinations.splunk import SPLUNK
 from consumer.destinations.splunk.config import SplunkConfig
+from consumer.destinations.splunk.read_back import day_search
 from relay.timestamps import DAY_MS, day_start
 from simulators.faults import reset, respond_with
 from simulators.splunk.collector import HecCollector, Token
@@ -108,3 +109,9 @@ def test_settings_without_a_place_to_search_are_refused():
                 }
                 | {name: None}
             )
+
+
+def test_a_name_is_one_literal_of_the_search_whatever_it_holds(head):
+    """A quotation mark ends no literal, and a letter outside of ASCII is written as itself."""
+    search = day_search(settings(head), 'a" | delete müller\\')
+    assert 'host="a\\" | delete müller\\\\" by event_uid' in search
