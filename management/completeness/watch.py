@@ -108,6 +108,11 @@ class DayWatch:
                     await self._rounds(sealer)
             except KAFKA_FAILURES as error:
                 self._fail(describe(error))
+            except Exception:
+                log.exception(
+                    "Days could not be counted because of a defect in the relay; its other services go on."
+                )
+                self._fail("The relay has a defect; its log has the details.")
             await asyncio.sleep(self._timing.retry_seconds)
 
     async def _rounds(self, sealer: Sealer) -> None:

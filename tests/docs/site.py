@@ -46,6 +46,7 @@ NAVIGATION: dict[str, list[str]] = {
         "troubleshooting.md",
         "operations/runbook.md",
         "operations/alerts.md",
+        "operations/silence.md",
         "console.md",
         "operations/destinations.md",
         "operations/replay.md",
@@ -55,6 +56,7 @@ NAVIGATION: dict[str, list[str]] = {
         "operations/kafka.md",
         "operations/network.md",
         "operations/logs.md",
+        "operations/traces.md",
     ],
     "Reference": [
         "settings.md",

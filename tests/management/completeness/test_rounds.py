@@ -116,3 +116,21 @@ async def test_a_process_that_may_not_join_the_others_says_so(found):
                 await found.watch.keep_status(lambda trouble=trouble: trouble)
         status = found.watch.status_writer.last_put(service_key("proof"))
         assert (status.state, status.reason) == (state, trouble or WAITING)
+
+
+async def test_a_defect_of_the_count_ends_no_other_service(found, monkeypatch):
+    """In `jira-relay up` producers and consumers run beside it. Status, log and alert show it, and it is tried again."""
+    tried = []
+
+    def open_sealer(*_):
+        tried.append(found.watch._status.state)
+        if len(tried) == 3:
+            raise asyncio.CancelledError
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(watch, "open_sealer", open_sealer)
+    found.watch._timing = DayWatchTiming(retry_seconds=0)
+    with pytest.raises(asyncio.CancelledError):
+        await found.watch._work()
+    assert tried[1:] == ["failing", "failing"]
+    assert "defect" in found.watch._status.reason
