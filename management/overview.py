@@ -16,7 +16,6 @@ from relay.timestamps import HOUR_MS
 
 BEHIND_MS = HOUR_MS
 """An active organization whose events are complete only up to an earlier time is named."""
-NEW_MS = 60_000
 _TROUBLE = {"failing", "waiting", "no owner"}
 _COMMANDS: Mapping[str, str] = {
     "lost ranges": "`jira-relay destinations lost` shows them, and how to repair that.",
@@ -115,7 +114,7 @@ def _organization_findings(views: Iterable[OrganizationView]) -> Iterator[Findin
     for view in views:
         name, now = view.organization.name, view.now_ms
         word = view.state_word
-        if word in _TROUBLE and not _is_new(view):
+        if word in _TROUBLE and not view.is_new:
             severity = Severity.WAITING if word == "waiting" else Severity.FAILING
             own = f"{view.reason}{_NO_OWNER_REMEDY}" if word == "no owner" else view.reason
             reason = shared_reason(own, name, view.organization.url, view.organization.user)
@@ -139,11 +138,6 @@ def _organization_findings(views: Iterable[OrganizationView]) -> Iterator[Findin
             )
         if dead_letters := day_total(view.counts, now).dead_letters:
             yield _dead_letter_finding("organization", name, dead_letters)
-
-
-def _is_new(view: OrganizationView) -> bool:
-    """Return whether the organization was added so recently that no producer need have reported on it."""
-    return view.status is None and view.now_ms - view.organization.added < NEW_MS
 
 
 def _quiet_findings(view: OrganizationView) -> Iterator[Finding]:

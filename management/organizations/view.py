@@ -17,6 +17,7 @@ from relay.status.reader import read_statuses
 from relay.timestamps import DAY_MS
 
 WARN_DAYS = (1, 7, 30)
+NEW_MS = 60_000
 STATES = ("failing", "waiting", "no owner", "starting", "active", "paused")
 """The values of `state_word`, the one that needs an operator most first."""
 
@@ -64,6 +65,11 @@ class OrganizationView:
         if self.status is None or self.now_ms > self.status.valid_until:
             return "no owner"
         return "starting" if self.status.state == "paused" else self.status.state
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was added so recently that no producer need have reported on it."""
+        return self.status is None and self.now_ms - self.organization.added < NEW_MS
 
     @property
     def reason(self) -> str:

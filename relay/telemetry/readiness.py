@@ -51,11 +51,11 @@ async def announce_readiness(health: Health, timing: ReadinessTiming | None = No
 
 
 def ready_text(counts: Mapping[str, int]) -> str:
-    """Return the line: `Ready: 4 organizations, 1 destination.` and the next step."""
+    """Return the line: `Ready: 4 organizations, 1 destination.` and the next step. A console alone counts nothing."""
     counted = ", ".join(
         f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in sorted(counts.items(), reverse=True)
     )
-    return f"Ready: {counted}. {_next_step(counts)}"
+    return f"{f'Ready: {counted}' if counted else 'Ready'}. {_next_step(counts)}"
 
 
 def _next_step(counts: Mapping[str, int]) -> str:

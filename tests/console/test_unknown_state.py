@@ -94,6 +94,9 @@ async def test_a_new_organization_is_not_said_to_be_polled(console, reported):
     statuses = {"acme": WELL} | ({} if reported is None else {"beta": reported})
     console.show([organization(), organization("beta", added=NOW - 5_000)], statuses)
 
+    page = await console.page("/organization?name=beta")
+    assert "state starting" in page
+    assert "no owner" not in page
     text = await console.page("/")
     assert "1 organization is not polled yet" in text
     assert "All is well" not in text

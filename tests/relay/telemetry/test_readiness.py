@@ -53,6 +53,7 @@ def test_many_changes_are_one_announcement():
             "Ready: 1 organization, 0 destinations. Events stay in Kafka",
         ),
         ({"organization": 1200}, "Ready: 1,200 organizations. See their state"),
+        ({}, "Ready. If events do not arrive, run `jira-relay check`."),
         ({"destination": 2}, "Ready: 2 destinations. If events do not arrive, run `jira-relay check`."),
     ],
 )
