@@ -92,8 +92,7 @@ async def test_the_deadline_is_that_of_the_body():
 @pytest.mark.parametrize("path", ["/api/v1/overview", "/overview"])
 async def test_a_defect_is_answered_and_logged(console, monkeypatch, path):
     """A script gets a problem, a browser a line; neither gets the details."""
-    monkeypatch.setattr("console.api.overview.find_causes", _defect)
-    monkeypatch.setattr("console.pages.overview.find_causes", _defect)
+    monkeypatch.setattr("console.context.view_installation", _defect)
     console.show()
     await console.sign_in()
     transport = console.client._transport
