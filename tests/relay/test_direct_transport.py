@@ -144,7 +144,7 @@ async def test_what_has_come_on_a_kept_connection_is_seen_before_the_loop_takes_
             (await second).close()
 
 
-async def test_a_host_is_named_in_ascii():
+async def test_a_host_is_named_in_ascii(monkeypatch):
     """Python's own encoding of a host in Unicode would ask for strasse.example, which belongs to somebody else."""
     loop, asked = asyncio.get_running_loop(), []
 
@@ -152,7 +152,7 @@ async def test_a_host_is_named_in_ascii():
         asked.append(host)
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
-    loop.getaddrinfo = unknown
+    monkeypatch.setattr(loop, "getaddrinfo", unknown)  # the loop serves other tests too
     async with transport() as sender:
         with pytest.raises(httpx.ConnectError):
             await get(sender, "https://xn--strae-oqa.example/")
