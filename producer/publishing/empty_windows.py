@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from producer.publishing.progress_values import ProgressTooLargeError
 from producer.publishing.shard_topics import ShardTopics
 from producer.publishing.transaction import (
     AdvanceCheckpoint,
@@ -29,17 +28,17 @@ class EmptyWindow:
     window: TimeRange
     advance: AdvanceCheckpoint
     done: bool = False
-    error: ProgressTooLargeError | None = None
+    error: Exception | None = None
     """Why this organization's checkpoint was not committed with the others."""
 
     def part(
         self, shard: ShardState, topics: ShardTopics, collected: int, limits: TopicLimits
     ) -> tuple[OrganizationState, Transaction] | None:
-        """Return the part of a transaction that moves the checkpoint; None: it does not fit its topic, and `error` says so."""
-        state = shard.organization(self.organization)
-        if state.checkpoint is None:
-            raise ValueError(f"{self.organization} has no checkpoint yet")
+        """Return the part of a transaction that moves the checkpoint; None: it cannot be moved, and `error` says why."""
         try:
+            state = shard.organization(self.organization)
+            if state.checkpoint is None:
+                raise ValueError(f"{self.organization} has no checkpoint yet")
             return state, build_transaction(
                 TransactionPlan(collected),
                 self.advance(state.checkpoint),
@@ -49,7 +48,7 @@ class EmptyWindow:
                 window_complete=True,
                 window=self.window,
             )
-        except ProgressTooLargeError as error:
+        except Exception as error:  # noqa: BLE001 - its own caller raises it; the others of the transaction go on
             self.error = error
             return None
 

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from producer.publishing.progress_values import ProgressTooLargeError
 from producer.publishing.publisher import ShardClosedError
 from producer.state.checkpoint import new_checkpoint
@@ -73,16 +75,19 @@ async def test_two_windows_of_one_organization_are_in_two_transactions():
     assert shard.publisher.checkpoint(NAMES[1]).day_mark == NOW
 
 
-async def test_one_checkpoint_that_is_too_large_holds_up_no_other():
-    """Its organization alone learns of it."""
+@pytest.mark.parametrize(
+    "error", [ProgressTooLargeError("larger than the topic accepts"), KeyError("a defect")]
+)
+async def test_one_checkpoint_that_cannot_be_moved_holds_up_no_other(error):
+    """Its organization alone learns of it, be it too large for the topic or a defect of the relay."""
     shard = await QuietShard().begin()
 
-    def too_large(_checkpoint):
-        raise ProgressTooLargeError("larger than the topic accepts")
+    def refused(_checkpoint):
+        raise error
 
-    tasks = [shard.move(name, too_large if name == NAMES[2] else moved) for name in NAMES]
+    tasks = [shard.move(name, refused if name == NAMES[2] else moved) for name in NAMES]
     found = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(error) for error in found if error] == [ProgressTooLargeError]
+    assert [type(each) for each in found if each] == [type(error)]
     assert shard.ends() == [NOW, NOW, NOW - 60_000, NOW, NOW, NOW]
     assert not shard.publisher.failed.is_set()
 
