@@ -67,7 +67,7 @@ def test_between_passes_only_what_cannot_wait_is_counted():
 
 
 def test_a_seal_is_overdue_once_no_record_of_its_day_can_come_late():
-    """Also where polling stands still, so that it never gets one."""
+    """Also where polling has stopped, so that it never gets one."""
     stopped, seals = progress_of(day_start(DAYS[0])), OrganizationSeals("acme")
     end = day_start(DAYS[0]) + (1 + LATE_DAYS) * DAY_MS
     assert [overdue_ms(stopped, seals, now, LATE_DAYS) for now in (NOON - 9 * DAY_MS, end, end + 5)] == [
