@@ -12,6 +12,7 @@ from cli.process_context import ProcessContext
 from consumer.destinations.catalogue import DESTINATIONS
 from management.settings import Settings
 from relay.errors import SettingsError
+from relay.freed_memory import keep_freed_memory
 from relay.lifecycle import Service
 
 
@@ -40,6 +41,7 @@ def consume_command(
         number, count = 1, process_count(processes or settings.consumer.processes, served)
         children = start_children(count, state.config, names)
     settings = share_of(settings, number, count)
+    keep_freed_memory()
     # Opens polars and the clients of the destinations, which a wrong setting needs not, and a child loads at the same time.
     from cli.consumer_service import consumer_service  # noqa: PLC0415
 
