@@ -45,10 +45,6 @@ def set_environment(monkeypatch, tmp_path):
         monkeypatch.delenv(proxy, raising=False)
         monkeypatch.delenv(proxy.lower(), raising=False)
 
-    monkeypatch.setenv(
-        "RELAY_CONSUMER__PROCESSES", "1"
-    )  # a second one would outlive a command within this process
-
     def set_variables(**variables):
         for name, value in variables.items():
             monkeypatch.setenv(name, str(value))
