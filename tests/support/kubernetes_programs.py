@@ -52,7 +52,7 @@ def build(folder: Path) -> None:
         source.mkdir(parents=True, exist_ok=True)
         (source / "main.go").write_text(_MAIN.format(program=program, command=command), "utf-8")
     _go(folder, "mod", "tidy")
-    # A chart asks for the version, which a build of Kubernetes is told.
+    # A chart asks for the version, which the linker sets.
     flags = f"-s -w -X k8s.io/component-base/version.gitVersion=v{VERSION}"
     for program in PROGRAMS:
         _go(folder, "build", "-ldflags", flags, "-o", program, f"./source/{program}")
