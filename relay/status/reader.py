@@ -13,9 +13,9 @@ from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, TopicReadError
-from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
+from relay.status.model import EPOCH, VALID_UNTIL, HourCount, Status, from_record
 from relay.status.writer import StatusWriter
-from relay.timestamps import DAY_MS
+from relay.timestamps import DAY_MS, HOUR_MS
 
 log = structlog.get_logger(__name__)
 
@@ -152,13 +152,21 @@ def _warn_of_corrupt_batch(error: CorruptBatchError) -> None:
 
 
 async def remove_stale(status_writer: StatusWriter, connection: Connection, topic: str, now_ms: int) -> None:
-    """Delete the statuses of processes that died: one day after they were last valid.
-    Organizations and destinations stay.
-    """
+    """Delete the statuses of processes that died, once they were not valid for `_kept_ms`. Organizations and destinations stay."""
     for key, status in (await read_statuses(connection, topic)).items():
         is_process = key.split("/")[0] not in {"producer", "destination"}
-        if is_process and status.valid_until + DAY_MS < now_ms:
+        if is_process and status.valid_until + _kept_ms(status) < now_ms:
             status_writer.tombstone(key)
+
+
+def _kept_ms(status: Status) -> int:
+    """Return how long the status of a dead process is kept: a day where it counted something, else as long as it had lived.
+
+    A process that ends a minute after each start leaves a record a life; it is seen all the same, for an hour at least.
+    """
+    if any(each != HourCount(each.hour, 0, 0, 0) for each in status.counts):
+        return DAY_MS
+    return min(DAY_MS, max(HOUR_MS, status.valid_until - status.since))
 
 
 def supersedes(record: Record, previous: Record) -> bool:
