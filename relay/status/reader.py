@@ -2,12 +2,13 @@
 
 import asyncio
 import math
+import re
 import time
 from dataclasses import dataclass
 
 import structlog
 
-from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
+from relay.avro.codec import NEWER_FIELDS, BadBody, InternalCodec, NotAvro, UnknownSchema, split_frame
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.compacted_topics import read_table
@@ -18,6 +19,8 @@ from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, HOUR_MS
 
 log = structlog.get_logger(__name__)
+
+_STATE = re.compile(r"[a-z][a-z -]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def decode_status(record: Record) -> Status | None:
     key = record.key or b""
     try:
         key.decode()
-        return from_record(InternalCodec("status").decode(record.value or b""))
+        return _status_in(record)
     except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
         log.warning("A status record could not be read and was skipped.", key=repr(key), reason=str(error))
         return None
@@ -142,9 +145,19 @@ async def read_status(connection: Connection, topic: str, key: str) -> Status | 
             raise corrupt_batches[0]
         return None
     try:
-        return from_record(InternalCodec("status").decode(record.value or b""))
+        return _status_in(record)
     except (NotAvro, BadBody, UnknownSchema) as error:
         raise UnreadableStatusError(f"The record {key} of {topic} cannot be read ({error}).") from error
+
+
+def _status_in(record: Record) -> Status:
+    """Return the status in a record; of a newer release, the fields that this one knows. Raises NotAvro, BadBody or UnknownSchema."""
+    value = record.value or b""
+    found = InternalCodec("status").decode(value)
+    is_status = _STATE.fullmatch(found["state"]) and found["at"] > 0
+    if NEWER_FIELDS in found and not is_status:  # nothing else proves that a newer release wrote it
+        raise UnknownSchema(split_frame(value)[0])
+    return from_record(found)
 
 
 def _warn_of_corrupt_batch(error: CorruptBatchError) -> None:
