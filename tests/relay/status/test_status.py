@@ -2,6 +2,7 @@ import asyncio
 import random
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -10,6 +11,7 @@ from relay.kafka.compacted_topics import read_table
 from relay.kafka.producer import RecordTooLargeError, RecordWriter, TopicWriteError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
+from relay.status import reader
 from relay.status.model import HOUR_MS, HOURS_KEPT, HourCount, take_over
 from relay.status.reader import StatusCache, read_statuses, remove_stale
 from relay.status.slots import SLOT_MS, SLOTS_KEPT, DeliverySlot
@@ -69,8 +71,8 @@ async def test_an_expired_status_yields_to_any_other(connection, prefix):
 
 
 async def test_only_the_statuses_of_dead_processes_are_removed(connection, prefix):
-    """The status of a dead process is deleted a day after it was valid; organizations and destinations stay."""
-    old = take_over("active", NOW).valid_for(0)
+    """The status of a process that lived for days is deleted a day after it was valid; organizations and destinations stay."""
+    old = take_over("active", NOW - 2 * DAY_MS).transition("active", None, NOW).valid_for(0)
     keys = ("produce/one", "consume/two", "producer/acme", "destination/sentinel")
     async with RecordWriter(connection) as writer:
         status_writer = StatusWriter(writer, Topics(prefix).status)
@@ -84,6 +86,30 @@ async def test_only_the_statuses_of_dead_processes_are_removed(connection, prefi
         await status_writer.flush()
 
     assert {key.decode() for key in await read_table(connection, Topics(prefix).status)} == set(keys[2:])
+
+
+async def test_a_process_that_ends_soon_after_each_start_leaves_its_statuses_for_an_hour(monkeypatch):
+    """One that counted events keeps them for a day, as the pages show them; a sign-out is kept as long as its session could last."""
+    start = take_over("active", NOW)
+    statuses = {
+        "consume/crashed": start.valid_for(40_000),
+        "delivery/crashed": start.with_counts(NOW).valid_for(40_000),
+        "delivery/counted": start.with_counts(NOW, events=1).valid_for(40_000),
+        "consume/older": start.valid_for(3 * HOUR_MS),
+    }
+    deleted = []
+    monkeypatch.setattr(reader, "read_statuses", lambda *_: asyncio.sleep(0, statuses))
+    writer = SimpleNamespace(tombstone=deleted.append)
+    for at, expected in (
+        (40_000 + HOUR_MS, []),
+        (40_001 + HOUR_MS, ["consume/crashed", "delivery/crashed"]),
+        (6 * HOUR_MS, ["consume/crashed", "delivery/crashed"]),
+        (6 * HOUR_MS + 1, ["consume/crashed", "delivery/crashed", "consume/older"]),
+        (40_001 + DAY_MS, list(statuses)),
+    ):
+        deleted.clear()
+        await reader.remove_stale(writer, None, "status", NOW + at)
+        assert sorted(deleted) == sorted(expected)
 
 
 async def test_a_failed_flush_is_repeated():
