@@ -60,6 +60,11 @@ class HttpConnection(asyncio.Protocol):
         return answered and not self._ended and not http.trailing_data[0]
 
     @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """The state of TLS; None: the connection is in clear."""
+        return None if self._transport is None else self._transport.get_extra_info("ssl_object")
+
+    @property
     def untouched(self) -> bool:
         """Whether the server has neither closed it nor sent anything that the loop takes only at its next turn."""
         if self._transport is None or self._transport.is_closing():
