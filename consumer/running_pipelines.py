@@ -14,15 +14,13 @@ from consumer.losses.loss_log import LossLog
 from consumer.losses.refilled import RefilledRanges
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.delivered import DeliveryProgress
+from consumer.offsets.group_reader import GroupProgress
 from consumer.older_events import OlderEvents
 from consumer.replay.membership import ReplayMembership
 from consumer.targets.guard import RunMembership, TargetGuard
 from consumer.topic_settings import DEFAULT_RETENTION_SECONDS, TopicSettings
 from relay.kafka import TopicPartition
 from relay.kafka.consumer_group import Member
-
-ProgressAndEnds = Mapping[TopicPartition, tuple[DeliveryProgress | None, int]]
-"""Committed progress (None: nothing is committed) and end of the log of each partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,8 @@ class RunningPipeline:
     name: PipelineFlow = "live"
     guard: TargetGuard | None = None
     """Of the flow's target; None: every process may be a member, as in tests."""
-    read_unjoined: Callable[[], Awaitable[ProgressAndEnds]] | None = None
-    """Reads the offsets of its group without membership; raises RelayError or an error of KAFKA_FAILURES. None: as in tests."""
+    read_unjoined: Callable[[], Awaitable[GroupProgress]] | None = None
+    """Reads members and offsets of its group without membership; raises RelayError or an error of KAFKA_FAILURES. None: as in tests."""
 
     @property
     def topic_problem(self) -> str | None:

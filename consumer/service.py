@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from consumer.config import ConsumerConfig
@@ -15,6 +16,7 @@ from consumer.delivery_history import DeliveryHistory
 from consumer.delivery_report import report_delivery
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
+from consumer.last_backup import back_up_left_groups
 from consumer.metrics import ConsumerMetrics
 from consumer.pipeline_factory import PipelineFactory, SharedParts
 from consumer.running_pipelines import RunningDestination
@@ -37,6 +39,8 @@ from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
 from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 from relay.timestamps import now_ms
+
+log = structlog.get_logger(__name__)
 
 
 async def run_consumer(
@@ -82,8 +86,9 @@ async def run_consumer(
             destinations, factory, status_writer, connection, shards, health, timing, stack, started
         )
         background = _background(status_writer, served, topic_settings, timing.service, started)
-        await _serve(served, background, stop, timing.service)
-        await _write_final_status(served, status_writer)
+        await _serve(served, background, stop, status_writer, timing.service)
+        status_cache = StatusCache(connection, topics.status)
+        await _back_up_offsets(served, status_cache, status_writer, timing)
 
 
 def _announce(destinations: Mapping[str, DestinationConfig], connection: Connection, health: Health) -> None:
@@ -178,22 +183,52 @@ def _background(
     }
 
 
-async def _write_final_status(served: Iterable[ServedDestination], status_writer: StatusWriter) -> None:
+async def _write_final_status(
+    served: Sequence[ServedDestination], status_writer: StatusWriter, seconds: float
+) -> None:
     """Delete the status of this process, end the validity of those of its destinations, and write what it delivered last."""
+    await asyncio.gather(*(each.reporter.stop() for each in served))
     for each in served:
-        each.reporter.expire_status()
         each.history.record(None, now_ms())
     status_writer.tombstone(service_key("consume"))
-    await status_writer.flush()
+    await _flush(status_writer, seconds)
+
+
+async def _flush(status_writer: StatusWriter, seconds: float) -> None:
+    """Write the statuses that wait. A Kafka that is away for `seconds` does not hold up the stop."""
+    try:
+        async with asyncio.timeout(seconds):
+            await status_writer.flush()
+    except TimeoutError:
+        log.warning("The last status was not written: Kafka did not answer. It ends by its validity.")
+
+
+async def _back_up_offsets(
+    served: Sequence[ServedDestination],
+    status_cache: StatusCache,
+    status_writer: StatusWriter,
+    timing: ConsumerTiming,
+) -> None:
+    """Back up the offsets of the groups that have no member any more: no other process does."""
+    seconds = timing.reporter.stop_seconds
+    backups = (
+        back_up_left_groups(each.name, each.running, status_cache, status_writer, seconds) for each in served
+    )
+    await asyncio.gather(*backups)
+    await _flush(status_writer, seconds)
 
 
 async def _serve(
     served: Sequence[ServedDestination],
     background: Mapping[str, Coroutine[None, None, None]],
     stop: asyncio.Event,
+    status_writer: StatusWriter,
     timing: ConsumerServiceTiming,
 ) -> None:
-    """Run every destination and its report until `stop`; then finish deliveries, and leave the groups."""
+    """Run every destination and its report until `stop`; then finish deliveries, write the last status, and leave the groups.
+
+    The status is written first: the last member of a group backs up its offsets, and no earlier status may replace them.
+    """
     tasks = {asyncio.create_task(work, name=name) for name, work in background.items()}
     tasks |= {
         asyncio.create_task(each.reporter.run(), name="status reporter of a destination") for each in served
@@ -215,8 +250,10 @@ async def _serve(
         stops = [handler.stop for handler in handlers]
         stops += [each.running.replays.stop for each in served if each.running.replays is not None]
         await asyncio.gather(*(stop_work(timing.stop_seconds) for stop_work in stops))
-        await cancel_all(members, attempts=1, seconds=10)
         await cancel_all(tasks, attempts=1, seconds=10)
+        if stop.is_set():
+            await _write_final_status(served, status_writer, timing.flush_seconds)
+        await cancel_all(members, attempts=1, seconds=10)
 
 
 async def _heartbeat(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from dataclasses import replace
 
@@ -9,13 +10,8 @@ from consumer.flow_report import report_gauges
 from consumer.group_names import PipelineFlow
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.backup import backed_up_offsets, destination_status_key
-from consumer.running_pipelines import (
-    ProgressAndEnds,
-    RunningDestination,
-    RunningPipeline,
-    flow_state,
-    refresh_coverage,
-)
+from consumer.offsets.group_reader import ProgressAndEnds
+from consumer.running_pipelines import RunningDestination, RunningPipeline, flow_state, refresh_coverage
 from consumer.timing import ReporterTiming
 from relay.errors import RelayError
 from relay.kafka import KAFKA_FAILURES, KafkaError, TopicPartition
@@ -59,7 +55,9 @@ class DestinationStatusReporter:
         self._status: Status | None = None
         self._progress_and_ends: dict[PipelineFlow, ProgressAndEnds] = {}
         self._lags: dict[PipelineFlow, int | None] = {each.name: None for each in running.pipelines}
-        self._last_done = dict.fromkeys(("offsets", "unjoined", "backup", "renewal", "alarm"), -1e9)
+        self._last_done = dict.fromkeys(("offsets", "unjoined", "backup", "renewal", "alarm"), -math.inf)
+        self._assignments_read: dict[PipelineFlow, int] = {}
+        """The number of assignments of each flow at the last reading of its offsets."""
 
     async def run(self) -> None:
         """Publish until cancelled."""
@@ -83,8 +81,16 @@ class DestinationStatusReporter:
             for pipeline in self._running.pipelines:
                 pipeline.metrics.gauges.set_group_lag(None)
 
-    def expire_status(self) -> None:
-        """End the validity of the status record, if this process owns it, at the next flush: the process stops."""
+    async def stop(self) -> None:
+        """Back up the offsets that are committed now, and end the validity of the status record, both at the next flush.
+
+        Only if this process owns the record. Call it after the last commit, and before the process leaves its groups.
+        """
+        for what in ("offsets", "unjoined", "backup"):
+            self._last_done[what] = -math.inf
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.stop_seconds):
+                await self.publish()
         if self._status is not None:
             self._status_writer.expire(destination_status_key(self._destination), self._status, now_ms())
 
@@ -207,6 +213,7 @@ class DestinationStatusReporter:
                 continue
             numbers = pipeline.coverage.partitions or range(self._shards)
             partitions = [TopicPartition(pipeline.topic, number) for number in sorted(numbers)]
+            assignments = pipeline.handler.assignments
             try:
                 async with asyncio.timeout(self._timing.offsets_timeout_seconds):
                     progress_and_ends = await pipeline.handler.progress_and_ends(partitions)
@@ -214,6 +221,7 @@ class DestinationStatusReporter:
                 pass
             else:
                 self._progress_and_ends[pipeline.name] = progress_and_ends
+                self._note_assignments(pipeline.name, assignments)
                 if pipeline.coverage.problem is None:
                     self._lags[pipeline.name] = _lag(progress_and_ends, pipeline.name)
             pipeline.metrics.gauges.set_group_lag(self._lags[pipeline.name])
@@ -232,11 +240,17 @@ class DestinationStatusReporter:
                 continue
             with contextlib.suppress(RelayError, *KAFKA_FAILURES):
                 async with asyncio.timeout(self._timing.unjoined_timeout_seconds):
-                    progress_and_ends = await pipeline.read_unjoined()
+                    progress_and_ends = (await pipeline.read_unjoined()).partitions
                 self._progress_and_ends[pipeline.name] = progress_and_ends
                 self._lags[pipeline.name] = _lag(progress_and_ends, pipeline.name)
             pipeline.metrics.gauges.set_group_lag(self._lags[pipeline.name])
         return True
+
+    def _note_assignments(self, flow: PipelineFlow, assignments: int) -> None:
+        """Make the backup due where the group has rebalanced: a member that left may have delivered much since the last one."""
+        if self._assignments_read.get(flow) != assignments:
+            self._assignments_read[flow] = assignments
+            self._last_done["backup"] = -math.inf
 
     def _lag(self) -> int | None:
         """Return how many events of all flows are not accepted; None: that of a flow is not known."""

@@ -201,6 +201,8 @@ class ReporterTiming:
     backup_seconds: float = 60.0
     renewal_seconds: float = 15.0
     alarm_seconds: float = 3600.0
+    stop_seconds: float = 4.0
+    """How long the last report waits for Kafka, and the last backup of the offsets."""
     valid_ms: int = 60_000
 
 
@@ -211,6 +213,8 @@ class ConsumerServiceTiming:
     topic_check_seconds: float = 60.0
     """How often the settings of the topics are looked at."""
     stop_seconds: float = 15.0
+    flush_seconds: float = 4.0
+    """How long a stop waits for Kafka to take the last statuses."""
     heartbeat_seconds: float = 5.0
     """As old the age of the oldest event may be that consoles show."""
     report_seconds: float = 2.0

@@ -26,6 +26,7 @@ from relay.aio import run_unless_stopped
 from relay.config.certificate_files import certificate_files
 from relay.credentials.redaction import Redactor
 from relay.errors import SettingsError
+from relay.freed_memory import keep_freed_memory
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.monitor import monitor
 from relay.lifecycle import Service, stop_on_signals
@@ -65,6 +66,7 @@ def consume_command(
     state: CommandContext = context.obj
     names = _selected_destinations(state.settings, destination)
     settings, connection = state.settings, state.external_connection()
+    keep_freed_memory()
     from cli.consumer_service import consumer_service  # noqa: PLC0415 - see the docstring of this module
 
     def services(process: ProcessContext) -> dict[str, Service]:
@@ -95,6 +97,7 @@ def console_command(context: typer.Context) -> None:
 def up_command(context: typer.Context) -> None:
     state: CommandContext = context.obj
     settings = state.settings
+    keep_freed_memory()
     from cli.console_service import console_beside  # noqa: PLC0415 - see the docstring of this module
     from cli.consumer_service import consumer_service  # noqa: PLC0415
     from cli.producer_service import producer_service  # noqa: PLC0415

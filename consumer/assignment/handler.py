@@ -21,6 +21,8 @@ class AssignmentHandler:
         self._running: asyncio.Task[None] | None = None
         self._consumer: BoundedConsumer | None = None
         self._stopping = False
+        self.assignments = 0
+        """How many this process has had: each rebalance of the group makes one."""
 
     @property
     def partitions(self) -> Sequence[TopicPartition]:
@@ -103,6 +105,7 @@ class AssignmentHandler:
             raise RuntimeError("partitions were assigned before the former ones were revoked")
         if not self._stopping:
             self._consumer = consumer
+            self.assignments += 1
             self._assignment = Assignment(self._pipeline, consumer, partitions)
             self._assignment.pause_until_started()
             self._running = asyncio.create_task(self._assignment.run(), name="assignment of partitions")

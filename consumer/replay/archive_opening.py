@@ -124,7 +124,7 @@ class _GroupDeliveries:
 
     async def _progress(self, flow: PipelineFlow, partition: TopicPartition) -> DeliveryProgress | None:
         group = group_name(self._topics.prefix, self._name, flow)
-        return (await read_group_progress(self._connection, group, partition.topic))[partition][0]
+        return (await read_group_progress(self._connection, group, partition.topic)).partitions[partition][0]
 
     async def lost(self, partition: TopicPartition) -> Sequence[Range]:
         """Return the ranges on the topic of destinations, which an operator has not dismissed."""

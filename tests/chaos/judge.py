@@ -1,5 +1,6 @@
 """The judge of a round: reads every topic and row anew, and lists facts and violations."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,18 @@ def _count_log_markers(directory: Path) -> Iterable[str]:
     logs = "".join(path.read_text(errors="replace") for path in directory.glob("*.log"))
     for message in LOG_MARKERS:
         yield f"{logs.count(message)} times: {message}"
+    for error, count in Counter(find_raised_errors(logs)).most_common(MAX_LISTED):
+        yield f"{count} times raised: {error}"
+
+
+def find_raised_errors(logs: str) -> list[str]:
+    """Return the last line of each traceback in texts of logs, whether written as text or within JSON."""
+    lines = iter(logs.replace("\\n", "\n").splitlines())
+    return [
+        next((line for line in lines if line and not line[0].isspace()), "(the log ends)")
+        for started in lines
+        if "Traceback (most recent call last)" in started
+    ]
 
 
 def _find_leaked_keys(directory: Path) -> Iterable[str]:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from consumer.metrics import ConsumerMetrics
 from consumer.offsets.delivered import DeliveryProgress
+from consumer.offsets.group_reader import GroupProgress
 from consumer.timing import ReporterTiming
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
@@ -30,7 +31,7 @@ class PausedGroup:
     async def read(self):
         if self.error is not None:
             raise self.error
-        return {PLACE: (DeliveryProgress.starting_at(self.offset), self.end)}
+        return GroupProgress(0, {PLACE: (DeliveryProgress.starting_at(self.offset), self.end)})
 
 
 def paused_pipeline(group, paused_at):

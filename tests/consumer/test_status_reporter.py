@@ -34,6 +34,7 @@ METRICS = ConsumerMetrics(CollectorRegistry())
 class FakeHandler:
     ready = True
     waiting_reason = "joining the group"
+    assignments = 1
 
     def __init__(self, topic):
         self.partitions = [TopicPartition(topic, 0)]
@@ -172,18 +173,45 @@ async def test_older_events_count_while_they_are_delivered_and_their_offsets_are
     assert (await published()).lag == 0
 
 
-async def test_a_stop_ends_the_validity_of_an_owned_status():
-    """After a clean stop the status is valid no longer; a process that does not own it writes nothing."""
-    reporter, last_status = make_reporter([running_pipeline("live")])
-    reporter.expire_status()
+async def test_a_stop_backs_up_the_last_offsets_and_ends_the_validity_of_an_owned_status():
+    """A process that does not own the status writes nothing, and a Kafka that does not answer holds up no stop."""
+    pipeline = running_pipeline("live")
+    owned, pipeline.handler.partitions = pipeline.handler.partitions, []
+    reporter, last_status = make_reporter([pipeline], timing=ReporterTiming(stop_seconds=0.05))
+    await reporter.stop()
     assert last_status() is None
 
+    pipeline.handler.partitions = owned
     await reporter.publish()
     running = last_status()
-    reporter.expire_status()
+    commit(pipeline, 7)
+    await reporter.stop()
     stopped = last_status()
     assert running.valid_until > stopped.valid_until == stopped.at
-    assert stopped.state == "active"
+    assert (stopped.state, [each.offset for each in stopped.offsets]) == ("active", [7])
+
+    pipeline.handler.progress_and_ends = lambda _partitions: asyncio.sleep(60)
+    await reporter.stop()
+    assert [each.offset for each in last_status().offsets] == [7]
+
+
+async def test_a_rebalance_makes_the_backup_due():
+    """A member that gave its partitions back may have delivered much since the last backup, and end with the next owner."""
+    pipeline = running_pipeline("live")
+    reporter, last_status = make_reporter([pipeline], timing=ReporterTiming(offsets_seconds=0))
+    await reporter.publish()
+    commit(pipeline, 7)
+    await reporter.publish()
+    assert [each.offset for each in last_status().offsets] == [0]
+    pipeline.handler.assignments += 1
+    await reporter.publish()
+    assert [each.offset for each in last_status().offsets] == [7]
+
+
+def commit(pipeline, offset):
+    """Let the group of the pipeline have committed this offset."""
+    found = (DeliveryProgress.starting_at(offset), offset)
+    pipeline.handler.progress_and_ends = lambda partitions: asyncio.sleep(0, dict.fromkeys(partitions, found))
 
 
 async def test_the_flow_whose_target_was_changed_is_paused_alone():
