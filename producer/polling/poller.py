@@ -11,6 +11,7 @@ from producer.polling.context import PollingContext
 from producer.polling.gap import gap_round
 from producer.polling.letters import LetterRedriver
 from producer.polling.live import LiveRound
+from producer.polling.pace import Pace
 from producer.polling.refill import refill_round
 from producer.polling.reread import reread_round
 from producer.polling.unread_range_search import UnreadRangeTiming
@@ -118,8 +119,8 @@ class Poller:
         *,
         jitter_start: bool = False,
     ) -> None:
-        """Run a round for ever, every `pause_seconds` from begin to begin; after a failure the source's back-off waits."""
-        loop = asyncio.get_running_loop()
+        """Run a round for ever, `pause_seconds` from begin to begin at most; after a failure the source's back-off waits."""
+        loop, pace = asyncio.get_running_loop(), Pace(pause_seconds)
         if jitter_start and self._context.checkpoint() is not None:
             await asyncio.sleep(random.random() * min(pause_seconds, self._timing.start_jitter_seconds))
         while True:
@@ -139,7 +140,7 @@ class Poller:
                 self._report_own_error(error, purpose)
                 await asyncio.sleep(self._timing.defect_seconds)
                 continue
-            await asyncio.sleep(max(0.0, pause_seconds * random.uniform(0.95, 1.0) - (loop.time() - started)))
+            await asyncio.sleep(max(0.0, started + pace.seconds_to_next(started) - loop.time()))
 
     def _report_own_error(self, error: BaseException, purpose: Purpose) -> None:
         """Show a fault on the relay's side in this organization's status; the other organizations go on."""
