@@ -15,7 +15,7 @@ from producer.state.intervals import TimeRange, remove_range
 from relay.status.model import Silence
 from relay.timestamps import DAY_MS, HOUR_MS
 
-UNLIKELY = 0.001
+UNLIKELY = 0.0005
 """A silence with a lower probability is named. benchmarks/silence.py says what that finds and how often it is wrong."""
 LEARNING_MS = 14 * DAY_MS
 LONG_MS = 7 * DAY_MS
