@@ -113,9 +113,13 @@ class Pump:
         self._holds.update(time.monotonic())
         self._holds.start_ready()
 
+    @property
+    def _block_waits(self) -> bool:
+        return self._buffer.takeable_bytes >= self._pipeline.timing.buffers.decode_block_bytes
+
     async def _wait_until_due(self) -> None:
         """Wait until there are many records, or the first one has waited long enough."""
-        while self._buffer.takeable_bytes < self._pipeline.timing.buffers.decode_block_bytes:
+        while not self._block_waits:
             self._update_routes()
             wait = self._seconds_until_due(time.monotonic())
             if wait == 0:
@@ -189,9 +193,11 @@ class Pump:
             undecodable = buffered.tracked.select([each.index for each in encoded.undecodable])
             self._sender.dead_letter(undecodable, [each.reason for each in encoded.undecodable])
         rows = Rows(encoded.rows, buffered.tracked.select(encoded.indices))
+        # A block that waits fills the body at once. By the age of its records, each block would leave a small body behind.
+        since = time.monotonic() if self._block_waits else buffered.first_read_at
         for part in rows.by_partition() if self._limits.single_partition else (rows,):
             for route, routed in by_route(part, self._limits.routes):
-                await self._batch_rows(routed, route, buffered.first_read_at)
+                await self._batch_rows(routed, route, since)
 
     async def _encode(
         self, buffered: BufferedRecords, doubted: Collection[SchemaRef] = ()
@@ -227,7 +233,7 @@ class Pump:
         finally:
             pipeline.flow.state.defect_cleared(key)
 
-    async def _batch_rows(self, rows: Rows, route: str | None, first_read_at: float) -> None:
+    async def _batch_rows(self, rows: Rows, route: str | None, since: float) -> None:
         """Add rows of one route, and of one partition where a body holds no more."""
         while len(rows):
             partition = rows.tracked.sequences[0].partition if self._limits.single_partition else None
@@ -235,7 +241,7 @@ class Pump:
                 (partition, route), RequestBatch(self._limits.format, self._pipeline.linger_seconds)
             )
             try:
-                rows = rows[batch.try_add(rows, first_read_at) :]
+                rows = rows[batch.try_add(rows, since) :]
             except RowTooLargeError as error:
                 self._sender.dead_letter(rows[:1].tracked, [str(error)])
                 rows = rows[1:]

@@ -1,10 +1,11 @@
 """Rows in one buffer, so that thousands of rows need no Python object each."""
 
+import io
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, compress, count
 from operator import sub
 
 import polars as pl
@@ -51,10 +52,7 @@ class EncodedRows:
         """Take rows that each end with a line feed and hold no other one, such as those of JSON."""
         if len(separator) != 1:
             return cls.of(lines.split(b"\n")[:-1], separator)
-        next_starts, find, start = array("Q"), lines.find, 0
-        while start < len(lines):
-            start = find(b"\n", start) + 1
-            next_starts.append(start)
+        next_starts = array("Q", accumulate(map(len, io.BytesIO(lines))))
         data = lines if separator == b"\n" else lines.replace(b"\n", separator)
         return cls(data, memoryview(next_starts), separator)
 
@@ -119,17 +117,16 @@ class EncodedRows:
 
     def longer_than(self, size: int) -> Sequence[int]:
         """Return the indices of the rows of more than `size` bytes."""
-        if self.longest <= size:
-            return ()
         lengths = map(sub, self.next_starts, chain((self.start,), self.next_starts))
-        return [index for index, length in enumerate(lengths) if length > size + len(self.separator)]
+        return list(compress(count(), map((size + len(self.separator)).__lt__, lengths)))
 
     def with_rows(self, rows: Mapping[int, bytes]) -> "EncodedRows":
         """Return the same rows, with other ones at some indices. The rows between them are copied together."""
-        if not rows:
+        other = {index: row for index, row in rows.items() if row != self.row(index)}
+        if not other:
             return self
         parts, position = [], 0
-        for index in sorted(rows):
-            parts += [self[position:index], EncodedRows.of([rows[index]], self.separator)]
+        for index in sorted(other):
+            parts += [self[position:index], EncodedRows.of([other[index]], self.separator)]
             position = index + 1
         return EncodedRows.joined([*parts, self[position:]], self.separator)

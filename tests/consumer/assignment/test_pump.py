@@ -1,11 +1,14 @@
 """From records to bodies: filters, defects, limits, and the counters of what became of each record."""
 
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import orjson
 import pytest
 from prometheus_client import CollectorRegistry
 
+from consumer.assignment import assignment
 from consumer.config import DestinationSettings
 from consumer.decoding.event_rules import compile_rules
 from consumer.destinations.contract import BodyFormat, Limits
@@ -245,6 +248,20 @@ async def test_many_routes_gather_no_more_than_may_be_in_flight():
     assert 0 < held <= 20_000
     await one.stop(0.1)
     await one.closed()
+
+
+async def test_blocks_that_wait_fill_one_body_however_old_their_records_are(monkeypatch):
+    """In a backlog records are older than the linger when they are decoded. The body closes once no whole block waits; the rest makes another."""
+    kafka, destination = FakeGroup(60), FakeSentinel()
+    buffers = BufferLimits(chunk_bytes=1, decode_block_bytes=5_000)
+    one = handler(kafka, destination, linger=100, buffers=buffers)
+    await assign(one, kafka)
+    with monkeypatch.context() as patched:
+        patched.setattr(assignment, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - 1_000))
+        await one.records(kafka.poll(60))
+    await wait_until(lambda: kafka.committed_offset == 60)
+    await one.closed()
+    assert destination.bodies == [55, 5]
 
 
 async def test_the_destination_sees_only_hidden_values():
