@@ -7,7 +7,8 @@ from cli.operator_context import open_all_sources
 from cli.process_context import ProcessContext
 from management.completeness.collect import ProofContext
 from management.completeness.signature import SigningKey
-from management.completeness.watch import NAME, DayWatchTiming, run_day_watch
+from management.completeness.watch import run_day_watch
+from management.completeness.watch_report import NAME, DayWatchTiming
 from relay.credentials.keyring import load_keyring
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.stores.cache import open_stores
@@ -16,7 +17,7 @@ from relay.telemetry.health import Health
 from relay.timestamps import now_ms
 
 LISTING_SECONDS = 60.0
-"""For one day. A site that limits requests longer is asked again in the next round."""
+"""For one listing. A site that limits requests longer is asked again in the next round."""
 
 
 def proof_service(process: ProcessContext, key: SigningKey, health: Health) -> dict[str, Service]:

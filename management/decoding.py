@@ -35,6 +35,8 @@ class RecordDecoder:
         self._stack = stack
         self._store: SchemaStore | None = None
         self._found: dict[SchemaRef, Schema | str] = {}
+        self._with_bytes: set[SchemaRef] = set()
+        """The schemas that have fields of bytes."""
 
     async def decode(self, content: bytes) -> tuple[DecodedRecord | None, str | None]:
         """Return the decoded record, and why there is none. Both None: the content is not Avro of the relay.
@@ -46,7 +48,9 @@ class RecordDecoder:
         except NotAvro:
             return None, None
         if ref not in self._found:
-            self._found[ref] = await self._find_schema(ref)
+            self._found[ref] = found = await self._find_schema(ref)
+            if _has_bytes(found):
+                self._with_bytes.add(ref)
         schema = self._found[ref]
         if isinstance(schema, str):
             return None, f"{SCHEMA_UNKNOWN} {schema}"
@@ -54,7 +58,8 @@ class RecordDecoder:
             record = decode_body(schema, content[offset:])
         except BadBody as error:
             return None, f"The content has {ref}, but it cannot be decoded: {error}."
-        return DecodedRecord(str(schema["name"]).rpartition(".")[2], _printable(record)), None
+        printable = _printable(record) if ref in self._with_bytes else record
+        return DecodedRecord(str(schema["name"]).rpartition(".")[2], printable), None
 
     async def _find_schema(self, ref: SchemaRef) -> Schema | str:
         """Return the schema, or the reason why it is not known."""
@@ -81,6 +86,15 @@ async def open_decoder(
     """Yield a decoder. Sends no request."""
     async with AsyncExitStack() as stack:
         yield RecordDecoder(registry, connection, stack)
+
+
+def _has_bytes(schema: Any) -> bool:
+    match schema:
+        case dict():
+            return any(map(_has_bytes, schema.values()))
+        case list():
+            return any(map(_has_bytes, schema))
+    return schema in ("bytes", "fixed")
 
 
 def _printable(value: Any) -> Any:

@@ -80,16 +80,25 @@ def day_page_of(name: str, day: str) -> str:
     return f"/completeness/day?name={quote(name, safe='')}&day={day}"
 
 
-def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
-    async def show_all(request: Request) -> Response:
-        state = await context.seals.refresh()
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    """The pages. Each reads what is new of the seals first."""
+
+    context: ConsoleContext
+    pages: Pages
+
+    async def show_all(self, request: Request) -> Response:
+        state = await self.context.seals.refresh()
         text = request.query_params.get("q", "").strip()
-        found = [each for each in await seals_by_need(context) if text.casefold() in each.name.casefold()]
-        page, days = page_number(request.query_params, len(found)), shown_days(context.now_ms())
-        rows = [
-            calendar_now(context, each, days) for each in found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+        found = [
+            each for each in await seals_by_need(self.context) if text.casefold() in each.name.casefold()
         ]
-        return pages.render(
+        page, days = page_number(request.query_params, len(found)), shown_days(self.context.now_ms())
+        rows = [
+            calendar_now(self.context, each, days)
+            for each in found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+        ]
+        return self.pages.render(
             request,
             "completeness.html",
             rows=rows,
@@ -98,13 +107,15 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             page=page,
             page_count=max(1, -(-len(found) // PAGE_ROWS)),
             read=state,
-            problems=context.seals.problems,
+            problems=self.context.seals.problems,
         )
 
-    async def show_organization(request: Request) -> Response:
-        state = await context.seals.refresh()
-        calendar = calendar_named(context, request.query_params.get("name", ""), shown_days(context.now_ms()))
-        return pages.render(
+    async def show_organization(self, request: Request) -> Response:
+        state = await self.context.seals.refresh()
+        calendar = calendar_named(
+            self.context, request.query_params.get("name", ""), shown_days(self.context.now_ms())
+        )
+        return self.pages.render(
             request,
             "completeness_organization.html",
             calendar=calendar,
@@ -112,15 +123,16 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             read=state,
         )
 
-    async def show_day(request: Request) -> Response:
-        state = await context.seals.refresh()
+    async def show_day(self, request: Request) -> Response:
+        state = await self.context.seals.refresh()
         name, day = (request.query_params.get(each, "") for each in ("name", "day"))
         around = _around(parse_day(day))
-        calendar = calendar_named(context, name, around)
+        calendar = calendar_named(self.context, name, around)
         editions = await read_bounded(
-            read_editions(context.connection, context.seals.of(name), day), context.timing.event_seconds
+            read_editions(self.context.connection, self.context.seals.of(name), day),
+            self.context.timing.event_seconds,
         )
-        return pages.render(
+        return self.pages.render(
             request,
             "completeness_day.html",
             calendar=calendar,
@@ -130,31 +142,36 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             editions=[] if isinstance(editions, str) else editions,
             problem=editions if isinstance(editions, str) else None,
             latest=_latest(editions),
-            signing_key=context.signing_key,
+            signing_key=self.context.signing_key,
             read=state,
         )
 
-    def answering(handler: RouteHandler) -> RouteHandler:
+    def answering(self, handler: RouteHandler) -> RouteHandler:
+        """Return a handler that answers an unknown organization or day with a page."""
+
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
             except RelayError as error:
                 name = request.query_params.get("name", "")
-                known = context.view.snapshot.organizations.organizations
-                return pages.render(
+                known = self.context.view.snapshot.organizations.organizations
+                return self.pages.render(
                     request,
                     "completeness_unknown.html",
                     status_of(error),
                     problem=str(error) if name else "The address names no organization.",
-                    known=name if name in known or name in context.seals.index.organizations else None,
+                    known=name if name in known or name in self.context.seals.index.organizations else None,
                 )
 
         return answer
 
+
+def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
+    shown = _Handlers(context, pages)
     return [
-        Route("/completeness", show_all, methods=["GET"]),
-        Route("/completeness/organization", answering(show_organization), methods=["GET"]),
-        Route("/completeness/day", answering(show_day), methods=["GET"]),
+        Route("/completeness", shown.show_all, methods=["GET"]),
+        Route("/completeness/organization", shown.answering(shown.show_organization), methods=["GET"]),
+        Route("/completeness/day", shown.answering(shown.show_day), methods=["GET"]),
     ]
 
 

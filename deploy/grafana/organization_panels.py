@@ -91,6 +91,12 @@ ORGANIZATIONS = Dashboard(
             ),
         ),
         Panel(
+            "Overdue seals",
+            "For how long the oldest day without a seal could have had one, the ten longest.",
+            "s",
+            ((f"topk(10, max by (organization) ({D}_seal_overdue_seconds{{[O]}}) > 0)", "{{organization}}"),),
+        ),
+        Panel(
             "Events",
             "Events published per second, the ten busiest organizations.",
             "ops",

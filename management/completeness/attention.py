@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from management.completeness.due_days import LastCount, first_day
+from management.completeness.proof import DayState
 from management.completeness.seal_index import OrganizationSeals
 from management.completeness.sealing import CountedState, SealResult
 
@@ -12,6 +13,7 @@ NEVER_POLLED = (
 )
 MAX_NAMED_DAYS = 3
 MAX_TEXT = 600
+_WORST_FIRST: Sequence[DayState] = ("differing", "unproven")
 _SETTLED = {"complete", "not collected"}
 
 
@@ -25,10 +27,15 @@ class Attention:
 
 @dataclass(slots=True)
 class DayCounts:
-    """The last counts of one organization: when each day was counted, and the sentence of each that is not settled."""
+    """The last counts of one organization: when each day was counted, and the sentence of each that is not settled.
+
+    `passed`: the last pass in which its days were gone through. `overdue_ms`: for how long a day could have had its seal.
+    """
 
     last: dict[str, LastCount] = field(default_factory=dict)
     findings: dict[str, str] = field(default_factory=dict)
+    passed: int | None = None
+    overdue_ms: int = 0
 
     def add(self, counted: Mapping[str, CountedState], now_ms: int) -> None:
         """Take the days of a round. Days that are too old are forgotten."""
@@ -51,14 +58,8 @@ def attention_of(
     if result.failure is not None:
         return Attention("unproven", result.failure[:MAX_TEXT])
     first = first_day(now_ms)
-    marks = {
-        day: mark.state
-        for each in (found.sealed, found.accounts)
-        for day, mark in each.items()
-        if day >= first
-    }
-    for state in ("differing", "unproven"):
-        if days := sorted((day for day, word in marks.items() if word == state), reverse=True):
+    for state in _WORST_FIRST:
+        if days := sorted(found.days_in(state, first), reverse=True):
             return Attention(state, _text(days, counts.findings)[:MAX_TEXT])
     return Attention("complete") if is_polled else Attention("unproven", NEVER_POLLED)
 

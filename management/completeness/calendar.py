@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from management.completeness.progress import end_of_lateness
-from management.completeness.seal_index import DayMark, OrganizationSeals
+from management.completeness.seal_index import OrganizationSeals
+from management.completeness.sealed_days import DayMark
 from management.completeness.show import days_between
 from relay.organizations import Organization
 from relay.timestamps import DAY_MS, day_of

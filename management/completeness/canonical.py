@@ -29,8 +29,8 @@ def canonical_record(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the record of an event in its canonical form. `created` is in ms UTC in the event, and a text in the record."""
     fields = {name: value for name, value in event.items() if name not in _OF_THE_RELAY}
     fields["created"] = f"{to_iso(event['created'])[:-1]}+0000"
-    rest = json.loads(event.get("unmodeled") or "{}")
-    found = _without_nulls(_merged(fields, rest))
+    rest = event.get("unmodeled")
+    found = _without_nulls(_merged(fields, json.loads(rest)) if rest else fields)
     return found if isinstance(found, dict) else {}
 
 
@@ -41,18 +41,17 @@ def event_key(event: Mapping[str, Any]) -> EventKey:
 
 def _merged(held: Any, rest: Any) -> Any:
     """Return a value of the event with its part of `unmodeled`, in the record's shape. `{}` in a list: nothing is added."""
-    if isinstance(held, Mapping) and isinstance(rest, Mapping):
-        names = held.keys() | rest.keys()
-        return {name: _merged(held.get(name), rest.get(name)) for name in names}
+    if isinstance(held, dict) and isinstance(rest, dict):
+        return held | {name: _merged(held.get(name), each) for name, each in rest.items()}
     if isinstance(held, list) and isinstance(rest, list) and len(held) == len(rest):
         return [
-            _merged(one, other) if isinstance(other, Mapping) else other
+            _merged(one, other) if isinstance(other, dict) else other
             for one, other in zip(held, rest, strict=True)
         ]
     return held if rest is None else rest
 
 
 def _without_nulls(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {name: _without_nulls(each) for name, each in value.items() if each is not None}
     return [_without_nulls(each) for each in value] if isinstance(value, list) else value

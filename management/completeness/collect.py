@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from consumer.destinations.contract import DestinationConfig
 from consumer.losses.store import LossStore
-from management.change_history import ChangeHistory
+from management.change_history import ChangeEntry, ChangeHistory
 from management.completeness.audit_logs import SourceOf
 from management.completeness.delivery_account import (
     DestinationProgress,
@@ -18,10 +18,12 @@ from management.completeness.delivery_account import (
 )
 from management.completeness.progress import RecordedProgress, read_progress
 from management.completeness.proof import DayAccount, KafkaDay, SourceDay
-from management.completeness.source_listing import LISTING_SECONDS, list_day
+from management.completeness.replayed_events import replayed_to
+from management.completeness.source_listing import LISTING_SECONDS, ListingFacts, list_days
 from management.completeness.topic_scan import PassedDay, PlacedEvent, TopicScan, partition_name, scan_topics
 from management.events.delivery import read_moves
 from management.organizations.store import kafka_errors_as_relay_errors
+from management.replay.jobs import read_replays
 from management.topic_follower import FollowerTiming
 from producer.sources.contract import Source
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -30,6 +32,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
+from relay.replays.job import KnownReplay
 
 _HISTORY = FollowerTiming(read_seconds=60.0)
 
@@ -41,7 +44,7 @@ Wanted = Mapping[str, Sequence[str]]
 class ProofContext:
     """The means to count days. `second_look_seconds`: the pause before it; a transaction ends within.
 
-    `listings_at_once`: organizations whose audit logs are listed at the same time. `listing_seconds`: the bound for one day.
+    `listings_at_once`: organizations whose audit logs are listed at the same time. `listing_seconds`: the bound for one listing.
     """
 
     connection: Connection
@@ -134,11 +137,22 @@ async def _prepare(context: ProofContext, partition: int, organization: str) -> 
     topic = Topics(connection.kafka.topic_prefix).destinations
     async with RecordWriter(connection) as writer:  # it starts no producer before its first record
         losses = await LossStore(connection, topic, writer).read_each(context.destinations)
+    replays = await _read_replays(context, moves)
     destinations = [
-        await read_destination(connection, name, partition, moves, losses[name].ranges.values())
+        await read_destination(
+            *(connection, name, partition, moves, losses[name].ranges.values()),
+            replayed_to(name, replays, Topics(connection.kafka.topic_prefix)),
+        )
         for name in context.destinations
     ]
     return _Look(context, partition, organization, destinations)
+
+
+async def _read_replays(context: ProofContext, moves: Sequence[ChangeEntry]) -> list[KnownReplay]:
+    """Return the replays, which count for events that an operator has skipped."""
+    if not any(each.what == "skipped" and each.name in context.destinations for each in moves):
+        return []
+    return [each.replay for each in (await read_replays(context.connection, context.now_ms())).views]
 
 
 _Listed = Mapping[tuple[str, str], SourceDay]
@@ -177,7 +191,10 @@ class _Look:
 
         async def list_one(name: str, source: Source) -> None:
             async with places:
-                listed.update(await self._list_days(name, wanted[name], source, progress[name], scan))
+                facts = self._facts(name, wanted[name], progress[name], scan)
+                now, seconds = self.context.now_ms(), self.context.listing_seconds
+                found = await list_days(source, wanted[name], facts, now, seconds)
+                listed.update({(name, day): each for day, each in found.items()})
 
         async with asyncio.TaskGroup() as group:
             for name in wanted:
@@ -185,25 +202,16 @@ class _Look:
                     group.create_task(list_one(name, source))
         return listed
 
-    async def _list_days(
-        self, name: str, days: Sequence[str], source: Source, progress: RecordedProgress, scan: TopicScan
-    ) -> _Listed:
-        """List one day after the other. After a refused key or a limit nothing more is asked, as each attempt would count."""
-        listed, last = dict[tuple[str, str], SourceDay](), SourceDay()
-        for day in days:
-            last = last if last.is_general else await self._list(name, source, day, progress, scan)
-            listed[name, day] = last
-        return listed
-
-    async def _list(
-        self, name: str, source: Source, day: str, progress: RecordedProgress, scan: TopicScan
-    ) -> SourceDay:
-        known = {each.key.id for each in scan.events.get((name, day), ())}
+    def _facts(
+        self, name: str, days: Sequence[str], progress: RecordedProgress, scan: TopicScan
+    ) -> ListingFacts:
         hashes = {each for ledger in progress.ledgers.values() for each in ledger.dead_letters}
         hashes |= self.letters.of_producers.get(name, set())
-        known |= progress.ids(day) or set()
-        now, seconds = self.context.now_ms(), self.context.listing_seconds
-        return await list_day(source, day, progress, known, hashes, now, seconds)
+        known = {
+            day: {each.key.id for each in scan.events.get((name, day), ())} | (progress.ids(day) or set())
+            for day in days
+        }
+        return ListingFacts(progress, known, hashes)
 
     def count(
         self,
@@ -231,7 +239,8 @@ class _Look:
         )
         taken = set[int]() if kafka.kept else (kafka.ledger or set()) - {each.key.id for each in events}
         delivered = {
-            each.name: delivery_day(each, events, self.letters, {day: taken}) for each in self.destinations
+            each.name: delivery_day(each, events, self.letters, name, day, taken)
+            for each in self.destinations
         }
         return CountedDay(DayAccount(name, day, listed, kafka, delivered, _offsets(events)), events)
 

@@ -1,7 +1,7 @@
 """What became of the events of a day at each destination: the place of each event against what the destination has committed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -10,6 +10,7 @@ from consumer.losses.lost_range import LostRange
 from consumer.offsets.delivered import DeliveryProgress
 from management.change_history import ChangeEntry
 from management.completeness.proof import SETTLED, DeliveryDay, DeliveryState
+from management.completeness.replayed_events import NO_REPLAYS, ReplayedEvents
 from management.completeness.topic_scan import SLACK_MS, PlacedEvent
 from management.destination_offsets import topic_of
 from management.events.delivery_words import skipped_by
@@ -24,6 +25,8 @@ from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import open_group
 from relay.kafka.topics import Topics
 from relay.timestamps import day_start
+
+_DELIVERED: Collection[DeliveryState] = ("accepted", "redriven", "replayed")
 
 
 @dataclass(slots=True)
@@ -59,9 +62,12 @@ class DestinationProgress:
     """Moves of its offsets by operators, newest first."""
     losses: Sequence[LostRange] = ()
     """Ranges of the partition that retention deleted before the destination had accepted them."""
+    replayed: ReplayedEvents = NO_REPLAYS
 
-    def state_of(self, event: PlacedEvent, letters: Letters) -> DeliveryState:
-        """Return what became of an event; the surest cause counts.
+    def state_of(
+        self, event: PlacedEvent, letters: Letters, organization: str = "", day: str = ""
+    ) -> DeliveryState:
+        """Return what became of an event of a day; the surest cause counts.
 
         The live flow commits its start before it reads, so a destination without one runs nowhere, and has everything before it.
         """
@@ -74,9 +80,12 @@ class DestinationProgress:
             return "not begun" if "live" in self.flows else "pending"
         if not _is_delivered(progress, event.place.offset):
             return "pending"
-        if skipped_by(self.moves, self.name, (flow, progress), event.place) is not None:
+        was_skipped = skipped_by(self.moves, self.name, (flow, progress), event.place) is not None
+        if was_skipped and not self.replayed.has(event, organization, day):
             return "skipped"
-        return "left out" if self.name in event.left_out else "accepted"
+        if self.name in event.left_out:
+            return "left out"
+        return "replayed" if was_skipped else "accepted"
 
     def state_of_deleted(self, day: str) -> DeliveryState:
         """Return what became of the events of a day that retention has deleted.
@@ -108,22 +117,24 @@ def delivery_day(
     destination: DestinationProgress,
     events: Iterable[PlacedEvent],
     letters: Letters,
-    deleted: Mapping[str, Iterable[int]] | None = None,
+    organization: str,
+    day: str,
+    deleted: Iterable[int] = (),
 ) -> DeliveryDay:
-    """Return the account of a day at one destination. `deleted`: by day, the ids that retention has taken from the topic. Pure."""
+    """Return the account of a day at one destination. `deleted`: the ids that retention has taken from the topic. Pure."""
     ids: dict[DeliveryState, list[int]] = {}
     counts: Counter[DeliveryState] = Counter()
     accepted = list[PlacedEvent]()
     for event in events:
-        state = destination.state_of(event, letters)
+        state = destination.state_of(event, letters, organization, day)
         counts[state] += 1
-        if state in {"accepted", "redriven"}:
+        if state in _DELIVERED:
             accepted.append(event)
         if state not in SETTLED:
             ids.setdefault(state, []).append(event.key.id)
-    for day, taken in (deleted or {}).items():
+    if taken := {*deleted}:
         state = destination.state_of_deleted(day)
-        counts.update(dict.fromkeys([state], len({*taken})))
+        counts[state] += len(taken)
         if state not in SETTLED:
             ids.setdefault(state, []).extend(taken)
     return DeliveryDay(
@@ -137,6 +148,7 @@ async def read_destination(
     partition: int,
     moves: Sequence[ChangeEntry],
     losses: Iterable[LostRange] = (),
+    replayed: ReplayedEvents = NO_REPLAYS,
 ) -> DestinationProgress:
     """Return how far a destination is. Raises RelayError, or an error of KAFKA_FAILURES."""
     topics, flows = Topics(connection.kafka.topic_prefix), dict[PipelineFlow, DeliveryProgress]()
@@ -147,7 +159,8 @@ async def read_destination(
         if committed is not None:
             flows[flow] = DeliveryProgress.from_offset_and_metadata(committed.offset, committed.metadata)
     own = [each for each in moves if each.name == name and each.what in {"skipped", "rewound"}]
-    return DestinationProgress(name, flows, own, [each for each in losses if each.partition == partition])
+    here = [each for each in losses if each.partition == partition]
+    return DestinationProgress(name, flows, own, here, replayed)
 
 
 async def read_letters(connection: Connection, organization: str) -> Letters:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from consumer.losses.lost_range import SOURCE_DAYS
-from management.completeness.progress import RecordedProgress, end_of_lateness
-from management.completeness.seal_index import DayMark, OrganizationSeals
+from management.completeness.progress import ProgressSummary, end_of_lateness
+from management.completeness.proof import DayState
+from management.completeness.seal_index import OrganizationSeals
+from management.completeness.sealed_days import DayMark
 from relay.timestamps import DAY_MS, day_of, day_start
 
 MAX_DAYS = 31
@@ -14,8 +16,11 @@ MAX_DAYS = 31
 HOUR_MS = 3_600_000
 ATTENTION_DAYS = 30
 """The last days that the state of an organization is made of: an older difference stays in the calendar alone."""
-RECOUNT_MS = DAY_MS
-"""A day without a seal is counted again after this time, though the ledger shows no change."""
+_OPEN: Sequence[DayState] = ("differing", "unproven", "provisional")
+PASS_MS = 5 * HOUR_MS + HOUR_MS // 2
+"""Between two passes through the days that can wait: each reads the event topics of the last nine days."""
+RECOUNT_MS = 20 * HOUR_MS
+"""A day without a seal is counted again in the first pass after this time, though the ledger shows no change: the fourth, within a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,13 @@ class LastCount:
 
 
 def sealing_days(
-    progress: RecordedProgress, seals: OrganizationSeals, now_ms: int, late_days: int
+    progress: ProgressSummary, seals: OrganizationSeals, now_ms: int, late_days: int
 ) -> list[str]:
     """Return the days that are over and have no seal, in their order, 31 at most."""
     found = list[str]()
     for day in _unsealed_days(progress, seals, now_ms):
-        over = end_of_lateness(day, late_days) <= now_ms and progress.is_past_late_records(day, late_days)
+        marks, is_over = progress.marks, end_of_lateness(day, late_days) <= now_ms
+        over = is_over and marks is not None and marks.is_past_late_records(day, late_days)
         if not over or len(found) == MAX_DAYS:
             break
         found.append(day)
@@ -56,19 +62,21 @@ def sealing_days(
 
 
 def due_days(
-    progress: RecordedProgress,
+    progress: ProgressSummary,
     seals: OrganizationSeals,
     counts: Mapping[str, LastCount],
     now_ms: int,
     late_days: int,
+    *,
+    is_pass: bool = True,
 ) -> DueDays:
-    """Return what is due for an organization. `counts`: the last count of each day.
+    """Return what is due for an organization. `counts`: the last count of each day. `is_pass`: what can wait is due, too.
 
     A day without a seal is counted once it has ended and polling has passed it, or an hour later; again when its ledger has
     changed, while something is to be done about it, and daily. A sealed day is compared when its ledger has other ids than then, and
-    daily while its seal is not complete: what was to be done about it may have been done.
+    daily while its seal is not complete: what was to be done about it may have been done. Seals and what is daily can wait.
     """
-    sealing = sealing_days(progress, seals, now_ms, late_days)
+    sealing = sealing_days(progress, seals, now_ms, late_days) if is_pass else []
     last = sealing[-1] if sealing else ""
     if len(sealing) == MAX_DAYS:
         return DueDays(sealing)
@@ -77,15 +85,27 @@ def due_days(
         for day in _unsealed_days(progress, seals, now_ms)
         if day > last
         and _has_ended(progress, day, now_ms)
-        and _is_due(progress, day, counts.get(day), now_ms)
+        and _is_due(progress, day, counts.get(day), now_ms, is_pass=is_pass)
     ]
-    again = [
+    open_days = seals.sealed.days_in(_OPEN, first_day(now_ms)) if is_pass else []
+    again = {day for day in open_days if _is_old(counts.get(day), now_ms)}
+    again |= {
         day
-        for day, mark in seals.sealed.items()
-        if _has_other_ids(progress.count(day), mark, counts.get(day))
-        or (day >= first_day(now_ms) and _is_open(mark, counts.get(day), now_ms))
-    ]
-    return DueDays(sealing, counting[-MAX_DAYS:], again)
+        for day, ids in progress.counts.items()
+        if (mark := seals.sealed.get(day)) is not None and _has_other_ids(ids, mark, counts.get(day))
+    }
+    return DueDays(sealing, counting[-MAX_DAYS:], sorted(again))
+
+
+def pass_number(now_ms: int) -> int:
+    """Return which pass an instant is in: all organizations go through theirs in the first round of it, so a partition is read once."""
+    return now_ms // PASS_MS
+
+
+def overdue_ms(progress: ProgressSummary, seals: OrganizationSeals, now_ms: int, late_days: int) -> int:
+    """Return for how long the oldest day without a seal could have had one; 0: records of it may come late still."""
+    first = next(_unsealed_days(progress, seals, now_ms), None)
+    return 0 if first is None else max(0, now_ms - end_of_lateness(first, late_days))
 
 
 def first_day(now_ms: int) -> str:
@@ -93,34 +113,34 @@ def first_day(now_ms: int) -> str:
     return day_of(now_ms - ATTENTION_DAYS * DAY_MS)
 
 
-def _has_other_ids(ids: int | None, mark: DayMark, last: LastCount | None) -> bool:
-    return ids is not None and ids != (mark.events if last is None else last.ids)
+def _has_other_ids(ids: int, mark: DayMark, last: LastCount | None) -> bool:
+    return ids != (mark.events if last is None else last.ids)
 
 
-def _is_open(mark: DayMark, last: LastCount | None, now_ms: int) -> bool:
-    if mark.state in {"complete", "not collected"}:
-        return False
+def _is_old(last: LastCount | None, now_ms: int) -> bool:
     return last is None or last.at + RECOUNT_MS <= now_ms
 
 
-def _is_due(progress: RecordedProgress, day: str, last: LastCount | None, now_ms: int) -> bool:
-    if last is None or not last.settled or last.at + RECOUNT_MS <= now_ms:
+def _is_due(
+    progress: ProgressSummary, day: str, last: LastCount | None, now_ms: int, *, is_pass: bool
+) -> bool:
+    if last is None or not last.settled or (is_pass and _is_old(last, now_ms)):
         return True
-    return (progress.count(day) or 0) != last.ids
+    return progress.counts.get(day, 0) != last.ids
 
 
-def _has_ended(progress: RecordedProgress, day: str, now_ms: int) -> bool:
+def _has_ended(progress: ProgressSummary, day: str, now_ms: int) -> bool:
     end = day_start(day) + DAY_MS
-    polled = progress.checkpoint is not None and progress.checkpoint.window_end >= end
+    polled = progress.marks is not None and progress.marks.window_end >= end
     return end + HOUR_MS <= now_ms or (polled and end <= now_ms)
 
 
-def _unsealed_days(progress: RecordedProgress, seals: OrganizationSeals, now_ms: int) -> Iterator[str]:
+def _unsealed_days(progress: ProgressSummary, seals: OrganizationSeals, now_ms: int) -> Iterator[str]:
     """Yield the days behind the chain, up to today; a new chain begins when the organization was added."""
-    if progress.checkpoint is None:
+    if progress.marks is None:
         return
     last = seals.chain.last_day
-    first = _date(progress.checkpoint.live_since) if last is None else last + timedelta(days=1)
+    first = _date(progress.marks.live_since) if last is None else last + timedelta(days=1)
     day = max(first, _date(now_ms - (SOURCE_DAYS - 1) * DAY_MS))
     while day <= _date(now_ms):
         yield day.isoformat()

@@ -14,6 +14,12 @@ ORGANIZATION_STATE = Metric(
     "State of the last 30 days of an organization: differing if a hop has other events on one of them.",
     (Label("organization"), Label("state", STATES)),
 )
+SEAL_OVERDUE = Metric(
+    Gauge,
+    "jira_relay_proof_seal_overdue_seconds",
+    "For how long the oldest day without a seal could have had one; 0 while records of it may come late.",
+    (Label("organization"),),
+)
 LAST_ROUND = Metric(
     Gauge,
     "jira_relay_proof_last_round_timestamp_seconds",
@@ -28,4 +34,11 @@ ROUND_STATE = Metric(
 )
 SEALS = Metric(Counter, "jira_relay_proof_seals_total", "Day seals that this process has signed.")
 
-CATALOGUE: tuple[Metric[Any], ...] = (ORGANIZATION_STATE, LAST_ROUND, ROUND_DURATION, ROUND_STATE, SEALS)
+CATALOGUE: tuple[Metric[Any], ...] = (
+    ORGANIZATION_STATE,
+    SEAL_OVERDUE,
+    LAST_ROUND,
+    ROUND_DURATION,
+    ROUND_STATE,
+    SEALS,
+)

@@ -27,11 +27,6 @@ class RecordedProgress:
         ledger = self.ledgers.get(day)
         return None if ledger is None else frozenset(key for key in ledger.ids if key <= MAX_ID)
 
-    def count(self, day: str) -> int | None:
-        """Return how many ids the ledger of a day has, without listing them. None: as for `ids`."""
-        ledger = self.ledgers.get(day)
-        return None if ledger is None else int(ledger.ids.rank(MAX_ID))
-
     def is_collected(self, created: int) -> bool:
         """Return whether the relay is to have the events of an instant: it was live by then, or backfill has covered it."""
         if self.checkpoint is None:
@@ -46,9 +41,39 @@ class RecordedProgress:
             self.checkpoint.live_since, self.checkpoint.window_end
         )
 
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The instants of a checkpoint that say what can be counted (ms UTC); as `Checkpoint` has them."""
+
+    live_since: int
+    window_end: int
+    week_mark: int
+
     def is_past_late_records(self, day: str, late_days: int) -> bool:
         """Return whether the last re-read of the week came after the time in which records of the day may come late."""
-        return self.checkpoint is not None and self.checkpoint.week_mark >= end_of_lateness(day, late_days)
+        return self.week_mark >= end_of_lateness(day, late_days)
+
+
+@dataclass(slots=True)
+class ProgressSummary:
+    """What a plan needs of the progress of one organization. `marks` None: no producer has written a checkpoint.
+
+    `counts`: by day, how many ids its ledger has; an expired one is missing.
+    """
+
+    marks: Marks | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def marks_of(checkpoint: Checkpoint) -> Marks:
+    """Return the instants of a checkpoint that a plan needs."""
+    return Marks(checkpoint.live_since, checkpoint.window_end, checkpoint.week_mark)
+
+
+def id_count(ledger: DayLedger) -> int:
+    """Return how many ids a ledger has, without listing them."""
+    return int(ledger.ids.rank(MAX_ID))
 
 
 def end_of_lateness(day: str, late_days: int) -> int:
@@ -69,13 +94,19 @@ async def read_progress(
         name, day = split_progress_key(key.decode("utf-8", "replace"))
         if name not in found or record.value is None:
             continue
-        try:
-            if day is None:
-                decoded = InternalCodec("checkpoint").decode(record.value)
-                found[name].checkpoint = checkpoints.from_record(decoded)
-            else:
-                decoded = InternalCodec("day_ledger").decode(record.value)
-                found[name].ledgers[day] = day_ledger_from_record(decoded)
-        except _UNREADABLE:
-            continue
+        match decode_progress(day, record.value):
+            case Checkpoint() as checkpoint:
+                found[name].checkpoint = checkpoint
+            case DayLedger() as ledger if day is not None:
+                found[name].ledgers[day] = ledger
     return found
+
+
+def decode_progress(day: str | None, value: bytes) -> Checkpoint | DayLedger | None:
+    """Return the ledger of a day, or with None the checkpoint, of a record. None: it cannot be read."""
+    try:
+        if day is None:
+            return checkpoints.from_record(InternalCodec("checkpoint").decode(value))
+        return day_ledger_from_record(InternalCodec("day_ledger").decode(value))
+    except _UNREADABLE:
+        return None

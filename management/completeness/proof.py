@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from management.completeness.canonical import EventKey
@@ -18,9 +19,18 @@ MAX_NAMED_IDS = 100
 
 DayState = Literal["complete", "provisional", "differing", "unproven", "not collected"]
 DeliveryState = Literal[
-    "accepted", "left out", "not begun", "redriven", "dead letter", "lost", "skipped", "pending", "not known"
+    "accepted",
+    "left out",
+    "not begun",
+    "redriven",
+    "replayed",
+    "dead letter",
+    "lost",
+    "skipped",
+    "pending",
+    "not known",
 ]
-SETTLED: frozenset[DeliveryState] = frozenset({"accepted", "left out", "not begun", "redriven"})
+SETTLED: frozenset[DeliveryState] = frozenset({"accepted", "left out", "not begun", "redriven", "replayed"})
 """What became of an event for which nothing is to be done. A destination that was added later has not begun before."""
 
 
@@ -104,7 +114,7 @@ class Differences:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DayAccount:
     """The account of one organization and UTC day (of `created`). `source` None: the audit log was not asked."""
 
@@ -120,7 +130,7 @@ class DayAccount:
     seen_before: Differences | None = None
     """The differences of an earlier look: what it did not show may be an event on its way. None: there was none."""
 
-    @property
+    @cached_property
     def differences(self) -> Differences:
         found = compare(self.source, self.kafka)
         return found if self.seen_before is None else found.shared_with(self.seen_before)

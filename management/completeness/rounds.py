@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from management.completeness.audit_logs import SourceOf
 from management.completeness.due_days import MAX_DAYS, DueDays, sealing_days
-from management.completeness.progress import RecordedProgress, read_progress
+from management.completeness.progress import ProgressSummary
+from management.completeness.progress_follower import ProgressFollower
 from management.completeness.sealing import Sealer, SealResult
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.organizations.validation import InputError
@@ -19,7 +20,7 @@ MAX_FAILURES = 3
 MAX_EVENTS = 200_000
 """Events that are held at once, by their ledgers; those of one organization are never divided."""
 
-DuePlan = Callable[[str, RecordedProgress], DueDays]
+DuePlan = Callable[[str, ProgressSummary], DueDays]
 """Maps an organization and its progress to the days that are due."""
 
 
@@ -27,6 +28,7 @@ async def seal_round(
     connection: Connection,
     sealer: Sealer,
     names: Sequence[str],
+    progress: ProgressFollower,
     plan: DuePlan,
     source_of: SourceOf,
 ) -> list[SealResult]:
@@ -40,7 +42,7 @@ async def seal_round(
     parts = [(number, found) for number in range(shards) if (found := _of_partition(names, number, shards))]
     for done, (number, found) in enumerate(parts, 1):
         try:
-            results += await _seal_partition(connection, sealer, number, found, plan, source_of)
+            results += await _seal_partition(connection, sealer, number, found, progress, plan, source_of)
             failures = 0
         except RelayError as error:
             failures += 1
@@ -59,25 +61,26 @@ async def _seal_partition(
     sealer: Sealer,
     number: int,
     names: Sequence[str],
+    progress: ProgressFollower,
     plan: DuePlan,
     source_of: SourceOf,
 ) -> list[SealResult]:
     with kafka_errors_as_relay_errors(connection):
-        progress = await read_progress(connection, number, names)
-    due = {name: plan(name, progress[name]) for name in names}
+        found = await progress.read(number, names)
+    due = {name: plan(name, found[name]) for name in names}
     results = list[SealResult]()
-    for part in in_parts(due, progress):
+    for part in in_parts(due, found):
         results += (await sealer.seal(number, part, source_of)).values()
     return results
 
 
 def in_parts(
-    due: Mapping[str, DueDays], progress: Mapping[str, RecordedProgress], most: int = MAX_EVENTS
+    due: Mapping[str, DueDays], progress: Mapping[str, ProgressSummary], most: int = MAX_EVENTS
 ) -> Iterator[Mapping[str, DueDays]]:
     """Yield the organizations in parts whose days have at most so many ids in their ledgers. Pure."""
     part, held = dict[str, DueDays](), 0
     for name, days in due.items():
-        size = sum(progress[name].count(day) or 0 for day in days.all)
+        size = sum(progress[name].counts.get(day, 0) for day in days.all)
         if part and held + size > most:
             yield part
             part, held = {}, 0
@@ -99,15 +102,15 @@ async def seal_due(
     now_ms: Callable[[], int],
 ) -> list[SealResult]:
     """Seal every day that is over. An organization with more than a month of them takes several rounds."""
-    results = list[SealResult]()
+    results, progress = list[SealResult](), ProgressFollower(connection)
 
-    def plan(name: str, progress: RecordedProgress) -> DueDays:
-        return DueDays(sealing_days(progress, sealer.index.of(name), now_ms(), late_days))
+    def plan(name: str, found: ProgressSummary) -> DueDays:
+        return DueDays(sealing_days(found, sealer.index.of(name), now_ms(), late_days))
 
     while names and not sealer.ended:
-        found = await seal_round(connection, sealer, names, plan, source_of)
-        results += found
-        names = [each.organization for each in found if len(each.counted) == MAX_DAYS]
+        sealed = await seal_round(connection, sealer, names, progress, plan, source_of)
+        results += sealed
+        names = [each.organization for each in sealed if len(each.counted) == MAX_DAYS]
     return results
 
 

@@ -1,35 +1,23 @@
-"""The seals of all organizations in some hundred bytes a day, for readers that follow their topic. Pure.
+"""The seals of all organizations, for readers that follow their topic. Pure.
 
 A day without a seal may have an account on the topic: an unsigned count of the day, with the edition 0. A seal replaces it.
 """
 
+import struct
 from dataclasses import dataclass, field, replace
 
 from management.completeness.export import StoredSeal
 from management.completeness.proof import DayState
 from management.completeness.seal_store import decode_seal, key_parts
+from management.completeness.sealed_days import ChainView, DayMark, SealedDays
 from management.completeness.verifier import SealChain, Statement
 from relay.errors import RelayError
 from relay.kafka import Record
 from relay.timestamps import parse_iso
 
-_BAD_FORM = (KeyError, TypeError, ValueError, OverflowError, AttributeError)
-
-
-@dataclass(frozen=True, slots=True)
-class DayMark:
-    """The latest record of a day. `edition` 0: an account without a seal. `offset`: its place on the topic of seals.
-
-    `at`: when it was signed, ms UTC. `live_end`, `backfill_end`: the last offset of its events on each event topic; -1: it has none.
-    """
-
-    state: DayState
-    edition: int
-    events: int
-    offset: int
-    at: int = 0
-    live_end: int = -1
-    backfill_end: int = -1
+MAX_EDITIONS = 20
+"""Of a day before the latest one: their places are kept."""
+_BAD_FORM = (KeyError, TypeError, ValueError, OverflowError, AttributeError, struct.error)
 
 
 @dataclass(slots=True)
@@ -37,13 +25,17 @@ class OrganizationSeals:
     """The days of one organization. `fault`: why its chain is broken, with the place; None: no record of it is wrong."""
 
     name: str
-    chain: SealChain = field(default_factory=SealChain)
-    sealed: dict[str, DayMark] = field(default_factory=dict)
+    sealed: SealedDays = field(default_factory=SealedDays)
     accounts: dict[str, DayMark] = field(default_factory=dict)
     fault: str | None = None
     last: StoredSeal | None = None
+    chain: SealChain = field(init=False)
     _earlier: dict[str, list[int]] = field(default_factory=dict)
     _is_last_verified: bool = False
+
+    def __post_init__(self) -> None:
+        days = ChainView[Statement](self.sealed, lambda mark: {"edition": mark.edition})
+        self.chain = SealChain(days=days, hashes=ChainView(self.sealed, lambda mark: mark.digest))
 
     def mark(self, day: str) -> DayMark | None:
         """Return the latest record of a day."""
@@ -56,12 +48,12 @@ class OrganizationSeals:
 
     def differing_days(self, first: str) -> int:
         """Return how many days from `first` on differ, by their latest records."""
-        return sum(
-            mark.state == "differing"
-            for marks in (self.sealed, self.accounts)
-            for day, mark in marks.items()
-            if day >= first
-        )
+        return len(self.days_in("differing", first))
+
+    def days_in(self, state: DayState, first: str) -> list[str]:
+        """Return the days from `first` on whose latest record has a state."""
+        counted = (day for day, mark in self.accounts.items() if mark.state == state and day >= first)
+        return [*self.sealed.days_in([state], first), *counted]
 
     def verify_end(self) -> str | None:
         """Return why the chain is broken. The last seal names the hash of the one before, so its signature holds for all."""
@@ -80,11 +72,13 @@ class OrganizationSeals:
             self.accounts[day] = mark
             return
         self.accounts.pop(day, None)
-        if day in self.sealed:
-            self._earlier.setdefault(day, []).append(self.sealed[day].offset)
-        self.sealed[day] = mark
+        if (before := self.sealed.get(day)) is not None:
+            self._earlier[day] = [*self._earlier.get(day, ()), before.offset][-MAX_EDITIONS:]
         if self.fault is None:
             self._continue(seal)
+        self.sealed[day] = replace(mark, digest=seal.signed.hash)
+        if self.sealed.is_cut:
+            self.chain.complete_from = max(self.chain.complete_from, self.sealed.oldest)
 
     def _continue(self, seal: StoredSeal) -> None:
         statement = seal.statement
@@ -97,8 +91,6 @@ class OrganizationSeals:
         if fault is not None:
             self.fault = f"{self.name}, {statement['day']}, seal {statement['sequence']}: {fault}."
             return
-        # The chain asks for the edition of an earlier day alone; a whole statement is over a thousand bytes.
-        self.chain.days[statement["day"]] = _brief(statement["edition"])
         self.last, self._is_last_verified = seal, False
 
     def place(self, day: str, offset: int) -> None:
@@ -125,14 +117,6 @@ def _mark(statement: Statement, offset: int) -> DayMark:
         ends.get("events", -1),
         ends.get("backfill", -1),
     )
-
-
-_BRIEF: dict[int, Statement] = {}
-
-
-def _brief(edition: int) -> Statement:
-    """Return one shared object for all days with this edition."""
-    return _BRIEF.setdefault(edition, {"edition": edition})
 
 
 class SealIndex:

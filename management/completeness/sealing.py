@@ -13,7 +13,7 @@ from management.completeness.day_seal import changes_since, day_account, next_se
 from management.completeness.due_days import DueDays
 from management.completeness.export import StoredSeal
 from management.completeness.proof import DayAccount, DayState
-from management.completeness.seal_index import DayMark, OrganizationSeals, SealIndex
+from management.completeness.seal_index import OrganizationSeals, SealIndex
 from management.completeness.seal_store import (
     PARTITION,
     account_record,
@@ -23,6 +23,7 @@ from management.completeness.seal_store import (
     seal_record,
 )
 from management.completeness.seal_view import PATIENT, SealView
+from management.completeness.sealed_days import DayMark
 from management.completeness.signature import SigningKey
 from management.completeness.topic_scan import PassedDay
 from management.completeness.verifier import Statement, canonical_text

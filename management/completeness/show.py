@@ -7,7 +7,7 @@ from typing import Any
 
 from management.completeness.collect import Counted
 from management.completeness.day_seal import changes_since
-from management.completeness.progress import end_of_lateness
+from management.completeness.progress import end_of_lateness, marks_of
 from management.completeness.proof import DayState
 from management.completeness.seal_store import StoredChain
 from management.completeness.verifier import Statement
@@ -65,9 +65,9 @@ def counted_days(
 def _counted_day(stored: StoredChain, counted: Counted, day: str, now_ms: int, late_days: int) -> ShownDay:
     seal = None if stored.fault is not None else stored.chain.days.get(day)
     account = counted.days[day].account
-    provisional = now_ms < end_of_lateness(day, late_days) or not counted.progress.is_past_late_records(
-        day, late_days
-    )
+    checkpoint = counted.progress.checkpoint
+    is_past = checkpoint is not None and marks_of(checkpoint).is_past_late_records(day, late_days)
+    provisional = now_ms < end_of_lateness(day, late_days) or not is_past
     state: DayState = "provisional" if provisional and account.state != "not collected" else account.state
     findings = account.findings()
     if stored.fault is not None:

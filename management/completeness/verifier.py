@@ -8,7 +8,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import sha256
@@ -23,6 +23,7 @@ NO_SEAL = "0" * 64
 """In place of the hash of the seal before, in the first seal of an organization."""
 _LINE = re.compile(rb"([0-9a-f]{128}) (\{[\x20-\x7e]*\})")
 _BAD_FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _NUMBERS = ("sequence", "edition", "days_left_out", "events")
 Statement = Mapping[str, Any]
 
@@ -45,7 +46,7 @@ class Verified:
 
 def canonical_text(value: object) -> bytes:
     """Return JSON with sorted names, without spaces, all but ASCII escaped. Raises ValueError for a number that JSON lacks."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def leaf_hash(event_id: int, content: bytes) -> bytes:
@@ -85,9 +86,9 @@ class SealChain:
     last_day: date | None = None
     complete_from: date = date.min
     """Each sealed day from this one on has its first edition here; an export may begin within a chain."""
-    days: dict[str, Statement] = field(default_factory=dict)
+    days: MutableMapping[str, Statement] = field(default_factory=dict)
     """The latest seal of each day."""
-    hashes: dict[str, str] = field(default_factory=dict)
+    hashes: MutableMapping[str, str] = field(default_factory=dict)
 
     def add(self, seal: Statement, digest: str) -> str | None:
         """Take the next seal, of which `digest` is the hash. Return what is wrong with it; None: it is the next one."""

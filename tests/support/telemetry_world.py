@@ -60,6 +60,7 @@ def _days(registry: CollectorRegistry, states: dict[str, str], round_state: str,
     metrics = MetricSet(proof.CATALOGUE, registry)
     for name, state in states.items():
         metrics.set_state(proof.ORGANIZATION_STATE, state, organization=name)
+        metrics[proof.SEAL_OVERDUE].labels(name).set(0 if state == "complete" else 200_000)
     metrics.set_state(proof.ROUND_STATE, round_state)
     metrics[proof.LAST_ROUND].set(last_round)
     metrics[proof.ROUND_DURATION].set(40.0)

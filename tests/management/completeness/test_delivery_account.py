@@ -11,12 +11,16 @@ from consumer.offsets.delivered import DeliveredRange, DeliveryProgress, RecordF
 from management.change_history import ChangeEntry
 from management.completeness.canonical import EventKey
 from management.completeness.delivery_account import DestinationProgress, Letters, delivery_day
+from management.completeness.replayed_events import replayed_to
 from management.completeness.topic_scan import SLACK_MS, PlacedEvent
 from management.events.stored_event import EventAddress
 from relay.dead_letters.assembly import WholeLetter
 from relay.dead_letters.letter import DeadLetter
 from relay.kafka.topics import Topics
-from relay.timestamps import day_start
+from relay.replays.job import KnownReplay, ReplayJob, ReplayProgress, ReplayRange, ReplaySkip
+from relay.timestamps import DAY_MS, day_start
+
+DAY = "2026-11-02"
 
 
 def placed(offset, topic="events", left_out=()):
@@ -97,9 +101,55 @@ def test_an_event_that_an_operator_passed_is_skipped():
     ]
 
 
+JOB = ReplayJob(
+    "1", "sentinel", "events", 0, "ann", "running", 0, "ann", ranges=(ReplayRange("p.events", 3, 4, 8),)
+)
+DONE = ReplayProgress("1", "done", 0, 0, "c", 0, sent=2, skipped=9)
+
+
+@pytest.mark.parametrize(
+    ("job", "progress", "states"),
+    [
+        ({}, {}, ["replayed", "replayed", "left out"]),
+        ({"events": ("acme/5", "beta/4")}, {}, ["skipped", "replayed", "skipped"]),
+        ({"organizations": ("beta",)}, {}, ["skipped"] * 3),
+        (
+            {"by": "created", "from_ms": day_start(DAY), "to_ms": day_start(DAY) + DAY_MS},
+            {},
+            ["replayed", "replayed", "left out"],
+        ),
+        ({"by": "created", "from_ms": day_start(DAY) + 1}, {}, ["skipped"] * 3),
+        ({"from_ms": 1}, {}, ["skipped"] * 3),
+        ({"to_ms": 0}, {}, ["skipped"] * 3),
+        ({"ranges": (ReplayRange("p.events", 3, 5, 8),)}, {}, ["skipped", "replayed", "left out"]),
+        (
+            {"ranges": (ReplayRange("p.backfill", 3, 4, 8), ReplayRange("p.events", 2, 4, 8))},
+            {},
+            ["skipped"] * 3,
+        ),
+        ({"where": "true"}, {}, ["skipped"] * 3),
+        ({"content": "dead-letters"}, {}, ["skipped"] * 3),
+        ({"destination": "other"}, {}, ["skipped"] * 3),
+        ({}, {"state": "cancelled"}, ["skipped"] * 3),
+        ({}, {"lost": 1}, ["skipped"] * 3),
+        ({}, {"skips": (ReplaySkip("It is unreadable.", 1),)}, ["skipped"] * 3),
+    ],
+)
+def test_an_event_that_was_skipped_and_replayed_was_delivered(job, progress, states):
+    """Only a replay that has certainly sent it counts, and a filter leaves an event out of a replay as well."""
+    before, after = (json.dumps({"flow": "live", "offsets": {"3": offset}}) for offset in (4, 8))
+    move = ChangeEntry(0, 1, "ann", "skipped", "destination/sentinel", before, after)
+    known = KnownReplay(replace(JOB, **job), replace(DONE, **progress))
+    replayed = replayed_to("sentinel", [known], Topics("p"))
+    found = DestinationProgress("sentinel", {"live": delivered_to(9)}, [move], replayed=replayed)
+    events = [placed(4), placed(5), placed(6, left_out=["sentinel"])]
+    assert [found.state_of(each, Letters(), "acme", DAY) for each in events] == states
+    assert replayed_to("sentinel", [KnownReplay(JOB)], Topics("p")).jobs == ()
+
+
 def test_a_day_counts_all_and_names_what_is_not_settled():
     found = destination(live=delivered_to(3))
-    day = delivery_day(found, [placed(each) for each in (5, 1, 4)], Letters())
+    day = delivery_day(found, [placed(each) for each in (5, 1, 4)], Letters(), "acme", DAY)
     assert (day.counts, day.ids) == ({"pending": 2, "accepted": 1}, {"pending": [4, 5]})
     assert not day.is_settled
 
@@ -111,7 +161,7 @@ def test_what_retention_deleted_was_accepted_unless_a_lost_range_may_hold_it():
     earlier = replace(lost, collected_until=day_start(day) - SLACK_MS)
     for losses, state in (([], "accepted"), ([earlier], "accepted"), ([earlier, lost], "not known")):
         found = DestinationProgress("sentinel", flows, losses=losses)
-        counted = delivery_day(found, [placed(8)], Letters(), {day: [2, 1]})
+        counted = delivery_day(found, [placed(8)], Letters(), "acme", day, [2, 1])
         assert counted.counts == Counter({"accepted": 1}) + Counter({state: 2})
         assert counted.ids == ({"not known": [1, 2]} if state == "not known" else {})
     assert destination().state_of_deleted(day) == "not known"

@@ -3,14 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from pyroaring import BitMap64
 
-from management.completeness.due_days import HOUR_MS, DueDays, LastCount, due_days
-from management.completeness.progress import RecordedProgress
+from management.completeness.due_days import HOUR_MS, RECOUNT_MS, DueDays, LastCount, due_days, overdue_ms
+from management.completeness.progress import Marks, ProgressSummary
 from management.completeness.rounds import in_parts
-from management.completeness.seal_index import DayMark, OrganizationSeals
-from producer.state.checkpoint import new_checkpoint
-from producer.state.ledger import DayLedger
+from management.completeness.seal_index import OrganizationSeals
+from management.completeness.sealed_days import DayMark
 from relay.timestamps import DAY_MS, day_start
 from tests.support.proof_world import LATE_DAYS, days_from
 
@@ -20,13 +18,20 @@ NOON = day_start(DAYS[9]) + DAY_MS // 2
 
 def progress_of(now=NOON, **ids):
     """Return the progress of an organization that was added on the first day. `ids`: how many the ledger of a day has."""
-    begin = new_checkpoint("acme", day_start(DAYS[0]), now=now)
-    ledgers = {DAYS[int(day[1:])]: DayLedger(ids=BitMap64(range(count))) for day, count in ids.items()}
-    return RecordedProgress(replace(begin, window_end=now, week_mark=now), ledgers)
+    counts = {DAYS[int(day[1:])]: count for day, count in ids.items()}
+    return ProgressSummary(Marks(day_start(DAYS[0]), window_end=now, week_mark=now), counts)
 
 
-def due(progress, counts=None, now=NOON, seals=None):
-    return due_days(progress, seals or OrganizationSeals("acme"), counts or {}, now, LATE_DAYS)
+def sealed(state):
+    """Return the seals of an organization whose first day has one, with two events."""
+    found = OrganizationSeals("acme")
+    found.sealed[DAYS[0]] = DayMark(state, 1, 2, 0)
+    return found
+
+
+def due(progress, counts=None, now=NOON, seals=None, is_pass=True):
+    seals = seals or OrganizationSeals("acme")
+    return due_days(progress, seals, counts or {}, now, LATE_DAYS, is_pass=is_pass)
 
 
 def test_a_day_is_counted_once_it_has_ended_and_again_for_a_reason():
@@ -38,9 +43,39 @@ def test_a_day_is_counted_once_it_has_ended_and_again_for_a_reason():
     for day, last in (
         (DAYS[4], replace(counted[DAYS[4]], ids=4)),
         (DAYS[5], replace(counted[DAYS[5]], settled=False)),
-        (DAYS[6], replace(counted[DAYS[6]], at=NOON - DAY_MS)),
+        (DAYS[6], replace(counted[DAYS[6]], at=NOON - RECOUNT_MS)),
     ):
         assert due(progress, counted | {day: last}).counting == [day]
+
+
+def test_between_passes_only_what_cannot_wait_is_counted():
+    """A day that has just ended, another ledger, and something to be done; seals and daily counts come with the next pass."""
+    progress, counted = (
+        progress_of(d0=2, d4=5),
+        {day: LastCount(NOON - RECOUNT_MS, 0, settled=True) for day in DAYS[:8]},
+    )
+    counted |= {
+        DAYS[0]: LastCount(NOON - RECOUNT_MS, 2, settled=True),
+        DAYS[5]: LastCount(NOON, 0, settled=False),
+    }
+    found = due(progress, counted, is_pass=False)
+    assert found == DueDays([], [DAYS[4], DAYS[5], DAYS[8]], [])
+    assert due(progress, counted).sealing == list(DAYS[:2])
+    seals = sealed("differing")
+    assert due(progress, counted, seals=seals, is_pass=False).again == []
+    assert due(progress, counted, seals=seals).again == [DAYS[0]]
+
+
+def test_a_seal_is_overdue_once_no_record_of_its_day_can_come_late():
+    """Also where polling has stopped, so that it never gets one."""
+    stopped, seals = progress_of(day_start(DAYS[0])), OrganizationSeals("acme")
+    end = day_start(DAYS[0]) + (1 + LATE_DAYS) * DAY_MS
+    assert [overdue_ms(stopped, seals, now, LATE_DAYS) for now in (NOON - 9 * DAY_MS, end, end + 5)] == [
+        0,
+        0,
+        5,
+    ]
+    assert overdue_ms(ProgressSummary(), seals, NOON, LATE_DAYS) == 0
 
 
 def test_a_day_that_polling_has_not_passed_is_counted_an_hour_late():
@@ -49,12 +84,12 @@ def test_a_day_that_polling_has_not_passed_is_counted_an_hour_late():
     behind = progress_of(midnight - 1)
     assert due(behind, now=midnight + HOUR_MS - 1).counting[-1] == DAYS[7]
     assert due(behind, now=midnight + HOUR_MS).counting[-1] == DAYS[8]
-    assert due(RecordedProgress()).all == []
+    assert due(ProgressSummary()).all == []
 
 
 def test_a_sealed_day_whose_ledger_has_grown_is_compared_once():
     """A late record, or one that was redriven: the seal says how many there were."""
-    seals = OrganizationSeals("acme", sealed={DAYS[0]: DayMark("complete", 1, 2, 0)})
+    seals = sealed("complete")
     assert due(progress_of(d0=2), seals=seals).again == []
     assert due(progress_of(d0=3), seals=seals).again == [DAYS[0]]
     looked = {DAYS[0]: LastCount(NOON, 3, settled=True)}
@@ -64,12 +99,12 @@ def test_a_sealed_day_whose_ledger_has_grown_is_compared_once():
 @pytest.mark.parametrize("state", ["differing", "unproven"])
 def test_a_sealed_day_that_is_not_complete_is_compared_daily(state):
     """A replay, a destination that caught up, or an audit log that answers again shows in no ledger."""
-    seals = OrganizationSeals("acme", sealed={DAYS[0]: DayMark(state, 1, 2, 0)})
+    seals = sealed(state)
     progress = progress_of(d0=2)
     assert due(progress, seals=seals).again == [DAYS[0]]
-    looked = {DAYS[0]: LastCount(NOON - DAY_MS + 1, 2, settled=False)}
+    looked = {DAYS[0]: LastCount(NOON - RECOUNT_MS + 1, 2, settled=False)}
     assert due(progress, looked, seals=seals).again == []
-    looked = {DAYS[0]: LastCount(NOON - DAY_MS, 2, settled=False)}
+    looked = {DAYS[0]: LastCount(NOON - RECOUNT_MS, 2, settled=False)}
     assert due(progress, looked, seals=seals).again == [DAYS[0]]
     assert due(progress, now=NOON + 30 * DAY_MS, seals=seals).again == []
 

@@ -12,10 +12,11 @@ from management.completeness import sealing, watch
 from management.completeness.collect import Counted, CountedDay, ProofContext
 from management.completeness.due_days import DueDays
 from management.completeness.findings import STATUS_PREFIX
-from management.completeness.progress import RecordedProgress
+from management.completeness.progress import ProgressSummary, RecordedProgress
 from management.completeness.seal_index import SealIndex
 from management.completeness.sealing import CountedState, Sealer, SealResult
-from management.completeness.watch import NEW_MS, WAITING, DayWatch, DayWatchTiming
+from management.completeness.watch import NEW_MS, DayWatch
+from management.completeness.watch_report import WAITING, DayWatchTiming, WatchReport
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.kafka.connection import Connection
@@ -65,11 +66,12 @@ async def test_a_round_keeps_no_events_of_the_days_that_it_counted(monkeypatch):
 @pytest.fixture
 def found(monkeypatch):
     """A watch, the progress that its rounds find, and the results that they give."""
-    parts = (None, CollectorRegistry(), Health(), DayWatchTiming())
-    watched = DayWatch(CONTEXT, KEY, 7, SimpleNamespace(), *parts)
-    found = SimpleNamespace(watch=watched, result=SealResult("acme"), progress=RecordedProgress())
+    timing = DayWatchTiming()
+    report = WatchReport(CONTEXT.now_ms, None, "status", CollectorRegistry(), Health(), timing)
+    watched = DayWatch(CONTEXT, KEY, 7, SimpleNamespace(), report, timing)
+    found = SimpleNamespace(watch=watched, result=SealResult("acme"), progress=ProgressSummary())
 
-    async def seal_round(_connection, _sealer, names, plan, _source_of):
+    async def seal_round(_connection, _sealer, names, _progress, plan, _source_of):
         for name in names:
             plan(name, found.progress)
         return [found.result]
@@ -77,7 +79,7 @@ def found(monkeypatch):
     async def round_over(added):
         known = {"acme": organization("acme", added=added)}
         await watched.round(SimpleNamespace(index=SealIndex()), known)
-        return watched.status_writer.last_put(KEY_OF_ACME)
+        return report.status_writer.last_put(KEY_OF_ACME)
 
     monkeypatch.setattr(watch, "seal_round", seal_round)
     found.round = round_over
@@ -97,11 +99,11 @@ async def test_a_difference_does_not_vanish_between_two_long_rounds(found):
     assert [timing.pause(each) for each in (0, 60, 1_200, 150_000)] == [1_800, 1_740, 10_800, 21_600]
     found.result = SealResult("acme", failure="It failed.")
     assert (await found.round(NOON)).valid_until - NOON == 5_400_000 + 900_000
-    found.watch._began = time.monotonic() - 3_600
+    found.watch.report._began = time.monotonic() - 3_600
     assert (await found.round(NOON)).valid_until - NOON >= 3 * 7 * 3_600_000
     found.result = SealResult("acme")
     await found.round(NOON)
-    pending = found.watch.status_writer._pending
+    pending = found.watch.report.status_writer._pending
     assert pending == {KEY_OF_ACME: None}
     pending.clear()
     await found.round(NOON)
@@ -113,8 +115,8 @@ async def test_a_process_that_may_not_join_the_others_says_so(found):
     for trouble, state in ((None, "waiting"), ("The group is refused.", "failing")):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await found.watch.keep_status(lambda trouble=trouble: trouble)
-        status = found.watch.status_writer.last_put(service_key("proof"))
+                await found.watch.report.keep_status(found.watch.ownership, lambda trouble=trouble: trouble)
+        status = found.watch.report.status_writer.last_put(service_key("proof"))
         assert (status.state, status.reason) == (state, trouble or WAITING)
 
 
@@ -123,7 +125,7 @@ async def test_a_defect_of_the_count_ends_no_other_service(found, monkeypatch):
     tried = []
 
     def open_sealer(*_):
-        tried.append(found.watch._status.state)
+        tried.append(found.watch.report.status.state)
         if len(tried) == 3:
             raise asyncio.CancelledError
         raise ZeroDivisionError
@@ -133,4 +135,4 @@ async def test_a_defect_of_the_count_ends_no_other_service(found, monkeypatch):
     with pytest.raises(asyncio.CancelledError):
         await found.watch._work()
     assert tried[1:] == ["failing", "failing"]
-    assert "defect" in found.watch._status.reason
+    assert "defect" in found.watch.report.status.reason

@@ -9,7 +9,7 @@ from management.completeness import rounds
 from management.completeness.collect import count_days
 from management.completeness.commands import export_seals, prove_event, show_calendars, show_counted
 from management.completeness.due_days import sealing_days
-from management.completeness.progress import RecordedProgress
+from management.completeness.progress import ProgressSummary, marks_of
 from management.completeness.seal_index import OrganizationSeals
 from management.completeness.seal_store import read_chains
 from management.completeness.sealing import SealResult, open_sealer
@@ -168,11 +168,11 @@ def test_a_day_is_due_when_no_record_can_come_late():
     nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1"))
     progress = ProofWorld(nowhere, now, FIRST).checkpoint
     new = OrganizationSeals(ORGANIZATION)
-    assert sealing_days(RecordedProgress(), new, now, LATE_DAYS) == []
-    assert sealing_days(RecordedProgress(progress), new, now, LATE_DAYS) == DAYS[:3]
-    assert sealing_days(RecordedProgress(progress), new, now - 1, LATE_DAYS) == DAYS[:2]
+    assert sealing_days(ProgressSummary(), new, now, LATE_DAYS) == []
+    assert sealing_days(ProgressSummary(marks_of(progress)), new, now, LATE_DAYS) == DAYS[:3]
+    assert sealing_days(ProgressSummary(marks_of(progress)), new, now - 1, LATE_DAYS) == DAYS[:2]
     behind = replace(progress, week_mark=now - 1)
-    assert sealing_days(RecordedProgress(behind), new, now, LATE_DAYS) == DAYS[:2]
+    assert sealing_days(ProgressSummary(marks_of(behind)), new, now, LATE_DAYS) == DAYS[:2]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_a_partition_that_fails_holds_up_no_other(monkeypatch, failing, en
     async def five(_connection):
         return 5
 
-    async def seal_partition(_connection, _sealer, _number, names, _plan, _source_of):
+    async def seal_partition(_connection, _sealer, _number, names, *_):
         if failing & {*names}:
             raise RelayError("It failed.")
         return [SealResult(name) for name in names]
@@ -199,7 +199,7 @@ async def test_a_partition_that_fails_holds_up_no_other(monkeypatch, failing, en
     monkeypatch.setattr(rounds, "partition_of", lambda name, _count: "abcde".index(name))
     monkeypatch.setattr(rounds, "_seal_partition", seal_partition)
     nowhere = Connection(KafkaConfig(bootstrap="127.0.0.1:1"))
-    results = await rounds.seal_round(nowhere, SimpleNamespace(ended=ended), list("abcde"), None, None)
+    results = await rounds.seal_round(nowhere, SimpleNamespace(ended=ended), list("abcde"), None, None, None)
     assert [each.organization for each in results] == sealed.split()
     assert {each.organization for each in results if each.failure} == set(failing)
     left = 5 - len(results)

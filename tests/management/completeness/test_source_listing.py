@@ -6,13 +6,13 @@ import pytest
 
 from management.completeness.progress import RecordedProgress
 from management.completeness.proof import SourceDay
-from management.completeness.source_listing import list_day
+from management.completeness.source_listing import ListingFacts, list_days, runs_of
 from producer.sources.errors import ErrorKind, SourceError, SourceFailure
 from producer.state.checkpoint import new_checkpoint
 from relay.timestamps import DAY_MS, day_start
 from tests.support.proof_world import AuditLog, created_on, some_event
 
-DAY = "2026-11-23"
+DAY, AFTER = "2026-11-23", "2026-11-24"
 END = day_start(DAY) + DAY_MS
 CHECKPOINT = new_checkpoint("acme.atlassian.net", day_start(DAY) - 9 * DAY_MS, now=0)
 
@@ -20,7 +20,7 @@ CHECKPOINT = new_checkpoint("acme.atlassian.net", day_start(DAY) - 9 * DAY_MS, n
 async def listed(progress, *numbers, day=DAY, now=END):
     log = AuditLog()
     log.events = {each: some_event(day, each) for each in numbers}
-    return await list_day(log.source, day, progress, frozenset(), frozenset(), now)
+    return (await list_days(log.source, [day], ListingFacts(progress), now))[day]
 
 
 async def test_events_that_polling_has_not_come_to_are_awaited():
@@ -51,5 +51,60 @@ async def test_a_day_that_the_audit_log_no_longer_keeps_is_not_listed():
 async def test_a_failure_that_other_days_share_is_known_as_one(kind, is_general):
     log = AuditLog()
     log.failure = SourceError(SourceFailure(kind, "It failed."))
-    found = await list_day(log.source, DAY, RecordedProgress(), frozenset(), frozenset(), END)
-    assert found == SourceDay(failure="It failed.", is_general=is_general)
+    found = await list_days(log.source, [DAY, AFTER], ListingFacts(RecordedProgress()), END + DAY_MS)
+    assert found[AFTER] == SourceDay(failure="It failed.", is_general=is_general)
+
+
+class BrokenLog(AuditLog):
+    """It fails to serve a window that holds an instant."""
+
+    def __init__(self, broken: int) -> None:
+        super().__init__()
+        self.broken = broken
+
+    async def read(self, window, purpose):
+        if self.broken in window:
+            self.listed.append("failed")
+            raise SourceError(SourceFailure(ErrorKind.BROKEN_ANSWER, "It is broken."))
+        async for each in super().read(window, purpose):
+            yield each
+
+
+async def test_days_in_a_row_cost_one_request_and_each_has_its_own_events():
+    log, days = AuditLog(), [DAY, AFTER, "2026-11-26"]
+    log.events = {number: some_event(day, number) for number, day in enumerate(days)}
+    progress = RecordedProgress(replace(CHECKPOINT, window_end=END + 4 * DAY_MS))
+    found = await list_days(log.source, days, ListingFacts(progress), END + 4 * DAY_MS)
+    assert log.listed == [DAY, "2026-11-26"]
+    assert {day: [each.id for each in one.events] for day, one in found.items()} == {
+        day: [number] for number, day in enumerate(days)
+    }
+
+
+def test_a_run_of_days_fits_one_page_and_holds_none_that_is_gone():
+    days = [f"2026-11-{number}" for number in range(10, 16)]
+    known = {
+        "2026-11-10": range(300),
+        "2026-11-11": range(600),
+        "2026-11-12": range(2),
+        "2026-11-13": range(9_000),
+    }
+    sets = {day: {*ids} for day, ids in known.items()}
+    assert [[day[-2:] for day in run] for run in runs_of(days, sets, END)] == [
+        ["10", "11"],
+        ["12"],
+        ["13"],
+        ["14", "15"],
+    ]
+    gone = day_start("2026-11-12") + 180 * DAY_MS
+    assert [run[0][-2:] for run in runs_of(days, {}, gone)] == ["10", "11", "12"]
+
+
+async def test_one_day_that_fails_leaves_the_other_days_of_its_run_known():
+    """An answer that breaks off because of one record, or a record of no readable day: each day is listed alone then."""
+    log = BrokenLog(created_on(AFTER, 5))
+    log.events = {1: some_event(DAY, 1)}
+    progress = RecordedProgress(replace(CHECKPOINT, window_end=END + 2 * DAY_MS))
+    found = await list_days(log.source, [DAY, AFTER], ListingFacts(progress), END + 2 * DAY_MS)
+    assert (len(found[DAY].events), found[DAY].failure, found[AFTER].failure) == (1, None, "It is broken.")
+    assert log.listed == ["failed", DAY, "failed"]

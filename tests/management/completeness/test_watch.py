@@ -13,7 +13,8 @@ from management.completeness.findings import STATUS_PREFIX, completeness_finding
 from management.completeness.seal_store import read_chains
 from management.completeness.seal_view import PATIENT, SealView
 from management.completeness.sealing import open_sealer
-from management.completeness.watch import DayWatch, DayWatchTiming, run_day_watch
+from management.completeness.watch import DayWatch, run_day_watch
+from management.completeness.watch_report import DayWatchTiming, WatchReport
 from management.organizations.editor import edit_organization
 from producer.events import UnreadableRecord
 from producer.state.ledger import record_hash
@@ -44,8 +45,9 @@ async def world(kafka, prefix):
 
 def watch_of(world, writer=None, registry=None):
     sources = SimpleNamespace(source_for=lambda _: world.log.source)
-    parts = (writer, registry or CollectorRegistry(), Health(), DayWatchTiming())
-    return DayWatch(world.context, KEY, LATE_DAYS, sources, *parts)
+    parts = (writer, "status", registry or CollectorRegistry(), Health(), DayWatchTiming())
+    report = WatchReport(world.context.now_ms, *parts)
+    return DayWatch(world.context, KEY, LATE_DAYS, sources, report, DayWatchTiming())
 
 
 async def words(world):
@@ -79,7 +81,7 @@ async def test_a_difference_is_shown_by_the_round_after_it_arises_and_ends_when_
         await world.pass_days(0)
         await watch.round(sealer, ADDED)
         assert (await words(world))[:3] == ["provisional", "differing", "provisional"]
-        status = watch.status_writer.last_put(f"{STATUS_PREFIX}{ORGANIZATION}")
+        status = watch.report.status_writer.last_put(f"{STATUS_PREFIX}{ORGANIZATION}")
         assert f"{DAYS[1]}: The audit log has events that Kafka lacks: 3." in status.reason
         (finding,) = completeness_findings({f"{STATUS_PREFIX}{ORGANIZATION}": status}, world.now)
         assert (finding[2], finding[4].name, state("differing")) == ("differing", ORGANIZATION, 1)
@@ -87,7 +89,7 @@ async def test_a_difference_is_shown_by_the_round_after_it_arises_and_ends_when_
         await world.publish(some_event(DAYS[1], 3, collected=world.now))
         await watch.round(sealer, ADDED)
         assert await words(world) == ["provisional"] * 12
-        assert (state("complete"), watch.status_writer.last_put(f"{STATUS_PREFIX}{ORGANIZATION}")) == (
+        assert (state("complete"), watch.report.status_writer.last_put(f"{STATUS_PREFIX}{ORGANIZATION}")) == (
             1,
             None,
         )
@@ -125,7 +127,7 @@ async def test_what_changes_behind_the_relay_s_back_is_named_and_nothing_else(ka
         await world.pass_days(1)
         await watch.round(sealer, ADDED)
         assert (await words(world))[:4] == ["provisional", "differing", "provisional", "provisional"]
-        reason = watch.status_writer.last_put(f"{STATUS_PREFIX}{ORGANIZATION}").reason
+        reason = watch.report.status_writer.last_put(f"{STATUS_PREFIX}{ORGANIZATION}").reason
         for expected in (
             "The audit log has events that Kafka lacks: 1.",
             "Kafka has events that the audit log lists no more: 2, 9.",
