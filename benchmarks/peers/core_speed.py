@@ -1,7 +1,7 @@
 """How fast a core is while a program runs on it: the CPU time of one fixed loop, twenty times a second.
 
-A core of a virtual machine is often one thread of a physical core. While somebody else uses the other thread, the same work takes
-up to half as long again, so the CPU seconds of two runs compare only beside this. `python core_speed.py` prints the monotonic
+A core of a virtual machine is often one thread of a physical core. While the other thread is busy, the same work can take half as
+long again, so the CPU seconds of two runs compare only beside this. `python core_speed.py` prints the monotonic
 seconds and the µs of each loop, and takes one hundredth of its core.
 """
 
