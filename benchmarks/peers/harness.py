@@ -7,9 +7,10 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core_speed import core_speed
 from load import Shape
 from programs import Program
 from report import Figures
@@ -106,7 +107,9 @@ async def measure(program: Program, cores: int, sink: Sink, count: int, limits: 
             stderr=output,
         )
         try:
-            return await _watch(process, program, cores, sink, count, limits)
+            async with core_speed(CORES[0]) as mean_us:
+                first, last, figures = await _watch(process, program, cores, sink, count, limits)
+                return replace(figures, loop_us=round(mean_us(first.at, last.at), 1))
         except RuntimeError:
             output.seek(max(0, output.tell() - 2_000))
             print(output.read().decode(errors="replace"))
@@ -127,7 +130,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 async def _watch(
     process: asyncio.subprocess.Process, program: Program, cores: int, sink: Sink, count: int, limits: Limits
-) -> Figures:
+) -> tuple[Reading, Reading, Figures]:
+    """Return the readings between which it was measured, too."""
     began, memory = time.monotonic(), 0.0
     readings: list[Reading] = []
     while True:
@@ -149,7 +153,7 @@ async def _watch(
     )
     first = min((one for one in readings if one.rows >= last.rows * FIRST_PART), key=lambda one: one.at)
     rows = last.rows - first.rows
-    return Figures(
+    figures = Figures(
         program.name,
         cores,
         readings[-1].rows,
@@ -159,6 +163,7 @@ async def _watch(
         round(memory),
         sink.requests,
     )
+    return first, last, figures
 
 
 def _cpu_seconds(pid: int) -> float:
