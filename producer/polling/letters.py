@@ -150,7 +150,9 @@ async def _publish(
         return LetterResult()
     backfill_from = context.organization.backfill_from
     redrive = LetterRedrive(job.id, read, context.overlap, backfill_from, published)
-    return await context.publisher.publish_letters(context.name, redrive)
+    attributes = {"jira_relay.organization": context.name, "jira_relay.replay": job.id}
+    with context.tracer.trace("redrive", attributes):
+        return await context.publisher.publish_letters(context.name, redrive)
 
 
 def _content(whole: WholeLetter, source: Source) -> Event | str:

@@ -14,7 +14,7 @@ from producer.publishing.published_metrics import count_published
 from producer.publishing.refill import RefillWindow
 from producer.publishing.refill_transaction import refill_transaction
 from producer.publishing.shard_topics import ShardTopics
-from producer.publishing.traced_send import traced_send
+from producer.publishing.traced_commit import traced_commit
 from producer.publishing.transaction import (
     AdvanceCheckpoint,
     PendingRecords,
@@ -160,7 +160,7 @@ class ShardPublisher:
                 topics = replace(self._topics, limits=self.outcomes.limits(self._topics.limits))
                 at, limits = self._next_collected(), self._topic_limits()
                 batch, transaction = refill_transaction(state, window, taken, topics, at, limits)
-                await self._commit((state, transaction))
+                await traced_commit(self._commit, state, transaction, topics)
             taken += batch.taken
             self._metrics.events_refilled(organization, len(batch.records))
             if taken == len(window.events):
@@ -176,7 +176,7 @@ class ShardPublisher:
                     state, redrive, taken, topics, self._next_collected(), self._topic_limits()
                 )
                 if transaction is not None:
-                    await self._commit((state, transaction))
+                    await traced_commit(self._commit, state, transaction, topics)
             taken += plan.taken
             redrive.note_published(plan)
             count_published(self._metrics, organization, plan.plan, self._id_reuse(organization))
@@ -207,18 +207,16 @@ class ShardPublisher:
         topics = replace(self._topics, limits=self.outcomes.limits(self._topics.limits))
         plan = plan_transaction(pending, before, ledger, topics, self._next_collected(), topic_limits)
         if persist or not plan.empty:
-            with traced_send(plan, topics) as send:
-                transaction = build_transaction(
-                    send.plan,
-                    advance(before) if pending.empty else before,
-                    ledger,
-                    topics,
-                    topic_limits,
-                    window_complete=pending.empty,
-                    window=pending.window,
-                )
-                await self._commit((organization_state, transaction))
-                send.committed(organization_state.checkpoint)
+            transaction = build_transaction(
+                plan,
+                advance(before) if pending.empty else before,
+                ledger,
+                topics,
+                topic_limits,
+                window_complete=pending.empty,
+                window=pending.window,
+            )
+            await traced_commit(self._commit, organization_state, transaction, topics)
         return plan
 
     def _next_collected(self) -> int:

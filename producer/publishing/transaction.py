@@ -66,8 +66,6 @@ class TransactionPlan:
     events: Sequence[Event] = ()
     values: Sequence[bytes] = ()
     unreadable: Sequence[UnreadableRecord] = field(default=())
-    headers: Sequence[tuple[str, bytes]] = ()
-    """Of the record of each event."""
 
     @property
     def empty(self) -> bool:
@@ -279,7 +277,7 @@ def _event_records(plan: TransactionPlan, topics: ShardTopics) -> Iterable[Produ
     for event, value in zip(plan.events, plan.values, strict=True):
         topic = topics.names.backfill if event["mode"] == "backfill" else topics.names.events
         key = event["organization"].encode()
-        yield ProducerRecord(topic, topics.partition, key, value, plan.collected, plan.headers)
+        yield ProducerRecord(topic, topics.partition, key, value, plan.collected)
 
 
 def _dead_letters_of(

@@ -13,6 +13,8 @@ from producer.state.checkpoint import from_record, new_checkpoint
 from producer.state.intervals import TimeRange
 from producer.state.refill import MAX_UNREAD
 from relay.replays.refill import replay_of
+from relay.telemetry.traces.context import context_in
+from relay.telemetry.traces.tracer import Tracer
 from relay.timestamps import to_iso
 from tests.support.publisher import TOPICS, in_memory_publisher, publish_error
 
@@ -34,6 +36,20 @@ async def publisher():
     found, transactions = in_memory_publisher(lambda: NOW)
     await found.write_checkpoint("acme", lambda _: new_checkpoint("acme", NOW - 5_000, now=NOW))
     return found, transactions
+
+
+async def test_each_transaction_of_a_refill_is_a_span_that_its_events_name(publisher):
+    """Bodies of the replay link to it: an event is found from the reading of Jira to the acceptance also when it comes again."""
+    publisher, transactions = publisher
+    spans = []
+    with Tracer(spans.append).trace("poll", {}):
+        await publisher.publish_refill("acme", window(event(1), event(2)))
+    sent = next(each for each in spans if each.name.startswith("send "))
+    found = transactions.topics[TOPICS.backfill]
+    assert {context_in(one.headers) for one in found} == {sent.context}
+    assert {replay_of(one.headers) for one in found} == {REPLAY}
+    assert sent.attributes["messaging.batch.message_count"] == 2
+    assert "messaging.kafka.offset" not in sent.attributes
 
 
 async def test_events_that_the_ledger_holds_are_published_again_with_the_replay(publisher):
