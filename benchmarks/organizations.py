@@ -23,12 +23,11 @@ from collections import defaultdict
 from email.utils import formatdate
 from pathlib import Path
 from typing import cast
-from uuid import NAMESPACE_URL, uuid5
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bounds import print_samples, sample_until, service
-from progress import put_progress
+from progress import cloud_id, put_progress
 
 from embedded import EmbeddedKafka
 from management.settings import Settings
@@ -66,7 +65,7 @@ class JiraStub(asyncio.Protocol):
         site = host[1] if host else b""
         target = request.split(b" ", 2)[1]
         if target.startswith(b"/_edge/tenant_info"):
-            body = json.dumps({"cloudId": str(uuid5(NAMESPACE_URL, site.decode()))}).encode()
+            body = json.dumps({"cloudId": cloud_id(site.decode())}).encode()
         else:
             body = self.page(site, target)
         head = f"HTTP/1.1 200 OK\r\nDate: {formatdate(usegmt=True)}\r\nContent-Type: application/json\r\n"

@@ -2,6 +2,7 @@
 
 import random
 import time
+from uuid import NAMESPACE_URL, uuid5
 
 from producer.state import checkpoint as checkpoints
 from producer.state.ledger import Ledger, LedgerDelta
@@ -13,6 +14,11 @@ from relay.kafka.transactions import TransactionalProducer
 from relay.timestamps import DAY_MS
 
 DAYS = 7
+
+
+def cloud_id(name: str) -> str:
+    """Return the id that the site of an organization has."""
+    return str(uuid5(NAMESPACE_URL, name))
 
 
 def progress_records(name: str, events_a_day: int, topic: str, shards: int, now: int) -> list[ProducerRecord]:
@@ -34,7 +40,7 @@ def progress_records(name: str, events_a_day: int, topic: str, shards: int, now:
         for key, record in ledger.to_records(whole).items()
         if record is not None
     }
-    checkpoint = checkpoints.new_checkpoint(name, now, now=now)
+    checkpoint = checkpoints.new_checkpoint(name, now, now=now, cloud_id=cloud_id(name))
     values[name] = InternalCodec("checkpoint").encode(checkpoint.to_record())
     partition = partition_of(name, shards)
     return [ProducerRecord(topic, partition, key.encode(), value, now) for key, value in values.items()]

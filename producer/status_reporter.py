@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from producer.metrics import ProducerMetrics
 from producer.publishing.publish_result import PublishResult
@@ -33,6 +34,15 @@ class StatusTiming:
 
     valid_ms: int = 300_000
     heartbeat_seconds: float = 60.0
+
+
+class _Gauges(NamedTuple):
+    """What the gauges of an organization show."""
+
+    state: str
+    failure_kind: str | None
+    since: int
+    silence: Silence | None
 
 
 def status_key(organization: str) -> str:
@@ -83,6 +93,7 @@ class OrganizationStatusReporter:
         self._notices: dict[str, str] = {}
         """Why something beside live polling is not as it should be, by subject; shown while the state is active."""
         self._clock_notice: str | None = None
+        self._shown: _Gauges | None = None
         self._publish(self._with_shard_problem(self._status))
 
     @property
@@ -207,10 +218,15 @@ class OrganizationStatusReporter:
     def _publish(self, status: Status) -> None:
         self._status = status.valid_for(self._valid_ms)
         self._status_writer.put(status_key(self._name), self._status)
-        self._metrics.organization_state(self._name, status.state, self._credential_expires)
-        self._metrics.failing_since(self._name, self._failure_kind, status.since)
         # A source that gives no answer proves no silence, and its last word is no good news.
-        self._metrics.silence.current(self._name, status.silence if status.state == "active" else None)
+        silence = status.silence if status.state == "active" else None
+        gauges = _Gauges(status.state, self._failure_kind, status.since, silence)
+        # Each of them has a series for each of its values, and most rounds change none.
+        if gauges != self._shown:
+            self._shown = gauges
+            self._metrics.organization_state(self._name, status.state, self._credential_expires)
+            self._metrics.failing_since(self._name, self._failure_kind, status.since)
+            self._metrics.silence.current(self._name, silence)
 
 
 def _failure_of(purpose: Purpose) -> str:

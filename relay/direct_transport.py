@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import httpx
 
 from relay.http_connection import HttpConnection
+from relay.tls_sessions import Host, TlsSessions
 
-_Host = tuple[str, str, int | None]
+SESSIONS = 200
+"""Hosts of one transport whose TLS session is kept, in some 6 kB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, context: ssl.SSLContext, kept: KeptConnections) -> None:
         context.set_alpn_protocols(["http/1.1"])
-        self._context = context
+        self._sessions = TlsSessions(context, SESSIONS)
         self._kept = kept
-        self._idle: dict[_Host, tuple[HttpConnection, float]] = {}
+        self._idle: dict[Host, tuple[HttpConnection, float]] = {}
         """With the time (monotonic) at which each is closed; the earliest first."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -52,13 +54,13 @@ class DirectTransport(httpx.AsyncBaseTransport):
         body = _Body(self, origin, connection, seconds.get("read"))
         return httpx.Response(status, headers=list(headers), stream=body, request=request)
 
-    async def _connect(self, origin: _Host, seconds: float | None) -> HttpConnection:
+    async def _connect(self, origin: Host, seconds: float | None) -> HttpConnection:
         scheme, host, port = origin
         secure = scheme == "https"
-        context = self._context if secure else None
+        context = self._sessions.context_for(origin) if secure else None
         return await HttpConnection.open(host, port or (443 if secure else 80), context, seconds)
 
-    def _take(self, origin: _Host) -> HttpConnection | None:
+    def _take(self, origin: Host) -> HttpConnection | None:
         self._close_expired()
         connection, _ = self._idle.pop(origin, (None, 0.0))
         if connection is None or (connection.reusable and connection.untouched):
@@ -72,8 +74,12 @@ class DirectTransport(httpx.AsyncBaseTransport):
             connection, _ = idle.pop(next(iter(idle)))
             connection.close()
 
-    def give_back(self, origin: _Host, connection: HttpConnection) -> None:
-        """Keep a connection for the next request, if it can have one, in place of an older one to the same host."""
+    def give_back(self, origin: Host, connection: HttpConnection) -> None:
+        """Keep a connection for the next request, if it can have one, in place of an older one to the same host.
+
+        Its TLS session is kept also where it cannot.
+        """
+        self._sessions.keep(origin, connection.ssl_object)
         if not connection.reusable:
             connection.close()
             return
@@ -89,7 +95,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
 class _Body(httpx.AsyncByteStream):
     def __init__(
-        self, transport: DirectTransport, origin: _Host, connection: HttpConnection, seconds: float | None
+        self, transport: DirectTransport, origin: Host, connection: HttpConnection, seconds: float | None
     ) -> None:
         self._transport = transport
         self._origin = origin

@@ -1,6 +1,7 @@
 """One connection of HTTP/1.1 for requests without a body, one at a time. h11 writes and reads the protocol."""
 
 import asyncio
+import ipaddress
 import select
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +17,10 @@ MAX_BUFFERED_BYTES = 256 * 1024
 
 EVENTS_A_TURN = 500
 """Parts of answers that are read before other tasks have a turn: a server may send its bytes one a chunk, or hints without end."""
+
+RACE_SECONDS = 0.25
+"""Between the addresses of a name, as RFC 8305, section 5, recommends. One address has no race: asyncio needs a task for it, and
+where that is cancelled as it ends, leaves its socket open."""
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -44,7 +49,7 @@ class HttpConnection(asyncio.Protocol):
                     port,
                     ssl=context,
                     server_hostname=host if context else None,
-                    happy_eyeballs_delay=0.25,  # RFC 8305, section 5: the recommended delay
+                    happy_eyeballs_delay=None if _is_address(host) else RACE_SECONDS,
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(str(error)) from error
@@ -58,6 +63,11 @@ class HttpConnection(asyncio.Protocol):
         http = self._http
         answered = http.our_state in {h11.IDLE, h11.DONE} and http.their_state in {h11.IDLE, h11.DONE}
         return answered and not self._ended and not http.trailing_data[0]
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject | None:
+        """The state of TLS; None: the connection is in clear."""
+        return None if self._transport is None else self._transport.get_extra_info("ssl_object")
 
     @property
     def untouched(self) -> bool:
@@ -152,3 +162,11 @@ class HttpConnection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

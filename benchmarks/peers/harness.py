@@ -37,6 +37,8 @@ class Limits:
 
     seconds: float
     start_seconds: float = 60.0
+    group: str | None = None
+    """Directory of the control group that a program runs in, with `{cores}` for the number of its cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,27 @@ def _pinned(cores: list[int]) -> tuple[str, ...]:
     return ("taskset", "--cpu-list", ",".join(map(str, cores)))
 
 
+def _in_group(group: str | None, cores: int) -> tuple[str, ...]:
+    if group is None:
+        return ()
+    joined = f'echo $$ > {group.format(cores=cores)}/cgroup.procs && exec "$@"'
+    return ("sh", "-c", joined, "sh")
+
+
+def _processes(group: str | None, cores: int) -> dict[str, str]:
+    """Return the relay's number of processes: a quota below a whole core would leave it one."""
+    return {} if group is None else {"RELAY_CONSUMER__PROCESSES": str(cores)}
+
+
 async def measure(program: Program, cores: int, sink: Sink, count: int, limits: Limits) -> Figures:
     """Run a program until `count` rows have arrived or its time is over. Raises RuntimeError if it ends, or sends nothing."""
     sink.reset()
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
+            *_in_group(limits.group, cores),
             *_pinned(CORES[:cores]),
             *program.command,
-            env={**os.environ, **program.environment},
+            env={**os.environ, **program.environment, **_processes(limits.group, cores)},
             cwd=program.directory,
             stdout=output,
             stderr=output,

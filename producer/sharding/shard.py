@@ -221,16 +221,15 @@ class Shard:
         try:
             # The level, not the change: a risk may be found while the shard loads, or by a look that another shard asked for.
             while not (failed.done() or publisher.batches_too_large or self._closed_reason() is not None):
-                tasks = {task for _, task in pollers.values()}
                 await asyncio.wait(
-                    {changed, failed, *tasks},
+                    {changed, failed},
                     timeout=self.timing.open_check_seconds,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if changed.done():
                     self._changed.clear()
                     changed = asyncio.create_task(self._changed.wait(), name=f"change of shard {self.number}")
-                await self._reconcile(publisher, pollers)
+                    await self._reconcile(publisher, pollers)
         finally:
             await _cancel_all([failed, changed, *(task for _, task in pollers.values())])
 
@@ -254,7 +253,12 @@ class Shard:
         for name, organization in wanted.items():
             if name not in pollers:
                 task = asyncio.create_task(self._poll_guarded(organization, publisher), name=f"poll {name}")
+                task.add_done_callback(self._note_change)
                 pollers[name] = (organization, task)
+
+    def _note_change(self, _ended: asyncio.Task[None]) -> None:
+        """Look at the pollers soon. Waiting on the tasks of thousands themselves would cost each second anew."""
+        self._changed.set()
 
     async def _poll_guarded(self, organization: Organization, publisher: ShardPublisher) -> None:
         """Keep a defect in one organization's poller from the others, and log it."""
