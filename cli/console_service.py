@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
 from cli.context import current_operator
 from cli.operator_context import open_all_sources
@@ -22,11 +23,13 @@ from console.oidc import OidcLogin
 from console.oidc_provider import ProviderClient
 from console.server import open_socket, own_origins, own_url, run_console
 from management.completeness.audit_logs import AuditLogs
+from management.completeness.current_key import current_key
 from management.completeness.signature import SigningKey
 from management.context import OperatorContext
 from management.live_view import LiveView
 from management.settings import Settings
 from producer.sources.catalogue import input_rules, open_connection_test, parse_record
+from relay.config.console import MIN_TOKEN_CHARS
 from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.resolver import CredentialResolver
@@ -55,6 +58,29 @@ class ConsoleToken:
     file: Path | None = None
     signs_in: bool = True
     """False: it only makes the keys of sessions; people sign in at the identity provider."""
+    setting: SecretStr | None = None
+    """The setting that holds it, and another one once its file or its store has that. None: it never changes."""
+
+    def access(self) -> Access:
+        """Return who may use the console. A new token that is too short is not used."""
+        known, setting = self.text, self.setting
+
+        def changed() -> str | None:
+            nonlocal known
+            text = known if setting is None else setting.get_secret_value()
+            if text == known:
+                return None
+            known = text
+            if len(text) < MIN_TOKEN_CHARS:
+                log.warning(
+                    "The new console.token is too short; the old one is used. Make a longer one.",
+                    characters=MIN_TOKEN_CHARS,
+                )
+                return None
+            log.info("The console has another token. All sessions of the old one have ended.")
+            return text
+
+        return Access(self.text, has_token=self.signs_in, changed_token=changed)
 
 
 def find_token(settings: Settings, directory: Path | None, *, on_terminal: bool) -> ConsoleToken:
@@ -63,7 +89,7 @@ def find_token(settings: Settings, directory: Path | None, *, on_terminal: bool)
     `directory` None: Kafka is not embedded. Raises SettingsError if nobody could sign in with it.
     """
     if settings.console.token is not None:
-        return ConsoleToken(settings.console.token.get_secret_value())
+        return ConsoleToken(settings.console.token.get_secret_value(), setting=settings.console.token)
     if settings.console.oidc_client_secret is not None:
         # All consoles have it, so they share sessions; it signs nobody in.
         return ConsoleToken(settings.console.oidc_client_secret.get_secret_value(), signs_in=False)
@@ -144,7 +170,7 @@ def console_service(
                 current_operator(),
                 now_ms,
             )
-            context = _create_context(parts, operator, sources.source_for)
+            context = _create_context(parts, operator, credentials, sources.source_for)
             _announce(parts, context, announce)
             health.report(NAME, ok=True)
             try:
@@ -182,15 +208,17 @@ def _credentials(parts: _ConsoleParts) -> CredentialResolver:
     )
 
 
-def _create_context(parts: _ConsoleParts, operator: OperatorContext, audit_logs: AuditLogs) -> ConsoleContext:
+def _create_context(
+    parts: _ConsoleParts, operator: OperatorContext, credentials: CredentialResolver, audit_logs: AuditLogs
+) -> ConsoleContext:
     """Return the objects that all pages share."""
     settings = parts.settings
     return ConsoleContext(
         operator,
         settings.destinations,
-        _key_ids(settings),
+        credentials.keyring,
         LiveView(parts.connection, settings.destinations, now_ms),
-        Access(parts.token.text, has_token=parts.token.signs_in),
+        parts.token.access(),
         own_origins(settings.console, parts.listener),
         (settings.console.public_url or "").startswith("https://"),
         version("jira-audit-relay"),
@@ -200,15 +228,14 @@ def _create_context(parts: _ConsoleParts, operator: OperatorContext, audit_logs:
         oidc=parts.oidc,
         audit_logs=audit_logs,
         late_days=settings.producer.late_days,
-        signing_key=_public_key(settings),
+        signing=_signing_key(settings),
     )
 
 
-def _public_key(settings: Settings) -> str | None:
-    """Return the public key that signs days. None: none is set, or it is none; `proof seal` says so."""
+def _signing_key(settings: Settings) -> SigningKey | None:
+    """Return the key that signs days. None: none is set, or it is none; `proof seal` says so."""
     try:
-        key = settings.proof.key
-        return None if key is None else SigningKey.from_text(key.get_secret_value()).name
+        return None if settings.proof.key is None else current_key(settings.proof.key)
     except SettingsError:
         return None
 
@@ -220,14 +247,6 @@ def _announce(parts: _ConsoleParts, context: ConsoleContext, announce: Callable[
     if announce is not None:
         code = context.access.make_link_code(now_ms())
         announce(f"Console: {parts.url}/login?code={code}\n  The link signs in once, within ten minutes.")
-
-
-def _key_ids(settings: Settings) -> list[str]:
-    try:
-        keyring = load_keyring(settings.secrets)
-    except SettingsError:
-        return []
-    return [] if keyring is None else keyring.ids
 
 
 def terminal_announcer() -> Callable[[str], None] | None:

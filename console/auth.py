@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -44,6 +45,34 @@ class Notice:
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What is derived from one token."""
+
+    digest: bytes
+    sessions: URLSafeSerializer
+    messages: URLSafeSerializer
+    plans: URLSafeSerializer
+    attempts: URLSafeSerializer
+    form: bytes
+    sign_out: bytes
+
+    @classmethod
+    def of(cls, token: str) -> "_Keys":
+        key = hmac.digest(token.encode(), b"jira-audit-relay console", "sha256").hex()
+        options = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
+        serializer = partial(URLSafeSerializer, key, signer_kwargs=options)
+        return cls(
+            digest=hashlib.sha256(token.encode()).digest(),
+            sessions=serializer(salt="session"),
+            messages=serializer(salt="message"),
+            plans=serializer(salt="plan"),
+            attempts=serializer(salt="attempt"),
+            form=hmac.digest(key.encode(), b"form", "sha256"),
+            sign_out=hmac.digest(key.encode(), b"sign-out", "sha256"),
+        )
+
+
 class Access:
     """Who may use the console: a person who knows the token, or who has a session that was signed with it.
 
@@ -51,23 +80,25 @@ class Access:
     `has_token` false: the text only makes the keys, as the secret at an identity provider does, and signs nobody in.
     """
 
-    def __init__(self, token: str, *, has_token: bool = True) -> None:
+    def __init__(
+        self, token: str, *, has_token: bool = True, changed_token: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """`changed_token` returns the token once it is another one; None: it is not."""
         self.has_token = has_token
-        self._token = hashlib.sha256(token.encode()).digest()
-        key = hmac.digest(token.encode(), b"jira-audit-relay console", "sha256").hex()
-        options = {"digest_method": hashlib.sha256, "key_derivation": "hmac"}
-        self._sessions = URLSafeSerializer(key, salt="session", signer_kwargs=options)
-        self._messages = URLSafeSerializer(key, salt="message", signer_kwargs=options)
-        self._plans = URLSafeSerializer(key, salt="plan", signer_kwargs=options)
-        self._attempts = URLSafeSerializer(key, salt="attempt", signer_kwargs=options)
-        self._form_key = hmac.digest(key.encode(), b"form", "sha256")
-        self._sign_out_key = hmac.digest(key.encode(), b"sign-out", "sha256")
+        self._derived = _Keys.of(token)
+        self._changed_token = changed_token
         self._link: tuple[str, int] | None = None
+
+    @property
+    def _keys(self) -> _Keys:
+        if (token := self._changed_token()) is not None:
+            self._derived = _Keys.of(token)
+        return self._derived
 
     def accepts(self, token: str) -> bool:
         """Return whether this is the token, in a time that says nothing about it."""
         given = hashlib.sha256(token.encode()).digest()
-        return hmac.compare_digest(given, self._token) and self.has_token
+        return hmac.compare_digest(given, self._keys.digest) and self.has_token
 
     def make_link_code(self, now_ms: int) -> str:
         """Return a code that signs in once, within ten minutes, in place of the token."""
@@ -87,12 +118,12 @@ class Access:
     ) -> str:
         """Return the value of a cookie for a new session."""
         session = {"who": who, "id": secrets.token_urlsafe(16), "expires": now_ms + SESSION_MS}
-        return str(self._sessions.dumps(session | {"role": int(role), "provider": provider}))
+        return str(self._keys.sessions.dumps(session | {"role": int(role), "provider": provider}))
 
     def session(self, cookie: str | None, now_ms: int) -> Session | None:
         """Return the session of a cookie. None: there is none, it has ended, or this console did not sign it."""
         try:
-            fields = self._sessions.loads(cookie or "")
+            fields = self._keys.sessions.loads(cookie or "")
             found = Session(**fields | {"role": AccessRole(fields["role"])})
         except (BadData, TypeError, LookupError, ValueError):  # also one that another release has signed
             return None
@@ -100,23 +131,23 @@ class Access:
 
     def sign_out_key(self, session: Session) -> str:
         """Return the key of the record that ends this session before its time. It says nothing about the cookie."""
-        return PREFIX + hmac.digest(self._sign_out_key, session.id.encode(), "sha256").hex()[:32]
+        return PREFIX + hmac.digest(self._keys.sign_out, session.id.encode(), "sha256").hex()[:32]
 
     def sign_attempt(self, attempt: Mapping[str, Any]) -> str:
         """Return the value of a cookie that keeps a sign-in which has begun at an identity provider."""
-        return str(self._attempts.dumps(dict(attempt)))
+        return str(self._keys.attempts.dumps(dict(attempt)))
 
     def attempt(self, cookie: str | None, now_ms: int) -> dict[str, Any] | None:
         """Return the sign-in that has begun. None: there is none, it is too old, or this console did not sign it."""
         try:
-            found: dict[str, Any] = self._attempts.loads(cookie or "")
+            found: dict[str, Any] = self._keys.attempts.loads(cookie or "")
             return found if now_ms < found["expires"] else None
         except (BadData, TypeError, LookupError):
             return None
 
     def form_token(self, session: Session) -> str:
         """Return the token that each form of this session carries, so that no other site can send one."""
-        return hmac.digest(self._form_key, session.id.encode(), "sha256").hex()
+        return hmac.digest(self._keys.form, session.id.encode(), "sha256").hex()
 
     def accepts_form(self, session: Session, token: str) -> bool:
         return hmac.compare_digest(token.encode(), self.form_token(session).encode())
@@ -125,7 +156,7 @@ class Access:
         """Return the value of a cookie that carries a notice to the next page. Long sentences are cut: browsers drop a large cookie."""
         for most in (600, 300, 150, 75):
             sentences = [each if len(each) <= most else f"{each[: most - 1]}…" for each in notice.sentences]
-            value = str(self._messages.dumps([notice.failed, *sentences[:8]]))
+            value = str(self._keys.messages.dumps([notice.failed, *sentences[:8]]))
             if len(value) <= MAX_COOKIE_BYTES:
                 break
         return value
@@ -133,19 +164,19 @@ class Access:
     def notice(self, cookie: str | None) -> Notice | None:
         """Return the notice of a cookie. None: there is none, or this console did not sign it."""
         try:
-            failed, *sentences = self._messages.loads(cookie or "")
+            failed, *sentences = self._keys.messages.loads(cookie or "")
         except (BadData, TypeError, ValueError):
             return None
         return Notice(tuple(map(str, sentences)), bool(failed))
 
     def sign_plan(self, plan: Sequence[str]) -> str:
         """Return the value of a form field that carries what a person has seen, and confirms."""
-        return str(self._plans.dumps(list(plan)))
+        return str(self._keys.plans.dumps(list(plan)))
 
     def plan(self, value: str) -> list[str] | None:
         """Return the plan in a form field. None: no console of this token made it."""
         try:
-            found = self._plans.loads(value)
+            found = self._keys.plans.loads(value)
         except BadData:
             return None
         return [str(each) for each in found]

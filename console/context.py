@@ -12,6 +12,7 @@ from consumer.destinations.contract import DestinationConfig
 from management.change_history import ChangeHistory
 from management.completeness.audit_logs import AuditLogs
 from management.completeness.seal_view import FOLLOWING, SealView
+from management.completeness.signature import SigningKey
 from management.context import OperatorContext
 from management.destination_view import DestinationView
 from management.events.delivery import DeliveryTiming
@@ -26,6 +27,7 @@ from management.sign_outs import record_sign_out
 from management.topic_follower import FollowerTiming
 from management.unreadable_redrive import ParseRecord
 from relay.config.schema_registry import SchemaRegistryConfig
+from relay.credentials.keyring import Keyring
 from relay.kafka.connection import Connection
 
 
@@ -55,14 +57,14 @@ class ConsoleTiming:
 
 @dataclass(frozen=True, slots=True)
 class ConsoleContext:
-    """`operator`: its author is replaced by the person of each request. `key_ids`: those of the keys in `secrets`, the sealing key first.
+    """`operator`: its author is replaced by the person of each request. `keyring`: the keys in `secrets`; None: it has none.
 
     `origins`: the origins of its own pages, such as `http://127.0.0.1:8080`. `secure`: browsers reach it by https.
     """
 
     operator: OperatorContext
     destinations: Mapping[str, DestinationConfig]
-    key_ids: Sequence[str]
+    keyring: Keyring | None
     view: LiveView
     access: Access
     origins: frozenset[str]
@@ -85,8 +87,8 @@ class ConsoleContext:
     """Opens the audit log of an organization; None: this console lists none."""
     late_days: int = 7
     """The setting producer.late_days: a younger day is provisional."""
-    signing_key: str | None = None
-    """The public key of the setting proof.key; None: it is not set."""
+    signing: SigningKey | None = None
+    """The key of the setting proof.key; None: it is not set."""
     changes: ChangeHistory = field(init=False)
     seals: SealView = field(init=False)
     tail: EventTail = field(init=False)
@@ -105,6 +107,16 @@ class ConsoleContext:
     @property
     def now_ms(self) -> Callable[[], int]:
         return self.operator.now_ms
+
+    @property
+    def key_ids(self) -> Sequence[str]:
+        """The ids of the keys in `secrets`, the sealing key first."""
+        return [] if self.keyring is None else self.keyring.ids
+
+    @property
+    def signing_key(self) -> str | None:
+        """The public key of the setting proof.key; None: it is not set."""
+        return None if self.signing is None else self.signing.name
 
     def operator_for(self, who: str) -> OperatorContext:
         """Return the operator context of a person, whose name the history of changes gets."""

@@ -72,6 +72,8 @@ class RouteHoldTiming:
     """Waits of partitions that a route which is not accepted holds up."""
 
     check_seconds: float = 1.0
+    silent_seconds: float = 5.0
+    """How long a body may be in delivery and keep its slot from a route that has none."""
     report_seconds: float = 10.0
     """How long a partition is held before the status names it: a short hold is flow control."""
     witness_seconds: float = 30.0

@@ -93,11 +93,6 @@ class DirectTransport(httpx.AsyncBaseTransport):
             self._idle.popitem()[1][0].close()
 
 
-def open_direct(context: ssl.SSLContext, kept: KeptConnections | None) -> DirectTransport | None:
-    """Return the transport that keeps so many connections; None: the caller keeps none by itself."""
-    return None if kept is None else DirectTransport(context, kept)
-
-
 class _Body(httpx.AsyncByteStream):
     def __init__(
         self, transport: DirectTransport, origin: Host, connection: HttpConnection, seconds: float | None

@@ -101,7 +101,7 @@ def test_only_entry_points_read_the_environment(texts):
         if name.endswith(".py") and name.split("/")[0] in rooms and any(reads_environment(syntax_of(text)))
     }
 
-    assert found == {"management/settings.py", "relay/http.py"}
+    assert found == {"management/settings.py", "relay/http.py", "relay/proxies.py"}
 
 
 def imports_aiokafka(tree):

@@ -19,7 +19,7 @@ from cli import embedded_kafka
 from cli.context import CommandContext, build_redactor, run
 from cli.process_context import ProcessContext, ServiceFactory
 from consumer.destinations.catalogue import DESTINATIONS
-from management.completeness.signature import SigningKey
+from management.completeness.current_key import current_key
 from management.settings import Settings
 from relay import lifecycle
 from relay.aio import run_unless_stopped
@@ -125,7 +125,7 @@ def _day_watch(process: ProcessContext) -> dict[str, Service]:
         return {}
     from cli.proof_service import proof_service  # noqa: PLC0415 - see the docstring of this module
 
-    return proof_service(process, SigningKey.from_text(key.get_secret_value()), Health())
+    return proof_service(process, current_key(key), Health())
 
 
 def _selected_destinations(settings: Settings, requested: list[str] | None) -> list[str]:

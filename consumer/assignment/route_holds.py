@@ -77,8 +77,8 @@ class RouteHolds:
 
     @property
     def seconds_until_due(self) -> float | None:
-        """Seconds until the next `update`; None: no partition is held."""
-        return self._timing.check_seconds if self._holds else None
+        """Seconds until the next `update` and `start_ready`; None: no partition is held, and no body waits."""
+        return self._timing.check_seconds if self._holds or self.queues.waits else None
 
     def update(self, now: float) -> None:
         """Hold and release partitions. `now` is the monotonic clock, in seconds."""
@@ -183,7 +183,6 @@ def route_holds(
     flow = pipeline.flow
     if not flow.destination.limits.routes:
         return None
-    queues = RouteQueues(flow, sender, commits)
-    return RouteHolds(
-        flow, partitions, queues, commits, buffer, pauses, pipeline.timing.route_hold, on_space_freed
-    )
+    timing = pipeline.timing.route_hold
+    queues = RouteQueues(flow, sender, commits, timing.silent_seconds)
+    return RouteHolds(flow, partitions, queues, commits, buffer, pauses, timing, on_space_freed)

@@ -1,13 +1,15 @@
 """The queues of closed bodies, one for each route: no route keeps another from slots or memory.
 
 1. A body is sent when its route has no problem and a slot is free; the routes take turns. The last free slot is for a route
-   that has none, so one whose requests are not answered keeps none of the others from theirs. A route with a problem has one
-   body in delivery, which probes for it beside the slots of the others.
+   that has none, so one whose requests are not answered keeps none of the others from theirs. Several such routes may have all
+   slots: a body that is in delivery for long keeps no slot from a route that has none. A route with a problem has one body in
+   delivery, which probes for it beside the slots of the others.
 2. Memory: a route may hold as much as is free, of `in_flight_bytes` and one body. So one route fills half of it at most, two
    leave a third to the others, and so on. Beyond its share the partitions of its events are held (`route_holds.py`).
 3. An organization that fails for long leaves the others one share less, and never nothing.
 """
 
+import time
 from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -32,11 +34,15 @@ class Overload:
 class RouteQueues:
     """Closed bodies that wait for their route, in their order. Its owner calls `start_ready` after each change."""
 
-    def __init__(self, flow: DeliveryFlow, sender: Sender, commits: CommitLoop) -> None:
+    def __init__(
+        self, flow: DeliveryFlow, sender: Sender, commits: CommitLoop, silent_seconds: float
+    ) -> None:
+        """`silent_seconds`: as `RouteHoldTiming.silent_seconds`."""
         self._flow = flow
         self._limits = flow.destination.limits
         self._sender = sender
         self._commits = commits
+        self._silent_seconds = silent_seconds
         self._waiting: dict[str | None, deque[Rows]] = {}
         """The first route is the next to take a slot."""
         self._waiting_bytes: Counter[str | None] = Counter()
@@ -49,6 +55,11 @@ class RouteQueues:
         waiting = (rows for queue in self._waiting.values() for rows in queue)
         return min((rows.tracked.records[0].timestamp for rows in waiting), default=None)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a body waits for a slot, which it may get as time passes."""
+        return bool(self._waiting)
+
     def add(self, route: str | None, rows: Rows) -> None:
         self._waiting.setdefault(route, deque()).append(rows)
         self._waiting_bytes[route] += rows.memory_bytes()
@@ -60,15 +71,17 @@ class RouteQueues:
         """
         if self._commits.uncommitted() >= self._limits.max_uncommitted and not self._commits.is_current:
             return  # the next commit wakes the pump
-        in_slots = Counter(each.route for each in self._sender.deliveries() if each.holds_slot)
+        holding = [each for each in self._sender.deliveries() if each.holds_slot]
+        in_slots = Counter(each.route for each in holding)
         busy = sum(count for route, count in in_slots.items() if not self._is_failing(route))
+        silent = self._count_silent(holding)
         ready = [*self._waiting]
         while ready:
             again = []
             for route in ready:
                 failing = self._is_failing(route)
                 place = self._first_outside(route, crowded)
-                if place is None or not self._has_room(in_slots[route], busy, failing=failing):
+                if place is None or not self._has_room(in_slots[route], busy, silent, failing=failing):
                     continue
                 in_slots[route] += 1
                 busy += not failing
@@ -76,13 +89,21 @@ class RouteQueues:
                     again.append(route)
             ready = again
 
-    def _has_room(self, own: int, busy: int, *, failing: bool) -> bool:
-        """Return whether a route with `own` bodies in delivery may send one; `busy`: slots that routes without a problem have."""
+    def _count_silent(self, holding: Sequence[Delivery]) -> int:
+        """Return how many slots the bodies have that are in delivery for long, though their routes have no problem."""
+        oldest = time.monotonic() - self._silent_seconds
+        return sum(each.begun < oldest and not self._is_failing(each.route) for each in holding)
+
+    def _has_room(self, own: int, busy: int, silent: int, *, failing: bool) -> bool:
+        """Return whether a route with `own` bodies in delivery may send one.
+
+        `busy`: slots that routes without a problem have; `silent`: those of them that have been taken for long.
+        """
         if failing:
             return own == 0
         most = self._limits.in_flight_bodies
         if own == 0:
-            return most is None or busy < most
+            return most is None or busy - silent < most
         return (most is None or busy < most - 1) and self._sender.bytes < self._limits.in_flight_bytes
 
     def _first_outside(self, route: str | None, crowded: Collection[TopicPartition]) -> int | None:

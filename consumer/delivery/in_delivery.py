@@ -14,6 +14,8 @@ class Work:
     route: str | None
     holds_slot: bool
     """Whether it counts as one of `Limits.in_flight_bodies`."""
+    begun: float
+    """When it began, in seconds of the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Delivery:
     bytes: int
     route: str | None
     holds_slot: bool
+    begun: float
     needs_witness: bool
     """Whether it was rejected, and waits for the acceptance of another body of its route."""
 

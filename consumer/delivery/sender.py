@@ -90,7 +90,7 @@ class Sender:
         """Return what is in delivery now."""
         for task, work in self._tasks.items():
             needs_witness = task in self._rejected_bodies.waiting
-            yield Delivery(work.tracked, work.bytes, work.route, work.holds_slot, needs_witness)
+            yield Delivery(work.tracked, work.bytes, work.route, work.holds_slot, work.begun, needs_witness)
 
     def oldest_ms(self) -> int | None:
         """Return the timestamp of the oldest record in delivery, in ms UTC; None: there is none."""
@@ -148,7 +148,7 @@ class Sender:
     ) -> None:
         route = route_of_record(tracked.records[0], self._flow.destination.limits.routes)
         task = asyncio.create_task(work, name=name)
-        self._tasks[task] = Work(tracked, size, route, holds_slot)
+        self._tasks[task] = Work(tracked, size, route, holds_slot, time.monotonic())
         self.bytes += size
         task.add_done_callback(self._task_ended)
 

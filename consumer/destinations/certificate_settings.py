@@ -12,13 +12,12 @@ class CertificateSettings(ConfigModel):
 
     ca_file: ExpandedPath | None = Field(
         default=None,
-        description="CA certificates (PEM) to verify the server. Not set: the system's.",
+        description="CA certificates (PEM) to verify the server. A changed file counts for new connections. Not set: the system's.",
         examples=["/etc/relay/ca.pem"],
     )
     certificate_file: ExpandedPath | None = Field(
         default=None,
-        description="Client certificate (PEM), if the server requires one. It is read again after a failed connection, a 401 or "
-        "a 403.",
+        description="Client certificate (PEM), if the server requires one. A changed file counts for new connections.",
         examples=["/etc/relay/client.pem"],
     )
     key_file: ExpandedPath | None = Field(

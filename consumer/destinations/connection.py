@@ -10,35 +10,36 @@ import httpx
 
 from consumer.destinations.certificate_settings import CertificateSettings
 from relay.errors import RelayError, describe
-from relay.http import create_tls_context, open_transport
+from relay.http import create_fixed_context, environment_ca_file, open_transport
+from relay.rotated_context import RotatedContext
 
 CONNECT_SECONDS = 10.0
 BODY_SECONDS = 5.0
 """How long the body of an answer may take after its status."""
 
 
-def tls_context(name: str, config: CertificateSettings) -> ssl.SSLContext:
-    """Return a context with the settings' certificates. Raises RelayError for a file that cannot be used."""
+def tls_context(name: str, config: CertificateSettings) -> RotatedContext:
+    """Return a context with the certificates that the settings' files have. Raises RelayError for a file that cannot be used."""
+    files = [config.ca_file or environment_ca_file(), config.certificate_file, config.key_file]
+    return RotatedContext([each for each in files if each is not None], lambda: _create_context(name, config))
+
+
+def _create_context(name: str, config: CertificateSettings) -> ssl.SSLContext:
     try:
-        context = create_tls_context(config.ca_file)
+        context = create_fixed_context(config.ca_file)
     except (OSError, ValueError) as error:
         raise RelayError(
             f"destinations.{name}.ca_file cannot be used: {describe(error)}. Check the file."
         ) from error
-    load_certificate(context, name, config)
-    return context
-
-
-def load_certificate(context: ssl.SSLContext, name: str, config: CertificateSettings) -> None:
-    """Read the client certificate. It may be called again: connections that begin later use the new one. Raises RelayError."""
     if config.certificate_file is None:
-        return
+        return context
     try:
         context.load_cert_chain(config.certificate_file, config.key_file)
     except (OSError, ValueError) as error:
         raise RelayError(
             f"destinations.{name}.certificate_file or its key_file cannot be used: {describe(error)}. Check both files."
         ) from error
+    return context
 
 
 def open_client(context: ssl.SSLContext, max_requests: int, *, cookies: bool = False) -> httpx.AsyncClient:

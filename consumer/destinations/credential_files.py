@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from consumer.destinations.certificate_settings import CertificateSettings
-from consumer.destinations.connection import load_certificate, tls_context
+from consumer.destinations.connection import tls_context
 from consumer.destinations.outcome import Outcome, Paused, Retry
 from relay.credentials.redaction import Redactor
 from relay.credentials.stores.stored_secret import stored_secrets_in
@@ -21,7 +21,7 @@ R = TypeVar("R")
 class CredentialFiles(Generic[C]):
     """What a client logs in with, as its files are now: a rotation needs no restart, and costs no request.
 
-    `current`: the credential. `tls`: the context with the certificates. `redact`: hides each secret that was ever read.
+    `current`: the credential. `tls`: the context, whose certificates are those of the files at each new connection. `redact`: hides each secret that was ever read.
     """
 
     def __init__(
@@ -35,7 +35,6 @@ class CredentialFiles(Generic[C]):
 
         Raises RelayError for a file that cannot be used.
         """
-        self._name = name
         self._config = config
         self._load = load
         self._secrets = secrets
@@ -61,7 +60,7 @@ class CredentialFiles(Generic[C]):
         """Read the files again. A file that cannot be used may be half written: what was read before goes on."""
         try:
             self.current = self._read()
-            load_certificate(self.tls, self._name, self._config)
+            self.tls.reload()
             self._fault = None
         except RelayError as error:
             self._fault = error

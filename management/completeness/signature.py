@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -44,27 +44,47 @@ class SignedStatement:
 
 
 class SigningKey:
-    """The private key of the seals. Its public key names it: 64 hexadecimal digits."""
+    """The private key of the seals. Its public key names it: 64 hexadecimal digits.
 
-    def __init__(self, seed: bytes) -> None:
-        """`seed`: the 32 bytes of the private key (RFC 8032)."""
+    A seal names its key, so the seals of before a rotation are verified with the key of then.
+    """
+
+    def __init__(self, seed: bytes, changed_seed: Callable[[], bytes | None] = lambda: None) -> None:
+        """`seed`: the 32 bytes of the private key (RFC 8032). `changed_seed` returns it once it is another one; None: it is not."""
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        self.name = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+        self._changed_seed = changed_seed
 
     @classmethod
     def from_text(cls, text: str) -> "SigningKey":
-        """Return the key of the setting `proof.key`: base64 of 32 bytes. Raises SettingsError."""
-        try:
-            seed = base64.b64decode(text.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            seed = b""
-        if len(seed) != _KEY_BYTES:
-            raise SettingsError(
-                "proof.key is not base64 of 32 bytes: make a key with `openssl rand -base64 32`."
-            )
-        return cls(seed)
+        """Return the key of the setting `proof.key`. Raises SettingsError."""
+        return cls(parse_seed(text))
+
+    @property
+    def name(self) -> str:
+        return _name_of(self._present())
 
     def sign(self, statement: Mapping[str, Any]) -> SignedStatement:
         """Return the statement with the name of this key, signed."""
-        text = canonical_text({**statement, "key": self.name})
-        return SignedStatement(text, self._key.sign(text))
+        key = self._present()
+        text = canonical_text({**statement, "key": _name_of(key)})
+        return SignedStatement(text, key.sign(text))
+
+    def _present(self) -> Ed25519PrivateKey:
+        if (seed := self._changed_seed()) is not None:
+            self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        return self._key
+
+
+def parse_seed(text: str) -> bytes:
+    """Return the 32 bytes of a private key that are written in base64. Raises SettingsError."""
+    try:
+        seed = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        seed = b""
+    if len(seed) != _KEY_BYTES:
+        raise SettingsError("proof.key is not base64 of 32 bytes: make a key with `openssl rand -base64 32`.")
+    return seed
+
+
+def _name_of(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()

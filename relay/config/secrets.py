@@ -14,12 +14,12 @@ class SecretsConfig(ConfigModel):
         default=(),
         description="Keys that encrypt the organizations' API keys, each base64 of 32 random bytes (`openssl rand "
         "-base64 32`). The first encrypts, all decrypt. To rotate them, see "
-        "[operations](operations/keys.md). They are read at the start.",
+        "[operations](operations/keys.md).",
         examples=[["…"]],
     )
     key_file: ExistingFile | None = Field(
         default=None,
-        description="File with such keys, one a line, instead of `keys`. With embedded Kafka and neither of the two, "
+        description="File with such keys, one a line, instead of `keys`; it is read again when it changes. With embedded Kafka and neither of the two, "
         "the relay creates one in `embedded.data_dir`.",
         examples=["/run/secrets/relay-keys"],
     )

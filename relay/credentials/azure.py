@@ -28,7 +28,8 @@ from azure.identity.aio import (
 )
 
 from relay.errors import describe, one_line
-from relay.http import Proxy, create_tls_context, read_proxy_rules
+from relay.http import create_tls_context
+from relay.proxies import Proxy, read_proxy_rules
 
 # It logs each failure as a warning of several lines; the relay reports it in one line, with the remedy.
 logging.getLogger("azure.identity").setLevel(logging.ERROR)

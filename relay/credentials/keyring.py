@@ -11,17 +11,19 @@ import hashlib
 import os
 import secrets
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from relay.config.secrets import SecretsConfig
 from relay.errors import SecretError, SettingsError
+from relay.file_stamps import file_stamps
 
 # version (1) | id of the key (8) | nonce (12) | ciphertext and tag (16 and more)
 _VERSION = b"\x01"
@@ -29,6 +31,8 @@ _ID_BYTES, _NONCE_BYTES, _TAG_BYTES = 8, 12, 16
 _KEY_BYTES = 32
 _REFERENCE_SUFFIX = b"reference"  # follows an owner's bytes, whose lengths say where they end
 _KEY_HINT = "create one with `openssl rand -base64 32`"
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +55,30 @@ class CredentialOwner:
 
 
 class Keyring:
-    """The keys of `secrets.keys` or `secrets.key_file`. The first key encrypts, all decrypt."""
+    """The keys of `secrets.keys` or `secrets.key_file`. The first key encrypts, all decrypt.
 
-    def __init__(self, keys: Iterable[bytes]) -> None:
-        """Take at least one key, each of 32 bytes."""
+    A key that is no longer among them goes on to decrypt in this process, so that a rotation in the wrong order stops nobody.
+    """
+
+    def __init__(
+        self, keys: Iterable[bytes], changed_keys: Callable[[], Iterable[bytes] | None] = lambda: None
+    ) -> None:
+        """Take at least one key, each of 32 bytes. `changed_keys` returns them once they are other ones; None: they are not."""
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
-        self._sealing_id = next(iter(self._ciphers))
+        self._changed_keys = changed_keys
+        self._former: dict[bytes, AESGCM] = {}
 
     @property
     def ids(self) -> list[str]:
         """Return the ids of the keys, in their order. An id reveals nothing of its key."""
-        return [known.hex() for known in self._ciphers]
+        return [known.hex() for known in self._present()]
+
+    def _present(self) -> Mapping[bytes, AESGCM]:
+        """Return the keys that the settings have now, by their ids."""
+        if (keys := self._changed_keys()) is not None:
+            self._former |= self._ciphers
+            self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+        return self._ciphers
 
     def seal(self, secret: SecretStr, owner: CredentialOwner) -> bytes:
         """Encrypt an API key for this owner alone."""
@@ -95,19 +112,16 @@ class Keyring:
         )
 
     def _seal(self, text: str, associated_data: bytes) -> bytes:
-        head, nonce = _VERSION + self._sealing_id, secrets.token_bytes(_NONCE_BYTES)
-        return (
-            head
-            + nonce
-            + self._ciphers[self._sealing_id].encrypt(nonce, text.encode(), head + associated_data)
-        )
+        name, cipher = next(iter(self._present().items()))
+        head, nonce = _VERSION + name, secrets.token_bytes(_NONCE_BYTES)
+        return head + nonce + cipher.encrypt(nonce, text.encode(), head + associated_data)
 
     def _open(self, sealed: bytes, associated_data: bytes, name: str, remedy: str) -> str:
         """Decrypt. Raises InvalidTag if the text was encrypted for another owner, and SecretError."""
         head, rest = sealed[: 1 + _ID_BYTES], sealed[1 + _ID_BYTES :]
         if head[:1] != _VERSION or len(rest) < _NONCE_BYTES + _TAG_BYTES:
             raise SecretError(f"The stored API key of {name} is corrupt: {remedy}")
-        cipher = self._ciphers.get(head[1:])
+        cipher = self._present().get(head[1:]) or self._former.get(head[1:])
         if cipher is None:
             raise SecretError(
                 f"The API key of {name} was encrypted with the key {head[1:].hex()}, which is not "
@@ -117,17 +131,64 @@ class Keyring:
 
 
 def load_keyring(settings: SecretsConfig) -> Keyring | None:
-    """Load the keyring. None if neither keys nor a key file is set. Raises SettingsError for keys that are invalid."""
-    if settings.key_file is not None:
-        source = f"secrets.key_file {settings.key_file}"
-        texts = _read_keys(settings.key_file, source)
-    else:
-        source, texts = "secrets.keys", [key.get_secret_value() for key in settings.keys]
+    """Load the keyring, which follows its file. None if neither keys nor a key file is set.
+
+    Raises SettingsError for keys that are invalid.
+    """
+    if settings.key_file is None and not settings.keys:
+        return None
+    source = _KeySource(settings)
+    return Keyring(source.read(), source.changed)
+
+
+class _KeySource:
+    """Reads the keys of the settings, and again when their file or their store has others.
+
+    Keys that cannot be used, as those of a half-written file, leave the keys that were read before.
+    """
+
+    def __init__(self, settings: SecretsConfig) -> None:
+        self._settings = settings
+        self._is_followed = settings.key_file is None or settings.key_file.is_file()
+        """A pipe gives its content once, and would be waited for a second time for ever."""
+        self._stamps: Sequence[object] = ()
+        self._fault: str | None = None
+
+    def read(self) -> list[bytes]:
+        """Return the keys. Raises SettingsError."""
+        self._stamps, file = self._stamps_now(), self._settings.key_file
+        if file is not None:
+            source = f"secrets.key_file {file}"
+            texts = _read_keys(file, source)
+        else:
+            source, texts = "secrets.keys", [key.get_secret_value() for key in self._settings.keys]
         if not texts:
+            raise SettingsError(f"{source} holds no key: {_KEY_HINT}.")
+        return [_parse_key(text, f"{source}: key {number}") for number, text in enumerate(texts, 1)]
+
+    def changed(self) -> list[bytes] | None:
+        """Return the keys, if they may be other ones than those of the last call. None: they are not, or cannot be used."""
+        if not self._is_followed or self._stamps_now() == self._stamps:
             return None
-    if not texts:
-        raise SettingsError(f"{source} holds no key: {_KEY_HINT}.")
-    return Keyring([_parse_key(text, f"{source}: key {number}") for number, text in enumerate(texts, 1)])
+        try:
+            keys, fault = self.read(), None
+        except SettingsError as error:
+            keys, fault = None, str(error)
+        if fault is not None and fault != self._fault:
+            log.warning(
+                "Keys of the secrets cannot be used; those of before are used.",
+                reason=fault,
+            )
+        elif keys is not None:
+            log.info("The keys of the secrets were read again.", keys=[_key_id(key).hex() for key in keys])
+        self._fault = fault
+        return keys
+
+    def _stamps_now(self) -> Sequence[object]:
+        """Return a value that differs once the keys may do."""
+        if self._settings.key_file is not None:
+            return file_stamps([self._settings.key_file])
+        return [hashlib.sha256(key.get_secret_value().encode()).digest() for key in self._settings.keys]
 
 
 def require_keyring(settings: SecretsConfig) -> Keyring:

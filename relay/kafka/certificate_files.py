@@ -7,9 +7,8 @@ import structlog
 
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
+from relay.file_stamps import FileStamp, file_stamps
 from relay.telemetry.condition_log import ConditionLog
-
-_Stamp = tuple[int, int, int]
 
 
 class CertificateFiles:
@@ -21,13 +20,13 @@ class CertificateFiles:
     def __init__(self, kafka: KafkaConfig) -> None:
         self._kafka = kafka
         self._context: ssl.SSLContext | None = None
-        self._read: list[_Stamp | None] = []
+        self._read: list[FileStamp | None] = []
         """What the files were when the context was made."""
         self._log = ConditionLog(structlog.get_logger(__name__))
 
     def context(self) -> ssl.SSLContext:
         """Return the context. Raises RelayError if none was ever made."""
-        stamps = [_stamp(path) for path in self._files()]
+        stamps = file_stamps(self._files())
         if self._context is None or stamps != self._read:
             try:
                 self._context, self._read = _create_context(self._kafka), stamps
@@ -44,14 +43,6 @@ class CertificateFiles:
     def _files(self) -> list[Path]:
         kafka = self._kafka
         return [each for each in (kafka.ca_file, kafka.certificate_file, kafka.key_file) if each is not None]
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _create_context(kafka: KafkaConfig) -> ssl.SSLContext:

@@ -18,8 +18,9 @@ from relay.avro.codec import SchemaId
 from relay.config.kafka import KafkaConfig
 from relay.config.schema_registry import SchemaRegistryConfig
 from relay.errors import SettingsError
-from relay.http import create_tls_context, read_proxy_rules
+from relay.http import create_tls_context
 from relay.kafka.oauth import OAuthTokenError, create_token_provider
+from relay.proxies import read_proxy_rules
 from relay.schema_registry.client import Missing, open_schema_registry
 from simulators.azure.world import AzureWorld
 from tests.support.connect_proxy import running_proxy

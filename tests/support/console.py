@@ -145,7 +145,7 @@ async def open_console(
     )
     destinations = fields.pop("destinations", {})
     values: dict[str, Any] = {
-        "key_ids": (),
+        "keyring": None,
         "access": Access(TOKEN),
         "origins": frozenset({ORIGIN}),
         "secure": False,

@@ -20,7 +20,11 @@ from tests.support.waiting import wait_until
 
 QUICK = BackoffCurve(0.01, 0.02)
 HOLD = RouteHoldTiming(
-    check_seconds=0.02, report_seconds=0.0, witness_seconds=0.1, witness_reading_seconds=0.05
+    check_seconds=0.02,
+    silent_seconds=1.0,
+    report_seconds=0.0,
+    witness_seconds=0.1,
+    witness_reading_seconds=0.05,
 )
 
 

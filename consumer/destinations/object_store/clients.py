@@ -14,7 +14,8 @@ from consumer.destinations.object_store.cloud import Opened
 from consumer.destinations.object_store.config import Location, ObjectStoreConfig
 from relay.credentials.azure import describe_azure_error, open_credential
 from relay.errors import RelayError, describe
-from relay.http import Proxy, read_environment_certificates, read_proxy_rules
+from relay.http import read_environment_certificates
+from relay.proxies import Proxy, read_proxy_rules
 
 CONNECT_SECONDS = 10
 _AZURE_DOMAINS = {".usgovcloudapi.net": "usgov", ".chinacloudapi.cn": "china"}

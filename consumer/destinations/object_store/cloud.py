@@ -18,7 +18,7 @@ from consumer.destinations.object_store.store import Part, StoreFault
 from consumer.destinations.outcome import Paused
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
-from relay.http import Proxy
+from relay.proxies import Proxy
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from consumer.destinations.outcome import Outcome, Paused, Retry, Sent
 from relay.errors import one_line
 
 if TYPE_CHECKING:  # the catalogue needs this module, and no HTTP client
-    from relay.http import Proxy
+    from relay.proxies import Proxy
 
 _MAX_QUOTED_CHARS = 300
 _STATUS = re.compile(r"returned non-2xx status code: (\d{3})")

@@ -126,6 +126,27 @@ async def test_a_slow_route_takes_no_more_than_its_share_of_the_slots():
     assert sorted(target.accepted) == sorted(kafka.ids())
 
 
+async def test_routes_that_are_not_answered_leave_a_slot_to_one_that_has_none():
+    """Two of them take all slots. Each keeps its requests until their time limit, and the third has one at a time meanwhile."""
+    kafka = TwoPartitions({A: ("bad", "other"), B: ("good",)}, 40)
+    target = destination(max_rows=5, in_flight_bodies=2, request_timeout_seconds=600)
+    gate = asyncio.Event()
+    send = RoutedDestination.send
+
+    async def silent_send(body):
+        if body.route in {"x", "z"}:
+            await gate.wait()
+        return await send(target, body)
+
+    target.send = silent_send
+    async with ReadingProcess(target, kafka):
+        await wait_until(lambda: set(kafka.ids("good")) <= set(target.accepted))
+        assert set(target.accepted) == set(kafka.ids("good"))
+        gate.set()
+        await wait_until(lambda: kafka.is_committed)
+    assert sorted(target.accepted) == sorted(kafka.ids())
+
+
 async def test_a_rejected_event_gets_its_evidence_through_a_held_partition():
     """The only event of a route waits for the next one of it, which is behind the hold: it is read for a moment now and then."""
     kafka = TwoPartitions({A: ("good",), B: ("other",)}, 0)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from relay.config.secrets import SecretsConfig
 from relay.credentials.keyring import (
@@ -138,3 +139,23 @@ def test_an_encryption_key_file_in_a_missing_directory_is_an_error(tmp_path):
     """A missing directory is reported in a sentence."""
     with pytest.raises(SettingsError, match="cannot be created: No such file"):
         make_encryption_key_file(tmp_path / "nowhere")
+
+
+def test_a_keyring_follows_its_file(tmp_path):
+    """The first key of now seals. A key that was taken out still opens here; a half-written file changes nothing, and is named."""
+    file = tmp_path / "keys"
+    file.write_text(base64_of(OLD))
+    ring = load_keyring(SecretsConfig(key_file=file))
+    sealed = ring.seal(SecretStr(CANARY), ACME)
+    with capture_logs() as lines:
+        for text in (base64_of(NEW)[:20], ""):
+            file.write_text(text)
+            assert ring.ids == Keyring([OLD]).ids
+        file.unlink()
+        assert ring.open(sealed, ACME).get_secret_value() == CANARY
+        file.write_text(base64_of(NEW))
+        assert ring.ids == Keyring([NEW]).ids
+    assert [each["log_level"] for each in lines] == ["warning", "warning", "warning", "info"]
+    assert Keyring([NEW]).open(ring.seal(SecretStr("other"), ACME), ACME).get_secret_value() == "other"
+    assert ring.open(sealed, ACME).get_secret_value() == CANARY
+    assert not any(text in str(lines) for text in (base64_of(OLD), base64_of(NEW), base64_of(NEW)[:20]))
