@@ -148,6 +148,7 @@ def consumer_environment(port: int, identity: int) -> dict[str, str]:
     return {
         "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity}/token",
         "IDENTITY_HEADER": "header",
+        "RELAY_CONSUMER__PROCESSES": "1",
         "RELAY_CONSUMER__START": "earliest",
         "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": f"http://127.0.0.1:{port}",
         "RELAY_DESTINATIONS__SENTINEL__RULE_ID": f"dcr-{'0' * 32}",

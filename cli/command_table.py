@@ -35,7 +35,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
         "Poll Jira and publish its audit records to Kafka, until stopped.",
     ),
     "consume": Command(
-        "cli.commands.run:consume_command",
+        "cli.commands.consume:consume_command",
         "Deliver events from Kafka to the destinations, until stopped.",
     ),
     "console": Command(

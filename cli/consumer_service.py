@@ -9,7 +9,10 @@ from relay.lifecycle import Service
 
 
 def consumer_service(process: ProcessContext, names: Sequence[str]) -> dict[str, Service]:
+    """Return the service that delivers to these destinations. The process is not ready from now on, until it runs."""
     destinations = {name: process.settings.destinations[name] for name in names}
+    for name in names:
+        process.health.report(f"destination {name}", ok=False, reason="still starting")
 
     async def service(stop: asyncio.Event) -> None:
         await run_consumer(

@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from relay.config import validators as values
-from relay.config.base import ConfigModel, Seconds
+from relay.config.base import ConfigModel, Count, Seconds
 
 StartPosition = Annotated[
     Literal["recent", "earliest", "latest"] | datetime, BeforeValidator(values.parse_start)
 ]
+
+Processes = Annotated[Count, Field(ge=1, le=64)]
 
 
 class ConsumerConfig(ConfigModel):
@@ -28,6 +30,12 @@ class ConsumerConfig(ConfigModel):
         le=60,
         description="How long an event waits for others in the same request.",
         examples=[0.5],
+    )
+    processes: Literal["auto"] | Processes = Field(
+        default="auto",
+        description="Processes of `jira-relay consume`; each uses one core. `auto`: two where two cores and 1 GiB of memory are available, "
+        "else one. See [size](operations/sizing.md#several-processes).",
+        examples=[1],
     )
 
 

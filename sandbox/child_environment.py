@@ -66,4 +66,5 @@ def service_environment(
         for name, value in environ.items()
         if not name.upper().startswith(_FOREIGN_PREFIXES) and name.lower() not in _PROXIES
     }
-    return {**inherited, **peers, "RELAY_TELEMETRY__LISTEN": f"127.0.0.1:{telemetry_port}"}
+    own = {"RELAY_TELEMETRY__LISTEN": f"127.0.0.1:{telemetry_port}", "RELAY_CONSUMER__PROCESSES": "1"}
+    return {**inherited, **peers, **own}

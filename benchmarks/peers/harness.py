@@ -147,13 +147,19 @@ async def _watch(
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return user and system time of a process and of its children that have ended."""
+    """Return user and system time of a process, and of its children, those that have ended too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICKS
+    return sum(map(int, fields[11:15])) / TICKS + sum(map(_cpu_seconds, _children(pid)))
 
 
 def _memory_mb(pid: int) -> float:
+    """Return the resident memory of a process and of its children: a page that they share counts for each."""
+    found = 0.0
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+            found = int(line.split()[1]) / 1024
+    return found + sum(map(_memory_mb, _children(pid)))
+
+
+def _children(pid: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))

@@ -1,4 +1,4 @@
-"""The services: `jira-relay produce`, `consume`, `console`, and `up`, which runs all of them and a Kafka.
+"""The services: `jira-relay produce`, `console`, and `up`, which runs all of them and a Kafka.
 
 A command imports its own service after the settings are read: a consumer needs no console, and a fault of the settings neither.
 """
@@ -6,11 +6,13 @@ A command imports its own service after the settings are read: a consumer needs 
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
 
 import structlog
 import typer
@@ -18,18 +20,18 @@ import typer
 from cli import embedded_kafka
 from cli.context import CommandContext, build_redactor, run
 from cli.process_context import ProcessContext, ServiceFactory
-from consumer.destinations.catalogue import DESTINATIONS
 from management.completeness.current_key import current_key
 from management.settings import Settings
 from relay import lifecycle
 from relay.aio import run_unless_stopped
+from relay.child_process import ChildProcess
 from relay.config.certificate_files import certificate_files
 from relay.credentials.redaction import Redactor
-from relay.errors import SettingsError
 from relay.freed_memory import keep_freed_memory
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.monitor import monitor
 from relay.lifecycle import Service, stop_on_signals
+from relay.parent_process import follow_parent
 from relay.status.model import process_name
 from relay.telemetry import logs
 from relay.telemetry import server as health
@@ -45,6 +47,8 @@ REVISION_VARIABLE = "JIRA_RELAY_REVISION"
 AZURE_CERTIFICATE = "AZURE_CLIENT_CERTIFICATE_PATH"
 """Azure's library reads a certificate from it, in PEM or PKCS #12."""
 
+READINESS_WATCH = "watch of readiness"
+
 log = structlog.get_logger(__name__)
 
 
@@ -54,25 +58,6 @@ def produce_command(context: typer.Context) -> None:
     from cli.producer_service import producer_service  # noqa: PLC0415 - see the docstring of this module
 
     run(run_alone(settings, connection, producer_service))
-
-
-def consume_command(
-    context: typer.Context,
-    destination: Annotated[
-        list[str] | None,
-        typer.Option(help="Name of a destination in the settings; may be repeated. Default: all."),
-    ] = None,
-) -> None:
-    state: CommandContext = context.obj
-    names = _selected_destinations(state.settings, destination)
-    settings, connection = state.settings, state.external_connection()
-    keep_freed_memory()
-    from cli.consumer_service import consumer_service  # noqa: PLC0415 - see the docstring of this module
-
-    def services(process: ProcessContext) -> dict[str, Service]:
-        return consumer_service(process, names)
-
-    run(run_alone(settings, connection, services))
 
 
 def console_command(context: typer.Context) -> None:
@@ -128,25 +113,34 @@ def _day_watch(process: ProcessContext) -> dict[str, Service]:
     return proof_service(process, current_key(key), Health())
 
 
-def _selected_destinations(settings: Settings, requested: list[str] | None) -> list[str]:
-    if not settings.destinations:
-        raise SettingsError(
-            "No destination is set. Write a table [destinations.NAME] with the settings of its kind"
-            f" ({', '.join(DESTINATIONS)}); docs/settings.md lists them."
-        )
-    for name in requested or []:
-        if name not in settings.destinations:
-            raise SettingsError(
-                f"The destination {name} is not in the settings; use one of: {', '.join(sorted(settings.destinations))}."
-            )
-    return requested or sorted(settings.destinations)
-
-
-async def run_alone(settings: Settings, connection: Connection, services: ServiceFactory) -> None:
-    """Run services in this process until it is asked to stop."""
+async def run_alone(
+    settings: Settings,
+    connection: Connection,
+    services: ServiceFactory,
+    children: Sequence[ChildProcess] = (),
+) -> None:
+    """Run services in this process, and watch its children, until it is asked to stop."""
     with stop_on_signals() as stop, debug_on_signal(settings.telemetry.log_level):
-        async with _open_process(settings, connection) as process:
-            await lifecycle.run_services({**services(process), **_watch_services(process)}, stop)
+        redactor = _set_up_logging(settings, 1 if children else None)
+        async with _open_process(settings, connection, redactor, children) as process:
+            watched = {each.name: partial(each.run, health=process.health) for each in children}
+            await lifecycle.run_services({**services(process), **_watch_services(process), **watched}, stop)
+
+
+async def run_as_child(
+    settings: Settings, connection: Connection, services: ServiceFactory, number: int, link: socket.socket
+) -> None:
+    """Run services in this process until its parent asks it to stop, or ends. The parent serves the telemetry of both."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # the parent tells the level of the log
+    with stop_on_signals() as stop:
+        redactor = _set_up_logging(settings, number)
+        async with (
+            _process_context(settings, connection, redactor) as process,
+            follow_parent(link, stop, process.health, process.registry),
+        ):
+            watches = {**_watch_services(process)}
+            del watches[READINESS_WATCH]
+            await lifecycle.run_services({**services(process), **watches}, stop)
 
 
 async def _run_up(settings: Settings, factory: ServiceFactory) -> None:
@@ -169,27 +163,34 @@ async def _run_up(settings: Settings, factory: ServiceFactory) -> None:
             await lifecycle.run_services(services, stop)
 
 
-def _set_up_logging(settings: Settings) -> Redactor:
+def _set_up_logging(settings: Settings, number: int | None = None) -> Redactor:
+    """`number`: of this process, where the service has several; each line names it."""
     redactor = build_redactor(settings)
-    logs.configure_logging(settings.telemetry.log_format, settings.telemetry.log_level, redactor)
+    telemetry, fields = settings.telemetry, {} if number is None else {"process": number}
+    logs.configure_logging(telemetry.log_format, telemetry.log_level, redactor, fields=fields)
     return redactor
 
 
 @asynccontextmanager
 async def _open_process(
-    settings: Settings, connection: Connection, redactor: Redactor | None = None
+    settings: Settings, connection: Connection, redactor: Redactor, children: Sequence[ChildProcess] = ()
 ) -> AsyncIterator[ProcessContext]:
-    redactor = redactor or _set_up_logging(settings)
-    state = Health()
+    async with _process_context(settings, connection, redactor) as process:
+        listen, others = settings.telemetry.listen, [each.metrics for each in children]
+        async with health.serve(listen, process.health, process.registry, others) as url:
+            log.info("Telemetry is served.", url=url)
+            yield process
+
+
+@asynccontextmanager
+async def _process_context(
+    settings: Settings, connection: Connection, redactor: Redactor
+) -> AsyncIterator[ProcessContext]:
     registry = open_registry(version("jira-audit-relay"), os.environ.get(REVISION_VARIABLE) or "unknown")
     registry.register(CertificateExpiry(_certificate_files(settings)))
     _relax_garbage_collection()
-    async with (
-        health.serve(settings.telemetry.listen, state, registry) as url,
-        open_traces(settings.telemetry, registry, process_name()) as traces,
-    ):
-        log.info("Telemetry is served.", url=url)
-        yield ProcessContext(settings, connection, registry, state, redactor, traces)
+    async with open_traces(settings.telemetry, registry, process_name()) as traces:
+        yield ProcessContext(settings, connection, registry, Health(), redactor, traces)
 
 
 def _certificate_files(settings: Settings) -> dict[str, Path]:
@@ -223,6 +224,6 @@ def _watch_services(process: ProcessContext) -> dict[str, Service]:
 
     return {
         "watch of Kafka": watch_kafka,
-        "watch of readiness": watch_readiness,
+        READINESS_WATCH: watch_readiness,
         "export of traces": export_traces,
     }

@@ -216,17 +216,24 @@ class Assignment:
         await self._unreadable.handle(offsets)
 
     async def wait_for_capacity(self) -> None:
-        """Wait a little for room in the buffer; if there is none, pause the partitions, so that polling can go on."""
-        if self._ending is not None:
-            return
+        """Wait a little for room in the buffer; if there is none, pause the partitions, so that polling can go on.
+
+        The end of the assignment ends the wait: the partitions may return to the next one, whose polling must not wait, and
+        which knows of no pause but its own.
+        """
         try:
             async with asyncio.timeout(self._pipeline.timing.capacity_wait_seconds):
-                while self._buffer.bytes >= self._pipeline.timing.buffers.record_buffer_bytes:
+                while self._lacks_room():
                     await self._changed.wait()
         except TimeoutError:
             # Room may have come at the same moment, and nothing resumes reading then: the pump has nothing to take.
-            if self._buffer.bytes >= self._pipeline.timing.buffers.record_buffer_bytes:
+            if self._lacks_room():
                 self._pauses.pause_all()
+
+    def _lacks_room(self) -> bool:
+        return (
+            self._ending is None and self._buffer.bytes >= self._pipeline.timing.buffers.record_buffer_bytes
+        )
 
     async def close(self, *, finish_seconds: float, answer_seconds: float) -> None:
         """Finish deliveries for `finish_seconds`, then start no request and wait `answer_seconds` for answers; then commit.
@@ -238,6 +245,7 @@ class Assignment:
         if self._ending is None:
             ending = self._close(finish_seconds, answer_seconds)
             self._ending = asyncio.create_task(ending, name="end of an assignment")
+            self._changed.notify()
         await asyncio.shield(self._ending)
 
     async def _close(self, finish_seconds: float, answer_seconds: float) -> None:

@@ -3,8 +3,9 @@
 import json
 import logging
 import sys
-from types import TracebackType
-from typing import Literal, TextIO
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+from typing import Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -23,21 +24,22 @@ def configure_logging(
     log_level: LogLevel,
     redactor: Redactor,
     stream: TextIO | None = None,
+    fields: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Send every log line of this process to `stream` (None: standard error), and nowhere else.
+    """Send every log line of this process to `stream` (None: standard error), and nowhere else. Each has these fields.
 
     The entry point calls this once. No line shows local variables, or a secret that the redactor knows.
     """
     stream = sys.stderr if stream is None else stream
     text = log_format == "text" or (log_format == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Formatter("text" if text else "json", stream, redactor))
+    handler.setFormatter(_Formatter("text" if text else "json", stream, redactor, fields))
     handler.addFilter(ThirdPartyFilter(logging.DEBUG))
     logging.root.handlers[:] = [handler]
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     structlog.configure(
-        processors=[*_common_processors(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_common_processors(fields), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,  # each line then follows `set_log_level`
     )
@@ -55,6 +57,11 @@ def set_log_level(log_level: LogLevel) -> None:
     for name in _QUIETED_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, level))
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+
+
+def current_log_level() -> LogLevel:
+    """Return the level that was set last."""
+    return cast("LogLevel", logging.getLevelName(logging.root.level).lower())
 
 
 def configured_format() -> Literal["json", "text"] | None:
@@ -82,8 +89,9 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
     )
 
 
-def _common_processors() -> list[Processor]:
+def _common_processors(fields: Mapping[str, object]) -> list[Processor]:
     return [
+        lambda _logger, _method, event: {**event, **fields},
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -121,14 +129,20 @@ def _escaped(text: str) -> str:
 
 
 class _Formatter(logging.Formatter):
-    def __init__(self, log_format: Literal["json", "text"], stream: TextIO, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        log_format: Literal["json", "text"],
+        stream: TextIO,
+        redactor: Redactor,
+        fields: Mapping[str, object],
+    ) -> None:
         super().__init__()
         self.log_format = log_format
         processors = _text_processors(stream) if log_format == "text" else _json_processors()
         self._redactor = redactor
         self._inner = structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
-            foreign_pre_chain=[*_common_processors(), structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[*_common_processors(fields), structlog.stdlib.add_logger_name],
         )
 
     def format(self, record: logging.LogRecord) -> str:

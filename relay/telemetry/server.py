@@ -2,16 +2,21 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
 
 from relay.config.validators import parse_address
 from relay.errors import RelayError
 from relay.telemetry.health import Health
+from relay.telemetry.merged_metrics import MergedMetrics
+
+MetricsOfOther = Callable[[], Awaitable[Sequence[Metric]]]
+"""Asks another process of this service for its metrics."""
 
 _LISTEN_ERRORS = {
     errno.EADDRINUSE: "another process uses it",
@@ -23,12 +28,15 @@ _SECOND_SERVICE = "; a second service on this machine needs a port of its own, s
 
 
 @asynccontextmanager
-async def serve(listen: str, health: Health, registry: CollectorRegistry) -> AsyncIterator[str]:
+async def serve(
+    listen: str, health: Health, registry: CollectorRegistry, others: Sequence[MetricsOfOther] = ()
+) -> AsyncIterator[str]:
     """Serve /healthz, /readyz and /metrics on `listen` (host:port; port 0 for any free one). Yields the URL.
 
+    The metrics are those of this process and of `others`, as of one.
     Raises RelayError if the address is not available.
     """
-    runner = web.AppRunner(_application(health, registry), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(_application(health, registry, others), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         host, port = parse_address(listen)
@@ -50,7 +58,9 @@ def listen_problem(error: OSError) -> str:
     return _LISTEN_ERRORS.get(error.errno or 0, error.strerror or str(error))
 
 
-def _application(health: Health, registry: CollectorRegistry) -> web.Application:
+def _application(
+    health: Health, registry: CollectorRegistry, others: Sequence[MetricsOfOther]
+) -> web.Application:
     async def healthz(_request: web.Request) -> web.Response:
         return web.Response(text="alive\n")
 
@@ -62,7 +72,9 @@ def _application(health: Health, registry: CollectorRegistry) -> web.Application
 
     async def metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        body = await asyncio.to_thread(encode, registry)  # takes long with ten thousand organizations
+        found = await asyncio.gather(*(metrics_of() for metrics_of in others))
+        source = MergedMetrics([registry.collect(), *found]) if found else registry
+        body = await asyncio.to_thread(encode, source)  # takes long with ten thousand organizations
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     application = web.Application()

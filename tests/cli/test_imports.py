@@ -61,6 +61,7 @@ def run_python(program):
         "PYTHONPATH": os.pathsep.join(sys.path),
         "RELAY_KAFKA__BOOTSTRAP": "127.0.0.1:1",
         "RELAY_SECRETS__KEYS": json.dumps(["2026=" + "A" * 43 + "="]),
+        "RELAY_CONSUMER__PROCESSES": "1",
         "RELAY_DESTINATIONS__SOC__KIND": "http",
         "RELAY_DESTINATIONS__SOC__URL": "https://receiver.example/events",
     }

@@ -63,6 +63,7 @@ async def test_a_wrong_password_ends_a_command_with_its_cause(command_line, secu
         RELAY_DESTINATIONS__SENTINEL__ENDPOINT="http://127.0.0.1:1",
         RELAY_DESTINATIONS__SENTINEL__RULE_ID="dcr-" + 32 * "0",
         RELAY_TELEMETRY__LISTEN="127.0.0.1:0",
+        RELAY_CONSUMER__PROCESSES="1",
     )
     secured_command_line(sasl_password=WRONG)
     code, output = await _run_to_end(command.split())

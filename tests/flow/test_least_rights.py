@@ -50,6 +50,7 @@ class Programs:
             "RELAY_SECRETS__KEY_FILE": str(directory / "secrets.key"),
             "RELAY_PROOF__KEY_FILE": str(directory / "secrets.key"),
             "RELAY_TELEMETRY__LISTEN": "127.0.0.1:0",
+            "RELAY_CONSUMER__PROCESSES": "1",
             "RELAY_DESTINATIONS__SENTINEL__ENDPOINT": azure.endpoint,
             "RELAY_DESTINATIONS__SENTINEL__RULE_ID": azure.rule_id,
             "RELAY_DESTINATIONS__SENTINEL__CREDENTIAL": "managed-identity",

@@ -44,4 +44,5 @@ def test_services_inherit_no_settings_identity_or_proxy():
         "no_proxy": "*",
         "IDENTITY_ENDPOINT": "http://127.0.0.1:1",
         "RELAY_TELEMETRY__LISTEN": "127.0.0.1:99",
+        "RELAY_CONSUMER__PROCESSES": "1",
     }

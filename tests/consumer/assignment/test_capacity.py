@@ -49,3 +49,26 @@ async def test_reading_pauses_while_the_buffer_is_full_and_resumes_with_room():
     one._assignment._on_space_freed()
     assert not kafka.paused
     await one.closed()
+
+
+async def test_a_wait_for_room_ends_with_its_assignment():
+    """A rebalance returns partitions while polling waits: polling goes on at once, and no pause of the former assignment holds them."""
+    kafka = FakeGroup(30)
+    one = handler(
+        kafka,
+        FakeSentinel(),
+        linger=3600,
+        capacity_wait_seconds=3600,
+        buffers=BufferLimits(record_buffer_bytes=300),
+    )
+    await assign(one, kafka)
+    feeding = asyncio.create_task(one.records(kafka.poll(10)))
+    await asyncio.sleep(0.01)
+    assert not feeding.done()
+
+    await one.closed()
+    await assign(one, kafka)
+    await asyncio.wait_for(feeding, 60)
+
+    assert not kafka.paused
+    await one.closed()

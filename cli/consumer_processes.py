@@ -1,0 +1,66 @@
+"""The processes of `jira-relay consume`: how many they are, their shares of the settings, and their start.
+
+Each is a member of the same consumer groups, as the processes of several machines are. The first one is the process that a user
+starts: it delivers as well, and serves the telemetry of all (decision 53).
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from consumer.destinations.contract import DestinationConfig
+from management.settings import Settings
+from relay.child_process import ChildProcess
+from relay.config.base import ConfigModel
+from relay.machine import available_cores, available_memory
+
+MOST_BY_ITSELF = 2
+BYTES_OF_EACH = 512 * 1024**2
+"""More than a process takes that delivers a backlog (docs/operations/sizing.md)."""
+
+
+def process_count(wanted: int | Literal["auto"], destinations: Iterable[DestinationConfig]) -> int:
+    """Return how many processes to run: no more than any of the destinations may have requests at a time."""
+    count = automatic_count(available_cores(), available_memory()) if wanted == "auto" else wanted
+    bounds = [most for each in destinations if (most := _most_requests(each)) is not None]
+    return min([count, *bounds])
+
+
+def automatic_count(cores: float, memory: int) -> int:
+    """Return one process for each whole core and for as much memory (bytes) as one takes, from 1 to 2."""
+    return max(1, min(int(cores), memory // BYTES_OF_EACH, MOST_BY_ITSELF))
+
+
+def share_of(settings: Settings, number: int, count: int) -> Settings:
+    """Return the settings of process `number` of `count`, from 1: together they have `max_requests` at a time."""
+    shares = {name: _share(config, number, count) for name, config in settings.destinations.items()}
+    return settings.model_copy(update={"destinations": shares})
+
+
+def _share(config: DestinationConfig, number: int, count: int) -> DestinationConfig:
+    most = _most_requests(config)
+    if most is None or not isinstance(config, ConfigModel):
+        return config
+    share: DestinationConfig = config.model_copy(
+        update={"max_requests": most // count + (number <= most % count)}
+    )
+    return share
+
+
+def _most_requests(config: DestinationConfig) -> int | None:
+    """Return the setting of the kinds that have it."""
+    return getattr(config, "max_requests", None)
+
+
+def start_children(count: int, config: Path | None, destinations: Sequence[str]) -> list[ChildProcess]:
+    """Start the processes 2 to `count`. They load their program while this one loads its own."""
+    program = [sys.executable, "-P", "-m", "cli", *(["--config", str(config)] if config else []), "consume"]
+    program += [part for name in destinations for part in ("--destination", name)]
+    # With -P and the path of this process, no folder that the relay happens to be started in replaces its modules.
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    return [
+        ChildProcess(number, [*program, "--child", str(number), str(count)], environ)
+        for number in range(2, count + 1)
+    ]

@@ -1,0 +1,50 @@
+"""How many processes a consumer has, and the share of each."""
+
+import pytest
+
+from cli import consumer_processes
+from cli.consumer_processes import automatic_count, process_count, share_of
+from management.settings import Settings
+
+GIB = 1024**3
+
+
+def settings(**most_requests):
+    """Destinations of the kind http with so many requests, and one of a kind that has no such setting."""
+    of_kind = {
+        name: {"kind": "http", "url": "https://receiver.example/events", "max_requests": most}
+        for name, most in most_requests.items()
+    }
+    sentinel = {
+        "kind": "sentinel",
+        "endpoint": "https://x.ingest.monitor.azure.com",
+        "rule_id": "dcr-" + 32 * "0",
+    }
+    return Settings.model_validate({"destinations": {**of_kind, "soc": sentinel}})
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "count"),
+    [(1, 64 * GIB, 1), (1.9, 64 * GIB, 1), (2, GIB, 2), (2, GIB - 1, 1), (0.1, 1, 1), (64, 64 * GIB, 2)],
+)
+def test_cores_and_memory_decide_on_the_number_of_processes(cores, memory, count):
+    """`auto` is one process a whole core and half a GiB, at least one and at most two."""
+    assert automatic_count(cores, memory) == count
+
+
+def test_a_setting_bounds_the_requests_of_all_processes(monkeypatch):
+    """The processes share `max_requests`, and are no more than it allows; a kind without the setting bounds nothing."""
+    monkeypatch.setattr(consumer_processes, "available_cores", lambda: 8.0)
+    monkeypatch.setattr(consumer_processes, "available_memory", lambda: 8 * GIB)
+    given = settings(few=5, many=8)
+    served = list(given.destinations.values())
+
+    assert process_count(3, served) == 3
+    assert process_count("auto", served) == 2
+    assert process_count(8, served) == 5
+    assert process_count(8, [given.destinations["soc"]]) == 8
+    assert process_count("auto", settings(one=1).destinations.values()) == 1
+    shares = [share_of(given, number, 3).destinations for number in (1, 2, 3)]
+    assert [each["few"].max_requests for each in shares] == [2, 2, 1]
+    assert [each["many"].max_requests for each in shares] == [3, 3, 2]
+    assert share_of(given, 1, 1) == given
