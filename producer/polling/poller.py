@@ -11,7 +11,7 @@ from producer.polling.context import PollingContext
 from producer.polling.gap import gap_round
 from producer.polling.letters import LetterRedriver
 from producer.polling.live import LiveRound
-from producer.polling.pace import Pace
+from producer.polling.pace import RoundPace
 from producer.polling.refill import refill_round
 from producer.polling.reread import reread_round
 from producer.polling.unread_range_search import UnreadRangeTiming
@@ -120,7 +120,7 @@ class Poller:
         jitter_start: bool = False,
     ) -> None:
         """Run a round for ever, `pause_seconds` from begin to begin at most; after a failure the source's back-off waits."""
-        loop, pace = asyncio.get_running_loop(), Pace(pause_seconds)
+        loop, pace = asyncio.get_running_loop(), RoundPace(pause_seconds)
         if jitter_start and self._context.checkpoint() is not None:
             await asyncio.sleep(random.random() * min(pause_seconds, self._timing.start_jitter_seconds))
         while True:

@@ -3,13 +3,13 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from producer.polling.pace import Pace
+from producer.polling.pace import RoundPace
 
 
 @given(st.floats(0.05, 86_400), st.floats(0, 1, exclude_max=True), st.floats(0, 1e9))
 @example(60.0, 0.5, 0.5 * 58.8)
 def test_the_next_round_begins_within_the_interval_and_not_at_once(interval, phase, began):
-    seconds = Pace(interval, phase).seconds_to_next(began)
+    seconds = RoundPace(interval, phase).seconds_to_next(began)
 
     assert 0.005 * interval < seconds <= interval
 
@@ -17,7 +17,7 @@ def test_the_next_round_begins_within_the_interval_and_not_at_once(interval, pha
 @given(st.floats(1, 3_600), st.floats(0, 1, exclude_max=True), st.floats(0, 1e6), st.floats(-0.005, 0.5))
 def test_a_round_off_its_phase_is_followed_by_one_on_it(interval, phase, began, late):
     """Each round begins somewhat late, or earlier than its timer was set for, and the delays do not add up."""
-    pace = Pace(interval, phase)
+    pace = RoundPace(interval, phase)
     on_phase = began + pace.seconds_to_next(began)
     delay = late * interval
 
@@ -28,7 +28,7 @@ def test_a_round_off_its_phase_is_followed_by_one_on_it(interval, phase, began, 
 
 def test_rounds_that_began_in_one_moment_are_spread_over_the_interval_at_the_next():
     """After a start or an outage, a tenth of the interval has a tenth of the organizations."""
-    paces = [Pace(60.0, number / 1_000) for number in range(1_000)]
+    paces = [RoundPace(60.0, number / 1_000) for number in range(1_000)]
 
     following = [pace.seconds_to_next(100.0) for pace in paces]
 

@@ -223,16 +223,6 @@ async def test_between_transactions_none_is_under_way(publisher):
     assert not publisher.failed.is_set()
 
 
-async def test_a_window_with_nothing_to_commit_waits_for_no_transaction(publisher):
-    """A quiet organization goes on where the transaction of another one takes long."""
-    publisher, transactions = publisher
-    async with publisher.between_transactions(), asyncio.timeout(120):
-        published = await publisher.publish("acme", pending_records(), unchanged, persist=False)
-
-    assert (published.events_by_mode, published.dead_letters) == ({}, 0)
-    assert transactions.ids() == []
-
-
 async def test_closing_waits_for_the_transaction_under_way(publisher):
     """The running transaction commits, later ones are refused, and the publisher has not failed."""
     publisher, transactions = publisher
