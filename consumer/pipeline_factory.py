@@ -54,7 +54,8 @@ REBALANCE_TIMEOUT_SECONDS = 45.0
 
 # Fetched records are compressed and may grow a thousandfold, so a fetch takes few of them.
 FETCH_OPTIONS = {"max_partition_fetch_bytes": 262_144, "fetch_max_bytes": 8_388_608}
-MAX_POLL_RECORDS = 256
+MAX_POLL_RECORDS = 2_000
+"""Beside `POLL_BYTES`: thousands of records without a value take memory too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ from relay.credentials.stores.reference import is_store_reference, parse_referen
 from relay.credentials.stores.stored_secret import StoredSecret
 from relay.errors import SettingsError
 
+WRAPPED_KEYS = (("secrets", "keys"), ("proof", "key"))
+"""The settings whose values are keys of 32 bytes, which a key service may have wrapped."""
+
 
 def read_references(
     given: SettingValues, config: SecretStoresConfig, environ: Mapping[str, str]
@@ -65,8 +68,8 @@ def _form_faults(given: SettingValues, name: SettingName, each: SettingValue) ->
     for text in _texts(value):
         try:
             reference = parse_reference(text if isinstance(text, str) else "")
-            if reference.is_key and name != ("secrets", "keys"):
-                yield f"{label}: {reference.kind} is for secrets.keys_ref alone."
+            if reference.is_key and name not in WRAPPED_KEYS:
+                yield f"{label}: {reference.kind} is for secrets.keys_ref and proof.key_ref alone."
         except ValueError as error:
             # a text of another kind may be the secret itself, in the wrong place
             shown = f" {text!r}" if isinstance(text, str) and is_store_reference(text) else ""

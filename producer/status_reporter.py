@@ -221,9 +221,8 @@ class OrganizationStatusReporter:
         # A source that gives no answer proves no silence, and its last word is no good news.
         silence = status.silence if status.state == "active" else None
         gauges = _Gauges(status.state, self._failure_kind, status.since, silence)
-        if (
-            gauges != self._shown
-        ):  # each of them has a series for each of its values, and most rounds change none
+        # Each of them has a series for each of its values, and most rounds change none.
+        if gauges != self._shown:
             self._shown = gauges
             self._metrics.organization_state(self._name, status.state, self._credential_expires)
             self._metrics.failing_since(self._name, self._failure_kind, status.since)

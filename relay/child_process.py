@@ -144,7 +144,7 @@ class ChildProcess:
             health.include(self.name, answer["problems"])
             await asyncio.sleep(timing.ask_seconds)
         raise RelayError(
-            f"The {self.name} (pid {self.pid}) has not answered for {unanswered * timing.answer_seconds:g} s and was killed."
+            f"{self.name.capitalize()} (pid {self.pid}) has not answered for {unanswered * timing.answer_seconds:g} s and was killed."
             " Nothing is lost: the next start resumes from Kafka. If this repeats, see its last lines in the log."
         )
 
@@ -169,10 +169,10 @@ class ChildProcess:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         if not asked:
             raise RelayError(
-                f"The {self.name} (pid {self.pid}) ended unasked, with {how}. Nothing is lost: the next start resumes from Kafka."
+                f"{self.name.capitalize()} (pid {self.pid}) ended unasked, with {how}. Nothing is lost: the next start resumes from Kafka."
                 " Its last lines in the log say why; SIGKILL is often the kernel's, when memory runs out."
             )
         if code != 0:
             raise RelayError(
-                f"The {self.name} (pid {self.pid}) did not stop well: {how}. See its last lines in the log."
+                f"{self.name.capitalize()} (pid {self.pid}) did not stop well: {how}. See its last lines in the log."
             )

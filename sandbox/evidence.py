@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
@@ -11,9 +11,10 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import partitions_of, read_to_end, stable_bounds, standalone_consumer
 from relay.kafka.topics import Topics
-from sandbox.destinations.contract import DestinationPeer
+from relay.replays.store import ReplayStore
+from sandbox.destinations.contract import DeliveredRow, DestinationPeer
 from sandbox.expected import JsonObject
-from sandbox.replay_verdict import PlayedReplay, ReplayEvidence
+from sandbox.replay_verdict import PlayedReplay, ReplayEvidence, RowCounts
 from sandbox.verdict import DestinationEvidence, Evidence, PublishedEvent
 
 
@@ -31,6 +32,10 @@ async def collect_evidence(
     """
     topics = Topics(connection.kafka.topic_prefix)
     remarks = Counter(known_remarks)
+    played = replays or {}
+    by_hand = set((await ReplayStore(connection, topics.replays).read()).jobs) - {
+        each.id for each in played.values()
+    }
     events = await read_events(connection, remarks)
     for record in await _read_all(connection, (topics.dead_letters,)):
         if not parse_letter(record).is_mark:
@@ -38,9 +43,13 @@ async def collect_evidence(
     for peer in destinations.values():
         remarks.update(peer.losses())
     texts = (f"{text} ({count} times)" if count > 1 else text for text, count in remarks.items())
-    played = replays or {}
-    found = {name: _found_at(peer, played.get(name)) for name, peer in destinations.items()}
-    return Evidence(truth, events, found, tuple(texts))
+    found = {name: found_at(peer, played.get(name), by_hand) for name, peer in destinations.items()}
+    left_out = (
+        f"{len(each.by_hand):,} rows at {name} are of replays that somebody started; they are not judged."
+        for name, each in found.items()
+        if each.by_hand
+    )
+    return Evidence(truth, events, found, (*texts, *left_out))
 
 
 async def read_events(connection: Connection, remarks: Counter[str] | None = None) -> list[PublishedEvent]:
@@ -60,16 +69,35 @@ async def read_events(connection: Connection, remarks: Counter[str] | None = Non
     return events
 
 
-def _found_at(peer: DestinationPeer, replay: PlayedReplay | None) -> DestinationEvidence:
+def found_at(
+    peer: DestinationPeer, replay: PlayedReplay | None, by_hand: Collection[str]
+) -> DestinationEvidence:
+    """Return the rows of a destination. `by_hand`: the ids of other replays than the played one."""
     live, history = peer.rows(history=False), peer.rows(history=True)
-    if replay is None:
-        return DestinationEvidence([*live, *history], peer.compare)
-    before = replay.before
-    return DestinationEvidence(
-        [*live[: before.live], *history[: before.history]],
-        peer.compare,
-        ReplayEvidence(replay, live[before.live :], history[before.history :], peer.keeps_one_copy),
-    )
+    first = RowCounts(len(live), len(history)) if replay is None else replay.before
+
+    def judged(rows: Sequence[DeliveredRow]) -> list[DeliveredRow]:
+        return [each for each in rows if not _names_one_of(by_hand, each.row)]
+
+    others = [each for each in (*live, *history) if _names_one_of(by_hand, each.row)]
+    played = None
+    if replay is not None:
+        since = judged(live[first.live :]), judged(history[first.history :])
+        played = ReplayEvidence(replay, *since, peer.keeps_one_copy)
+    earlier = judged([*live[: first.live], *history[: first.history]])
+    return DestinationEvidence(earlier, peer.compare, played, others)
+
+
+def _names_one_of(replays: Collection[str], value: object) -> bool:
+    """Return whether a row has the id of one of these replays, which each format writes into a place of its own."""
+    match value:
+        case str():
+            return value in replays
+        case Mapping():
+            return bool(replays) and any(_names_one_of(replays, each) for each in value.values())
+        case list() | tuple():
+            return any(_names_one_of(replays, each) for each in value)
+    return False
 
 
 def write_rows(destinations: Mapping[str, DestinationPeer], directory: Path) -> None:

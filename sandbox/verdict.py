@@ -31,6 +31,8 @@ class DestinationEvidence:
     compare: Compare
     replay: ReplayEvidence | None = None
     """A replay, with rows of its own; None: there was none."""
+    by_hand: Sequence[DeliveredRow] = ()
+    """The rows of replays that somebody started while the sandbox ran. They are not judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _judge_replays(evidence: Evidence) -> Iterator[ReplayVerdict]:
     }
     for name, found in evidence.destinations.items():
         if found.replay is not None:
-            yield judge_replay(name, found.replay, events, found.rows, found.compare)
+            yield judge_replay(name, found.replay, events, (*found.rows, *found.by_hand), found.compare)
 
 
 def _group_by_record(found: Iterable[tuple[str, int, Any]]) -> dict[str, dict[int, list[Any]]]:

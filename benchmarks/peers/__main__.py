@@ -67,7 +67,7 @@ async def main(given: argparse.Namespace) -> None:
     if given.destinations > 1 and given.peers != "relay":
         raise SystemExit("Several destinations are measured of the relay alone: add --peers relay.")
     shape = Shape(given.events, given.organizations, given.size)
-    limits, rows = Limits(given.seconds), shape.count * given.destinations
+    limits, rows = Limits(given.seconds, group=given.group), shape.count * given.destinations
     runs: list[report.Figures] = []
     sink = Sink(plain_schema())
     with tempfile.TemporaryDirectory() as directory:
@@ -106,7 +106,7 @@ async def main(given: argparse.Namespace) -> None:
         "bytes": round(mean_bytes),
         "destinations": given.destinations,
     }
-    usual = shape == Shape() and given.destinations == 1 and set(names) <= set(NAMES)
+    usual = given.group is None and shape == Shape() and given.destinations == 1 and set(names) <= set(NAMES)
     directory = Path(given.results) if given.results else report.RESULTS if usual else None
     if directory is not None:
         runs = report.with_earlier(runs, version(), load, directory)
@@ -133,5 +133,8 @@ if __name__ == "__main__":
     )
     parser.add_argument("--cores", default="1,2", help="numbers of cores, separated by a comma")
     parser.add_argument("--seconds", type=float, default=10.0, help="most seconds of delivery in a run")
+    parser.add_argument(
+        "--group", help="directory of a control group for each number of cores: …/relay-{cores}"
+    )
     parser.add_argument("--results", help="directory of the JSON; by default only the usual events leave one")
     asyncio.run(main(parser.parse_args()))

@@ -7,9 +7,10 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core_speed import core_speed
 from load import Shape
 from programs import Program
 from report import Figures
@@ -37,6 +38,8 @@ class Limits:
 
     seconds: float
     start_seconds: float = 60.0
+    group: str | None = None
+    """Directory of the control group that a program runs in, with `{cores}` for the number of its cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +81,35 @@ def _pinned(cores: list[int]) -> tuple[str, ...]:
     return ("taskset", "--cpu-list", ",".join(map(str, cores)))
 
 
+def _in_group(group: str | None, cores: int) -> tuple[str, ...]:
+    if group is None:
+        return ()
+    joined = f'echo $$ > {group.format(cores=cores)}/cgroup.procs && exec "$@"'
+    return ("sh", "-c", joined, "sh")
+
+
+def _processes(group: str | None, cores: int) -> dict[str, str]:
+    """Return the relay's number of processes: a quota below a whole core would leave it one."""
+    return {} if group is None else {"RELAY_CONSUMER__PROCESSES": str(cores)}
+
+
 async def measure(program: Program, cores: int, sink: Sink, count: int, limits: Limits) -> Figures:
     """Run a program until `count` rows have arrived or its time is over. Raises RuntimeError if it ends, or sends nothing."""
     sink.reset()
     with tempfile.TemporaryFile() as output:
         process = await asyncio.create_subprocess_exec(
+            *_in_group(limits.group, cores),
             *_pinned(CORES[:cores]),
             *program.command,
-            env={**os.environ, **program.environment},
+            env={**os.environ, **program.environment, **_processes(limits.group, cores)},
             cwd=program.directory,
             stdout=output,
             stderr=output,
         )
         try:
-            return await _watch(process, program, cores, sink, count, limits)
+            async with core_speed(CORES[0]) as mean_us:
+                first, last, figures = await _watch(process, program, cores, sink, count, limits)
+                return replace(figures, loop_us=round(mean_us(first.at, last.at), 1))
         except RuntimeError:
             output.seek(max(0, output.tell() - 2_000))
             print(output.read().decode(errors="replace"))
@@ -112,7 +130,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 async def _watch(
     process: asyncio.subprocess.Process, program: Program, cores: int, sink: Sink, count: int, limits: Limits
-) -> Figures:
+) -> tuple[Reading, Reading, Figures]:
+    """Return the readings between which it was measured, too."""
     began, memory = time.monotonic(), 0.0
     readings: list[Reading] = []
     while True:
@@ -134,7 +153,7 @@ async def _watch(
     )
     first = min((one for one in readings if one.rows >= last.rows * FIRST_PART), key=lambda one: one.at)
     rows = last.rows - first.rows
-    return Figures(
+    figures = Figures(
         program.name,
         cores,
         readings[-1].rows,
@@ -144,6 +163,7 @@ async def _watch(
         round(memory),
         sink.requests,
     )
+    return first, last, figures
 
 
 def _cpu_seconds(pid: int) -> float:

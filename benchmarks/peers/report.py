@@ -26,10 +26,19 @@ class Figures:
     memory_mb: float
     """Most of the resident memory."""
     requests: int
+    loop_us: float = 0.0
+    """Mean µs of the loop of `core_speed` on the same core meanwhile; 0: not measured."""
+
+    @property
+    def events_a_loop(self) -> float:
+        """Events in the CPU time of a thousand loops: a figure that does not depend on the speed of the core at the moment."""
+        return self.events_a_cpu_second * self.loop_us / 1_000
 
 
 COLUMNS: dict[str, tuple[str, Callable[[Figures], float], str]] = {
     "events_a_cpu_second": ("events a CPU second", lambda one: one.events_a_cpu_second, ",.0f"),
+    "loop_us": ("µs of a fixed loop", lambda one: one.loop_us, ",.0f"),
+    "events_a_loop": ("events in a thousand loops", lambda one: one.events_a_loop, ",.0f"),
     "events_a_second": ("events a second", lambda one: one.events_a_second, ",.0f"),
     "start_cpu_seconds": ("CPU seconds of the start", lambda one: one.start_cpu_seconds, ".1f"),
     "memory_mb": ("memory, MB", lambda one: one.memory_mb, ".0f"),
@@ -75,18 +84,18 @@ def summary(runs: Sequence[Figures], version: str, date: str, load: dict[str, An
 
 
 def ratios(runs: Sequence[Figures]) -> dict[str, float]:
-    """Return the relay's median divided by that of each peer, in events a CPU second, and two cores by one in events a second."""
+    """Return the relay's median divided by that of each peer, in events a loop, and two cores by one in events a second."""
     found: dict[str, float] = {}
     medians = {
         key: (
-            statistics.median(one.events_a_cpu_second for one in own),
+            statistics.median(one.events_a_loop or one.events_a_cpu_second for one in own),
             statistics.median(one.events_a_second for one in own),
         )
         for key, own in _grouped(runs).items()
     }
-    for (cores, peer), (by_cpu, _) in medians.items():
+    for (cores, peer), (of_peer, _) in medians.items():
         if peer != "relay" and (cores, "relay") in medians:
-            found[f"relay / {peer}, {_cores(cores)}"] = round(medians[cores, "relay"][0] / by_cpu, 2)
+            found[f"relay / {peer}, {_cores(cores)}"] = round(medians[cores, "relay"][0] / of_peer, 2)
     if (1, "relay") in medians and (2, "relay") in medians:
         found["relay, two cores / one core"] = round(medians[2, "relay"][1] / medians[1, "relay"][1], 2)
     return found

@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def keyring() -> None:
-    """Wrap the keys that encrypt API keys, by a key service."""
+    """Wrap the keys that encrypt API keys, and the one that signs days, by a key service."""
 
 
 @app.command()
@@ -41,7 +41,7 @@ def wrap(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Wrap a key for the encryption of API keys, and print its reference for secrets.keys_ref.
+    """Wrap a key, and print its reference: for secrets.keys_ref, or with the key of proof.key_file for proof.key_ref.
 
     The reference is no secret: nobody reads the key in it without the right to unwrap. The key itself is shown nowhere.
     """
@@ -60,7 +60,8 @@ def wrap(
         return
     print(reference)
     typer.echo(
-        f"The key {name} is wrapped. Put the line into secrets.keys_ref; a backup of it is enough.", err=True
+        f"The key {name} is wrapped. Put the line into secrets.keys_ref, or proof.key_ref if it signs days; a backup of it is enough.",
+        err=True,
     )
 
 

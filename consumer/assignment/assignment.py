@@ -42,7 +42,11 @@ class Assignment:
         self._partitions = sorted(partitions)
         self._changed = Signal()
         self._tracker = OffsetTracker()
-        self._buffer = RecordBuffer(timing.buffers.chunk_bytes, timing.buffers.aside_bytes)
+        self._buffer = RecordBuffer(
+            timing.buffers.chunk_bytes,
+            timing.buffers.aside_bytes,
+            keeps_keys=bool(flow.destination.limits.routes),
+        )
         self._losses = LossReport(flow.state, flow.metrics, pipeline.start_offsets.losses)
         self._committer = OffsetCommitter(consumer, flow.metrics)
         self._starter = self._new_starter(consumer)

@@ -30,8 +30,12 @@ class RecordBuffer:
     Those of a partition that is set aside are not taken, and count as room up to `aside_bytes` of all such partitions.
     """
 
-    def __init__(self, chunk_bytes: int = 1_000_000, aside_bytes: int = 32_000_000) -> None:
+    def __init__(
+        self, chunk_bytes: int = 1_000_000, aside_bytes: int = 32_000_000, *, keeps_keys: bool = False
+    ) -> None:
+        """`keeps_keys`: whether `organizations` is asked."""
         self._chunk_bytes = chunk_bytes
+        self._keeps_keys = keeps_keys
         self._max_aside_bytes = aside_bytes
         self._chunks: list[_Chunk] = []
         self._aside: dict[TopicPartition, list[_Chunk]] = {}
@@ -77,8 +81,9 @@ class RecordBuffer:
         return {key.decode("utf-8", "replace") for key in self._keys.get(partition, ())}
 
     def add(self, records: Sequence[Record], sequence: SequenceRange, first_read_at: float) -> None:
-        keys = self._keys.setdefault(sequence.partition, set())
-        keys.update(key or b"" for key in set(keys_of(records)))
+        if self._keeps_keys:
+            keys = self._keys.setdefault(sequence.partition, set())
+            keys.update(key or b"" for key in set(keys_of(records)))
         aside = self._aside.get(sequence.partition)
         values = list(accumulate(value_sizes_of(records)))
 

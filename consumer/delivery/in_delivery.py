@@ -1,8 +1,11 @@
 """Records in delivery: what the sender has begun and not ended."""
 
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import attrgetter
 
 from consumer.offsets.tracker import TrackedRecords
+from relay.kafka import Record
 
 
 @dataclass(slots=True)
@@ -31,13 +34,15 @@ class Delivery:
     """Whether it was rejected, and waits for the acceptance of another body of its route."""
 
 
-def oldest_ms(tracked: TrackedRecords) -> int:
-    """Return the timestamp, in ms UTC, of the oldest of these records; there is one at least.
+def oldest_record(tracked: TrackedRecords) -> Record:
+    """Return the oldest of these records; there is one at least.
 
     A body has records of several partitions, whose ages may differ by hours after an outage. Those of one are in order.
     """
-    firsts, position = [], 0
-    for sequence in tracked.sequences:
-        firsts.append(tracked.records[position].timestamp)
-        position += len(sequence)
-    return min(firsts)
+    starts = accumulate(map(len, tracked.sequences[:-1]), initial=0)
+    return min((tracked.records[start] for start in starts), key=attrgetter("timestamp"))
+
+
+def oldest_ms(tracked: TrackedRecords) -> int:
+    """Return the timestamp of the oldest of these records, in ms UTC; there is one at least."""
+    return oldest_record(tracked).timestamp

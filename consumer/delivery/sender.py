@@ -11,7 +11,7 @@ from consumer.delivery.batch import Rows, record_bytes
 from consumer.delivery.dead_letters import DeadLetterSender
 from consumer.delivery.defects import DEFECTS, defect_text, describe_defect
 from consumer.delivery.flow import DeliveryFlow
-from consumer.delivery.in_delivery import Delivery, Work, oldest_ms
+from consumer.delivery.in_delivery import Delivery, Work, oldest_ms, oldest_record
 from consumer.delivery.rejected_bodies import RejectedBodies, Rejection
 from consumer.delivery.routes import route_of_record
 from consumer.delivery.traces import BodyTrace, traced_body
@@ -28,7 +28,6 @@ from consumer.destinations.outcome import (
 )
 from consumer.offsets.tracker import TrackedRecords
 from relay.aio import Signal
-from relay.kafka import timestamps_of
 
 T = TypeVar("T")
 
@@ -272,11 +271,9 @@ class Sender:
         self._on_delivered(rows.tracked)
         if trace is not None:
             trace.accepted(rows.tracked.records)
-        records = rows.tracked.records
-        timestamps = timestamps_of(records)
-        oldest = records[timestamps.index(min(timestamps))]
+        oldest, newest = oldest_record(rows.tracked), rows.tracked.records[-1]
         self._flow.metrics.body_delivered(
-            round(time.time() * 1000), oldest.timestamp, timestamps[-1], live_created_ms(oldest)
+            round(time.time() * 1000), oldest.timestamp, newest.timestamp, live_created_ms(oldest)
         )
 
     async def _may_act(self) -> None:

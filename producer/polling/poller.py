@@ -11,9 +11,9 @@ from producer.polling.context import PollingContext
 from producer.polling.gap import gap_round
 from producer.polling.letters import LetterRedriver
 from producer.polling.live import LiveRound
-from producer.polling.pace import RoundPace
 from producer.polling.refill import refill_round
 from producer.polling.reread import reread_round
+from producer.polling.round_phase import RoundPhase
 from producer.polling.unread_range_search import UnreadRangeTiming
 from producer.polling.unread_ranges import UnreadRangeReader
 from producer.publishing.publisher import ShardClosedError
@@ -120,7 +120,7 @@ class Poller:
         jitter_start: bool = False,
     ) -> None:
         """Run a round for ever, `pause_seconds` from begin to begin at most; after a failure the source's back-off waits."""
-        loop, pace = asyncio.get_running_loop(), RoundPace(pause_seconds)
+        loop, round_phase = asyncio.get_running_loop(), RoundPhase(pause_seconds)
         if jitter_start and self._context.checkpoint() is not None:
             await asyncio.sleep(random.random() * min(pause_seconds, self._timing.start_jitter_seconds))
         while True:
@@ -140,7 +140,7 @@ class Poller:
                 self._report_own_error(error, purpose)
                 await asyncio.sleep(self._timing.defect_seconds)
                 continue
-            await asyncio.sleep(max(0.0, started + pace.seconds_to_next(started) - loop.time()))
+            await asyncio.sleep(max(0.0, started + round_phase.seconds_to_next(started) - loop.time()))
 
     def _report_own_error(self, error: BaseException, purpose: Purpose) -> None:
         """Show a fault on the relay's side in this organization's status; the other organizations go on."""

@@ -5,7 +5,7 @@ lasts. What is judged is the time that the source has answered for. A source tha
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from producer.silence.expectation import silence_probability
 from producer.silence.rhythm import learn_rhythm
@@ -15,7 +15,7 @@ from producer.state.intervals import TimeRange, remove_range
 from relay.status.model import Silence
 from relay.timestamps import DAY_MS, HOUR_MS
 
-UNLIKELY = 0.001
+UNLIKELY = 0.0005
 """A silence with a lower probability is named. benchmarks/silence.py says what that finds and how often it is wrong."""
 LEARNING_MS = 14 * DAY_MS
 LONG_MS = 7 * DAY_MS
@@ -26,43 +26,59 @@ class SilenceJudge:
     """Judges the silence of one organization, anew for each hour of it: in between, the chance does not change."""
 
     def __init__(self) -> None:
-        self._judged: tuple[int, int, float] | None = None
-        """Last hour with an event, first hour that is not over, and the chance of what is between."""
+        self._judged: dict[tuple[int, int], float] = {}
+        """The chance of each silence that was judged last, by the hour before it and the first one that is not over."""
         self._measured: tuple[ActiveHours | None, int | None] = (None, None)
         """The hours whose longest silence is known, and that silence."""
 
     def judge(self, checkpoint: Checkpoint, added: int) -> Silence | None:
-        """Return the silence up to where the source has answered. None: the newest event is not known.
+        """Return the silence for which the source has answered. None: the newest event is not known.
 
+        Unread ranges after the newest event may hold an event, so they part the silence, and the least likely part counts.
         `added`: when the organization was added (ms UTC).
         """
         newest = checkpoint.newest_event
         if newest is None and (checkpoint.last_event or checkpoint.last_backfill):
             return None
         since = added if newest is None else _last_event(newest, checkpoint)
-        until = _answered_up_to(checkpoint, since)
-        active = checkpoint.active_hours or ActiveHours(since=until)
+        parts = _answered_parts(checkpoint, since)
+        longest_part = max(parts, key=lambda each: each.width)
+        active = checkpoint.active_hours or ActiveHours(since=parts[-1].end)
         known_until = _known_from(checkpoint, active) + LEARNING_MS
         if self._measured[0] is not active:
             self._measured = active, longest_silence(active)
         longest = self._measured[1]
-        if until < known_until:
-            word = "silent" if until - since >= LONG_MS else "learning"
-            return Silence(since, until, word, learning_until=known_until, longest=longest)
+        if longest_part.end < known_until:
+            word = "silent" if longest_part.width >= LONG_MS else "learning"
+            return _silence(longest_part, word, learning_until=known_until, longest=longest)
         if newest is None or not active.bits:
-            return Silence(since, until, "silent" if until - since >= LONG_MS else "quiet")
-        probability = self._probability(checkpoint, active, since // HOUR_MS, until // HOUR_MS)
+            return _silence(longest_part, "silent" if longest_part.width >= LONG_MS else "quiet")
+        chances = self._probabilities(checkpoint, active, parts)
+        probability, _, part = min(zip(chances, range(0, -len(parts), -1), parts, strict=True))
         word = "silent" if probability < UNLIKELY else "quiet"
-        return Silence(since, until, word, probability, longest=longest)
+        return _silence(part, word, probability, longest=longest)
 
-    def _probability(self, checkpoint: Checkpoint, active: ActiveHours, last: int, end: int) -> float:
-        if self._judged is None or self._judged[:2] != (last, end):
-            chance = 1.0
-            if end > last + 1:
-                rhythm = learn_rhythm(active, observed_hours(checkpoint, active))
-                chance = silence_probability(rhythm, last + 1, end)
-            self._judged = last, end, chance
-        return self._judged[2]
+    def _probabilities(
+        self, checkpoint: Checkpoint, active: ActiveHours, parts: Sequence[TimeRange]
+    ) -> list[float]:
+        hours = [(each.start // HOUR_MS, each.end // HOUR_MS) for each in parts]
+        if any(each not in self._judged for each in hours):
+            rhythm = learn_rhythm(active, observed_hours(checkpoint, active))
+            self._judged = {
+                (last, end): silence_probability(rhythm, last + 1, end) if end > last + 1 else 1.0
+                for last, end in hours
+            }
+        return [self._judged[each] for each in hours]
+
+
+def _silence(
+    part: TimeRange,
+    word: str,
+    probability: float | None = None,
+    learning_until: int | None = None,
+    longest: int | None = None,
+) -> Silence:
+    return Silence(part.start, part.end, word, probability, learning_until, longest)
 
 
 def _last_event(newest: EventTime, checkpoint: Checkpoint) -> int:
@@ -76,14 +92,16 @@ def _last_event(newest: EventTime, checkpoint: Checkpoint) -> int:
     return min(newest.created, (active.newest + 1) * HOUR_MS - 1)
 
 
-def _answered_up_to(checkpoint: Checkpoint, since: int) -> int:
-    """Return the instant up to which the source has answered for each instant from `since` on (ms UTC).
+def _answered_parts(checkpoint: Checkpoint, since: int) -> Sequence[TimeRange]:
+    """Return the parts of the time from `since` on for which the source has answered, the oldest first; at least one.
 
     An unread range before the last event may stay for ever, and says nothing of the silence after it.
     """
-    live = max(since, checkpoint.live_since)
-    unread = (each.start for each in checkpoint.unread_ranges if each.end > live)
-    return max(since, min(checkpoint.window_end, next(unread, checkpoint.window_end)))
+    parts: tuple[TimeRange, ...] = (TimeRange(since, max(since, checkpoint.window_end)),)
+    for each in checkpoint.unread_ranges:
+        if each.end > max(since, checkpoint.live_since):
+            parts = remove_range(parts, each)
+    return parts or (TimeRange(since, since),)
 
 
 def _known_from(checkpoint: Checkpoint, active: ActiveHours) -> int:

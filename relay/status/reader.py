@@ -2,22 +2,25 @@
 
 import asyncio
 import math
+import re
 import time
 from dataclasses import dataclass
 
 import structlog
 
-from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
+from relay.avro.codec import NEWER_FIELDS, BadBody, InternalCodec, NotAvro, UnknownSchema, split_frame
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, Record
 from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import CorruptBatchError, TopicReadError
-from relay.status.model import EPOCH, VALID_UNTIL, Status, from_record
+from relay.status.model import EPOCH, VALID_UNTIL, HourCount, Status, from_record
 from relay.status.writer import StatusWriter
-from relay.timestamps import DAY_MS
+from relay.timestamps import DAY_MS, HOUR_MS
 
 log = structlog.get_logger(__name__)
+
+_STATE = re.compile(r"[a-z][a-z -]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def decode_status(record: Record) -> Status | None:
     key = record.key or b""
     try:
         key.decode()
-        return from_record(InternalCodec("status").decode(record.value or b""))
+        return _status_in(record)
     except (NotAvro, BadBody, UnknownSchema, UnicodeDecodeError) as error:
         log.warning("A status record could not be read and was skipped.", key=repr(key), reason=str(error))
         return None
@@ -142,9 +145,19 @@ async def read_status(connection: Connection, topic: str, key: str) -> Status | 
             raise corrupt_batches[0]
         return None
     try:
-        return from_record(InternalCodec("status").decode(record.value or b""))
+        return _status_in(record)
     except (NotAvro, BadBody, UnknownSchema) as error:
         raise UnreadableStatusError(f"The record {key} of {topic} cannot be read ({error}).") from error
+
+
+def _status_in(record: Record) -> Status:
+    """Return the status in a record; of a newer release, the fields that this one knows. Raises NotAvro, BadBody or UnknownSchema."""
+    value = record.value or b""
+    found = InternalCodec("status").decode(value)
+    is_status = _STATE.fullmatch(found["state"]) and found["at"] > 0
+    if NEWER_FIELDS in found and not is_status:  # nothing else proves that a newer release wrote it
+        raise UnknownSchema(split_frame(value)[0])
+    return from_record(found)
 
 
 def _warn_of_corrupt_batch(error: CorruptBatchError) -> None:
@@ -152,13 +165,21 @@ def _warn_of_corrupt_batch(error: CorruptBatchError) -> None:
 
 
 async def remove_stale(status_writer: StatusWriter, connection: Connection, topic: str, now_ms: int) -> None:
-    """Delete the statuses of processes that died: one day after they were last valid.
-    Organizations and destinations stay.
-    """
+    """Delete the statuses of processes that died, once they were not valid for `_kept_ms`. Organizations and destinations stay."""
     for key, status in (await read_statuses(connection, topic)).items():
         is_process = key.split("/")[0] not in {"producer", "destination"}
-        if is_process and status.valid_until + DAY_MS < now_ms:
+        if is_process and status.valid_until + _kept_ms(status) < now_ms:
             status_writer.tombstone(key)
+
+
+def _kept_ms(status: Status) -> int:
+    """Return how long the status of a dead process is kept: a day where it counted something, else as long as it had lived.
+
+    A process that ends a minute after each start leaves a record a life; it is seen all the same, for an hour at least.
+    """
+    if any(each != HourCount(each.hour, 0, 0, 0) for each in status.counts):
+        return DAY_MS
+    return min(DAY_MS, max(HOUR_MS, status.valid_until - status.since))
 
 
 def supersedes(record: Record, previous: Record) -> bool:

@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument(
         "--consumers", type=int, default=2, help="consumer processes; with 0 nothing is delivered"
     )
+    parser.add_argument("--watches", type=int, default=0, help="processes that count and seal days")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="brokers of Kafka")
     parser.add_argument(
         "--controllers-apart",
@@ -55,6 +56,7 @@ def main() -> None:
         kinds,
         arguments.gap,
         arguments.keep,
+        arguments.watches,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or brokers without controllers would go on
     try:

@@ -12,8 +12,9 @@ from management.organizations.store import read_organizations
 from relay.credentials.keyring import CredentialOwner
 from relay.errors import RelayError
 from relay.organizations import Organization
-from relay.timestamps import now_ms
+from relay.timestamps import DAY_MS, now_ms
 from simulators.jira_cloud.site import SimulatedSite
+from tests.chaos.proof_judge import PAST_DAYS
 from tests.chaos.world import ChaosWorld
 
 EDIT_TIMEOUT_SECONDS = 240.0
@@ -122,7 +123,7 @@ class Operators:
             name=site.name,
             url=site.url,
             user=site.user,
-            added=now_ms(),
+            added=now_ms() - PAST_DAYS * DAY_MS * self._world.is_old(site.name),
             modified=now_ms(),
             revision=0,
             gateway=_uses_gateway(site),

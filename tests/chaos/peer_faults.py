@@ -1,6 +1,6 @@
 from collections.abc import Awaitable, Callable
 
-from relay.timestamps import now_ms
+from relay.timestamps import DAY_MS, now_ms
 from simulators import faults
 from simulators.azure import faults as azure_faults
 from simulators.jira_cloud import faults as jira_faults
@@ -8,6 +8,7 @@ from simulators.jira_cloud.site import SimulatedSite
 from tests.chaos.context import RoundContext
 from tests.chaos.operators import Operators
 from tests.chaos.plan import PlannedDisturbance
+from tests.chaos.proof_judge import PAST_DAYS
 from tests.chaos.traffic import Traffic
 
 MAX_SITES = 16
@@ -64,6 +65,8 @@ class OrganizationFaults:
         site = await self._context.world.jira.add_site(f"org-{len(self._context.world.jira.sites):02}")
         now = now_ms()
         self._traffic.add_history(site, PAST_RECORDS, now - PAST_MS, now)
+        if self._context.world.is_old(site.name):
+            self._traffic.add_history(site, PAST_RECORDS, now - PAST_DAYS * DAY_MS, now - PAST_MS)
         for broken in BROKEN_RESPONSES[:5]:
             site.fault(broken(), rate=0.004)
         self.sites.append(site)

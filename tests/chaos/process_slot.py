@@ -47,7 +47,13 @@ class ProcessSlot:
     """
 
     def __init__(
-        self, name: str, arguments: list[str], environ: Mapping[str, str], log: Path, proxy: KafkaProxy
+        self,
+        name: str,
+        arguments: list[str],
+        environ: Mapping[str, str],
+        log: Path,
+        proxy: KafkaProxy,
+        module: str = "cli.service_process",
     ) -> None:
         self.name = name
         self.log = log
@@ -56,7 +62,7 @@ class ProcessSlot:
         """Whether a fault is being played on it."""
         self.exits: list[ProcessExit] = []
         """Ends that no fault caused."""
-        self._arguments = arguments
+        self._arguments = ["-m", module, *arguments]
         self._environ = dict(environ)
         self._process: Process | None = None
         self._exit_expected = True
@@ -82,7 +88,7 @@ class ProcessSlot:
         with self.log.open("ab") as output:
             self._log_offset = output.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "cli.service_process", *self._arguments),
+                *(sys.executable, *self._arguments),
                 stdin=PIPE,
                 stdout=DEVNULL,
                 stderr=output,

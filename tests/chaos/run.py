@@ -23,6 +23,7 @@ from tests.chaos.judge import RoundOutcome, RoundReport, judge_round
 from tests.chaos.operators import Operators
 from tests.chaos.peer_faults import OrganizationFaults
 from tests.chaos.plan import plan_disturbances
+from tests.chaos.proof_judge import proof_violations, wait_for_seals
 from tests.chaos.traffic import Traffic
 from tests.chaos.world import ChaosWorld, running_world
 
@@ -45,6 +46,7 @@ class RoundOptions:
     kinds: Collection[str]
     gap: float
     keep: bool
+    watches: int = 0
 
 
 async def run(options: RoundOptions) -> bool:
@@ -53,7 +55,7 @@ async def run(options: RoundOptions) -> bool:
     logs.configure_logging("json", "info", Redactor(), (directory / "chaos.log").open("a"))
     log = RoundLog(directory / "round.txt")
     log.write(
-        f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers,"
+        f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers, {options.watches} watches,"
         f" {options.brokers} brokers, {'controllers apart, ' if options.controllers_apart else ''}{directory}"
     )
     passed = False
@@ -66,6 +68,7 @@ async def run(options: RoundOptions) -> bool:
             options.brokers,
             controllers_apart=options.controllers_apart,
             unclean_elections="unclean election" in options.kinds,
+            watches=options.watches,
         ) as world:
             report = await _run_round(world, options, log)
         passed = not report.violations
@@ -111,15 +114,21 @@ async def _run_round(world: ChaosWorld, options: RoundOptions, log: RoundLog) ->
         traffic.reveal(organizations.sites)
         log.write("Traffic and faults have stopped; waiting for the last records to arrive.")
         await _settle(world, log, has_consumers=options.consumers > 0)
+        old = [site.name for site in organizations.sites if world.is_old(site.name)]
+        without_seals = await wait_for_seals(world.connection, old)
     context.stop_problems += [
         problem for problem in await asyncio.gather(*(slot.stop() for slot in world.slots)) if problem
     ]
     log.write("All processes have ended.")
-    return await judge_round(
+    report = await judge_round(
         RoundOutcome(
             context, executor.executed, operators, organizations, traffic, has_consumers=options.consumers > 0
         )
     )
+    if world.has_watch:
+        facts, violations = await proof_violations(world.connection, without_seals)
+        report = RoundReport([*report.facts, *facts], [*report.violations, *violations])
+    return report
 
 
 async def _settle(world: ChaosWorld, log: RoundLog, *, has_consumers: bool) -> None:

@@ -21,6 +21,7 @@ from sandbox.destinations.sentinel import TABLES as SENTINEL_TABLES
 from simulators.azure.world import AzureWorld
 from simulators.jira_cloud.world import JiraWorld
 from tests.chaos.process_slot import ProcessSlot
+from tests.chaos.proof_judge import LATE_DAYS, PROOF_KEY
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.kafka_listeners import listener_properties
 from tests.support.kafka_proxy import KafkaProxy
@@ -53,6 +54,12 @@ class ChaosWorld:
     keyring: Keyring
     key_directory: Path
     """Directory of the files of referenced API keys."""
+    has_watch: bool = False
+    """Whether a process counts and seals days."""
+
+    def is_old(self, name: str) -> bool:
+        """Return whether an organization was added days ago, so that days of it are over: every second one, for a watch."""
+        return self.has_watch and int(name.rpartition("-")[2]) % 2 == 0
 
 
 @asynccontextmanager
@@ -65,10 +72,12 @@ async def running_world(
     *,
     controllers_apart: bool = False,
     unclean_elections: bool = False,
+    watches: int = 0,
 ) -> AsyncIterator[ChaosWorld]:
     """Start everything, without an organization. Kill the processes at the end."""
     names = [f"producer {number}" for number in range(1, producers + 1)]
     names += [f"consumer {number}" for number in range(1, consumers + 1)]
+    names += [f"watch {number}" for number in range(1, watches + 1)]
     wires = {
         name: [(ports.pick_free_port(), ports.pick_free_port()) for _ in range(brokers)] for name in names
     }
@@ -84,6 +93,9 @@ async def running_world(
         )
     )
     variables = {**SETTINGS, "RELAY_KAFKA__REPLICATION_FACTOR": str(brokers)}
+    if watches:
+        proof_key = base64.b64encode(PROOF_KEY).decode()
+        variables |= {"RELAY_PROOF__KEY": proof_key, "RELAY_PRODUCER__LATE_DAYS": str(LATE_DAYS)}
     async with AsyncExitStack() as stack:
         jira = await stack.enter_async_context(JiraWorld(seed=seed))
         azure = await stack.enter_async_context(AzureWorld(seed=seed))
@@ -114,6 +126,7 @@ async def running_world(
             connection,
             keyring,
             key_directory,
+            watches > 0,
         )
 
 
@@ -156,7 +169,9 @@ def _build_slot(
     proxy: KafkaProxy,
     key_directory: Path,
 ) -> ProcessSlot:
-    verb = "consume" if name.startswith("consumer") else "produce"
+    role = name.partition(" ")[0]
+    words = {"producer": ["produce"], "consumer": ["consume"], "watch": ["proof", "watch"]}[role]
+    module = "tests.chaos.quick_watch" if role == "watch" else "cli.service_process"
     environ = {
         **service_environment(os.environ, azure.environment(), ports.pick_free_port()),
         **variables,
@@ -164,7 +179,7 @@ def _build_slot(
         "RELAY_SECRETS__DIRECTORY": str(key_directory),
     }
     log = directory / f"{name.replace(' ', '-')}.log"
-    return ProcessSlot(name, ["--config", str(config), verb], environ, log, proxy)
+    return ProcessSlot(name, ["--config", str(config), *words], environ, log, proxy, module)
 
 
 def now_ms() -> int:

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from management.completeness.signature import SigningKey
 from management.settings import load
 from relay.credentials.keyring import Keyring, load_keyring
 from simulators.secret_stores.vault import VaultSimulator
@@ -54,6 +55,16 @@ async def test_a_key_of_a_file_stays_the_same_key_and_is_wrapped_again(command_l
 
 
 @pytest.mark.usefixtures("vault")
+async def test_the_key_that_signs_days_is_wrapped(command_line_without_kafka, tmp_path):
+    """The same key signs as before, so an auditor needs no other public key."""
+    file = tmp_path / "proof.key"
+    file.write_bytes(base64.b64encode(KEY) + b"\n")
+    found = (await command_line_without_kafka("keyring", "wrap", BY, "--key-file", file, "--json")).json
+    command_line_without_kafka.set_environment(RELAY_PROOF__KEY_REF=found["reference"])
+    assert (await command_line_without_kafka("proof", "key")).out.strip() == SigningKey(KEY).name
+
+
+@pytest.mark.usefixtures("vault")
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
@@ -71,9 +82,9 @@ async def test_a_fault_is_named(command_line_without_kafka, arguments, code, tex
     assert text in (await command_line_without_kafka("keyring", "wrap", *arguments, code=code)).err
 
 
-def test_a_wrapped_key_is_for_the_keys_alone(tmp_path, monkeypatch):
+def test_a_wrapped_key_is_for_no_other_setting(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     reference = f"{BY}#vault:v1:AAAAAAAAAAAAAAAAAAAAAAAA"
-    with pytest.raises(Exception, match=r"vault-transit is for secrets.keys_ref alone"):
+    with pytest.raises(Exception, match=r"vault-transit is for secrets.keys_ref and proof.key_ref alone"):
         load(None, {"RELAY_CONSOLE__TOKEN_REF": reference})
     assert load_keyring(load(None, {}).secrets) is None

@@ -25,9 +25,8 @@ def find_instructions(word):
 
 def copied_paths():
     """Return the paths that the image copies from the repository."""
-    return [
-        source for copy in find_instructions("COPY") if "--from" not in copy for source in copy.split()[:-1]
-    ]
+    copies = [copy.split() for copy in find_instructions("COPY") if "--from" not in copy]
+    return [source for words in copies for source in words[:-1] if not source.startswith("--")]
 
 
 def test_hadolint_finds_no_fault():
@@ -56,6 +55,15 @@ def test_the_image_has_every_room_that_serves():
     directories = {name for name in copied_paths() if (ROOT / name).is_dir()}
 
     assert directories == rooms - NOT_IN_THE_IMAGE
+
+
+def test_no_mode_of_a_clone_gets_into_the_image():
+    """What the last stage copies from the repository has a mode of its own; a wheel has the same modes in every clone."""
+    last = DOCKERFILE.read_text("utf-8").rpartition("\nFROM ")[2]
+    copies = re.findall(r"^COPY (?!--from)(.*)", last, re.MULTILINE)
+
+    assert copies
+    assert all(copy.startswith("--chmod=") for copy in copies)
 
 
 def test_the_build_sees_what_it_copies_and_nothing_else():

@@ -10,7 +10,20 @@ import pytest
 @pytest.mark.parametrize(
     "options",
     [
-        ("--seed", "11", "--minutes", "0.3", "--gap", "1.0", "--producers", "2", "--consumers", "1"),
+        (
+            "--seed",
+            "11",
+            "--minutes",
+            "0.3",
+            "--gap",
+            "1.0",
+            "--producers",
+            "2",
+            "--consumers",
+            "1",
+            "--watches",
+            "1",
+        ),
         (
             *("--seed", "12", "--minutes", "0.4", "--gap", "4.0", "--producers", "1", "--consumers", "1"),
             *("--brokers", "3", "--only", "kafka kill,two brokers,all brokers,rolling restart"),

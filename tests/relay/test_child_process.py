@@ -69,7 +69,7 @@ async def test_a_child_that_is_killed_ends_its_service():
         os.kill(started.pid, signal.SIGKILL)
 
         with pytest.raises(
-            RelayError, match=rf"process 2 \(pid {started.pid}\) ended unasked, with signal SIGKILL"
+            RelayError, match=rf"Process 2 \(pid {started.pid}\) ended unasked, with signal SIGKILL"
         ):
             await asyncio.wait_for(task, 120)
 

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from sandbox import expected
 from sandbox.destinations.contract import DeliveredRow
 from sandbox.destinations.sentinel import compare_row
+from sandbox.evidence import found_at
 from sandbox.replay import middle
 from sandbox.replay_verdict import PlayedReplay, ReplayEvidence, RowCounts
 from sandbox.report import render_report
@@ -44,6 +46,38 @@ def verdict(history, live=(), *, state="done", keeps_one_copy=False, earlier=())
     events = [published(number) for number in range(1, 9)]
     destinations = {"sentinel": DestinationEvidence(rows, compare_row, found)}
     return judge(Evidence({"acme": RECORDS}, events, destinations), NOW + 100)
+
+
+def test_a_replay_that_somebody_started_is_left_out_of_the_verdict():
+    """Its rows name it, in whatever place; a peer that keeps one copy has those of its history for the played one too."""
+    others = [row(number, ReplayId="20261123-095900-cd34") for number in (1, 4)]
+    others.append(replace(row(2, "live", nested={"unmapped": ["20261123-095900-cd34"]})))
+    live = [row(number, "live") for number in range(1, 9)]
+
+    def peer(*, keeps_one_copy, window):
+        rows = {False: [*live, others[2]], True: [*others[:2], *map(row, window)]}
+        return SimpleNamespace(
+            rows=lambda *, history: rows[history], compare=compare_row, keeps_one_copy=keeps_one_copy
+        )
+
+    played = replace(PLAYED, before=RowCounts(9, 2))
+    for keeps_one_copy, window in ((False, (3, 4, 5)), (True, (3, 5))):
+        made_by_hand = peer(keeps_one_copy=keeps_one_copy, window=window)
+        found = found_at(made_by_hand, played, {"20261123-095900-cd34"})
+        judged = judge(
+            Evidence({"acme": RECORDS}, [published(number) for number in range(1, 9)], {"sentinel": found}),
+            NOW + 100,
+        )
+        assert judged.passed, render_report(judged)
+        assert len(found.by_hand) == 3
+        assert not judge(
+            Evidence(
+                {"acme": RECORDS},
+                [published(number) for number in range(1, 9)],
+                {"sentinel": found_at(made_by_hand, played, ())},
+            ),
+            NOW + 100,
+        ).passed
 
 
 def test_exactly_the_window_passes():

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import zip_longest
 from typing import Any, TypeVar
 
-from consumer.destinations.object_store.names import DAY_FOLDER, Chain, offsets_in
+from consumer.destinations.object_store.names import DAY_FOLDER, Chain, offsets_in, replay_stem
 from consumer.destinations.object_store.store import Store
 from relay.aio import cancel_all
 
@@ -100,9 +100,36 @@ async def names_of(
     return sorted((name for names in found for name in names), key=lambda each: (each.first, each.key))
 
 
-async def _names_in(store: Store, folder: DayFolder, topic: str, partition: int) -> list[ArchivedName]:
-    """Return the objects of one day, each with the bound that the next name gives."""
-    chain = Chain(folder.chain_folder, topic, partition)
+async def replayed_names_of(
+    store: Store, folders: Sequence[DayFolder], topic: str, partition: int
+) -> list[ArchivedName]:
+    """Return the same of the replays that were sent to live: their objects are beside the first ones. Raises as `names_of`."""
+    found = await _gather([_replayed_names_in(store, folder, topic, partition) for folder in folders])
+    return sorted((name for names in found for name in names), key=lambda each: (each.first, each.key))
+
+
+async def _replayed_names_in(
+    store: Store, folder: DayFolder, topic: str, partition: int
+) -> list[ArchivedName]:
+    jobs, prefix = set(), replay_stem("")
+    end = Chain("", topic, partition).stem
+    async for name in store.names(
+        Chain(folder.chain_folder, topic, partition).day_folder(folder.day), prefix
+    ):
+        if not name.startswith(prefix):
+            break
+        job, found, _ = name.removeprefix(prefix).partition(f"-{end}")
+        if found:
+            jobs.add(job)
+    listed = [await _names_in(store, folder, topic, partition, job) for job in sorted(jobs)]
+    return [name for names in listed for name in names]
+
+
+async def _names_in(
+    store: Store, folder: DayFolder, topic: str, partition: int, replay: str | None = None
+) -> list[ArchivedName]:
+    """Return the objects of one day, each with the bound that the next name gives. `replay`: as that of a `Chain`."""
+    chain = Chain(folder.chain_folder, topic, partition, replay=replay)
     main, gaps = [], defaultdict[int, list[ArchivedName]](list)
     async for name in store.names(chain.day_folder(folder.day), chain.stem):
         if not name.startswith(chain.stem):

@@ -22,6 +22,11 @@ def offsets_in(name: str) -> tuple[int, ...]:
     return tuple(map(int, name.removesuffix(".parquet").split("-"))) if _OFFSETS.fullmatch(name) else ()
 
 
+def replay_stem(replay: str) -> str:
+    """Return the beginning of the names of a replay's objects that share a folder with others; empty: of any replay's."""
+    return f"replay={replay}"
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """The objects of one partition within one folder. Their rows do not overlap, and each begins where another ended."""
@@ -43,7 +48,7 @@ class Chain:
 
         No topic has a name with the sign `=`.
         """
-        job = "" if self.replay is None else f"replay={self.replay}-"
+        job = "" if self.replay is None else f"{replay_stem(self.replay)}-"
         outer = "".join(f"{first:020d}-" for first in self.gaps_of)
         return f"{job}{self.topic}-{self.partition:05d}-{outer}"
 

@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import polars as pl
@@ -16,6 +16,7 @@ from consumer.destinations.object_store.archive_listing import (
     day_folders,
     day_of,
     names_of,
+    replayed_names_of,
 )
 from consumer.destinations.object_store.config import ObjectStoreConfig
 from consumer.destinations.object_store.layout import flow_layouts
@@ -28,6 +29,7 @@ from relay.timestamps import DAY_MS
 REQUEST_SECONDS, DAY_SECONDS = 40.0, 300.0
 _FAULTS = (PolarsError, PanicException, OSError, ValueError)  # a corrupt object may make polars panic
 
+ListNames = Callable[[Store, Sequence[DayFolder], str, int], Awaitable[Sequence[ArchivedName]]]
 Places = Mapping[tuple[str, int], Mapping[str, EventPlace]]
 """Events by topic and partition."""
 
@@ -54,9 +56,12 @@ class StoreReadBack:
         """Return the uids that no object has. Raises ReadBackError."""
         try:
             async with asyncio.timeout(DAY_SECONDS):
-                missing = await self._missing_in(accepted.places, await day_folders(self._store))
+                days = await day_folders(self._store)
+                missing = await self._missing_in(accepted.places, days)
                 if missing:
                     missing = await self._missing_in(missing, await self._replay_folders(missing))
+                if missing:
+                    missing = await self._missing_in(missing, days, replayed_names_of)
                 return set(missing)
         except StoreFault as fault:
             raise ReadBackError(f"The store did not answer: {fault.outcome.reason}") from fault
@@ -66,14 +71,14 @@ class StoreReadBack:
             raise ReadBackError(f"The location of destinations.{self._name} {error}.") from error
 
     async def _missing_in(
-        self, places: Mapping[str, EventPlace], folders: Iterable[DayFolder]
+        self, places: Mapping[str, EventPlace], folders: Iterable[DayFolder], list_names: ListNames = names_of
     ) -> dict[str, EventPlace]:
         """Return the events that no object of these folders has: an object has the rows that were collected on its day."""
         days = {place.collected // DAY_MS for place in places.values()}
         wanted = [each for each in folders if each.day in days]
         missing = dict(places)
         for (topic, partition), events in _by_partition(places).items():
-            for name in await names_of(self._store, wanted, topic, partition):
+            for name in await list_names(self._store, wanted, topic, partition):
                 if _may_hold(name, events.values()):
                     for uid in await self._uids(name.key):
                         missing.pop(uid, None)

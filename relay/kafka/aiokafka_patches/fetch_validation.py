@@ -14,6 +14,8 @@ from relay.kafka.aiokafka_patches.leader_epochs import LeaderEpochs
 from relay.kafka.aiokafka_patches.record_batches import RecordBatch, end_of_batches, parse_batches
 from relay.kafka.aiokafka_patches.record_parsing import catch_parse_errors
 
+POLL_BYTES = 1_000_000
+"""Bytes of values after which a member's getmany takes no further batch; what it takes is in no buffer that has a bound."""
 WRONG_CHECKSUM = "its checksum is wrong"
 WRONG_HEAD = "its length or format is impossible"
 WRONG_OFFSETS = "its offsets or number of records are impossible"
@@ -84,7 +86,7 @@ class FetchValidator:
     def attach_to_member(self, consumer: AIOKafkaConsumer) -> None:
         """Do the same, and catch the errors of the parser. The consumer must be started."""
         self.attach(consumer)
-        catch_parse_errors(consumer, self._note_unreadable)
+        catch_parse_errors(consumer, self._note_unreadable, POLL_BYTES)
 
     def attach_to_reader(self, consumer: AIOKafkaConsumer) -> None:
         """Do so for a consumer outside of groups, whatever its reset policy: getmany raises CorruptFetchError.
@@ -92,7 +94,8 @@ class FetchValidator:
         Leaders may change.
         """
         self._fetcher = consumer._fetcher  # noqa: SLF001
-        self.attach_to_member(consumer)
+        self.attach(consumer)
+        catch_parse_errors(consumer, self._note_unreadable)
 
     def _note_unreadable(self, tp: TopicPartition, offset: int, error: Exception) -> None:
         if self._is_second(tp, offset):

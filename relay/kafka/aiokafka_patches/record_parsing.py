@@ -17,25 +17,57 @@ OnUnreadable = Callable[[TopicPartition, int, Exception], None]
 """Takes the partition, the offset from which it cannot be read, and the parser's error."""
 
 
-def catch_parse_errors(consumer: AIOKafkaConsumer, on_unreadable: OnUnreadable) -> None:
+def catch_parse_errors(
+    consumer: AIOKafkaConsumer, on_unreadable: OnUnreadable, poll_bytes: int | None = None
+) -> None:
     """Let getmany return the records before an unreadable one, as FetchedRecords. The consumer must be started.
+
+    `poll_bytes`: one getmany takes no further batch once its values have so many bytes together; None: all that there are.
 
     Without this, getmany raises, and loses the records that it took from other partitions, whose positions have moved on.
     """
     fetcher = consumer._fetcher  # noqa: SLF001
-    fetcher._records = _FetchResults(on_unreadable)  # noqa: SLF001
+    fetcher._records = _FetchResults(on_unreadable, _PollRoom(poll_bytes))  # noqa: SLF001
+
+
+class _PollRoom:
+    """The bytes that one getmany may still take, over all partitions.
+
+    A limit of records alone is either slow for small ones or much memory for large ones. A batch is never divided for it: its
+    records are in memory once it is parsed, whether they are taken or not.
+    """
+
+    def __init__(self, poll_bytes: int | None) -> None:
+        self._poll_bytes = poll_bytes
+        self._taken = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._poll_bytes is not None and self._taken >= self._poll_bytes
+
+    def add(self, values: Sequence[bytes | None]) -> None:
+        self._taken += sum(map(len, filter(None, values)))
+
+    def begin_poll(self) -> None:
+        self._taken = 0
 
 
 class _FetchResults(OrderedDict[TopicPartition, Any]):
     """The fetcher's results by partition, whose records are read through `_ReadableRecords`."""
 
-    def __init__(self, on_unreadable: OnUnreadable) -> None:
+    def __init__(self, on_unreadable: OnUnreadable, room: _PollRoom) -> None:
         super().__init__()
         self._on_unreadable = on_unreadable
+        self._room = room
+
+    def keys(self) -> Any:
+        """Begin a poll: the fetcher asks for the partitions once in each look at the results."""
+        self._room.begin_poll()
+        return super().keys()
 
     def __setitem__(self, tp: TopicPartition, result: Any) -> None:
         if type(result) is FetchResult:
-            records = _ReadableRecords(tp, result._partition_records, self._on_unreadable)  # noqa: SLF001
+            records = _ReadableRecords(tp, result._partition_records, self._on_unreadable, self._room)  # noqa: SLF001
             result._partition_records = records  # noqa: SLF001
             result.getall = _getall_of(result, records)
         super().__setitem__(tp, result)
@@ -64,11 +96,12 @@ class _ReadableRecords:
     aiokafka's PartitionRecords makes an object of each record in Python, which takes longer than parsing it.
     """
 
-    def __init__(self, tp: TopicPartition, source: Any, on_unreadable: OnUnreadable) -> None:
+    def __init__(self, tp: TopicPartition, source: Any, on_unreadable: OnUnreadable, room: _PollRoom) -> None:
         self.tp = tp
         self._source = source
         source._records_iterator = None  # noqa: SLF001  # it holds `source` in a cycle, and is never begun
         self._on_unreadable = on_unreadable
+        self._room = room
         self._rest: list[ParsedRecord] = []
         """Records of the last batch that were not taken yet."""
         self._read_to: int = source.next_fetch_offset
@@ -87,14 +120,20 @@ class _ReadableRecords:
 
     def take(self, max_records: int | None) -> FetchedRecords:
         """Return the next records, at most `max_records`; None: all."""
-        found, self._rest = self._rest, []
-        while not self._failed and (max_records is None or len(found) < max_records):
-            if not self._source._records.has_next():  # noqa: SLF001
-                break
-            found += self._next_batch()
-        if max_records is not None:
-            found, self._rest = found[:max_records], found[max_records:]
-        return FetchedRecords(found, [self.tp] * len(found))
+        found: list[ParsedRecord] = []
+        values: list[bytes | None] = []
+        while not self._room.is_full and (max_records is None or len(found) < max_records):
+            if not self._rest:
+                if self._failed or not self._source._records.has_next():  # noqa: SLF001
+                    break
+                self._rest = self._next_batch()
+            count = None if max_records is None else max_records - len(found)
+            taken, self._rest = self._rest[:count], self._rest[count:] if count is not None else []
+            taken_values = list(map(attrgetter("value"), taken))
+            self._room.add(taken_values)
+            found += taken
+            values += taken_values
+        return FetchedRecords(found, [self.tp] * len(found), values)
 
     def _next_batch(self) -> list[ParsedRecord]:
         """Return the committed records of the next batch, up to the first unreadable one."""

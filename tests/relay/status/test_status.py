@@ -2,6 +2,7 @@ import asyncio
 import random
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -10,9 +11,9 @@ from relay.kafka.compacted_topics import read_table
 from relay.kafka.producer import RecordTooLargeError, RecordWriter, TopicWriteError
 from relay.kafka.topic_admin import create_missing_topics
 from relay.kafka.topics import Topics
-from relay.status.model import HOUR_MS, HOURS_KEPT, HourCount, take_over
+from relay.status import reader
+from relay.status.model import HOUR_MS, take_over
 from relay.status.reader import StatusCache, read_statuses, remove_stale
-from relay.status.slots import SLOT_MS, SLOTS_KEPT, DeliverySlot
 from relay.status.writer import StatusWriter
 from relay.timestamps import DAY_MS, now_ms
 from tests.support.kafka import connection_to
@@ -69,8 +70,8 @@ async def test_an_expired_status_yields_to_any_other(connection, prefix):
 
 
 async def test_only_the_statuses_of_dead_processes_are_removed(connection, prefix):
-    """The status of a dead process is deleted a day after it was valid; organizations and destinations stay."""
-    old = take_over("active", NOW).valid_for(0)
+    """The status of a process that lived for days is deleted a day after it was valid; organizations and destinations stay."""
+    old = take_over("active", NOW - 2 * DAY_MS).transition("active", None, NOW).valid_for(0)
     keys = ("produce/one", "consume/two", "producer/acme", "destination/sentinel")
     async with RecordWriter(connection) as writer:
         status_writer = StatusWriter(writer, Topics(prefix).status)
@@ -84,6 +85,30 @@ async def test_only_the_statuses_of_dead_processes_are_removed(connection, prefi
         await status_writer.flush()
 
     assert {key.decode() for key in await read_table(connection, Topics(prefix).status)} == set(keys[2:])
+
+
+async def test_a_process_that_ends_soon_after_each_start_leaves_its_statuses_for_an_hour(monkeypatch):
+    """One that counted events keeps them for a day, as the pages show them; a sign-out is kept as long as its session could last."""
+    start = take_over("active", NOW)
+    statuses = {
+        "consume/crashed": start.valid_for(40_000),
+        "delivery/crashed": start.with_counts(NOW).valid_for(40_000),
+        "delivery/counted": start.with_counts(NOW, events=1).valid_for(40_000),
+        "consume/older": start.valid_for(3 * HOUR_MS),
+    }
+    deleted = []
+    monkeypatch.setattr(reader, "read_statuses", lambda *_: asyncio.sleep(0, statuses))
+    writer = SimpleNamespace(tombstone=deleted.append)
+    for at, expected in (
+        (40_000 + HOUR_MS, []),
+        (40_001 + HOUR_MS, ["consume/crashed", "delivery/crashed"]),
+        (6 * HOUR_MS, ["consume/crashed", "delivery/crashed"]),
+        (6 * HOUR_MS + 1, ["consume/crashed", "delivery/crashed", "consume/older"]),
+        (40_001 + DAY_MS, list(statuses)),
+    ):
+        deleted.clear()
+        await reader.remove_stale(writer, None, "status", NOW + at)
+        assert sorted(deleted) == sorted(expected)
 
 
 async def test_a_failed_flush_is_repeated():
@@ -244,44 +269,3 @@ async def test_a_status_too_large_for_its_topic_has_one_line_at_its_begin_and_on
     assert "Raise max.message.bytes" in lines[0]["event"]
     assert "on status for its size" in lines[0]["reason"]
     assert "is written again" in lines[1]["event"]
-
-
-HOUR, QUARTER = NOW - NOW % HOUR_MS, NOW - NOW % SLOT_MS
-
-
-def test_an_hour_in_which_nothing_happened_is_known_all_the_same():
-    """Zeros say that somebody looked; an hour without an entry is not known."""
-    started = take_over("active", NOW)
-    assert started.with_counts(NOW).counts == (HourCount(HOUR, 0, 0, 0),)
-    counted = started.with_counts(NOW, events=2, retries=1).with_counts(NOW + 1, events=3, dead_letters=1)
-    assert counted.counts == (HourCount(HOUR, 5, 0, 1, 0, 1),)
-    assert counted.with_counts(NOW) is counted
-
-
-@pytest.mark.parametrize("jump_days", [400, -400])
-def test_a_clock_that_jumps_and_comes_back_costs_no_other_hour(jump_days):
-    """The hours before the jump stay, those after it find their place, and those of the jump go first."""
-    found = take_over("active", NOW)
-    for ago in range(HOURS_KEPT - 1, 23, -1):
-        found = found.with_counts(NOW - ago * HOUR_MS, events=1)
-    for minute in range(120):  # two hours of a wrong clock
-        found = found.with_counts(NOW + jump_days * DAY_MS + minute * 60_000, events=1)
-    for ago in range(23, -1, -1):
-        found = found.with_counts(NOW - ago * HOUR_MS, events=1)
-    assert len(found.counts) == HOURS_KEPT
-    assert [each.hour for each in found.counts] == [
-        HOUR - ago * HOUR_MS for ago in range(HOURS_KEPT - 1, -1, -1)
-    ]
-
-
-def test_a_quarter_has_the_most_that_was_known_in_it_and_a_day_of_them_is_kept():
-    """What is not known leaves what was; a quarter of which nothing is known says so."""
-    found = take_over("active", NOW).with_slot(NOW)
-    assert found.slots == (DeliverySlot(QUARTER),)
-    for lag, age in ((3, None), (None, 9), (2, 0)):
-        found = found.with_slot(NOW, lag, age)
-    assert found.slots == (DeliverySlot(QUARTER, 3, 9),)
-    assert found.with_slot(NOW, 1) is found
-    for number in range(1, 200):
-        found = found.with_slot(NOW + number * SLOT_MS, number)
-    assert [each.lag for each in found.slots] == list(range(200 - SLOTS_KEPT, 200))

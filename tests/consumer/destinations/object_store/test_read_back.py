@@ -40,7 +40,7 @@ def delete(root, first):
 
 @pytest.mark.parametrize("format_", ["native", "ocsf"])
 async def test_events_of_a_deleted_object_are_named_until_a_replay_has_sent_them(tmp_path, format_):
-    """Objects of live and of history count, and those of a replay."""
+    """Objects of live and of history count, those of a replay, and those of one that was sent to live."""
     await send(tmp_path, "live", 1, 2, 3, format=format_)
     await send(tmp_path, "live", 7, 8, format=format_)
     assert await missing(tmp_path, [1, 2, 3, 7, 8], format=format_) == set()
@@ -48,6 +48,8 @@ async def test_events_of_a_deleted_object_are_named_until_a_replay_has_sent_them
     assert await missing(tmp_path, [1, 2, 3, 7, 8], format=format_) == set(uids([7, 8]))
     await send(tmp_path, "history", 7, replay=REPLAY, format=format_)
     assert await missing(tmp_path, [1, 2, 3, 7, 8], format=format_) == set(uids([8]))
+    await send(tmp_path, "live", 8, replay=REPLAY, format=format_)
+    assert await missing(tmp_path, [1, 2, 3, 7, 8, 9], format=format_) == set(uids([9]))
 
 
 async def test_an_organization_with_a_prefix_of_its_own_is_found_there(tmp_path):

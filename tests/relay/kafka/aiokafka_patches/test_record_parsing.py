@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.kafka import TopicPartition
+from relay.kafka.aiokafka_patches import fetch_validation
 from relay.kafka.aiokafka_patches.fetch_validation import CorruptFetchError, FetchValidator
 from tests.support.raw_batches import stored_batch, with_bad_header_name, with_right_checksum
 
@@ -151,6 +152,25 @@ async def test_a_batch_of_each_kind_is_held_and_nothing_else(kind):
         assert (found[BAD], held) == (of(AFTER), None)
     finally:
         await broker.fetcher.close()
+
+
+async def test_a_poll_of_a_member_takes_no_further_batch_above_its_bytes(monkeypatch):
+    """A batch is taken whole, and the rest is not lost: the next polls take it, also of the other partition."""
+    monkeypatch.setattr(fetch_validation, "POLL_BYTES", 2)
+    broker, polls = FakeBroker(batch_of(MIDDLE)), []
+    poll = broker.fetcher.fetched_records
+
+    async def noted(*options):
+        polls.append(await poll(*options))
+        return polls[-1]
+
+    monkeypatch.setattr(broker.fetcher, "fetched_records", noted)
+    try:
+        found, _ = await broker.read()
+    finally:
+        await broker.fetcher.close()
+    assert (found[GOOD], found[BAD]) == (of(range(9)), of(range(9)))
+    assert [[len(records) for records in each.values()] for each in polls if each] == [[3]] * 6
 
 
 @pytest.mark.parametrize("kind", ["header name is not UTF-8", "too many records", "length beyond the fetch"])

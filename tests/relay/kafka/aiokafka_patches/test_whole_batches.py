@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.kafka import TopicPartition
-from relay.kafka.aiokafka_patches.record_parsing import _ReadableRecords
+from relay.kafka.aiokafka_patches.record_parsing import _PollRoom, _ReadableRecords
 from tests.relay.kafka.aiokafka_patches.test_record_parsing import BAD, GOOD, MIDDLE, FakeBroker, batch_of, of
 
 TP = TopicPartition("events", 0)
@@ -106,11 +106,12 @@ def test_the_records_and_the_position_are_those_of_aiokafka(
     theirs = source_of(data, begin, aborted, isolation)
     expected = [facts(record) for record in theirs]
 
-    mine, taken = _ReadableRecords(TP, source_of(data, begin, aborted, isolation), fail), []
+    mine, taken = _ReadableRecords(TP, source_of(data, begin, aborted, isolation), fail, _PollRoom(None)), []
     while not mine.exhausted:
         limit = None if unlimited else sizes[len(taken) % len(sizes)]
         part = mine.take(limit)
         assert limit is None or len(part) <= limit
+        assert part.values == [record.value for record in part]
         taken += [facts(record) for record in part]
         following = expected[len(taken)][0][2] if len(taken) < len(expected) else end
         assert (taken[-1][0][2] if taken else begin - 1) < mine.next_fetch_offset <= following
@@ -124,7 +125,7 @@ def test_a_gap_between_the_offsets_of_a_batch_takes_no_memory():
     source = source_of(Stored(gap + 1, frozenset([0, gap])).to_bytes(0))
     tracemalloc.start()
     try:
-        taken = _ReadableRecords(TP, source, fail).take(None)
+        taken = _ReadableRecords(TP, source, fail, _PollRoom(None)).take(None)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()

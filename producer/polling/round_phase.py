@@ -11,7 +11,7 @@ _EARLY_PART = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class RoundPace:
+class RoundPhase:
     """The times at which one loop begins its rounds.
 
     A start, an outage and a slow Kafka begin thousands of rounds in one moment. If each counted from the round before it, they
