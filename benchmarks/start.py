@@ -62,7 +62,7 @@ async def start(kafka: EmbeddedKafka, prefix: str, count: int) -> float:
         memory = take_sample(pid).memory
         print(
             f"{count} organizations: ready after {ready:.1f} s ({spent:.1f} s of CPU),"
-            f" all polled after {polled:.1f} s, {memory:.0f} MB"
+            f" {len(JiraStub.rounds)} polled after {polled:.1f} s, {memory:.0f} MB"
         )
         return memory
 

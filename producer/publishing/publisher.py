@@ -122,21 +122,21 @@ class ShardPublisher:
         lock at a time. Raises ShardClosedError: the next publisher finds out how many of the records are in Kafka. Raises
         ProgressTooLargeError, which concerns this organization alone.
         """
-        events_by_mode: Counter[str] = Counter()
+        if pending.empty and not persist:  # most windows: no transaction of others is waited for
+            return PublishResult(Counter(), None, 0, self._id_reuse(organization))
+        by_mode: Counter[str] = Counter()
         newest_created, dead_letters = None, 0
         while True:
             async with self._exclusive(low_priority=low_priority):
                 plan = await self._publish_transaction(
-                    organization, pending, advance, persist=persist or bool(events_by_mode or dead_letters)
+                    organization, pending, advance, persist=persist or bool(by_mode or dead_letters)
                 )
             count_published(self._metrics, organization, plan, self._id_reuse(organization))
-            events_by_mode.update(event["mode"] for event in plan.events)
+            by_mode.update(event["mode"] for event in plan.events)
             newest_created = max((event["created"] for event in plan.events), default=newest_created)
             dead_letters += len(plan.unreadable)
             if pending.empty:
-                return PublishResult(
-                    events_by_mode, newest_created, dead_letters, self._id_reuse(organization)
-                )
+                return PublishResult(by_mode, newest_created, dead_letters, self._id_reuse(organization))
 
     async def publish_empty(self, organization: str, window: TimeRange, advance: AdvanceCheckpoint) -> None:
         """Move the checkpoint over a window without records; see empty_windows.py. Raises as `publish`."""

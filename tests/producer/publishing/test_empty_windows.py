@@ -7,6 +7,8 @@ import pytest
 
 from producer.publishing.progress_values import ProgressTooLargeError
 from producer.publishing.publisher import ShardClosedError
+from producer.publishing.transaction import PendingRecords
+from producer.sources.jira_cloud.mapping import restore_json
 from producer.state.checkpoint import new_checkpoint
 from producer.state.intervals import TimeRange
 from tests.support.publisher import TOPICS, in_memory_publisher, publish_error
@@ -120,3 +122,14 @@ async def test_a_failed_transaction_fails_all_that_wait_for_it():
     assert [type(error) for error in found] == [ShardClosedError] * 6
     assert shard.ends() == [NOW - 60_000] * 6
     assert shard.publisher.failed.is_set()
+
+
+async def test_a_window_with_nothing_to_commit_waits_for_no_transaction():
+    """A quiet organization goes on where the transaction of another one takes long."""
+    shard = await QuietShard().begin()
+    pending = PendingRecords([], [], WINDOW, 900_000, None, restore_json)
+    async with shard.publisher.between_transactions(), asyncio.timeout(120):
+        published = await shard.publisher.publish(NAMES[0], pending, moved, persist=False)
+
+    assert (published.events_by_mode, published.dead_letters) == ({}, 0)
+    assert shard.committed == []
