@@ -33,7 +33,7 @@ class ProducerMetrics:
         self.failure_kinds: dict[str, str] = {}
         """The kind of error of each organization that fails or waits, as far as this process knows it."""
         self.shown: dict[str, object] = {}
-        """What the gauges of each organization's state show, whoever has set them last."""
+        """What the gauges of each organization's state show. A later owner of the organization sees what a former one has set."""
         self._kinds: set[str] = set()
         """All kinds of errors so far."""
 

@@ -106,7 +106,7 @@ def test_the_kind_of_a_failure_is_a_gauge_until_a_round_is_complete(status_write
     assert seen == [{}, {"tls": NOW / 1000}, {"shard-closed": NOW / 1000}, {}]
 
 
-def test_the_gauges_show_the_last_word_whoever_set_them_before(status_writer):
+def test_the_gauges_show_the_last_word_of_two_reporters(status_writer):
     """A shard that comes back at once may close beside its successor, and tell of one more round; series may end meanwhile."""
     registry = CollectorRegistry()
     metrics = ProducerMetrics(registry)
