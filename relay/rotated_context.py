@@ -46,14 +46,14 @@ class RotatedContext(ssl.SSLContext):
 
     def current(self) -> ssl.SSLContext:
         """Return the context of a connection that begins now."""
+        fault = None
         if file_stamps(self._files) != self._loaded[1]:
             try:
                 self.reload()
-                fault = None
             except (OSError, ValueError, RelayError) as error:
                 fault = describe(error)
-            if fault != self._fault:
-                self._log_change(fault)
+        if fault != self._fault:
+            self._log_change(fault)
         return self._loaded[0]
 
     def _log_change(self, fault: str | None) -> None:

@@ -170,12 +170,14 @@ class _KeySource:
 
     def changed(self) -> list[bytes] | None:
         """Return the keys, if they may be other ones than those of the last call. None: they are not, or cannot be used."""
-        if not self._is_followed or self._stamps_now() == self._stamps:
+        if not self._is_followed:
             return None
-        try:
-            keys, fault = self.read(), None
-        except SettingsError as error:
-            keys, fault = None, str(error)
+        keys, fault = None, None
+        if self._stamps_now() != self._stamps:
+            try:
+                keys = self.read()
+            except SettingsError as error:
+                fault = str(error)
         if fault is not None and fault != self._fault:
             log.warning("Keys of the secrets cannot be used; those of before are used.", reason=fault)
         elif keys is not None:

@@ -154,9 +154,18 @@ def test_a_keyring_follows_its_file(tmp_path):
             assert ring.ids == ring.ids == Keyring([OLD]).ids
         file.unlink()
         assert ring.open(sealed, ACME).get_secret_value() == CANARY
+        file.write_text(base64_of(OLD))
+        assert ring.ids == Keyring([OLD]).ids
+        file.rename(tmp_path / "away")
+        assert ring.ids == Keyring([OLD]).ids
+        (tmp_path / "away").rename(file)
+        assert ring.ids == Keyring([OLD]).ids
+        file.unlink()
+        assert ring.ids == Keyring([OLD]).ids
         file.write_text(base64_of(NEW))
         assert ring.ids == Keyring([NEW]).ids
-    assert [each["log_level"] for each in lines] == ["warning", "warning", "warning", "info"]
+    levels = [each["log_level"] for each in lines]
+    assert levels == ["warning", "warning", "warning", "info", "warning", "warning", "info"]
     assert Keyring([NEW]).open(ring.seal(SecretStr("other"), ACME), ACME).get_secret_value() == "other"
     assert ring.open(sealed, ACME).get_secret_value() == CANARY
     assert not any(text in str(lines) for text in (base64_of(OLD), base64_of(NEW), base64_of(NEW)[:20]))
