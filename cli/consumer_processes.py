@@ -18,19 +18,24 @@ from relay.machine import available_cores, available_memory
 
 MOST_BY_ITSELF = 2
 BYTES_OF_EACH = 512 * 1024**2
-"""More than a process takes that delivers a backlog (docs/operations/sizing.md)."""
+"""More than a process takes that delivers a backlog to one destination (docs/operations/sizing.md)."""
+BYTES_OF_FURTHER_DESTINATION = 64 * 1024**2
+"""What a destination may hold in a process: 8 MB of records read, 32 MB set aside, 16 MB in flight, and a block."""
 
 
 def process_count(wanted: int | Literal["auto"], destinations: Iterable[DestinationConfig]) -> int:
     """Return how many processes to run: no more than any of the destinations may have requests at a time."""
-    count = automatic_count(available_cores(), available_memory()) if wanted == "auto" else wanted
-    bounds = [most for each in destinations if (most := _most_requests(each)) is not None]
+    served = [*destinations]
+    automatic = automatic_count(available_cores(), available_memory(), len(served))
+    count = automatic if wanted == "auto" else wanted
+    bounds = [most for each in served if (most := _most_requests(each)) is not None]
     return min([count, *bounds])
 
 
-def automatic_count(cores: float, memory: int) -> int:
+def automatic_count(cores: float, memory: int, destinations: int) -> int:
     """Return one process for each whole core and for as much memory (bytes) as one takes, from 1 to 2."""
-    return max(1, min(int(cores), memory // BYTES_OF_EACH, MOST_BY_ITSELF))
+    each = BYTES_OF_EACH + (destinations - 1) * BYTES_OF_FURTHER_DESTINATION
+    return max(1, min(int(cores), memory // each, MOST_BY_ITSELF))
 
 
 def share_of(settings: Settings, number: int, count: int) -> Settings:

@@ -33,8 +33,8 @@ class ConsumerConfig(ConfigModel):
     )
     processes: Literal["auto"] | Processes = Field(
         default="auto",
-        description="Processes of `jira-relay consume`; each uses one core. `auto`: two where two cores and 1 GiB of memory are available, "
-        "else one. See [size](operations/sizing.md#several-processes).",
+        description="Processes of `jira-relay consume`; each uses one core. `auto`: two where two cores and 1 GiB of memory are available "
+        "(for each further destination 128 MiB more), else one. See [size](operations/sizing.md#several-processes).",
         examples=[1],
     )
 

@@ -172,7 +172,8 @@ class ChildProcess:
                 f"{self.name.capitalize()} (pid {self.pid}) ended unasked, with {how}. Nothing is lost: the next start resumes from Kafka."
                 " Its last lines in the log say why; SIGKILL is often the kernel's, when memory runs out."
             )
-        if code != 0:
+        # A manager like systemd sends SIGTERM to each process; a child that still loads its program ends with it.
+        if code not in (0, -signal.SIGTERM):
             raise RelayError(
                 f"{self.name.capitalize()} (pid {self.pid}) did not stop well: {how}. See its last lines in the log."
             )

@@ -1,16 +1,19 @@
 """The metrics of several processes as those of one: what the alerts and dashboards read, whatever the number of processes.
 
 Counters and histograms add up. A gauge is that of the process with the greatest value: the state that one of them is in, the
-oldest event that one of them has not delivered. Memory adds up, since its limit is that of all.
+oldest event that one of them has not delivered. Memory adds up, since its limit is that of all. The start is that of the first
+process: the service must not seem to start again when the others answer.
 """
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
 _ADDED_KINDS = ("counter", "histogram", "summary")
 _ADDED_GAUGES = ("process_resident_memory_bytes", "process_virtual_memory_bytes")
+_LEAST_GAUGES = ("process_start_time_seconds",)
 
 
 class MergedMetrics:
@@ -26,18 +29,20 @@ class MergedMetrics:
         for family in (each for process in self._processes for each in process):
             merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
             series = values.setdefault(family.name, {})
-            adds = family.type in _ADDED_KINDS or family.name in _ADDED_GAUGES
+            join = _how_to_join(family)
             for sample in family.samples:
                 key = (sample.name, tuple(sample.labels.items()))
-                former = series.get(key)
-                if former is None:
-                    series[key] = sample.value
-                else:
-                    series[key] = former + sample.value if adds else max(former, sample.value)
+                series[key] = join(series[key], sample.value) if key in series else sample.value
         for name, family in merged.items():
             for (sample_name, labels), value in values[name].items():
                 family.add_sample(sample_name, dict(labels), value)
         return list(merged.values())
+
+
+def _how_to_join(family: Metric) -> Callable[[float, float], float]:
+    if family.type in _ADDED_KINDS or family.name in _ADDED_GAUGES:
+        return operator.add
+    return min if family.name in _LEAST_GAUGES else max
 
 
 def to_document(families: Iterable[Metric]) -> list[Any]:

@@ -24,12 +24,21 @@ def settings(**most_requests):
 
 
 @pytest.mark.parametrize(
-    ("cores", "memory", "count"),
-    [(1, 64 * GIB, 1), (1.9, 64 * GIB, 1), (2, GIB, 2), (2, GIB - 1, 1), (0.1, 1, 1), (64, 64 * GIB, 2)],
+    ("cores", "memory", "destinations", "count"),
+    [
+        (1, 64 * GIB, 1, 1),
+        (1.9, 64 * GIB, 1, 1),
+        (2, GIB, 1, 2),
+        (2, GIB - 1, 1, 1),
+        (2, GIB, 2, 1),
+        (2, GIB + 2 * 64 * 1024**2, 2, 2),
+        (0.1, 1, 1, 1),
+        (64, 64 * GIB, 20, 2),
+    ],
 )
-def test_cores_and_memory_decide_on_the_number_of_processes(cores, memory, count):
-    """`auto` is one process a whole core and half a GiB, at least one and at most two."""
-    assert automatic_count(cores, memory) == count
+def test_cores_and_memory_decide_on_the_number_of_processes(cores, memory, destinations, count):
+    """`auto` is one process a whole core and as much memory as it takes for its destinations, at least one and at most two."""
+    assert automatic_count(cores, memory, destinations) == count
 
 
 def test_a_setting_bounds_the_requests_of_all_processes(monkeypatch):

@@ -86,6 +86,17 @@ async def test_a_child_that_stops_badly_fails_the_stop():
             await asyncio.wait_for(task, 120)
 
 
+async def test_a_child_that_is_stopped_while_it_loads_stops_well():
+    """A manager of services sends SIGTERM to each process, also to one that does not handle it yet."""
+    async with watched("silent") as (started, task, stop, _):
+        stop.set()
+        os.kill(started.pid, signal.SIGTERM)
+
+        await asyncio.wait_for(task, 120)
+
+    assert not is_running(started.pid)
+
+
 async def test_a_silent_child_is_a_problem_and_then_the_end():
     """A child that does not answer makes the service not ready; after some questions it is killed, and the service ends."""
     timing = ChildTiming(answer_seconds=0.02, metrics_seconds=0.02, start_answers=4)

@@ -12,11 +12,18 @@ MACHINE_MEMORY = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 def groups(directory, own, **files):
     """Write control groups: `files` have the path of a file, with `__` for `/`, and its text. Return root and membership."""
+    names = {
+        "cpu": "cpu.max",
+        "memory": "memory.max",
+        "quota": "cpu.cfs_quota_us",
+        "period": "cpu.cfs_period_us",
+        "limit": "memory.limit_in_bytes",
+    }
     root = directory / "cgroup"
     for name, text in files.items():
         path = root / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_name(path.name.replace("cpu", "cpu.max").replace("memory", "memory.max")).write_text(text)
+        path.with_name(names[path.name]).write_text(text)
     membership = directory / "membership"
     membership.write_text(f"1:cpuset:/\n{own}\n")
     return root, membership
@@ -44,7 +51,25 @@ def groups(directory, own, **files):
             4096,
             id="the least of all levels",
         ),
-        pytest.param("3:cpu:/a", {"a__cpu": "50000 100000\n"}, MACHINE_CORES, MACHINE_MEMORY, id="version 1"),
+        pytest.param(
+            "4:cpu,cpuacct:/docker/x\n3:memory:/docker/x\n0::/",
+            {"cpu__quota": "50000\n", "cpu__period": "100000\n", "memory__limit": "536870912\n"},
+            0.5,
+            512 * 1024**2,
+            id="container of version 1",
+        ),
+        pytest.param(
+            "4:cpu:/a\n3:memory:/a",
+            {
+                "cpu__a__quota": "-1\n",
+                "cpu__a__period": "100000\n",
+                "memory__a__limit": "9223372036854771712\n",
+                "memory__b__limit": "4096\n",
+            },
+            MACHINE_CORES,
+            MACHINE_MEMORY,
+            id="no limit of version 1",
+        ),
     ],
 )
 def test_a_process_may_use_what_its_control_groups_leave(tmp_path, own, files, cores, memory):

@@ -9,7 +9,7 @@ from relay.telemetry.merged_metrics import MergedMetrics, from_document, to_docu
 from relay.telemetry.metrics import open_registry
 
 
-def registry(counted, seconds, paused, age=None, memory=100):
+def registry(counted, seconds, paused, age=None, memory=100, start=1000):
     """A process: events, the durations of its requests, whether its destination is paused, and the age of its oldest event."""
     found = CollectorRegistry()
     Counter("events", "Events.", ["flow"], registry=found).labels("live").inc(counted)
@@ -20,6 +20,7 @@ def registry(counted, seconds, paused, age=None, memory=100):
     state.labels("paused").set(paused)
     state.labels("active").set(not paused)
     Gauge("process_resident_memory_bytes", "Memory.", registry=found).set(memory)
+    Gauge("process_start_time_seconds", "Start.", registry=found).set(start)
     oldest = Gauge("oldest_seconds", "Age.", ["flow"], registry=found)
     if age is not None:
         oldest.labels("live").set(age)
@@ -37,10 +38,15 @@ def value(merged, name, **labels):
 
 
 def test_processes_are_merged_into_one():
-    """Counters, histograms and memory add up, a gauge has the greatest value, and a series of one process is kept."""
-    merged = MergedMetrics(
-        [registry(5, [0.5, 3], paused=False).collect(), registry(7, [0.1], paused=True, age=60).collect()]
-    ).collect()
+    """Counters, histograms and memory add up, a gauge has the greatest value, and a series of one process is kept.
+
+    The service starts with its first process, whether the others answer or not: an alert counts the changes of the start.
+    """
+    first, second = (
+        registry(5, [0.5, 3], paused=False),
+        registry(7, [0.1], paused=True, age=60, start=1001),
+    )
+    merged = MergedMetrics([first.collect(), second.collect()]).collect()
 
     assert value(merged, "events_total", flow="live") == 12
     assert value(merged, "duration_seconds_bucket", le="1.0") == 2
@@ -49,6 +55,7 @@ def test_processes_are_merged_into_one():
     assert value(merged, "state", state="paused") == value(merged, "state", state="active") == 1
     assert value(merged, "oldest_seconds", flow="live") == 60
     assert value(merged, "process_resident_memory_bytes") == 200
+    assert value(merged, "process_start_time_seconds") == 1000
 
 
 def test_a_merged_process_alone_is_itself():
