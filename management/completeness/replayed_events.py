@@ -43,7 +43,8 @@ NO_REPLAYS = ReplayedEvents((), Topics(""))
 def replayed_to(destination: str, replays: Iterable[KnownReplay], topics: Topics) -> ReplayedEvents:
     """Return what replays have delivered to a destination.
 
-    A condition, or a record that was lost or could not be sent, leaves open which events were delivered: such a replay counts for none.
+    A condition, or a record that was lost or could not be sent, leaves open which events were delivered: such a replay counts for none,
+    and so does one of a later release that chooses them in another way.
     A dead letter of a replay is one of its event, which counts first.
     """
     return ReplayedEvents(
@@ -52,6 +53,7 @@ def replayed_to(destination: str, replays: Iterable[KnownReplay], topics: Topics
             for each in replays
             if each.job.destination == destination
             and each.job.content == "events"
+            and each.job.unknown_word is None
             and each.job.where is None
             and each.progress is not None
             and _is_whole(each.progress)

@@ -112,6 +112,7 @@ DONE = ReplayProgress("1", "done", 0, 0, "c", 0, sent=2, skipped=9)
     [
         ({}, {}, ["replayed", "replayed", "left out"]),
         ({"events": ("acme/5", "beta/4")}, {}, ["skipped", "replayed", "skipped"]),
+        ({"by": "a word of a later release"}, {}, ["skipped", "skipped", "skipped"]),
         ({"organizations": ("beta",)}, {}, ["skipped"] * 3),
         (
             {"by": "created", "from_ms": day_start(DAY), "to_ms": day_start(DAY) + DAY_MS},
