@@ -63,21 +63,24 @@ class ConsoleToken:
 
     def access(self) -> Access:
         """Return who may use the console. A new token that is too short is not used."""
-        known, setting = self.text, self.setting
+        seen = used = self.text
+        setting = self.setting
 
         def changed() -> str | None:
-            nonlocal known
-            text = known if setting is None else setting.get_secret_value()
-            if text == known:
+            nonlocal seen, used
+            text = used if setting is None else setting.get_secret_value()
+            if text == seen:
                 return None
-            known = text
+            seen = text
             if len(text) < MIN_TOKEN_CHARS:
                 log.warning(
                     "The new console.token is too short; the old one is used. Make a longer one.",
                     characters=MIN_TOKEN_CHARS,
                 )
                 return None
-            log.info("The console has another token. All sessions of the old one have ended.")
+            if text != used:
+                log.info("The console has another token. All sessions of the old one have ended.")
+            used = text
             return text
 
         return Access(self.text, has_token=self.signs_in, changed_token=changed)

@@ -43,6 +43,7 @@ class _Gauges(NamedTuple):
     failure_kind: str | None
     since: int
     silence: Silence | None
+    credential_expires: int | None
 
 
 def status_key(organization: str) -> str:
@@ -93,7 +94,6 @@ class OrganizationStatusReporter:
         self._notices: dict[str, str] = {}
         """Why something beside live polling is not as it should be, by subject; shown while the state is active."""
         self._clock_notice: str | None = None
-        self._shown: _Gauges | None = None
         self._publish(self._with_shard_problem(self._status))
 
     @property
@@ -220,10 +220,10 @@ class OrganizationStatusReporter:
         self._status_writer.put(status_key(self._name), self._status)
         # A source that gives no answer proves no silence, and its last word is no good news.
         silence = status.silence if status.state == "active" else None
-        gauges = _Gauges(status.state, self._failure_kind, status.since, silence)
-        # Each of them has a series for each of its values, and most rounds change none.
-        if gauges != self._shown:
-            self._shown = gauges
+        gauges = _Gauges(status.state, self._failure_kind, status.since, silence, self._credential_expires)
+        # Each of them has a series for each of its values, and most rounds change none. A former reporter may set them late.
+        if gauges != self._metrics.shown.get(self._name):
+            self._metrics.shown[self._name] = gauges
             self._metrics.organization_state(self._name, status.state, self._credential_expires)
             self._metrics.failing_since(self._name, self._failure_kind, status.since)
             self._metrics.silence.current(self._name, silence)

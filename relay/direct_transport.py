@@ -43,12 +43,16 @@ class DirectTransport(httpx.AsyncBaseTransport):
         url, seconds = request.url, request.extensions.get("timeout", {})
         # The ASCII form: a host in Unicode may be another one to the resolver and to TLS, which know the IDNA of 2003 alone.
         origin = url.scheme, url.raw_host.decode("ascii"), url.port
-        connection = self._take(origin) or await self._connect(origin, seconds.get("connect"))
+        kept = self._take(origin)
+        connection = kept or await self._connect(origin, seconds.get("connect"))
         try:
             status, headers = await connection.request(
                 request.method.encode(), url.raw_path, request.headers.raw, seconds.get("read")
             )
-        except BaseException:
+        except BaseException as error:
+            broke = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
+            if broke and kept is None and connection.resumed:
+                self._sessions.note_broken(origin)
             connection.close()
             raise
         body = _Body(self, origin, connection, seconds.get("read"))
@@ -58,7 +62,12 @@ class DirectTransport(httpx.AsyncBaseTransport):
         scheme, host, port = origin
         secure = scheme == "https"
         context = self._sessions.context_for(origin) if secure else None
-        return await HttpConnection.open(host, port or (443 if secure else 80), context, seconds)
+        try:
+            return await HttpConnection.open(host, port or (443 if secure else 80), context, seconds)
+        except httpx.ConnectError as error:
+            if isinstance(error.__cause__, ssl.SSLError | ConnectionResetError | ConnectionAbortedError):
+                self._sessions.note_broken(origin)
+            raise
 
     def _take(self, origin: Host) -> HttpConnection | None:
         self._close_expired()

@@ -70,6 +70,12 @@ class HttpConnection(asyncio.Protocol):
         return None if self._transport is None else self._transport.get_extra_info("ssl_object")
 
     @property
+    def resumed(self) -> bool:
+        """Whether it has resumed a TLS session."""
+        tls = self.ssl_object
+        return tls is not None and bool(tls.session_reused)
+
+    @property
     def untouched(self) -> bool:
         """Whether the server has neither closed it nor sent anything that the loop takes only at its next turn."""
         if self._transport is None or self._transport.is_closing():

@@ -32,8 +32,8 @@ class RotatedContext(ssl.SSLContext):
         self._create = create
         self._alpn: list[str] = []
         self._fault: str | None = None
-        self._stamps: list[FileStamp | None] = []
-        self._current: ssl.SSLContext
+        self._loaded: tuple[ssl.SSLContext, list[FileStamp | None]]
+        """The context, and what the files were before it was made. One value: httpx begins connections in threads."""
         self.reload()
 
     def reload(self) -> None:
@@ -42,19 +42,19 @@ class RotatedContext(ssl.SSLContext):
         context = self._create()
         if self._alpn:
             context.set_alpn_protocols(self._alpn)
-        self._current, self._stamps = context, stamps
+        self._loaded = context, stamps
 
     def current(self) -> ssl.SSLContext:
         """Return the context of a connection that begins now."""
-        if file_stamps(self._files) != self._stamps:
+        fault = None
+        if file_stamps(self._files) != self._loaded[1]:
             try:
                 self.reload()
-                fault = None
             except (OSError, ValueError, RelayError) as error:
                 fault = describe(error)
-            if fault != self._fault:
-                self._log_change(fault)
-        return self._current
+        if fault != self._fault:
+            self._log_change(fault)
+        return self._loaded[0]
 
     def _log_change(self, fault: str | None) -> None:
         self._fault = fault
@@ -87,4 +87,4 @@ class RotatedContext(ssl.SSLContext):
     def set_alpn_protocols(self, alpn_protocols: Any) -> None:
         """Set the protocols of the contexts of now and later."""
         self._alpn = list(alpn_protocols)
-        self._current.set_alpn_protocols(self._alpn)
+        self._loaded[0].set_alpn_protocols(self._alpn)

@@ -21,8 +21,8 @@ class TlsSessions:
 
     context: ssl.SSLContext
     most: int
-    _kept: dict[Host, tuple[ssl.SSLSession, float]] = field(default_factory=dict)
-    """With the time (monotonic) at which each ends; the earliest first."""
+    _kept: dict[Host, tuple[ssl.SSLSession | None, float]] = field(default_factory=dict)
+    """With the time (monotonic) at which each ends; the earliest first. None: meanwhile the host gets whole handshakes."""
 
     def context_for(self, host: Host) -> ssl.SSLContext:
         """Return the context of the next connection to a host: it resumes the session, if there is one."""
@@ -39,9 +39,20 @@ class TlsSessions:
         """
         if connection is None or connection.session_reused:
             return
-        session = connection.session
-        if session is None or not session.has_ticket:
-            return
+        session, (kept, ends) = connection.session, self._kept.get(host, (None, 0.0))
+        is_refused = kept is None and ends > time.monotonic()
+        if session is not None and session.has_ticket and not is_refused:
+            self._put(host, session)
+
+    def note_broken(self, host: Host) -> None:
+        """Resume no session of a host for the time of one, if one was kept: a resumed connection broke before its answer.
+
+        A server should answer an unknown session by a whole handshake. One that breaks off would do so at each request.
+        """
+        if host in self._kept:
+            self._put(host, None)
+
+    def _put(self, host: Host, session: ssl.SSLSession | None) -> None:
         self._kept.pop(host, None)
         self._kept[host] = session, time.monotonic() + SESSION_SECONDS
         if len(self._kept) > self.most:

@@ -1,7 +1,9 @@
 """Rules for the repository as a whole."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -271,12 +273,21 @@ def test_the_settings_of_the_readme_are_settings(tmp_path, monkeypatch):
     assert loaded.destinations.keys() == {"sentinel"}
 
 
-def test_continuous_integration_runs_what_a_developer_runs():
-    """.ci/run is executable, and runs `make check` and `make test`."""
-    script = ROOT / ".ci" / "run"
+@pytest.mark.parametrize("failing", ["nothing", "setup", "check", "test"])
+def test_continuous_integration_runs_what_a_developer_runs(failing, tmp_path):
+    """.ci/run runs `make check` and `make test`, shows what both print, and fails when one of them does."""
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    make = tmp_path / "make"
+    make.write_text(f'#!/bin/sh\necho "made $1"\n[ "$1" != {failing} ]\n')
+    make.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    run = [str(tmp_path / ".ci" / "run")]
+    ended = subprocess.run(run, env={"PATH": path}, capture_output=True, text=True, timeout=60, check=False)
 
-    assert script.stat().st_mode & 0o111
-    assert re.findall(r"^step (.+)$", script.read_text("utf-8"), re.MULTILINE) == ["make check", "make test"]
+    made = {"setup"} if failing == "setup" else {"setup", "check", "test"}
+    assert {*re.findall(r"^made (\w+)$", ended.stdout, re.MULTILINE)} == made
+    assert (ended.returncode == 0) == (failing == "nothing")
 
 
 def test_each_slow_path_of_the_tests_exists():

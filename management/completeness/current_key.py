@@ -11,20 +11,23 @@ log = structlog.get_logger(__name__)
 
 def current_key(setting: SecretStr) -> SigningKey:
     """Return a key that follows the setting; a text that is no key leaves the key of before. Raises SettingsError if it is none now."""
-    known = setting.get_secret_value()
+    seen = setting.get_secret_value()
+    used = parse_seed(seen)
 
     def changed_seed() -> bytes | None:
-        nonlocal known
+        nonlocal seen, used
         text = setting.get_secret_value()
-        if text == known:
+        if text == seen:
             return None
-        known = text
+        seen = text
         try:
             seed = parse_seed(text)
         except SettingsError as error:
             log.warning("The new key of proof.key cannot be used; the old one signs.", reason=str(error))
             return None
-        log.info("Days are signed with another key.", key=SigningKey(seed).name)
+        if seed != used:
+            log.info("Days are signed with another key.", key=SigningKey(seed).name)
+        used = seed
         return seed
 
-    return SigningKey(parse_seed(known), changed_seed)
+    return SigningKey(used, changed_seed)

@@ -32,6 +32,8 @@ class ProducerMetrics:
         self._transactions = ConditionLog(log, clock)
         self.failure_kinds: dict[str, str] = {}
         """The kind of error of each organization that fails or waits, as far as this process knows it."""
+        self.shown: dict[str, object] = {}
+        """What the gauges of each organization's state show. A later owner of the organization sees what a former one has set."""
         self._kinds: set[str] = set()
         """All kinds of errors so far."""
 
@@ -119,13 +121,9 @@ class ProducerMetrics:
         self._kinds.add(kind)
         self._metrics[catalogue.SOURCE_ERRORS].labels(organization, kind).inc()
         self._metrics[catalogue.SOURCE_BACKOFF_SECONDS].labels(organization).inc(retry_seconds)
-        retry_in = round(retry_seconds, 1)
-        self._conditions_of(organization).failed(
-            purpose,
-            kind,
-            reason,
-            {"organization": organization, "purpose": purpose, "kind": kind, "retry_in_seconds": retry_in},
-        )
+        subject = {"organization": organization, "purpose": purpose, "kind": kind}
+        fields = {**subject, "retry_in_seconds": round(retry_seconds, 1)}
+        self._conditions_of(organization).failed(purpose, kind, reason, fields)
 
     def round_failed_by_defect(self, organization: str, purpose: str, error: BaseException) -> None:
         """Log a defect with its traceback, as a condition; `purpose_ended` ends it."""
@@ -294,6 +292,7 @@ class ProducerMetrics:
         """Remove the series of an organization that this process no longer polls."""
         self._metrics.remove({"kind": self._kinds}, organization=organization)
         self.failure_kinds.pop(organization, None)
+        self.shown.pop(organization, None)
         self._polling.pop(organization, None)
 
     def _set(self, metric: Metric[Gauge], organization: str, value: float) -> None:

@@ -156,7 +156,7 @@ class _KeySource:
 
     def read(self) -> list[bytes]:
         """Return the keys. Raises SettingsError."""
-        self._stamps, file = self._stamps_now(), self._settings.key_file
+        stamps, file = self._stamps_now(), self._settings.key_file
         if file is not None:
             source = f"secrets.key_file {file}"
             texts = _read_keys(file, source)
@@ -164,21 +164,22 @@ class _KeySource:
             source, texts = "secrets.keys", [key.get_secret_value() for key in self._settings.keys]
         if not texts:
             raise SettingsError(f"{source} holds no key: {_KEY_HINT}.")
-        return [_parse_key(text, f"{source}: key {number}") for number, text in enumerate(texts, 1)]
+        keys = [_parse_key(text, f"{source}: key {number}") for number, text in enumerate(texts, 1)]
+        self._stamps = stamps  # not of a failure: rights that are given later change no stamp
+        return keys
 
     def changed(self) -> list[bytes] | None:
         """Return the keys, if they may be other ones than those of the last call. None: they are not, or cannot be used."""
-        if not self._is_followed or self._stamps_now() == self._stamps:
+        if not self._is_followed:
             return None
-        try:
-            keys, fault = self.read(), None
-        except SettingsError as error:
-            keys, fault = None, str(error)
+        keys, fault = None, None
+        if self._stamps_now() != self._stamps:
+            try:
+                keys = self.read()
+            except SettingsError as error:
+                fault = str(error)
         if fault is not None and fault != self._fault:
-            log.warning(
-                "Keys of the secrets cannot be used; those of before are used.",
-                reason=fault,
-            )
+            log.warning("Keys of the secrets cannot be used; those of before are used.", reason=fault)
         elif keys is not None:
             log.info("The keys of the secrets were read again.", keys=[_key_id(key).hex() for key in keys])
         self._fault = fault

@@ -30,14 +30,13 @@ class CertificateFiles:
         if self._context is None or stamps != self._read:
             try:
                 self._context, self._read = _create_context(self._kafka), stamps
-                self._log.ended(
-                    "certificates", "Certificate files for Kafka can be used again; they could not be"
-                )
             except RelayError as error:
                 if self._context is None:
                     raise
                 message = f"{error} New connections use the certificates that were read before."
                 self._log.failed("certificates", str(error), message)
+                return self._context
+        self._log.ended("certificates", "Certificate files for Kafka can be used again; they could not be")
         return self._context
 
     def _files(self) -> list[Path]:

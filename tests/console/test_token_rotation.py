@@ -22,6 +22,9 @@ def test_a_new_token_counts_at_once_and_ends_the_sessions_of_the_old_one(tmp_pat
             assert access.accepts(OLD)
             assert not access.accepts(text)
             assert access.session(cookie, 1).who == "Anna"
+        file.write_text(OLD)
+        assert access.session(cookie, 1).who == "Anna"
+        assert not any("another token" in each["event"] for each in lines)
         file.write_text(NEW)
         assert not access.accepts(OLD)
         assert access.accepts(NEW)

@@ -10,6 +10,7 @@ import pytest
 from consumer.destinations.http import HTTP
 from consumer.timing import AssignmentTiming, BufferLimits, ConsumerTiming
 from management.settings import Settings
+from relay.kafka.aiokafka_patches import fetch_validation
 from relay.status.reader import read_statuses
 from simulators import faults
 from simulators.http.receiver import HttpReceiver
@@ -98,6 +99,7 @@ async def published_state(world, name, state):
 @pytest.mark.timeout(900)
 async def test_a_destination_in_trouble_holds_up_no_other(kafka, prefix, monkeypatch):
     """The healthy one gets every event meanwhile, the others a bounded number; mended, each gets every event."""
+    monkeypatch.setattr(fetch_validation, "POLL_BYTES", 50_000)  # as small as the buffers of TIMING
     async with all_destinations() as destinations, pipeline_world(kafka, prefix, monkeypatch) as world:
         await world.publish(some_events(EVENTS))
         settings = Settings.model_validate(

@@ -106,6 +106,32 @@ def test_the_kind_of_a_failure_is_a_gauge_until_a_round_is_complete(status_write
     assert seen == [{}, {"tls": NOW / 1000}, {"shard-closed": NOW / 1000}, {}]
 
 
+def test_the_gauges_show_the_last_word_of_two_reporters(status_writer):
+    """A shard that comes back at once may close beside its successor, and tell of one more round; series may end meanwhile."""
+    registry = CollectorRegistry()
+    metrics = ProducerMetrics(registry)
+
+    def reporter(expires):
+        organization = Organization("acme", "https://acme.example", "u", 0, 0, 1, credential_expires=expires)
+        return OrganizationStatusReporter(organization, status_writer, metrics, lambda: NOW, 60, None)
+
+    def shown():
+        samples = [s for family in registry.collect() for s in family.samples]
+        states = [s.labels["state"] for s in samples if "organization_state" in s.name and s.value]
+        return states, [s.value for s in samples if "expiry" in s.name]
+
+    former, present = reporter(1_000), reporter(2_000)
+    assert shown() == (["active"], [2.0])
+    present.failing("tls", "No trust.", 1, waiting=False)
+    former.active()
+    present.failing("tls", "No trust.", 1, waiting=False)
+    assert shown() == (["failing"], [2.0])
+    metrics.remove_organization("acme")
+    assert shown() == ([], [])
+    present.failing("tls", "No trust.", 1, waiting=False)
+    assert shown() == (["failing"], [2.0])
+
+
 def test_a_reloaded_shard_keeps_the_kind_of_a_failure(status_writer):
     """Its next request may be minutes away: a hold for a refused key lasts, and its alert must not end meanwhile."""
     registry = CollectorRegistry()

@@ -116,3 +116,17 @@ async def test_a_session_of_the_former_certificates_is_not_resumed(tmp_path):
         resumed = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), False, "localhost", session)
         assert resumed.session is None
         assert reader is not None
+
+
+def test_each_fault_of_a_file_is_named_also_where_the_same_file_came_back(tmp_path):
+    """An operator who moves a file away and back has changed nothing; the second time is news again."""
+    file = CertificateAuthority(tmp_path, "ca").file
+    context, away = create_tls_context(file), tmp_path / "away"
+    first = context.current()
+    with capture_logs() as lines:
+        for _ in range(2):
+            file.rename(away)
+            assert context.current() is context.current() is first
+            away.rename(file)
+            assert context.current() is first
+    assert [each["log_level"] for each in lines] == ["warning", "info", "warning", "info"]

@@ -5,6 +5,7 @@ import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from relay import tls_sessions
@@ -91,6 +92,53 @@ async def test_a_site_that_knows_the_session_no_more_shows_its_certificate_again
         assert [await get(sender, url) for _ in range(2)] == 2 * [(200, b"whole")]
 
     assert resumed == [False, True]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_site_that_breaks_resumed_connections_gets_whole_handshakes(
+    authority, pair, version, monkeypatch
+):
+    """Else each request of an hour would fail, of an organization that works without sessions."""
+    clock = [0.0]
+    monkeypatch.setattr(tls_sessions, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    resumed = []
+
+    async def serve(reader, writer):
+        resumed.append(writer.get_extra_info("ssl_object").session_reused)
+        if not resumed[-1]:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(ONCE)
+        writer.close()
+
+    context = server_context(pair, version)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as listening:
+        url = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
+        async with transport(authority) as sender:
+            await get(sender, url)
+            with pytest.raises(httpx.TransportError):
+                await get(sender, url)
+            for clock[0] in (0.9 * tls_sessions.SESSION_SECONDS, 1.1 * tls_sessions.SESSION_SECONDS):
+                assert await get(sender, url) == (200, b"whole")
+
+    assert resumed == [False, True, False, False]
+
+
+async def test_a_site_that_breaks_off_the_handshake_gets_whole_ones(authority, pair):
+    """Such a server breaks off before the client knows that its session counts."""
+    async with site(server_context(pair)) as (url, _), transport(authority) as sender:
+        await get(sender, url)
+        port = int(url.rpartition(":")[2].strip("/"))
+        host = "https", "127.0.0.1", port
+        assert sender._sessions.context_for(host) is not sender._sessions.context
+    async with (
+        await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", port),
+        transport(authority) as other,
+    ):
+        other._sessions = sender._sessions
+        with pytest.raises(httpx.ConnectError):
+            await get(other, url)
+
+    assert sender._sessions.context_for(host) is sender._sessions.context
 
 
 async def test_a_certificate_is_looked_at_again_after_the_time_of_a_session(authority, pair, monkeypatch):

@@ -21,7 +21,7 @@ def test_days_are_signed_with_the_key_of_now_and_earlier_seals_stay_verifiable(t
     names = [SigningKey.from_text(each).name for each in (OLD, NEW)]
     before = key.sign({"day": "2026-11-01"})
     with capture_logs() as lines:
-        for text in ("", "no key", "no key"):
+        for text in ("", "no key", "no key", OLD):
             file.write_text(text)
             assert key.name == names[0]
         file.write_text(NEW)
@@ -29,6 +29,7 @@ def test_days_are_signed_with_the_key_of_now_and_earlier_seals_stay_verifiable(t
     assert [before.is_signed_by(each) for each in names] == [True, False]
     assert [after.is_signed_by(each) for each in names] == [False, True]
     assert names[1].encode() in after.text
+    assert sum("with another key" in each["event"] for each in lines) == 1
     assert sum("cannot be used; the old one signs" in each["event"] for each in lines) == 1
     assert not any(text in str(lines) for text in (OLD, NEW, "no key'"))
 

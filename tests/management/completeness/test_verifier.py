@@ -245,8 +245,11 @@ def test_the_verifier_runs_alone(tmp_path):
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "5 seals of 2 organizations and 0 events are intact." in ended.stdout
+    plain = [sys.executable, "-I", plain_verifier.__file__, str(file), KEY.name]
+    assert subprocess.run(plain, timeout=60, check=False).returncode == 0
     file.write_bytes(file.read_bytes().replace(b"acme", b"evil", 1))
     assert verifier.main([str(file)]) == 1
+    assert subprocess.run(plain, timeout=60, check=False).returncode == 1
 
 
 def test_a_stored_chain_whose_last_seal_was_changed_is_broken():

@@ -1,5 +1,6 @@
 import base64
 import stat
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -150,12 +151,39 @@ def test_a_keyring_follows_its_file(tmp_path):
     with capture_logs() as lines:
         for text in (base64_of(NEW)[:20], ""):
             file.write_text(text)
-            assert ring.ids == Keyring([OLD]).ids
+            assert ring.ids == ring.ids == Keyring([OLD]).ids
         file.unlink()
         assert ring.open(sealed, ACME).get_secret_value() == CANARY
+        file.write_text(base64_of(OLD))
+        assert ring.ids == Keyring([OLD]).ids
+        file.rename(tmp_path / "away")
+        assert ring.ids == Keyring([OLD]).ids
+        (tmp_path / "away").rename(file)
+        assert ring.ids == Keyring([OLD]).ids
+        file.unlink()
+        assert ring.ids == Keyring([OLD]).ids
         file.write_text(base64_of(NEW))
         assert ring.ids == Keyring([NEW]).ids
-    assert [each["log_level"] for each in lines] == ["warning", "warning", "warning", "info"]
+    levels = [each["log_level"] for each in lines]
+    assert levels == ["warning", "warning", "warning", "info", "warning", "warning", "info"]
     assert Keyring([NEW]).open(ring.seal(SecretStr("other"), ACME), ACME).get_secret_value() == "other"
     assert ring.open(sealed, ACME).get_secret_value() == CANARY
     assert not any(text in str(lines) for text in (base64_of(OLD), base64_of(NEW), base64_of(NEW)[:20]))
+
+
+def test_a_keyring_reads_a_file_once_it_gets_the_rights(tmp_path, monkeypatch):
+    """A file of another user takes the place of the old one. To give the right changes nothing that a stamp shows."""
+    file = tmp_path / "keys"
+    file.write_text(base64_of(OLD))
+    ring = load_keyring(SecretsConfig(key_file=file))
+    with monkeypatch.context() as denied:
+        denied.setattr(Path, "read_text", _refuse)
+        file.write_bytes(base64_of(NEW).encode() + b"\n")
+        with capture_logs() as lines:
+            assert ring.ids == ring.ids == Keyring([OLD]).ids
+    assert [each["log_level"] for each in lines] == ["warning"]
+    assert ring.ids == Keyring([NEW]).ids
+
+
+def _refuse(*_args):
+    raise PermissionError(13, "Permission denied")

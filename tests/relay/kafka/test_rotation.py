@@ -125,6 +125,21 @@ def test_changed_certificates_make_a_new_context_once_they_are_whole(tmp_path):
     assert "can be used again" in lines[-1]["event"]
 
 
+def test_a_fault_ends_where_the_same_file_is_back(tmp_path):
+    """It was moved away and back, so there is nothing to read; the next fault is news again."""
+    file, away = CertificateAuthority(tmp_path, "ca").file, tmp_path / "away"
+    files = CertificateFiles(KafkaConfig(bootstrap="kafka:9093", security_protocol="SSL", ca_file=file))
+    first = files.context()
+    with capture_logs() as lines:
+        for _ in range(2):
+            file.rename(away)
+            assert files.context() is files.context() is first
+            away.rename(file)
+            assert files.context() is first
+    levels = [each["log_level"] for each in lines]
+    assert [each for each in levels if each != "debug"] == ["warning", "info", "warning", "info"]
+
+
 def test_certificates_that_cannot_be_used_at_the_start_are_an_error(tmp_path):
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
