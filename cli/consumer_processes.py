@@ -58,7 +58,7 @@ def file_read_once(settings: BaseModel, config: Path | None) -> Path | None:
 def _is_read_once(path: Path) -> bool:
     try:
         return str(path).startswith(_OF_A_PROCESS) or path.is_fifo()
-    except OSError:  # in a folder that this process may not enter; whoever needs the file says so
+    except OSError:  # in a folder that this process may not enter; the reader of the file says so
         return False
 
 
