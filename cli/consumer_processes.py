@@ -1,7 +1,7 @@
 """The processes of `jira-relay consume`: how many they are, their shares of the settings, and their start.
 
 Each is a member of the same consumer groups, as the processes of several machines are. The first one is the process that a user
-starts: it delivers as well, and serves the telemetry of all (decision 53).
+starts: it delivers as well, and serves the telemetry of all (decision 54).
 """
 
 import os
