@@ -75,6 +75,7 @@ def due_days(
     A day without a seal is counted once it has ended and polling has passed it, or an hour later; again when its ledger has
     changed, while something is to be done about it, and daily. A sealed day is compared when its ledger has other ids than then, and
     daily while its seal is not complete: what was to be done about it may have been done. Seals and what is daily can wait.
+    A day without a seal that is older than the last 30, as where polling has stopped, waits for its seal: no count of it is kept.
     """
     sealing = sealing_days(progress, seals, now_ms, late_days) if is_pass else []
     last = sealing[-1] if sealing else ""
@@ -84,6 +85,7 @@ def due_days(
         day
         for day in _unsealed_days(progress, seals, now_ms)
         if day > last
+        and day >= first_day(now_ms)
         and _has_ended(progress, day, now_ms)
         and _is_due(progress, day, counts.get(day), now_ms, is_pass=is_pass)
     ]
@@ -102,8 +104,14 @@ def pass_number(now_ms: int) -> int:
     return now_ms // PASS_MS
 
 
-def overdue_ms(progress: ProgressSummary, seals: OrganizationSeals, now_ms: int, late_days: int) -> int:
-    """Return for how long the oldest day without a seal could have had one; 0: records of it may come late still."""
+def overdue_ms(
+    progress: ProgressSummary, seals: OrganizationSeals, now_ms: int, late_days: int, *, paused: bool = False
+) -> int:
+    """Return for how long the oldest day without a seal could have had one; 0: records of it may come late still, or an operator
+    has paused the organization, so that no day of it can get one.
+    """
+    if paused:
+        return 0
     first = next(_unsealed_days(progress, seals, now_ms), None)
     return 0 if first is None else max(0, now_ms - end_of_lateness(first, late_days))
 

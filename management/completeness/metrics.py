@@ -17,7 +17,7 @@ ORGANIZATION_STATE = Metric(
 SEAL_OVERDUE = Metric(
     Gauge,
     "jira_relay_proof_seal_overdue_seconds",
-    "For how long the oldest day without a seal could have had one; 0 while records of it may come late.",
+    "For how long the oldest day without a seal could have had one; 0 while records of it may come late, or the organization is paused.",
     (Label("organization"),),
 )
 LAST_ROUND = Metric(

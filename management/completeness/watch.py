@@ -112,7 +112,8 @@ class DayWatch:
             if progress.marks is None and organizations[name].added + NEW_MS <= now:
                 unpolled.add(name)
             counts, seals = self._counts.setdefault(name, DayCounts()), sealer.index.of(name)
-            counts.overdue_ms = overdue_ms(progress, seals, now, self._late_days)
+            paused = organizations[name].paused
+            counts.overdue_ms = overdue_ms(progress, seals, now, self._late_days, paused=paused)
             is_pass = counts.passed != self._pass
             return due_days(progress, seals, counts.last, now, self._late_days, is_pass=is_pass)
 

@@ -4,11 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from management.completeness.due_days import HOUR_MS, RECOUNT_MS, DueDays, LastCount, due_days, overdue_ms
+from management.completeness.attention import DayCounts
+from management.completeness.due_days import (
+    ATTENTION_DAYS,
+    HOUR_MS,
+    RECOUNT_MS,
+    DueDays,
+    LastCount,
+    due_days,
+    overdue_ms,
+)
 from management.completeness.progress import Marks, ProgressSummary
 from management.completeness.rounds import in_parts
 from management.completeness.seal_index import OrganizationSeals
 from management.completeness.sealed_days import DayMark
+from management.completeness.sealing import CountedState
 from relay.timestamps import DAY_MS, day_start
 from tests.support.proof_world import LATE_DAYS, days_from
 
@@ -76,6 +86,15 @@ def test_a_seal_is_overdue_once_no_record_of_its_day_can_come_late():
         5,
     ]
     assert overdue_ms(ProgressSummary(), seals, NOON, LATE_DAYS) == 0
+    assert overdue_ms(stopped, seals, end + 5, LATE_DAYS, paused=True) == 0
+
+
+def test_an_organization_that_stopped_long_ago_is_not_counted_again_in_each_round():
+    stopped, now, kept = progress_of(day_start(DAYS[0])), NOON + 60 * DAY_MS, DayCounts()
+    counted = due(stopped, kept.last, now).counting
+    assert len(counted) == ATTENTION_DAYS
+    kept.add({day: CountedState("not collected") for day in counted}, now)
+    assert due(stopped, kept.last, now).all == []
 
 
 def test_a_day_that_polling_has_not_passed_is_counted_an_hour_late():
