@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.commands.run import run_alone, run_as_child
-from cli.consumer_processes import process_count, share_of, start_children
+from cli.consumer_processes import file_read_once, process_count, share_of, start_children
 from cli.context import CommandContext, run
 from cli.process_context import ProcessContext
 from consumer.destinations.catalogue import DESTINATIONS
@@ -38,7 +38,8 @@ def consume_command(
         number, count, link = child
     else:
         served = [settings.destinations[name] for name in names]
-        number, count = 1, process_count(processes or settings.consumer.processes, served)
+        wanted = processes or settings.consumer.processes
+        number, count = 1, process_count(wanted, served, file_read_once(settings, state.config))
         children = start_children(count, state.config, names)
     settings = share_of(settings, number, count)
     keep_freed_memory()

@@ -20,7 +20,7 @@ class FileSecret(SecretStr):
         """`setting`: its name, for the log. `text`: what the file held at the start."""
         super().__init__(text)
         self.setting = setting
-        self._path = path
+        self.path = path
         self._is_read_again = not path.exists() or path.is_file()
         self._known = text
         self._fault: str | None = None
@@ -35,7 +35,7 @@ class FileSecret(SecretStr):
         if not self._is_read_again:
             return self._known
         try:
-            text, fault = read_secret_text(self._path), None
+            text, fault = read_secret_text(self.path), None
         except SecretFileError as error:
             text, fault = self._known, str(error)
         if fault != self._fault:

@@ -1,10 +1,15 @@
 """How many processes a consumer has, and the share of each."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from cli import consumer_processes
-from cli.consumer_processes import automatic_count, process_count, share_of
+from cli.consumer_processes import automatic_count, file_read_once, process_count, share_of
 from management.settings import Settings
+from relay.config.file_secret import FileSecret
+from relay.errors import SettingsError
 
 GIB = 1024**3
 
@@ -57,3 +62,31 @@ def test_a_setting_bounds_the_requests_of_all_processes(monkeypatch):
     assert [each["few"].max_requests for each in shares] == [2, 2, 1]
     assert [each["many"].max_requests for each in shares] == [3, 3, 2]
     assert share_of(given, 1, 1) == given
+
+
+def test_settings_from_a_pipe_have_one_process(monkeypatch, tmp_path):
+    """A pipe, as of `<(…)`, gives its content once: a child would find it empty, or wait for ever."""
+    monkeypatch.setattr(consumer_processes, "available_cores", lambda: 8.0)
+    monkeypatch.setattr(consumer_processes, "available_memory", lambda: 8 * GIB)
+    given = settings(many=8)
+    config = tmp_path / "relay.toml"
+    config.touch()
+    served = [given.destinations["soc"]]
+    assert file_read_once(given, None) is file_read_once(given, config) is None
+
+    unreachable = given.model_copy(
+        update={"hidden": Path(f"/{'x' * 300}/key")}
+    )  # stat raises, as for a folder without rights
+    assert file_read_once(unreachable, config) is None
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    secret = FileSecret("destinations.many.hide_key", pipe, "text")
+    destination = given.destinations["many"].model_copy(update={"hide_key": secret})
+    piped = given.model_copy(update={"destinations": {"many": destination}})
+
+    assert file_read_once(piped, config) == pipe
+    assert file_read_once(given, Path("/dev/fd/63")) == Path("/dev/fd/63")
+    assert process_count("auto", served, pipe) == process_count(1, served, pipe) == 1
+    with pytest.raises(SettingsError, match="can be read by one process, and 2 were asked for"):
+        process_count(2, served, pipe)
