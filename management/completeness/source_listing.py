@@ -50,8 +50,8 @@ async def list_days(
 ) -> dict[str, SourceDay]:
     """Return what the audit log lists for each day. A failure is in the result. `seconds`: the bound of one listing.
 
-    Days in a row with few events are listed together, each alone where that fails because of one of them. After a refused key
-    or a limit nothing more is asked, as each attempt would count.
+    Days in a row with few events are listed together, each alone where that fails because of one of them. After a refused key,
+    a limit, or a day that takes too long nothing more is asked, as each attempt would count.
     """
     found, last = dict[str, SourceDay](), SourceDay()
 
@@ -109,9 +109,10 @@ async def _list_run(
     except RelayError as error:
         failed = SourceDay(failure=describe(error), is_general=True)
     except TimeoutError:
+        # A run may hold more than Kafka knows of: each of its days gets its own time.
         failed = SourceDay(
             failure=f"It was not listed to its end within {seconds:g} s; its site may be limiting requests.",
-            is_general=True,
+            is_general=len(days) == 1,
         )
     except Exception:
         log.exception("A day was not listed because of a defect in the relay; other organizations go on.")

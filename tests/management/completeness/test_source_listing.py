@@ -1,5 +1,6 @@
 """What the audit log lists for a day, against what the relay is to have of it."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -108,3 +109,29 @@ async def test_one_day_that_fails_leaves_the_other_days_of_its_run_known():
     found = await list_days(log.source, [DAY, AFTER], ListingFacts(progress), END + 2 * DAY_MS)
     assert (len(found[DAY].events), found[DAY].failure, found[AFTER].failure) == (1, None, "It is broken.")
     assert log.listed == ["failed", DAY, "failed"]
+
+
+class LongLog(AuditLog):
+    """A window of more than one day, or one that holds an instant, is never listed to its end."""
+
+    endless = 0
+
+    async def read(self, window, purpose):
+        if window.end - window.start > DAY_MS or self.endless in window:
+            self.listed.append("too long")
+            await asyncio.Event().wait()
+        async for each in super().read(window, purpose):
+            yield each
+
+
+async def test_a_run_that_takes_too_long_is_listed_by_days_until_one_of_them_does():
+    """As where Kafka has lost the events of many days, so that the run is more than a page."""
+    log, days, now = LongLog(), [DAY, AFTER, "2026-11-25"], END + 3 * DAY_MS
+    log.events = {number: some_event(day, number) for number, day in enumerate(days)}
+    facts = ListingFacts(RecordedProgress(replace(CHECKPOINT, window_end=now)))
+    found = await list_days(log.source, days, facts, now, seconds=0.1)
+    assert [(len(each.events), each.failure) for each in found.values()] == [(1, None)] * 3
+    log.listed, log.endless = [], created_on(AFTER, 2)
+    found = await list_days(log.source, days, facts, now, seconds=0.1)
+    assert [each.is_general for each in found.values()] == [False, True, True]
+    assert log.listed == ["too long", DAY, "too long"]
