@@ -56,7 +56,7 @@ ROUNDS_A_DAY = 48
 CHECKPOINTS_A_ROUND = 6
 """An organization in which nothing happens writes one every five minutes."""
 POLLING_ROUND = 0.0024
-"""CPU seconds of a quiet round of polling, as benchmarks/organizations.py measures it: 40 % of a core for 10,000 organizations a minute."""
+"""CPU seconds of a quiet round of polling among 1,000 organizations, by benchmarks/organizations.py (docs/performance.md)."""
 INTERVAL = 10
 START_SECONDS = 180.0
 """Within which each organization must have been polled twice."""
