@@ -36,10 +36,11 @@ async def back_up_left_groups(
     key = destination_status_key(destination)
     try:
         async with asyncio.timeout(seconds):
+            before = await status_cache.to_continue(key, replaceable=False)
             groups = await _read_groups(running)
             if any(each.members != 0 for each in groups.values()):
                 return
-            # read after the groups: a process that has joined since may have written
+            # read again: its former owner may have ended its validity since
             status = await status_cache.to_continue(key, replaceable=False)
     except KAFKA_FAILURES as error:
         log.warning(
@@ -48,7 +49,8 @@ async def back_up_left_groups(
             reason=describe(error),
         )
     else:
-        if status is not None:
+        # a process that has taken it over since may have backed up later offsets than those read
+        if status is not None and before is not None and status.epoch == before.epoch:
             status_writer.put(key, _with_offsets(status, groups))
 
 

@@ -33,14 +33,15 @@ def left_pipeline(flow, offset, members=0):
     )
 
 
-async def last_status_of(pipelines, stored, *, fail=None):
-    """Back up, and return the status that was put; None: none was. `stored`: the one on the topic."""
+async def last_status_of(pipelines, stored, *, before=None, fail=None):
+    """Back up, and return the status that was put; None: none was. `stored`: the one on the topic; `before`: until the groups are read."""
+    reads = iter([before or stored, stored])
 
     async def to_continue(_key, *, replaceable):
         assert not replaceable
         if fail is not None:
             raise fail
-        return stored
+        return next(reads)
 
     status_writer = StatusWriter(None, "status")
     cache = SimpleNamespace(to_continue=to_continue)
@@ -56,6 +57,21 @@ async def test_the_last_to_leave_backs_up_the_offsets_of_all_flows():
     assert [(each.topic, each.offset) for each in found.offsets] == [("gone", 3), ("history", 4), ("live", 9)]
     assert [(each.topic, each.offset) for each in found.older_offsets] == [("older", 2)]
     assert (found.epoch, found.valid_until, found.state) == (stored.epoch, stored.valid_until, stored.state)
+
+
+async def test_the_backup_of_a_process_that_took_over_meanwhile_remains():
+    """It joined after the groups were read, so its offsets may be later ones."""
+    before = status(offsets=(GroupOffset("live", 0, 5),))
+    stored = replace(before, epoch=before.epoch + 1, offsets=(GroupOffset("live", 0, 20),))
+    assert await last_status_of([left_pipeline("live", 9)], stored, before=before) is None
+
+
+async def test_the_end_of_the_former_owner_remains():
+    """It was written while the groups were read."""
+    before = status()
+    stored = replace(before, valid_until=before.valid_until - 1)
+    found = await last_status_of([left_pipeline("live", 9)], stored, before=before)
+    assert (found.valid_until, [each.offset for each in found.offsets]) == (stored.valid_until, [9])
 
 
 @pytest.mark.parametrize("members", [1, None])
