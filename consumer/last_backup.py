@@ -25,21 +25,21 @@ async def back_up_left_groups(
     status_cache: StatusCache,
     status_writer: StatusWriter,
     seconds: float,
-) -> None:
+) -> bool:
     """Put the committed offsets of a destination whose groups have no member any more into its status, for the next flush.
 
     Members commit before they leave, so of processes that stop together the last one to leave finds the offsets of all. Where
-    another process is a member, it or its successor does the same. `seconds`: the bound of the whole.
+    another process is a member, it or its successor does the same. `seconds`: the bound of the whole. Returns whether it put them.
     """
     if any(each.guard and each.guard.reason_to_leave for each in running.pipelines):
-        return  # paused, or of another target: this process was no member
+        return False  # paused, or of another target: this process was no member
     key = destination_status_key(destination)
     try:
         async with asyncio.timeout(seconds):
             before = await status_cache.to_continue(key, replaceable=False)
             groups = await _read_groups(running)
             if any(each.members != 0 for each in groups.values()):
-                return
+                return False
             # read again: its former owner may have ended its validity since
             status = await status_cache.to_continue(key, replaceable=False)
     except KAFKA_FAILURES as error:
@@ -48,10 +48,12 @@ async def back_up_left_groups(
             destination=destination,
             reason=describe(error),
         )
-    else:
-        # a process that has taken it over since may have backed up later offsets than those read
-        if status is not None and before is not None and status.epoch == before.epoch:
-            status_writer.put(key, _with_offsets(status, groups))
+        return False
+    # a process that has taken it over since may have backed up later offsets than those read
+    if status is None or before is None or status.epoch != before.epoch:
+        return False
+    status_writer.put(key, _with_offsets(status, groups))
+    return True
 
 
 async def _read_groups(running: RunningDestination) -> dict[PipelineFlow, GroupProgress]:

@@ -214,8 +214,8 @@ async def _back_up_offsets(
     backups = (
         back_up_left_groups(each.name, each.running, status_cache, status_writer, seconds) for each in served
     )
-    await asyncio.gather(*backups)
-    await _flush(status_writer, seconds)
+    if any(await asyncio.gather(*backups)):  # a Kafka that is away costs a stop no second flush
+        await _flush(status_writer, seconds)
 
 
 async def _serve(

@@ -45,8 +45,12 @@ async def last_status_of(pipelines, stored, *, before=None, fail=None):
 
     status_writer = StatusWriter(None, "status")
     cache = SimpleNamespace(to_continue=to_continue)
-    await back_up_left_groups("sentinel", RunningDestination(pipelines), cache, status_writer, 0.2)
-    return status_writer.last_put(KEY)
+    backed_up = await back_up_left_groups(
+        "sentinel", RunningDestination(pipelines), cache, status_writer, 0.2
+    )
+    found = status_writer.last_put(KEY)
+    assert backed_up == (found is not None)
+    return found
 
 
 async def test_the_last_to_leave_backs_up_the_offsets_of_all_flows():
