@@ -106,6 +106,9 @@ async def test_consumers_that_stop_leave_the_last_offsets_in_the_backup(kafka, p
         async with world.consuming(timing=RARELY) as first, world.consuming(timing=RARELY) as second:
             await world.publish(some_events(30), size=5)
             await world.wait_for_events()
+            async with asyncio.timeout(60):  # a backup continues a status
+                while KEY not in await read_statuses(world.connection, world.topics.status):
+                    await asyncio.sleep(0.05)
             if together:
                 await asyncio.gather(first.stop(), second.stop())
         stored = (await read_statuses(world.connection, world.topics.status))[KEY]
