@@ -47,8 +47,6 @@ REVISION_VARIABLE = "JIRA_RELAY_REVISION"
 AZURE_CERTIFICATE = "AZURE_CLIENT_CERTIFICATE_PATH"
 """Azure's library reads a certificate from it, in PEM or PKCS #12."""
 
-READINESS_WATCH = "watch of readiness"
-
 log = structlog.get_logger(__name__)
 
 
@@ -124,7 +122,8 @@ async def run_alone(
         redactor = _set_up_logging(settings, 1 if children else None)
         async with _open_process(settings, connection, redactor, children) as process:
             watched = {each.name: partial(each.run, health=process.health) for each in children}
-            await lifecycle.run_services({**services(process), **_watch_services(process), **watched}, stop)
+            watches = {**_watch_services(process), **_readiness_watch(process)}
+            await lifecycle.run_services({**services(process), **watches, **watched}, stop)
 
 
 async def run_as_child(
@@ -138,9 +137,7 @@ async def run_as_child(
             _process_context(settings, connection, redactor) as process,
             follow_parent(link, stop, process.health, process.registry),
         ):
-            watches = {**_watch_services(process)}
-            del watches[READINESS_WATCH]
-            await lifecycle.run_services({**services(process), **watches}, stop)
+            await lifecycle.run_services({**services(process), **_watch_services(process)}, stop)
 
 
 async def _run_up(settings: Settings, factory: ServiceFactory) -> None:
@@ -159,7 +156,7 @@ async def _run_up(settings: Settings, factory: ServiceFactory) -> None:
             services = dict(factory(process))
             if kafka is not None:
                 services["embedded Kafka"] = embedded_kafka.keep_alive(kafka, process.health)
-            services |= _watch_services(process)
+            services |= _watch_services(process) | _readiness_watch(process)
             await lifecycle.run_services(services, stop)
 
 
@@ -213,17 +210,19 @@ def _watch_services(process: ProcessContext) -> dict[str, Service]:
     async def watch_kafka(stop: asyncio.Event) -> None:
         await run_unless_stopped(stop, monitor(process.connection))
 
-    async def watch_readiness(stop: asyncio.Event) -> None:
-        await run_unless_stopped(stop, announce_readiness(process.health))
-
     async def export_traces(stop: asyncio.Event) -> None:
         if process.traces.exporter is None:
             await stop.wait()
         else:
             await run_unless_stopped(stop, process.traces.exporter.run())
 
-    return {
-        "watch of Kafka": watch_kafka,
-        READINESS_WATCH: watch_readiness,
-        "export of traces": export_traces,
-    }
+    return {"watch of Kafka": watch_kafka, "export of traces": export_traces}
+
+
+def _readiness_watch(process: ProcessContext) -> dict[str, Service]:
+    """Return the service that announces when the whole is ready, which a child process does not know."""
+
+    async def watch_readiness(stop: asyncio.Event) -> None:
+        await run_unless_stopped(stop, announce_readiness(process.health))
+
+    return {"watch of readiness": watch_readiness}
