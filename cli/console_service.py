@@ -30,6 +30,7 @@ from management.live_view import LiveView
 from management.settings import Settings
 from producer.sources.catalogue import input_rules, open_connection_test, parse_record
 from relay.config.console import MIN_TOKEN_CHARS
+from relay.config.followed_secret import follow_secret
 from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor
 from relay.credentials.resolver import CredentialResolver
@@ -63,27 +64,27 @@ class ConsoleToken:
 
     def access(self) -> Access:
         """Return who may use the console. A new token that is too short is not used."""
-        seen = used = self.text
-        setting = self.setting
+        if self.setting is None:
+            return Access(self.text, has_token=self.signs_in)
+        token, changed = follow_secret(self.setting, _parse_token, _log_other_token, _log_short_token)
+        return Access(token, has_token=self.signs_in, changed_token=changed)
 
-        def changed() -> str | None:
-            nonlocal seen, used
-            text = used if setting is None else setting.get_secret_value()
-            if text == seen:
-                return None
-            seen = text
-            if len(text) < MIN_TOKEN_CHARS:
-                log.warning(
-                    "The new console.token is too short; the old one is used. Make a longer one.",
-                    characters=MIN_TOKEN_CHARS,
-                )
-                return None
-            if text != used:
-                log.info("The console has another token. All sessions of the old one have ended.")
-            used = text
-            return text
 
-        return Access(self.text, has_token=self.signs_in, changed_token=changed)
+def _parse_token(text: str) -> str:
+    if len(text) < MIN_TOKEN_CHARS:
+        raise SettingsError(f"console.token has less than {MIN_TOKEN_CHARS} characters.")
+    return text
+
+
+def _log_other_token(_token: str) -> None:
+    log.info("The console has another token. All sessions of the old one have ended.")
+
+
+def _log_short_token(_error: SettingsError) -> None:
+    log.warning(
+        "The new console.token is too short; the old one is used. Make a longer one.",
+        characters=MIN_TOKEN_CHARS,
+    )
 
 
 def find_token(settings: Settings, directory: Path | None, *, on_terminal: bool) -> ConsoleToken:

@@ -4,6 +4,7 @@ import structlog
 from pydantic import SecretStr
 
 from management.completeness.signature import SigningKey, parse_seed
+from relay.config.followed_secret import follow_secret
 from relay.errors import SettingsError
 
 log = structlog.get_logger(__name__)
@@ -11,23 +12,12 @@ log = structlog.get_logger(__name__)
 
 def current_key(setting: SecretStr) -> SigningKey:
     """Return a key that follows the setting; a text that is no key leaves the key of before. Raises SettingsError if it is none now."""
-    seen = setting.get_secret_value()
-    used = parse_seed(seen)
+    return SigningKey(*follow_secret(setting, parse_seed, _log_change, _log_unusable))
 
-    def changed_seed() -> bytes | None:
-        nonlocal seen, used
-        text = setting.get_secret_value()
-        if text == seen:
-            return None
-        seen = text
-        try:
-            seed = parse_seed(text)
-        except SettingsError as error:
-            log.warning("The new key of proof.key cannot be used; the old one signs.", reason=str(error))
-            return None
-        if seed != used:
-            log.info("Days are signed with another key.", key=SigningKey(seed).name)
-        used = seed
-        return seed
 
-    return SigningKey(used, changed_seed)
+def _log_change(seed: bytes) -> None:
+    log.info("Days are signed with another key.", key=SigningKey(seed).name)
+
+
+def _log_unusable(error: SettingsError) -> None:
+    log.warning("The new key of proof.key cannot be used; the old one signs.", reason=str(error))
