@@ -164,7 +164,9 @@ def _set_up_logging(settings: Settings, number: int | None = None) -> Redactor:
     """`number`: of this process, where the service has several; each line names it."""
     redactor = build_redactor(settings)
     telemetry, fields = settings.telemetry, {} if number is None else {"process": number}
-    logs.configure_logging(telemetry.log_format, telemetry.log_level, redactor, fields=fields)
+    logs.configure_logging(
+        telemetry.log_format, telemetry.log_level, redactor, fields=fields, shared=number is not None
+    )
     return redactor
 
 
