@@ -1,6 +1,7 @@
 """A bucket or container on loopback: conditional creation, reading, listing and deletion, in the dialect of one cloud."""
 
 import re
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +48,10 @@ class Bucket:
     time.
     """
 
-    def __init__(self, dialect: Dialect, keys: dict[str, str], name: str = "audit") -> None:
+    def __init__(
+        self, dialect: Dialect, keys: dict[str, str], name: str = "audit", tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls` makes its service one of https; the certificates of the context may be changed at any time."""
         self.name = name
         self.keys = keys
         self.obeys_condition = True
@@ -57,7 +61,7 @@ class Bucket:
         """Method and key of each request."""
         self._dialect = dialect
         self._faults = FaultScript()
-        self._server = LoopbackServer(self._handle)
+        self._server = LoopbackServer(self._handle, tls=tls)
 
     async def __aenter__(self) -> Self:
         await self._server.start()
@@ -65,6 +69,11 @@ class Bucket:
 
     async def __aexit__(self, *_: object) -> None:
         await self._server.stop()
+
+    async def drop_connections(self) -> None:
+        """End every connection; new ones are taken at once."""
+        await self._server.stop()
+        await self._server.start()
 
     @property
     def endpoint(self) -> str:
