@@ -55,13 +55,14 @@ class SealResult:
     """What was sealed of an organization. `failure`: why not all of it was; None: nothing failed.
 
     `unread`: sealed days that were to be compared, and of which Kafka has too little. `counted`: what was counted, by day,
-    without its events: a round has the results of all organizations.
+    without its events: a round has the results of all organizations. `is_reached`: False where its partition could not be read.
     """
 
     organization: str
     seals: Sequence[Statement] = ()
     failure: str | None = None
     unread: Sequence[str] = ()
+    is_reached: bool = True
     counted: Mapping[str, CountedState] = field(default_factory=dict)
 
 
@@ -129,7 +130,7 @@ class Sealer:
             name = draft.found.name
             states = await asyncio.to_thread(_states_of, counted[name])
             seals = [statement for _, statement in draft.seals]
-            results[name] = SealResult(name, seals, draft.failure, draft.unread, states)
+            results[name] = SealResult(name, seals, draft.failure, draft.unread, counted=states)
         return {name: results.get(name, SealResult(name)) for name in due}
 
     async def _count(
