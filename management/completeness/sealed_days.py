@@ -37,6 +37,10 @@ class DayMark:
     backfill_end: int = -1
     digest: str = NO_SEAL
 
+    def end_on(self, partition: str) -> int:
+        """Return the last offset on a partition, such as `events/3`."""
+        return self.live_end if partition.startswith("events/") else self.backfill_end
+
 
 class SealedDays(MutableMapping[str, DayMark]):
     """The latest seal of each day, by day. A day that is too old is forgotten, and one that was is not taken again.

@@ -23,7 +23,6 @@ from management.completeness.seal_store import (
     seal_record,
 )
 from management.completeness.seal_view import PATIENT, SealView
-from management.completeness.sealed_days import DayMark
 from management.completeness.signature import SigningKey
 from management.completeness.topic_scan import PassedDay
 from management.completeness.verifier import Statement, canonical_text
@@ -54,8 +53,8 @@ class CountedState:
 class SealResult:
     """What was sealed of an organization. `failure`: why not all of it was; None: nothing failed.
 
-    `unread`: sealed days that were to be compared, and of which Kafka has too little. `counted`: what was counted, by day,
-    without its events: a round has the results of all organizations. `is_reached`: False where its partition could not be read.
+    `unread`: sealed days that were to be compared, and of which Kafka has too little. `is_reached`: False where its partition
+    could not be read. `counted`: what was counted, by day, without its events: a round has the results of all organizations.
     """
 
     organization: str
@@ -146,7 +145,7 @@ class Sealer:
         mark = self.index.of(name).sealed.get(day)
         if mark is None:
             return False
-        behind = any(last > _end_of(mark, place) for place, last in passed.offsets.items())
+        behind = any(last > mark.end_on(place) for place, last in passed.offsets.items())
         return behind or passed.collected + COUNTING_MS > mark.at
 
     async def _draft(
@@ -246,10 +245,6 @@ def _states_of(counted: Counted) -> Mapping[str, CountedState]:
         )
         for day, each in counted.days.items()
     }
-
-
-def _end_of(mark: DayMark, place: str) -> int:
-    return mark.live_end if place.startswith("events/") else mark.backfill_end
 
 
 @asynccontextmanager

@@ -105,6 +105,7 @@ class DayWatch:
     async def round(self, sealer: Sealer, organizations: Mapping[str, Organization]) -> list[SealResult]:
         """Count and seal what is due. Raises RelayError."""
         now, unpolled = self._context.now_ms(), set[str]()
+        self._context.seen.begin(now // DAY_MS)
         if self._pass != pass_number(now):  # what is kept of Kafka is read anew now and then
             self._progress, self._pass = ProgressFollower(self._context.connection), pass_number(now)
 
@@ -115,7 +116,9 @@ class DayWatch:
             paused = organizations[name].paused
             counts.overdue_ms = overdue_ms(progress, seals, now, self._late_days, paused=paused)
             is_pass = counts.passed != self._pass
-            return due_days(progress, seals, counts.last, now, self._late_days, is_pass=is_pass)
+            return due_days(
+                progress, seals, counts.last, now, self._late_days, is_pass=is_pass, paused=paused
+            )
 
         def source_of(name: str) -> Source:
             return self._sources.source_for(organizations[name])
