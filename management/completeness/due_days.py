@@ -60,9 +60,7 @@ def sealing_days(
     """Return the days that are over and have no seal, in their order, 31 at most."""
     found = list[str]()
     for day in _unsealed_days(progress, seals, now_ms):
-        marks, is_over = progress.marks, end_of_lateness(day, late_days) <= now_ms
-        over = is_over and marks is not None and marks.is_past_late_records(day, late_days)
-        if not over or len(found) == MAX_DAYS:
+        if not _is_over(progress, day, now_ms, late_days) or len(found) == MAX_DAYS:
             break
         found.append(day)
     return found
@@ -100,13 +98,20 @@ def due_days(
         and _is_due(progress, day, counts.get(day), now_ms, is_pass=is_pass and not paused)
     ]
     open_days = seals.sealed.days_in(_OPEN, first_day(now_ms)) if is_pass and not paused else []
-    again = {day for day in open_days if _is_old(counts.get(day), now_ms)}
+    early = [day for day in seals.early if is_pass and _is_over(progress, day, now_ms, late_days)]
+    again = {day for day in (*open_days, *early) if _is_old(counts.get(day), now_ms)}
     again |= {
         day
         for day, ids in progress.counts.items()
         if (mark := seals.sealed.get(day)) is not None and _has_other_ids(ids, mark, counts.get(day))
     }
     return DueDays(sealing, counting[-MAX_DAYS:], sorted(again))
+
+
+def _is_over(progress: ProgressSummary, day: str, now_ms: int, late_days: int) -> bool:
+    marks = progress.marks
+    ended = end_of_lateness(day, late_days) <= now_ms
+    return ended and marks is not None and marks.is_past_late_records(day, late_days)
 
 
 def pass_number(now_ms: int) -> int:
@@ -166,7 +171,7 @@ def _unsealed_days(progress: ProgressSummary, seals: OrganizationSeals, now_ms: 
     """Yield the days behind the chain, up to today; a new chain begins when the organization was added."""
     if progress.marks is None:
         return
-    last = seals.chain.last_day
+    last = seals.chain.day_before(_date(now_ms + DAY_MS))
     first = _date(progress.marks.live_since) if last is None else last + timedelta(days=1)
     day = max(first, _date(now_ms - (SOURCE_DAYS - 1) * DAY_MS))
     while day <= _date(now_ms):

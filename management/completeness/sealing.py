@@ -185,11 +185,7 @@ class Sealer:
         found, day = draft.found, account.day
         if draft.failure is not None:
             return
-        try:
-            signed = next_seal(found.chain, account, self._key, self._context.now_ms(), reason)
-        except ValueError as error:
-            draft.failure = f"{error}."
-            return
+        signed = next_seal(found.chain, account, self._key, self._context.now_ms(), reason)
         seal, had_account = StoredSeal(signed, json.loads(signed.text)), day in found.accounts
         found.take(seal, -1)
         if found.fault is not None:

@@ -1,11 +1,13 @@
 """Which days are counted and sealed at an instant."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
 from management.completeness.attention import DayCounts
+from management.completeness.day_seal import next_seal
 from management.completeness.due_days import (
     ATTENTION_DAYS,
     HOUR_MS,
@@ -15,12 +17,14 @@ from management.completeness.due_days import (
     due_days,
     overdue_ms,
 )
+from management.completeness.export import StoredSeal
 from management.completeness.progress import Marks, ProgressSummary
 from management.completeness.rounds import in_parts
 from management.completeness.seal_index import OrganizationSeals
 from management.completeness.sealed_days import DayMark
 from management.completeness.sealing import CountedState
 from relay.timestamps import DAY_MS, day_start
+from tests.support.day_seals import KEY, account
 from tests.support.proof_world import LATE_DAYS, days_from
 
 DAYS = days_from("2026-11-01", 12)
@@ -174,6 +178,25 @@ def test_a_sealed_day_that_is_not_complete_is_compared_daily(state):
     looked = {DAYS[0]: last(NOON - RECOUNT_MS, 2, settled=False)}
     assert due(progress, looked, seals=seals).again == [DAYS[0]]
     assert due(progress, now=NOON + 30 * DAY_MS, seals=seals).again == []
+
+
+def test_days_that_a_clock_ahead_has_sealed_hold_up_no_present_day():
+    """Once such a day is over, it is compared with its seal."""
+    seals = OrganizationSeals("acme", lambda: DAYS[9])
+    for sequence, day in enumerate((DAYS[0], "2027-11-01", DAYS[1]), 1):
+        signed = next_seal(seals.chain, account(day), KEY, NOON)
+        seals.take(StoredSeal(signed, json.loads(signed.text)), sequence)
+    assert (seals.fault, seals.early) == (None, {"2027-11-01"})
+    late = progress_of(NOON + DAY_MS)
+    assert due(late, now=NOON + DAY_MS, seals=seals).sealing == [DAYS[2]]
+    assert overdue_ms(late, seals, NOON + DAY_MS, LATE_DAYS) == DAY_MS // 2
+    for days, again in ((LATE_DAYS, []), (LATE_DAYS + 1, ["2027-11-01"])):
+        then = day_start("2027-11-01") + days * DAY_MS
+        found = due(progress_of(then), now=then, seals=seals, is_pass=True)
+        assert found.again == again
+    signed = next_seal(seals.chain, account("2027-11-01"), KEY, then)
+    seals.take(StoredSeal(signed, json.loads(signed.text)), 4)
+    assert (seals.fault, seals.early) == (None, frozenset())
 
 
 def test_a_partition_is_read_in_parts_that_fit():
