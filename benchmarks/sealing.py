@@ -150,14 +150,15 @@ async def count_seconds(
 
 
 async def list_all(_context: ProofContext, source_of: SourceOf, names: list[str], days: list[str]) -> None:
-    window = TimeRange(day_start(days[0]), day_start(days[-1]) + DAY_MS)
     for name in names:
         source = source_of(name)
-        require(source, name)
+        require(source is not None, name)
         if source is not None:
             await source.bind_identity(None)
-            async for each in source.read(window, Purpose.REREAD):
-                require(each.failure is None and not each.unreadable, each)
+            for day in days:
+                window = TimeRange(day_start(day), day_start(day) + DAY_MS)
+                async for each in source.read(window, Purpose.REREAD):
+                    require(each.failure is None and not each.unreadable, each)
 
 
 async def count_all(context: ProofContext, source_of: SourceOf, names: list[str], days: list[str]) -> None:
