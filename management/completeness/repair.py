@@ -99,9 +99,11 @@ async def plan_repair(
     context: RepairContext, organization: str, day: str, source: Source | None
 ) -> RepairPlan:
     """Count a day, and return what can be mended. Writes nothing. Raises RelayError."""
-    proof, topics = context.proof, Topics(context.connection.kafka.topic_prefix)
+    proof = context.proof
     counted = await count_days(proof, organization, [day], source)
-    counted = await with_read_back(counted, organization, proof.destinations, topics, proof.now_ms())
+    counted = await with_read_back(
+        counted, organization, proof.destinations, proof.connection, proof.now_ms()
+    )
     account = counted.days[day].account
     steps = [
         *await _source_steps(context, account, source),
