@@ -10,8 +10,8 @@ from consumer.destinations.outcome import Dropped, Outcome, Paused, Reject, Retr
 from consumer.metrics import catalogue
 from consumer.metrics.flow_gauges import FlowGauges
 from consumer.metrics.requests import RequestMetrics, log
+from relay.condition_log import ConditionLog
 from relay.kafka import Record, TopicPartition
-from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
 from relay.telemetry.traces.context import context_in
 from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
