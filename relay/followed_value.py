@@ -1,7 +1,6 @@
 """A value made of files or secrets that an operator may replace while the relay runs."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 import structlog
@@ -10,7 +9,6 @@ from relay.condition_log import NO_FIELDS, ConditionLog
 from relay.errors import RelayError, describe
 
 T = TypeVar("T")
-FileStamp = tuple[int, int, int]
 
 
 class FollowedValue(Generic[T]):
@@ -64,16 +62,3 @@ class FollowedValue(Generic[T]):
             {**self._fields, "reason": reason},
             attempts=0,
         )
-
-
-def file_stamps(files: Sequence[Path]) -> list[FileStamp | None]:
-    """Return a value of each file that differs once it was replaced or written. None: the file is not there."""
-    return [_stamp(each) for each in files]
-
-
-def _stamp(path: Path) -> FileStamp | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from relay.followed_value import FollowedValue, file_stamps
+from relay.file_stamps import file_stamps
+from relay.followed_value import FollowedValue
 
 
 class RotatedContext(ssl.SSLContext):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from relay.config.secrets import SecretsConfig
 from relay.errors import SettingsError
-from relay.followed_value import file_stamps
+from relay.file_stamps import file_stamps
 
 _KEY_BYTES = 32
 _KEY_HINT = "create one with `openssl rand -base64 32`"

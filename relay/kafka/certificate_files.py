@@ -5,7 +5,8 @@ from functools import partial
 
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
-from relay.followed_value import FollowedValue, file_stamps
+from relay.file_stamps import file_stamps
+from relay.followed_value import FollowedValue
 
 
 class CertificateFiles:
