@@ -5,7 +5,6 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -13,7 +12,7 @@ from aiohttp import web
 
 from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
-from simulators.server import LoopbackServer
+from simulators.server import LoopbackServer, SimulatedPeer
 
 PAGE = 1_000
 
@@ -41,7 +40,7 @@ class Dialect:
     """First part of each path, if the dialect has one."""
 
 
-class Bucket:
+class Bucket(SimulatedPeer):
     """Runs one bucket on a free port, in this event loop: `async with Bucket(S3) as bucket`.
 
     `keys` are the credentials that are known, `obeys_condition` is false for a store that overwrites; both may be changed at any
@@ -62,13 +61,6 @@ class Bucket:
         self._dialect = dialect
         self._faults = FaultScript()
         self._server = LoopbackServer(self._handle, tls=tls)
-
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop()
 
     async def drop_connections(self) -> None:
         """End every connection; new ones are taken at once."""
@@ -101,12 +93,7 @@ class Bucket:
         body = await request.content.read()
         bucket, key = self._place(request.rel_url.raw_path)
         self.requests.append((request.method, key))
-        fault = self._faults.next_fault(request)
-
-        async def serve() -> web.Response:
-            return self._serve(request, bucket, key, body)
-
-        return await (fault.play(request, serve) if fault else serve())
+        return await self._faults.answer(request, lambda: self._serve(request, bucket, key, body))
 
     def _place(self, raw_path: str) -> tuple[str, str]:
         """Return bucket and key of a path."""
