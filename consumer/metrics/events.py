@@ -11,8 +11,8 @@ from consumer.metrics import catalogue
 from consumer.metrics.acceptance_lags import AcceptanceLags
 from consumer.metrics.flow_gauges import FlowGauges
 from consumer.metrics.requests import RequestMetrics, log
+from relay.condition_log import ConditionLog
 from relay.kafka import Record, TopicPartition
-from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
 from relay.telemetry.traces.context import context_in
 from relay.telemetry.traces.tracer import NOT_TRACED, Tracer

@@ -11,8 +11,8 @@ from consumer.metrics import catalogue
 from consumer.metrics.acceptance_lags import AcceptanceLags
 from consumer.metrics.events import PipelineMetrics
 from consumer.metrics.requests import log
+from relay.condition_log import ConditionLog, ConditionTiming
 from relay.kafka.topic_copies import CopyState
-from relay.telemetry.condition_log import ConditionLog, ConditionTiming
 from relay.telemetry.metrics import MetricSet
 from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 
