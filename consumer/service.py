@@ -16,7 +16,7 @@ from consumer.delivery_history import DeliveryHistory
 from consumer.delivery_report import report_delivery
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
-from consumer.last_backup import back_up_left_groups
+from consumer.last_backup import back_up_left_groups, log_missing_backup
 from consumer.metrics import ConsumerMetrics
 from consumer.pipeline_builder import SharedParts
 from consumer.pipeline_factory import PipelineFactory
@@ -94,9 +94,12 @@ async def run_consumer(
             destinations, factory, shared, status_writer, shards, health, stack, started
         )
         background = _background(status_writer, served, topic_settings, timing.service, started)
-        await _serve(served, background, stop, status_writer, timing.service)
-        status_cache = StatusCache(connection, topics.status)
-        await _back_up_offsets(served, status_cache, status_writer, timing)
+        if await _serve(served, background, stop, status_writer, timing.service):
+            status_cache = StatusCache(connection, topics.status)
+            await _back_up_offsets(served, status_cache, status_writer, timing)
+        else:
+            for each in served:
+                log_missing_backup(each.name, "Kafka did not answer")
 
 
 def _announce(destinations: Mapping[str, DestinationConfig], connection: Connection, health: Health) -> None:
@@ -195,22 +198,27 @@ def _background(
 
 async def _write_final_status(
     served: Sequence[ServedDestination], status_writer: StatusWriter, seconds: float
-) -> None:
-    """Delete the status of this process, end the validity of those of its destinations, and write what it delivered last."""
+) -> bool:
+    """Delete the status of this process, end the validity of those of its destinations, and write what it delivered last.
+
+    Return whether Kafka took it.
+    """
     await asyncio.gather(*(each.reporter.stop() for each in served))
     for each in served:
         each.history.record(None, now_ms())
     status_writer.tombstone(service_key("consume"))
-    await _flush(status_writer, seconds)
+    return await _flush(status_writer, seconds)
 
 
-async def _flush(status_writer: StatusWriter, seconds: float) -> None:
-    """Write the statuses that wait. A Kafka that is away for `seconds` does not hold up the stop."""
+async def _flush(status_writer: StatusWriter, seconds: float) -> bool:
+    """Write the statuses that wait, and return whether Kafka took them. One that is away for `seconds` does not hold up the stop."""
     try:
         async with asyncio.timeout(seconds):
             await status_writer.flush()
     except TimeoutError:
         log.warning("The last status was not written: Kafka did not answer. It ends by its validity.")
+        return False
+    return True
 
 
 async def _back_up_offsets(
@@ -234,9 +242,10 @@ async def _serve(
     stop: asyncio.Event,
     status_writer: StatusWriter,
     timing: ConsumerServiceTiming,
-) -> None:
+) -> bool:
     """Run every destination and its report until `stop`; then finish deliveries, write the last status, and leave the groups.
 
+    Return whether Kafka took the last status: one that is away costs a stop no further waits.
     The status is written first: the last member of a group backs up its offsets, and no earlier status may replace them.
     """
     tasks = {asyncio.create_task(work, name=name) for name, work in background.items()}
@@ -253,6 +262,7 @@ async def _serve(
         for each in served
         for work in each.running.memberships
     }
+    written = False
     try:
         await supervise(stop, tasks | members)
     finally:
@@ -262,8 +272,9 @@ async def _serve(
         await asyncio.gather(*(stop_work(timing.stop_seconds) for stop_work in stops))
         await cancel_all(tasks, attempts=1, seconds=10)
         if stop.is_set():
-            await _write_final_status(served, status_writer, timing.flush_seconds)
+            written = await _write_final_status(served, status_writer, timing.flush_seconds)
         await cancel_all(members, attempts=1, seconds=10)
+    return written
 
 
 async def _heartbeat(
