@@ -2,25 +2,22 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from consumer.config import ConsumerConfig
 from consumer.delivery_history import DeliveryHistory
-from consumer.delivery_report import report_delivery
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
+from consumer.heartbeat import ServedDestination, heartbeat
 from consumer.last_backup import back_up_left_groups, log_missing_backup
 from consumer.metrics import ConsumerMetrics
 from consumer.pipeline_builder import SharedParts
 from consumer.pipeline_factory import PipelineFactory
-from consumer.running_pipelines import RunningDestination
 from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
 from consumer.topic_settings import TopicSettings
@@ -34,7 +31,7 @@ from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import shard_count
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
-from relay.status.model import DeliveryReport, destinations_text, service_key, take_over
+from relay.status.model import service_key
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
@@ -135,16 +132,6 @@ def _worker_count() -> int:
     return min(max(2, os.cpu_count() or 2), 4)
 
 
-@dataclass(frozen=True, slots=True)
-class ServedDestination:
-    """One destination as it runs: its flows, its report, and what this process has delivered to it."""
-
-    name: str
-    running: RunningDestination
-    reporter: DestinationStatusReporter
-    history: DeliveryHistory
-
-
 async def _open_destinations(
     names: Iterable[str],
     factory: PipelineFactory,
@@ -191,7 +178,7 @@ def _background(
     """Return the work beside the destinations, by the names of its tasks. None of it ends by itself."""
     return {
         "status writer": status_writer.run(),
-        "heartbeat of the consumer": _heartbeat(status_writer, served, topic_settings, timing, started),
+        "heartbeat of the consumer": heartbeat(status_writer, served, topic_settings, timing, started),
         "watch of topic settings": topic_settings.watch(),
     }
 
@@ -275,31 +262,3 @@ async def _serve(
             written = await _write_final_status(served, status_writer, timing.flush_seconds)
         await cancel_all(members, attempts=1, seconds=10)
     return written
-
-
-async def _heartbeat(
-    status_writer: StatusWriter,
-    served: Sequence[ServedDestination],
-    topic_settings: TopicSettings,
-    timing: ConsumerServiceTiming,
-    started: int,
-) -> None:
-    """Report that this process runs, its deliveries, and the topic settings that it may not read, until cancelled."""
-    names = destinations_text(each.name for each in served)
-    status = take_over("active", started, reason=names)
-    while True:
-        reason = "; ".join(filter(None, (names, topic_settings.unknown, topic_settings.copies.text)))
-        reports = await asyncio.gather(*(_report(each, started, timing.report_seconds) for each in served))
-        status = status.transition("active", reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
-        status = replace(status, deliveries=tuple(each for each in reports if each is not None))
-        status_writer.put(service_key("consume"), status)
-        await asyncio.sleep(timing.heartbeat_seconds)
-
-
-async def _report(served: ServedDestination, started: int, seconds: float) -> DeliveryReport | None:
-    """Return the report of a destination, which its history has taken; arguments and None as in `report_delivery`."""
-    recent = served.history.recent(time.monotonic())
-    report = await report_delivery(served.name, served.running, started, seconds)
-    report = report and replace(report, recent=recent)
-    served.history.record(report, now_ms())
-    return report
