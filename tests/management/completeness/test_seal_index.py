@@ -69,6 +69,21 @@ def test_a_chain_that_lacks_a_seal_or_has_another_one_is_broken(at):
         assert words_of(index_of(*records[:at], *records[at + 1 :]))[1] is not None
 
 
+@pytest.mark.parametrize("at", range(4))
+def test_a_seal_that_is_written_once_more_breaks_no_chain(at):
+    """A mirror is at least once. Before compaction both copies are there, after it the later one, behind seals of later numbers."""
+    records = seal_messages(a_month())
+    copy = replace(records[at], offset=9)
+    for found in (index_of(*records, copy), index_of(*records[:at], *records[at + 1 :], copy)):
+        assert words_of(found) == words_of(index_of(*records))
+        acme = found.organizations["acme"]
+        assert (acme.chain.sequence, len(acme.sealed), acme._waiting) == (4, 3, {})
+        day = (DAYS[0], DAYS[1], DAYS[2], DAYS[1])[at]
+        assert at == 1 or acme.offsets(day)[-1] == 9
+    changed = replace(copy, value=copy.value.replace(b"complete", b"Complete", 1))
+    assert words_of(index_of(*records, changed))[1] is not None
+
+
 @pytest.mark.parametrize("edition", [0, 4])
 def test_a_record_without_the_form_of_a_seal_breaks_its_chain_and_no_reader(edition):
     """As one of another release, or one that somebody wrote: readers go on, and say so."""
