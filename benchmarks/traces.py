@@ -55,7 +55,7 @@ def fetched(headers: list[tuple[str, bytes]]) -> FetchedRecords:
     for number in range(RECORDS):
         builder.append(number, number, b"acme.atlassian.net", b"x" * 385, headers)
     parsed = list(DefaultRecordBatch(builder.build()))
-    return FetchedRecords(parsed, [TopicPartition("events", 0)] * len(parsed))
+    return FetchedRecords.of(parsed, TopicPartition("events", 0))
 
 
 def main() -> None:

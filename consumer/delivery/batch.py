@@ -37,8 +37,10 @@ class Rows:
         return Rows(self.encoded.select(indices), self.tracked.select(indices))
 
     @classmethod
-    def joined(cls, parts: Sequence["Rows"], separator: bytes) -> "Rows":
-        """Return the rows of all parts in a buffer of their own."""
+    def joined(
+        cls, parts: Sequence["Rows"], separator: bytes, prefix: bytes = b"", suffix: bytes = b""
+    ) -> "Rows":
+        """Return the rows of all parts in a buffer of their own, between `prefix` and `suffix` of a body."""
         if len(parts) == 1:
             tracked = parts[0].tracked
         else:
@@ -46,7 +48,7 @@ class Rows:
                 join_records([part.tracked.records for part in parts]),
                 tuple(sequence for part in parts for sequence in part.tracked.sequences),
             )
-        return cls(join_rows([part.encoded for part in parts], separator), tracked)
+        return cls(join_rows([part.encoded for part in parts], separator, prefix, suffix), tracked)
 
     def by_partition(self) -> Iterator["Rows"]:
         """Divide into runs of one partition, in order."""
@@ -140,6 +142,7 @@ class RequestBatch:
 
     def take(self) -> Rows:
         """Return the rows of the body, and begin the next one."""
-        rows = Rows.joined(self._parts, self._format.separator)
-        self._parts, self._count, self._bytes, self._first_read_at = [], 0, self._format.overhead, None
+        around = self._format
+        rows = Rows.joined(self._parts, around.separator, around.prefix, around.suffix)
+        self._parts, self._count, self._bytes, self._first_read_at = [], 0, around.overhead, None
         return rows

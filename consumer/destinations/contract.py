@@ -68,7 +68,7 @@ class BodyFormat:
 
     def framed(self, rows: "EncodedRows") -> bytes:
         """Return the body of these rows, not compressed."""
-        return b"".join((self.prefix, rows.view, self.suffix))
+        return rows.framed(self.prefix, self.suffix)
 
     def size(self, rows: "AnyRows") -> int:
         """Return the bytes of the body of these rows."""

@@ -96,9 +96,15 @@ class ColumnRows:
 AnyRows = EncodedRows | ColumnRows
 
 
-def join_rows(parts: Sequence[AnyRows], separator: bytes) -> AnyRows:
-    """Return the rows of all parts, which are of one form; a part without rows may have another."""
+def join_rows(
+    parts: Sequence[AnyRows], separator: bytes, prefix: bytes = b"", suffix: bytes = b""
+) -> AnyRows:
+    """Return the rows of all parts, which are of one form; a part without rows may have another.
+
+    `prefix` and `suffix`: what is around encoded rows in a body.
+    """
     columns = [part for part in parts if isinstance(part, ColumnRows)]
     if columns:
         return ColumnRows.joined([part for part in columns if len(part)] or columns[:1])
-    return EncodedRows.joined([part for part in parts if isinstance(part, EncodedRows)], separator)
+    encoded = [part for part in parts if isinstance(part, EncodedRows)]
+    return EncodedRows.joined(encoded, separator, prefix, suffix)

@@ -5,7 +5,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, compress, count
+from itertools import accumulate, chain
 from operator import sub
 
 import polars as pl
@@ -57,21 +57,25 @@ class EncodedRows:
         return cls(data, memoryview(next_starts), separator)
 
     @classmethod
-    def joined(cls, parts: Sequence["EncodedRows"], separator: bytes) -> "EncodedRows":
-        """Return the rows of all parts in a buffer that holds no other rows."""
+    def joined(
+        cls, parts: Sequence["EncodedRows"], separator: bytes, prefix: bytes = b"", suffix: bytes = b""
+    ) -> "EncodedRows":
+        """Return the rows of all parts in a buffer that holds no other rows, between `prefix` and `suffix` of a body."""
         filled = [part for part in parts if len(part)]
         if len(filled) == 1:
             (part,) = filled
-            return (
-                part
-                if part.size + len(separator) >= len(part.data)
-                else cls(bytes(part.view), part.next_starts, separator, part.start, part.start)
-            )
-        next_starts, position = array("Q"), 0
-        for part in filled:
-            next_starts.extend(map((position - part.start).__add__, part.next_starts))
-            position = next_starts[-1]
-        return cls(separator.join(part.view for part in filled), memoryview(next_starts), separator)
+            if part.size + len(separator) >= len(part.data):
+                return part
+            next_starts, start = part.next_starts, part.start
+        else:
+            starts, start = array("Q"), 0
+            for part in filled:
+                position = starts[-1] if starts else 0
+                starts.extend(map((position - part.start).__add__, part.next_starts))
+            next_starts = memoryview(starts)
+        pieces: list[bytes | memoryview] = [piece for part in filled for piece in (separator, part.view)]
+        data = b"".join((prefix, *pieces[1:], suffix))
+        return cls(data, next_starts, separator, start, start - len(prefix))
 
     def __len__(self) -> int:
         return len(self.next_starts)
@@ -107,6 +111,19 @@ class EncodedRows:
         """The rows with the separators between them."""
         return memoryview(self.data)[self.start - self.origin : self.start - self.origin + self.size]
 
+    def framed(self, prefix: bytes, suffix: bytes) -> bytes:
+        """Return the rows between `prefix` and `suffix`; without a copy where they were joined between these."""
+        data = self.data
+        whole = len(data) == len(prefix) + self.size + len(suffix)
+        if (
+            whole
+            and self.start - self.origin == len(prefix)
+            and data.startswith(prefix)
+            and data.endswith(suffix)
+        ):
+            return data
+        return b"".join((prefix, self.view, suffix))
+
     def count_within(self, size: int) -> int:
         """Return how many leading rows have at most `size` bytes, with the separators between them."""
         return bisect_right(self.next_starts, self.start + size + len(self.separator)) if size >= 0 else 0
@@ -117,8 +134,15 @@ class EncodedRows:
 
     def longer_than(self, size: int) -> Sequence[int]:
         """Return the indices of the rows of more than `size` bytes."""
-        lengths = map(sub, self.next_starts, chain((self.start,), self.next_starts))
-        return list(compress(count(), map((size + len(self.separator)).__lt__, lengths)))
+        found, index, start = [], 0, self.start
+        while index < len(self):
+            # Rows that together are no longer are passed over at once: a look at each would cost as much as a tenth of writing them.
+            after = bisect_right(self.next_starts, start + size + len(self.separator), index)
+            if after == index:
+                found.append(index)
+                after += 1
+            index, start = after, self.next_starts[after - 1]
+        return found
 
     def with_rows(self, rows: Mapping[int, bytes]) -> "EncodedRows":
         """Return the same rows, with other ones at some indices. The rows between them are copied together."""

@@ -30,7 +30,7 @@ def event_uid() -> pl.Expr:
     An event has a variant if another published record has its id.
     """
     variant = pl.concat_str(pl.lit("/"), "variant")
-    return pl.concat_str(pl.format("{}/{}", "organization", "id"), variant, ignore_nulls=True)
+    return pl.concat_str("organization", pl.lit("/"), "id", variant, ignore_nulls=True)
 
 
 def native_fields(*, replayed: bool = False) -> dict[str, pl.Expr]:

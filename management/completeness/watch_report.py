@@ -13,10 +13,10 @@ from management.completeness.attention import Attention, worst_first
 from management.completeness.findings import STATUS_PREFIX
 from management.completeness.ownership import Ownership
 from management.completeness.sealing import SealResult
+from relay.condition_log import ConditionLog
 from relay.kafka.producer import RecordWriter
 from relay.status.model import service_key, take_over
 from relay.status.writer import StatusWriter
-from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import MetricSet
 

@@ -1,10 +1,12 @@
 """A bucket or container as a store, through obstore: S3, Azure Blob Storage, Google Cloud Storage."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import obstore
+import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from consumer.destinations.object_store.response import (
@@ -18,9 +20,11 @@ from consumer.destinations.object_store.store import Part, StoreFault
 from consumer.destinations.outcome import Paused
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
+from relay.file_stamps import file_stamps
 from relay.proxies import Proxy
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "application/vnd.apache.parquet"
 PAGE = 1_000
@@ -43,11 +47,17 @@ class Opened:
 class CloudStore:
     """Objects below the prefix of one bucket. A call is one request, and another one after a refusal: credentials are read again.
 
-    `open_client` reads files and variables; it is called at once and after each refusal.
+    `open_client` reads files and variables; it is called at once, after each refusal, and when one of `ca_files` has changed,
+    since obstore reads certificates once.
     """
 
-    def __init__(self, open_client: Callable[[], Opened], url: str, name: str) -> None:
+    def __init__(
+        self, open_client: Callable[[], Opened], url: str, name: str, ca_files: Sequence[Path] = ()
+    ) -> None:
         self._open_client = open_client
+        self._ca_files = ca_files
+        self._stamps = file_stamps(ca_files)
+        self._usable = True
         self._url = url
         self._name = name
         self._redact = Redactor()
@@ -131,7 +141,27 @@ class CloudStore:
                 await self.close()
             raise self._fault(error) from error
 
+    async def _follow_files(self) -> None:
+        """Open the client anew after a change of its certificates; with files that cannot be used, go on with those of before."""
+        stamps = file_stamps(self._ca_files)
+        if stamps == self._stamps:
+            return
+        self._stamps = stamps
+        try:
+            opened = self._open_client()
+        except RelayError as error:
+            self._usable = False
+            message = "Certificate files cannot be used; those of before are used. Replace them."
+            log.warning(message, destination=self._name, reason=str(error))
+            return
+        if not self._usable:
+            self._usable = True
+            log.info("Certificate files can be used again.", destination=self._name)
+        await self.close()
+        self._opened = opened
+
     async def _attempt(self, request: Callable[[Any], Awaitable[T]]) -> T:
+        await self._follow_files()
         if self._opened is None:
             try:
                 self._opened = self._open_client()

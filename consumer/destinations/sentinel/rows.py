@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import polars as pl
@@ -48,6 +48,7 @@ COLUMNS: Mapping[str, str] = {
 _MIN_DATETIME = datetime(1, 1, 1, tzinfo=UTC)
 _MAX_DATETIME = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 """Bounds of Kusto's datetime, to the millisecond."""
+_MIN_MS, _MAX_MS = (round(bound.timestamp() * 1000) for bound in (_MIN_DATETIME, _MAX_DATETIME))
 
 
 def encode_rows(events: pl.DataFrame) -> EncodedRows:
@@ -101,7 +102,7 @@ def _fits(name: str) -> pl.Expr:
 
 def _out_of_range_times(events: pl.DataFrame) -> dict[int, dict[str, int]]:
     """Return by row the times, in ms UTC, that no Kusto datetime holds."""
-    if events.select(_ALL_FIT).item():
+    if all(_all_fit(events[name]) for name in _TIMES):
         return {}
     out_of_range = (
         events.with_row_index("row").filter(~_BOTH_FIT).select("row", *map(_if_out_of_range, _TIMES))
@@ -112,13 +113,19 @@ def _out_of_range_times(events: pl.DataFrame) -> dict[int, dict[str, int]]:
     }
 
 
+def _all_fit(times: pl.Series) -> bool:
+    """Return whether all these times fit. The least and the greatest need no query plan, which takes a quarter of a millisecond."""
+    found = times.cast(pl.Int64)  # Python has no datetime for some of them
+    least, greatest = cast("tuple[int | None, int | None]", (found.min(), found.max()))
+    return least is None or greatest is None or (least >= _MIN_MS and greatest <= _MAX_MS)
+
+
 def _if_out_of_range(name: str) -> pl.Expr:
     return pl.when(~_fits(name)).then(pl.col(name).cast(pl.Int64)).alias(name)
 
 
 _TIMES = ("created", "collected")
 _BOTH_FIT = _fits("created") & _fits("collected")
-_ALL_FIT = _BOTH_FIT.all()
 _ROWS = {False: _columns(), True: _columns() | {"ReplayId": pl.col(REPLAY_ID)}}
 """By whether the events are those of a replay."""
 

@@ -45,8 +45,8 @@ class _PollRoom:
     def is_full(self) -> bool:
         return self._poll_bytes is not None and self._taken >= self._poll_bytes
 
-    def add(self, values: Sequence[bytes | None]) -> None:
-        self._taken += sum(map(len, filter(None, values)))
+    def add(self, size: int) -> None:
+        self._taken += size
 
     def begin_poll(self) -> None:
         self._taken = 0
@@ -102,7 +102,7 @@ class _ReadableRecords:
         source._records_iterator = None  # noqa: SLF001  # it holds `source` in a cycle, and is never begun
         self._on_unreadable = on_unreadable
         self._room = room
-        self._rest: list[ParsedRecord] = []
+        self._rest = FetchedRecords()
         """Records of the last batch that were not taken yet."""
         self._read_to: int = source.next_fetch_offset
         """The offset behind the batches that were parsed, and behind the last readable record."""
@@ -120,22 +120,23 @@ class _ReadableRecords:
 
     def take(self, max_records: int | None) -> FetchedRecords:
         """Return the next records, at most `max_records`; None: all."""
-        found: list[ParsedRecord] = []
-        values: list[bytes | None] = []
-        while not self._room.is_full and (max_records is None or len(found) < max_records):
+        parts: list[FetchedRecords] = []
+        count = 0
+        while not self._room.is_full and (max_records is None or count < max_records):
             if not self._rest:
                 if self._failed or not self._source._records.has_next():  # noqa: SLF001
                     break
                 self._rest = self._next_batch()
-            count = None if max_records is None else max_records - len(found)
-            taken, self._rest = self._rest[:count], self._rest[count:] if count is not None else []
-            taken_values = list(map(attrgetter("value"), taken))
-            self._room.add(taken_values)
-            found += taken
-            values += taken_values
-        return FetchedRecords(found, [self.tp] * len(found), values)
+            taken, self._rest = self._rest, FetchedRecords()
+            if max_records is not None:
+                stop = max_records - count
+                taken, self._rest = taken[:stop], taken[stop:]
+            self._room.add(sum(taken.sizes))
+            count += len(taken)
+            parts.append(taken)
+        return FetchedRecords.joined(parts)
 
-    def _next_batch(self) -> list[ParsedRecord]:
+    def _next_batch(self) -> FetchedRecords:
         """Return the committed records of the next batch, up to the first unreadable one."""
         readable: list[ParsedRecord] = []
         base_offset = 0
@@ -152,7 +153,7 @@ class _ReadableRecords:
             self._on_unreadable(self.tp, self._read_to, error)
         else:
             self._read_to = next_offset
-        return readable
+        return FetchedRecords.of(readable, self.tp)
 
     def _parse(self, batch: Any, base_offset: int, next_offset: int, readable: list[ParsedRecord]) -> None:
         """Add the records of a batch from `_read_to` on, and move `_read_to` behind each. Raises at the first unreadable one."""

@@ -1,5 +1,7 @@
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.formats.encoded_rows import EncodedRows
 
@@ -35,3 +37,23 @@ def test_long_rows_are_named_by_their_bytes():
     assert [list(rows.longer_than(size)) for size in (8, 9, 12)] == [[1, 3], [3], []]
     assert list(rows[1:].longer_than(8)) == [0, 2]
     assert list(EncodedRows().longer_than(0)) == []
+
+
+@given(st.lists(st.integers(0, 30), max_size=40), st.integers(0, 31), st.integers(0, 5))
+def test_no_long_row_hides_among_short_ones(sizes, limit, first):
+    """Rows are passed over together, so each place for a long one counts: first, last, beside another, behind a slice."""
+    rows = EncodedRows.of([b"x" * size for size in sizes], b",")[first:]
+    expected = [index for index, size in enumerate(sizes[first:]) if size > limit]
+    assert list(rows.longer_than(limit)) == expected
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_rows_that_were_joined_for_a_body_are_not_copied_again(parts):
+    block = EncodedRows.of([b"one", b"two", b"three", b"four"], b",")
+    joined = EncodedRows.joined([block[1:3], block[:1]][:parts], b",", b"[", b"]")
+    expected = b"[two,three]" if parts == 1 else b"[two,three,one]"
+    assert (joined.framed(b"[", b"]"), bytes(joined.view)) == (expected, expected[1:-1])
+    assert joined.framed(b"[", b"]") is joined.data
+    assert joined[1:2].framed(b"[", b"]") == b"[three]"
+    assert joined.framed(b"{", b"}") == b"{" + expected[1:-1] + b"}"
+    assert EncodedRows.joined([], b",", b"[", b"]").framed(b"[", b"]") == b"[]"

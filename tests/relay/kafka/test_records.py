@@ -1,6 +1,10 @@
+import gc
+import weakref
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relay.kafka import (
     TopicPartition,
@@ -30,11 +34,11 @@ class Parsed:
 
 
 def fetched(offsets, tp=FIRST):
-    return FetchedRecords([Parsed(offset, b"%d" % offset) for offset in offsets], [tp] * len(offsets))
+    return FetchedRecords.of([Parsed(offset, b"%d" % offset) for offset in offsets], tp)
 
 
 def test_a_record_is_made_when_it_is_asked_for():
-    records = FetchedRecords([Parsed(7, headers=[("name", b"x")])], [SECOND])
+    records = FetchedRecords.of([Parsed(7, headers=[("name", b"x")])], SECOND)
     for record in (records[0], *records, records[-1:][0]):
         assert (record.topic, record.partition, record.offset) == ("events", 2, 7)
         assert (record.key, record.value, record.timestamp, record.timestamp_type) == (
@@ -64,7 +68,7 @@ def test_records_of_a_fetch_and_others_are_joined_as_a_list():
 
 @pytest.mark.parametrize("make", [lambda records: records, list])
 def test_columns_are_those_of_the_records(make):
-    records = FetchedRecords([Parsed(1), Parsed(2, None, None, 9, 1)], [FIRST] * 2)
+    records = FetchedRecords.of([Parsed(1), Parsed(2, None, None, 9, 1)], FIRST)
     found = make(records)
     assert offsets_of(found) == [1, 2]
     assert timestamps_of(found) == [5, 9]
@@ -86,4 +90,44 @@ def test_values_that_were_read_before_follow_each_part():
 
 
 def test_one_header_among_many_records_is_seen():
-    assert have_headers(FetchedRecords([Parsed(1), Parsed(2, headers=[("a", b"")])], [FIRST] * 2))
+    assert have_headers(FetchedRecords.of([Parsed(1), Parsed(2, headers=[("a", b"")])], FIRST))
+
+
+@given(st.lists(st.integers(1, 4), max_size=5), st.data())
+def test_parts_of_parts_are_those_of_a_list(sizes, data):
+    """Bodies end within a batch, and begin in the middle of another: slices, joins and choices in any order."""
+    offsets = iter(range(100))
+    records = join_records(
+        [fetched([next(offsets) for _ in range(size)], FIRST if size % 2 else SECOND) for size in [0, *sizes]]
+    )
+    expected = list(records)
+    for _ in range(3):
+        start, stop = (data.draw(st.integers(0, len(expected))) for _ in range(2))
+        chosen = sorted(data.draw(st.sets(st.sampled_from(range(len(expected)))))) if expected else []
+        part = data.draw(st.sampled_from(("slice", "choice", "twice")))
+        if part == "slice":
+            records, expected = records[start:stop], expected[start:stop]
+        elif part == "choice":
+            records, expected = (
+                select_records(records, chosen),
+                [expected[index] for index in chosen],
+            )
+        else:
+            records, expected = join_records([records, records]), expected * 2
+        assert (len(records), list(records)) == (len(expected), expected)
+        assert [records[index] for index in range(-len(expected), len(expected))] == expected * 2
+        assert values_of(records) == [each.value for each in expected]
+        assert value_sizes_of(records) == [len(each.value) for each in expected]
+        assert offsets_of(records) == [each.offset for each in expected]
+
+
+def test_a_small_part_of_a_batch_keeps_no_other_records_in_memory():
+    """A body may wait for hours; all records of its batch would wait with it."""
+    batch = [Parsed(offset) for offset in range(10)]
+    records = FetchedRecords.of(batch, FIRST)
+    last, whole = weakref.ref(batch[9]), records[:9]
+    small = whole[2:4]
+    del batch, records, whole
+    gc.collect()
+    assert last() is None
+    assert offsets_of(small) == [2, 3]
