@@ -40,6 +40,8 @@ class OrganizationSeals:
     _earlier: dict[str, list[int]] = field(default_factory=dict)
     _waiting: dict[int, tuple[StoredSeal, DayMark]] = field(default_factory=dict)
     """Seals whose forebears have not come, by their numbers: compaction keeps the later copy of a record that was written twice."""
+    _keys: frozenset[str] = frozenset()
+    """Those that signed the chain."""
     _is_last_verified: bool = False
 
     def __post_init__(self) -> None:
@@ -100,7 +102,8 @@ class OrganizationSeals:
             return False
         if statement["edition"] == known.edition:
             return known.digest == seal.signed.hash
-        return statement["edition"] < known.edition and seal.signed.is_signed_by(str(statement["key"]))
+        is_earlier = statement["edition"] < known.edition and statement["key"] in self._keys
+        return is_earlier and seal.signed.is_signed_by(statement["key"])
 
     def _accept(self, seal: StoredSeal, mark: DayMark) -> None:
         day, edition = seal.statement["day"], mark.edition
@@ -128,6 +131,8 @@ class OrganizationSeals:
             self.fault = f"{self.name}, {statement['day']}, seal {statement['sequence']}: {fault}."
             return
         self.last, self._is_last_verified = seal, False
+        if (key := str(statement["key"])) not in self._keys:
+            self._keys |= {key}
 
     def place(self, day: str, offset: int) -> None:
         """Note the place of the latest seal of a day, once Kafka has it."""

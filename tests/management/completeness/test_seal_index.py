@@ -13,7 +13,7 @@ from management.completeness.seal_store import account_record, seal_record
 from management.completeness.signature import SignedStatement
 from management.completeness.verifier import canonical_text
 from relay.timestamps import DAY_MS, day_start
-from tests.support.day_seals import a_month, account, seal_messages
+from tests.support.day_seals import OLD_KEY, a_month, account, seal_messages
 from tests.support.messages import Message
 from tests.support.views import organization
 
@@ -82,6 +82,10 @@ def test_a_seal_that_is_written_once_more_breaks_no_chain(at):
         assert at == 1 or acme.offsets(day)[-1] == 9
     changed = replace(copy, value=copy.value.replace(b"complete", b"Complete", 1))
     assert words_of(index_of(*records, changed))[1] is not None
+    seal = a_month().seals["acme"][at].statement
+    forged = OLD_KEY.sign({name: seal[name] for name in seal if name != "key"})
+    record = seal_record("seals", StoredSeal(forged, json.loads(forged.text)))
+    assert words_of(index_of(*records, Message(record.value, record.key, NOW, offset=9)))[1] is not None
 
 
 @pytest.mark.parametrize("edition", [0, 4])
