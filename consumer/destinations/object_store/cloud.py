@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import obstore
-import structlog
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from consumer.destinations.object_store.response import (
@@ -21,10 +20,10 @@ from consumer.destinations.outcome import Paused
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
 from relay.file_stamps import file_stamps
+from relay.followed_value import FollowedValue
 from relay.proxies import Proxy
 
 T = TypeVar("T")
-log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "application/vnd.apache.parquet"
 PAGE = 1_000
@@ -54,14 +53,13 @@ class CloudStore:
     def __init__(
         self, open_client: Callable[[], Opened], url: str, name: str, ca_files: Sequence[Path] = ()
     ) -> None:
-        self._open_client = open_client
-        self._ca_files = ca_files
-        self._stamps = file_stamps(ca_files)
-        self._usable = True
+        self._followed = FollowedValue(
+            "Certificate files", lambda: file_stamps(ca_files), open_client, {"destination": name}
+        )
         self._url = url
         self._name = name
         self._redact = Redactor()
-        self._opened: Opened | None = open_client()
+        self._opened: Opened | None = self._followed.current()
 
     async def create(self, key: str, content: bytes) -> bool:
         async def put(client: Any) -> bool:
@@ -141,35 +139,24 @@ class CloudStore:
                 await self.close()
             raise self._fault(error) from error
 
-    async def _follow_files(self) -> None:
-        """Open the client anew after a change of its certificates; with files that cannot be used, go on with those of before."""
-        stamps = file_stamps(self._ca_files)
-        if stamps == self._stamps:
-            return
-        self._stamps = stamps
-        try:
-            opened = self._open_client()
-        except RelayError as error:
-            self._usable = False
-            message = "Certificate files cannot be used; those of before are used. Replace them."
-            log.warning(message, destination=self._name, reason=str(error))
-            return
-        if not self._usable:
-            self._usable = True
-            log.info("Certificate files can be used again.", destination=self._name)
-        await self.close()
-        self._opened = opened
-
     async def _attempt(self, request: Callable[[Any], Awaitable[T]]) -> T:
-        await self._follow_files()
+        opened = await self._open()
+        for secret in opened.secrets:
+            self._redact.add(secret)
+        return await request(opened.client)
+
+    async def _open(self) -> Opened:
+        """Return the client of a request that begins now: another one after a refusal, or once its certificates have changed."""
         if self._opened is None:
             try:
-                self._opened = self._open_client()
+                self._followed.reload()
             except RelayError as error:
                 raise StoreFault(Paused(str(error))) from error
-        for secret in self._opened.secrets:
-            self._redact.add(secret)
-        return await request(self._opened.client)
+        opened = self._followed.current()
+        if opened is not self._opened:
+            await self.close()
+            self._opened = opened
+        return opened
 
     def _fault(self, error: Exception) -> StoreFault:
         cause = None if self._opened is None else self._opened.credential_fault()

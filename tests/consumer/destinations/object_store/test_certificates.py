@@ -42,4 +42,5 @@ async def test_a_changed_ca_file_counts_without_a_restart(tmp_path):
             with capture_logs() as logs:
                 shutil.copy(second.file, ca_file)
                 assert await live.send(body(live, [4])) == Sent()
-            assert [line["event"] for line in logs] == ["Certificate files can be used again."]
+            (end,) = logs
+            assert end["event"].startswith("Certificate files can be used again")
