@@ -110,6 +110,19 @@ async def test_a_silent_child_is_a_problem_and_then_the_end():
         assert not is_running(started.pid)
 
 
+async def test_a_child_that_froze_has_less_patience_than_one_that_starts():
+    """Once it has answered, it has no program to load any more."""
+    timing = ChildTiming(answer_seconds=1.0, start_answers=120, silent_answers=2)
+    async with watched("well", timing) as (started, task, _, health):
+        await wait_for_problem(health, "log level")
+        os.kill(started.pid, signal.SIGSTOP)
+
+        with pytest.raises(RelayError, match="has not answered for 2 s and was killed"):
+            await asyncio.wait_for(task, 60)
+
+        assert not is_running(started.pid)
+
+
 async def test_a_cancelled_watch_leaves_no_child():
     """A service that is cancelled, as after a second signal, kills the child."""
     async with watched("silent") as (started, _, _, health):
