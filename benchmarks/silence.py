@@ -1,6 +1,6 @@
 """Measure how well the learned expectation of silence knows an outage from a quiet time.
 
-    .venv/bin/python benchmarks/silence.py [--organizations 14] [--seeds 31 32 33 34 35]
+    .venv/bin/python benchmarks/silence.py [--rhythms further] [--organizations 14] [--seeds 31 32 33 34 35]
 
 Weeks of simulated sites: offices of three continents with daylight saving, public holidays, a shutdown at the end of the year and
 holidays of their own; worldwide teams, robots, growing and shrinking sites, sites with three events a month. Half of them have one outage
@@ -48,6 +48,8 @@ class Kind:
     holidays: bool = False
     growth: float = 1.0
     """The factor by which its level changes in a year."""
+    step: float = 1.0
+    """The factor by which its level changes at once in the middle of the year."""
     restless: float = 4.0
     """Shape of the gamma distribution of the level of a day; infinite would be always the same."""
 
@@ -76,6 +78,29 @@ KINDS = (
 )
 
 
+def hours_of(days: Sequence[int], hours: Sequence[int], rate: float) -> list[float]:
+    """Return a rhythm that is active in these hours of these days, Monday is 0."""
+    return [
+        rate if day in days and hour in hours else 0.0 for day, hour in itertools.product(range(7), range(24))
+    ]
+
+
+FURTHER = (
+    Kind("night shift", hours_of(range(5), (0, 1, 2, 3, 4, 5, 22, 23), 1.5), 1, saving=True),
+    Kind("weekends alone", hours_of((5, 6), range(8, 20), 1.2), 0),
+    Kind("week from Sunday on", hours_of((0, 1, 2, 3, 6), range(9, 18), 1.0), 3),
+    Kind(
+        "two offices, ocean between",
+        [a + b for a, b in zip(office(0.8), hours_of(range(5), range(2, 8), 0.8), strict=True)],
+        -8,
+    ),
+    Kind("one job a day", hours_of(range(7), (2,), 50.0), 0, restless=50.0),
+    Kind("load falls to a tenth at once", office(3.0, 0.1), 0, step=0.1),
+    Kind("one event a month", [1 / 730] * 168, 0),
+)
+RHYTHMS = {"usual": KINDS, "further": FURTHER}
+
+
 @dataclass(frozen=True, slots=True)
 class Outage:
     start: int
@@ -100,7 +125,7 @@ def simulate(kind: Kind, chance: random.Random) -> list[bool]:
         local = hour + kind.zone + summer
         day = local // 24
         if hour % 24 == 0:
-            growth = kind.growth ** (hour / (52 * 168))
+            growth = kind.growth ** (hour / (52 * 168)) * (kind.step if hour >= 26 * 168 else 1.0)
             level = growth * chance.gammavariate(kind.restless, 1 / kind.restless)
         week_hour = (local + 3 * 24) % 168  # 1 January 2026 is a Thursday
         rate = kind.hourly[week_hour] * (0.003 if day in holidays else level)
@@ -188,9 +213,8 @@ class Tally:
             self.delays[days].append((hits[0] - outage.start) / 24)
 
 
-def measure(number: int, organizations: int, seed: int) -> Tally:
+def measure(kind: Kind, organizations: int, seed: int) -> Tally:
     """Return the tally of so many sites of a kind, half of them with one outage."""
-    kind = KINDS[number]
     chance, tally = random.Random(f"{seed} {kind.name}"), Tally()
     for site in range(organizations):
         active = simulate(kind, chance)
@@ -212,6 +236,7 @@ def table_row(name: str, tally: Tally) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rhythms", choices=RHYTHMS, default="usual")
     parser.add_argument("--organizations", type=int, default=14, help="Sites of each kind and seed.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[31, 32, 33, 34, 35])
     given = parser.parse_args()
@@ -219,14 +244,15 @@ def main() -> None:
         f"| site | false alarms a year | precision, recall | {' | '.join(f'{days:g} d' for days in OUTAGE_DAYS)} |"
     )
     print("|---" * (len(OUTAGE_DAYS) + 3) + "|")
-    parts = [(number, given.organizations, seed) for number in range(len(KINDS)) for seed in given.seeds]
-    whole, of_kind = Tally(), [Tally() for _ in KINDS]
+    kinds = RHYTHMS[given.rhythms]
+    parts = [(kind, given.organizations, seed) for kind in kinds for seed in given.seeds]
+    whole, of_kind = Tally(), {kind.name: Tally() for kind in kinds}
     with ProcessPoolExecutor() as pool:
         for part, tally in zip(parts, pool.map(measure, *zip(*parts, strict=True)), strict=True):
-            of_kind[part[0]] += tally
+            of_kind[part[0].name] += tally
             whole += tally
-    for kind, tally in zip(KINDS, of_kind, strict=True):
-        print(table_row(kind.name, tally))
+    for name, tally in of_kind.items():
+        print(table_row(name, tally))
     print(table_row("all", whole))
     print(
         f"{whole.found} of {whole.outages.total()} outages named, {whole.false_alarms} false alarms in {whole.years:.0f} years of sites"

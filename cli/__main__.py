@@ -1,9 +1,14 @@
 """The entry point of the program. Ctrl-C ends it without a traceback, also while its modules are loaded."""
 
+import os
 import signal
+from types import FrameType
 
 
 def main() -> None:
+    if os.getpid() == 1:
+        # The kernel drops signals that the first process of a container does not handle: a stop during the load would wait for SIGKILL.
+        signal.signal(signal.SIGTERM, _end)
     on_interrupt = signal.getsignal(signal.SIGINT)
     if on_interrupt is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -11,6 +16,11 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, on_interrupt)
     run()
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End as any other process does: at once."""
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

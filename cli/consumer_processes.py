@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import structlog
 from pydantic import BaseModel
 
 from consumer.destinations.contract import DestinationConfig
@@ -27,6 +28,9 @@ BYTES_OF_FURTHER_DESTINATION = 64 * 1024**2
 """What a destination may hold in a process: 8 MB of records read, 32 MB set aside, 16 MB in flight, and a block."""
 
 _OF_A_PROCESS = ("/dev/fd/", "/dev/stdin", "/proc/")
+
+
+log = structlog.get_logger(__name__)
 
 
 def process_count(
@@ -48,6 +52,22 @@ def process_count(
     count = automatic if wanted == "auto" else wanted
     bounds = [most for each in served if (most := _most_requests(each)) is not None]
     return min([count, *bounds])
+
+
+def note_fewer_processes(
+    wanted: int | Literal["auto"], count: int, destinations: Mapping[str, DestinationConfig]
+) -> None:
+    """Log that fewer processes run than were asked for, and which settings bound them."""
+    if wanted != "auto" and count < wanted:
+        bounds = {name: _most_requests(config) for name, config in destinations.items()}
+        settings = [f"destinations.{name}.max_requests" for name, most in bounds.items() if most == count]
+        log.warning(
+            "Fewer processes run than consumer.processes or --processes asks for, since each needs a request of its own. Raise the"
+            " setting, or ask for fewer processes.",
+            processes=count,
+            wanted=wanted,
+            settings=settings,
+        )
 
 
 def file_read_once(settings: BaseModel, config: Path | None) -> Path | None:

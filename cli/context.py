@@ -15,7 +15,8 @@ from typing import Any
 from management.settings import Settings, read_given
 from relay.config.secrets import SecretsConfig
 from relay.config.sources import SettingValues
-from relay.credentials.keyring import load_keyring, make_encryption_key_file
+from relay.credentials.encryption_keys import make_encryption_key_file
+from relay.credentials.keyring import load_keyring
 from relay.credentials.redaction import Redactor, basic_auth, file_secrets_in, secrets_in
 from relay.credentials.resolver import CredentialResolver
 from relay.credentials.stores.cache import open_stores

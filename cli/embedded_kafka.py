@@ -11,7 +11,8 @@ import structlog
 from cli.context import connection_from
 from management.settings import Settings
 from relay.aio import run_unless_stopped
-from relay.credentials.keyring import load_keyring, make_encryption_key_file
+from relay.credentials.encryption_keys import make_encryption_key_file
+from relay.credentials.keyring import load_keyring
 from relay.errors import RelayError, SettingsError
 from relay.kafka.connection import NO_CLUSTER, Connection
 from relay.kafka.topic_admin import create_missing_topics

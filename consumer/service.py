@@ -18,7 +18,8 @@ from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
 from consumer.last_backup import back_up_left_groups
 from consumer.metrics import ConsumerMetrics
-from consumer.pipeline_factory import PipelineFactory, SharedParts
+from consumer.pipeline_builder import SharedParts
+from consumer.pipeline_factory import PipelineFactory
 from consumer.running_pipelines import RunningDestination
 from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
@@ -78,12 +79,19 @@ async def run_consumer(
     started = now_ms()
     async with AsyncExitStack() as stack:
         shared = await _open_shared(
-            stack, connection, schema_registry, topic_settings, archives or destinations
+            stack,
+            connection,
+            schema_registry,
+            topics,
+            topic_settings,
+            archives or destinations,
+            metrics,
+            timing,
         )
         status_writer = StatusWriter(shared.writer, topics.status)
-        factory = PipelineFactory(config, destinations, connection, topics, shared, metrics, kinds, timing)
+        factory = PipelineFactory(config, destinations, shared, kinds)
         served = await _open_destinations(
-            destinations, factory, status_writer, connection, shards, health, timing, stack, started
+            destinations, factory, shared, status_writer, shards, health, stack, started
         )
         background = _background(status_writer, served, topic_settings, timing.service, started)
         await _serve(served, background, stop, status_writer, timing.service)
@@ -102,15 +110,18 @@ async def _open_shared(
     stack: AsyncExitStack,
     connection: Connection,
     schema_registry: SchemaRegistryConfig,
+    topics: Topics,
     topic_settings: TopicSettings,
     archives: Mapping[str, DestinationConfig],
+    metrics: ConsumerMetrics,
+    timing: ConsumerTiming,
 ) -> SharedParts:
     """Open the parts that all pipelines share. `stack` closes them."""
     store = await stack.enter_async_context(open_schema_store(schema_registry, connection))
     writer = await stack.enter_async_context(RecordWriter(connection))
     workers = ThreadPoolExecutor(_worker_count(), thread_name_prefix="events")
     stack.callback(workers.shutdown, wait=False, cancel_futures=True)
-    return SharedParts(store, writer, workers, topic_settings, archives)
+    return SharedParts(connection, topics, store, writer, workers, topic_settings, archives, metrics, timing)
 
 
 def _worker_count() -> int:
@@ -134,11 +145,10 @@ class ServedDestination:
 async def _open_destinations(
     names: Iterable[str],
     factory: PipelineFactory,
+    shared: SharedParts,
     status_writer: StatusWriter,
-    connection: Connection,
     shards: int,
     health: Health,
-    timing: ConsumerTiming,
     stack: AsyncExitStack,
     started: int,
 ) -> list[ServedDestination]:
@@ -146,8 +156,8 @@ async def _open_destinations(
 
     Raises RelayError for a destination whose settings cannot work.
     """
-    topics = factory.topics
-    status_cache = StatusCache(connection, topics.status)
+    timing = shared.timing
+    status_cache = StatusCache(shared.connection, shared.topics.status)
     served = []
     for name in names:
         running = await factory.build(name, stack)
@@ -158,7 +168,7 @@ async def _open_destinations(
             factory.start_text(name),
             status_writer,
             status_cache,
-            factory.metrics,
+            shared.metrics,
             health,
             timing.reporter,
         )

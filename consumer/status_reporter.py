@@ -128,6 +128,7 @@ class DestinationStatusReporter:
         return "active", next(iter(found), self._running.notice)
 
     def _update_gauges(self) -> None:
+        self._metrics.acceptance_lags.end_old(now_ms())
         for pipeline in self._running.pipelines:
             if pipeline.name == "older":
                 self._update_older_gauges(pipeline)

@@ -128,7 +128,9 @@ class DestinationView:
             return f"paused by {self.pause.who}{self._still_delivering}"
         if self._report is None:
             seen = "has reported on it yet" if self.status is None else "reports on it any more"
-            return f"no consumer {seen}; check that `jira-relay consume` runs and reaches Kafka"
+            return (
+                f"no consumer {seen}; check that `jira-relay consume` runs, then see its /readyz and its log"
+            )
         return self._report.reason or ""
 
     @property

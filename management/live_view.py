@@ -12,6 +12,7 @@ from consumer.targets.target import Pause
 from management.organizations.store import StoredOrganizations, build_store, kafka_errors_as_relay_errors
 from management.replay.live_replays import LiveReplays, ReplaySnapshot
 from relay.aio import cancel_all, cancellation_requested, run_unless_stopped
+from relay.condition_log import ConditionLog
 from relay.errors import RelayError
 from relay.kafka import Record
 from relay.kafka.connection import Connection
@@ -19,7 +20,6 @@ from relay.kafka.followed_tables import FollowedTables, always_supersedes, recor
 from relay.kafka.topics import Topics
 from relay.status.model import Status
 from relay.status.reader import decode_status, supersedes
-from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 

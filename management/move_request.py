@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from consumer.destinations.contract import Flow
-from management.destination_offsets import PlannedMove, plan
+from management.destination_move import PlannedMove, plan
 from management.fields import FieldValues, require_fields, text_of
 from management.offset_moves import Direction
 from management.organizations.validation import InputError

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from management.destination_offsets import PlannedMove
+from management.destination_move import PlannedMove
 from management.formatting import iso_seconds
 
 

@@ -56,7 +56,7 @@ def _producer_rights(topics: Topics) -> list[Right]:
     return [
         *_on_topics(written, "Read", "Write"),
         *_on_topics((topics.organizations,), "Read"),
-        *_on_topics((topics.changes, topics.destinations), "Describe"),
+        *_on_topics((topics.changes, topics.destinations, topics.seals), "Describe"),
         *_on_topics(topics.all, "DescribeConfigs"),
         Right("group", f"{topics.prefix}.producer", "Read"),
         Right("transactional-id", f"{topics.prefix}.", "Write", prefixed=True),
@@ -77,8 +77,8 @@ def _consumer_rights(topics: Topics, destinations: Iterable[str]) -> list[Right]
         *_on_topics((topics.status, topics.destinations, topics.replays), "Read", "Write"),
         *_on_topics((topics.dead_letters,), "Read", "Write"),
         *_on_topics((topics.changes,), "Write"),
-        *_on_topics((topics.organizations, topics.progress), "Describe"),
-        *_on_topics((topics.events, topics.backfill, topics.dead_letters), "DescribeConfigs"),
+        *_on_topics((topics.organizations, topics.progress, topics.seals), "Describe"),
+        *_on_topics(topics.all, "DescribeConfigs"),
         *(Right("group", name, "Read") for name in groups),
     ]
 

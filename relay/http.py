@@ -63,26 +63,42 @@ def create_fixed_context(ca_file: Path | None = None, environ: Environ = os.envi
             return ssl.create_default_context(capath=path)
         return ssl.create_default_context(cafile=path)
     except OSError as error:
-        reason = error.strerror or "it holds no certificate in PEM form"
-        raise SettingsError(
-            f"{name} is {path}, which cannot be used: {reason}. Set it to a file of CA certificates, or unset it."
-        ) from error
+        raise _unusable(name, path, error.strerror) from error
 
 
 def read_environment_certificates(environ: Environ = os.environ) -> str | None:
     """Return the CA certificates (PEM) that the environment names, for libraries that take them as text; None: it names no file.
 
-    Raises SettingsError for a file that cannot be read.
+    Raises SettingsError for a file that cannot be used.
     """
     name, path = first_variable(environ, *_CA_FILES)
     if not path or Path(path).is_dir():
         return None
     try:
-        return Path(path).read_text("utf-8", "replace")
+        text = Path(path).read_text("utf-8", "replace")
     except OSError as error:
-        raise SettingsError(
-            f"{name} is {path}, which cannot be used: {error.strerror}. Set it to a file of CA certificates, or unset it."
-        ) from error
+        raise _unusable(name, path, error.strerror) from error
+    if not holds_certificates(text):
+        raise _unusable(name, path, None)
+    return text
+
+
+def holds_certificates(text: str) -> bool:
+    """Return whether a text has certificates in PEM form, and none that is damaged."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cadata=text.encode("ascii", "replace").decode()
+        )
+    except (ssl.SSLError, ValueError):  # ValueError: the text is empty
+        return False
+    return True
+
+
+def _unusable(variable: str, path: str, reason: str | None) -> SettingsError:
+    reason = reason or "it holds no certificate in PEM form"
+    return SettingsError(
+        f"{variable} is {path}, which cannot be used: {reason}. Set it to a file of CA certificates, or unset it."
+    )
 
 
 class ProxyUnreachableError(httpx.ProxyError):

@@ -7,12 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import structlog
-
-from relay.errors import RelayError, describe
-from relay.file_stamps import FileStamp, file_stamps
-
-log = structlog.get_logger(__name__)
+from relay.file_stamps import file_stamps
+from relay.followed_value import FollowedValue
 
 
 class RotatedContext(ssl.SSLContext):
@@ -28,45 +24,28 @@ class RotatedContext(ssl.SSLContext):
 
     def __init__(self, files: Sequence[Path], create: Callable[[], ssl.SSLContext]) -> None:
         """Raises the error of `create`: OSError, ValueError or RelayError for files that cannot be used."""
-        self._files = files
         self._create = create
         self._alpn: list[str] = []
-        self._fault: str | None = None
-        self._loaded: tuple[ssl.SSLContext, list[FileStamp | None]]
-        """The context, and what the files were before it was made. One value: httpx begins connections in threads."""
-        self.reload()
+        self._followed = FollowedValue(
+            "Certificate files",
+            lambda: file_stamps(files),
+            self._load,
+            {"files": [str(each) for each in files]},
+        )
 
-    def reload(self) -> None:
-        """Read the files now. Raises the error of `create`, and goes on with the certificates of before."""
-        stamps = file_stamps(self._files)
+    def _load(self) -> ssl.SSLContext:
         context = self._create()
         if self._alpn:
             context.set_alpn_protocols(self._alpn)
-        self._loaded = context, stamps
+        return context
+
+    def reload(self) -> None:
+        """Read the files now. Raises the error of `create`, and goes on with the certificates of before."""
+        self._followed.reload()
 
     def current(self) -> ssl.SSLContext:
         """Return the context of a connection that begins now."""
-        fault = None
-        if file_stamps(self._files) != self._loaded[1]:
-            try:
-                self.reload()
-            except (OSError, ValueError, RelayError) as error:
-                fault = describe(error)
-        if fault != self._fault:
-            self._log_change(fault)
-        return self._loaded[0]
-
-    def _log_change(self, fault: str | None) -> None:
-        self._fault = fault
-        files = [str(each) for each in self._files]
-        if fault is None:
-            log.info("Certificate files can be used again.", files=files)
-        else:
-            log.warning(
-                "Certificate files cannot be used; those of before are used. Replace them.",
-                files=files,
-                reason=fault,
-            )
+        return self._followed.current()
 
     def wrap_bio(
         self,
@@ -87,4 +66,4 @@ class RotatedContext(ssl.SSLContext):
     def set_alpn_protocols(self, alpn_protocols: Any) -> None:
         """Set the protocols of the contexts of now and later."""
         self._alpn = list(alpn_protocols)
-        self._loaded[0].set_alpn_protocols(self._alpn)
+        self.current().set_alpn_protocols(self._alpn)

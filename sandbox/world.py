@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from embedded import EmbeddedKafka, ports
 from management import settings
 from management.organizations.editor import OrganizationEdit, edit_organization
-from relay.credentials.keyring import CredentialOwner, Keyring, make_encryption_key_file, require_keyring
+from relay.credentials.encryption_keys import make_encryption_key_file
+from relay.credentials.keyring import CredentialOwner, Keyring, require_keyring
 from relay.credentials.redaction import Redactor
 from relay.errors import SettingsError
 from relay.kafka import topic_admin

@@ -81,3 +81,12 @@ class FaultScript:
             if (only is None or only(request)) and scripted.hits(self._random.random()):
                 return scripted.fault
         return None
+
+    async def answer(self, request: web.Request, serve: Callable[[], web.Response]) -> web.StreamResponse:
+        """Return the answer of the fault that hits this request, or else the one that `serve` makes."""
+
+        async def served() -> web.Response:
+            return serve()
+
+        fault = self.next_fault(request)
+        return await (served() if fault is None else fault.play(request, served))

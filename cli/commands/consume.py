@@ -6,7 +6,13 @@ from typing import Annotated
 import typer
 
 from cli.commands.run import run_alone, run_as_child
-from cli.consumer_processes import file_read_once, process_count, share_of, start_children
+from cli.consumer_processes import (
+    file_read_once,
+    note_fewer_processes,
+    process_count,
+    share_of,
+    start_children,
+)
 from cli.context import CommandContext, run
 from cli.process_context import ProcessContext
 from consumer.destinations.catalogue import DESTINATIONS
@@ -33,13 +39,13 @@ def consume_command(
     state: CommandContext = context.obj
     names = _selected_destinations(state.settings, destination)
     settings, connection = state.settings, state.external_connection()
+    served = {name: settings.destinations[name] for name in names}
+    wanted = processes or settings.consumer.processes
     children = []
     if child is not None:
         number, count, link = child
     else:
-        served = [settings.destinations[name] for name in names]
-        wanted = processes or settings.consumer.processes
-        number, count = 1, process_count(wanted, served, file_read_once(settings, state.config))
+        number, count = 1, process_count(wanted, served.values(), file_read_once(settings, state.config))
         children = start_children(count, state.config, names)
     settings = share_of(settings, number, count)
     keep_freed_memory()
@@ -47,6 +53,8 @@ def consume_command(
     from cli.consumer_service import consumer_service  # noqa: PLC0415
 
     def services(process: ProcessContext) -> dict[str, Service]:
+        if child is None:
+            note_fewer_processes(wanted, count, served)
         return consumer_service(process, names)
 
     if child is None:

@@ -39,36 +39,38 @@ from relay.timestamps import now_ms
 _MAX_ORGANIZATIONS = 10
 _NOT_STARTED = "The redrive was not started"
 
+_ProducerOption = Annotated[
+    bool,
+    typer.Option(
+        "--producer",
+        help="Let the producers read again the records that they could not read, and publish those that they can read now.",
+    ),
+]
+_ToLiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--to-live",
+        help="Send the events that live refused where new events go: rules may raise alarms on them.",
+    ),
+]
+_DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Count the letters by reason and organization, and send nothing.")
+]
+_DetachOption = Annotated[bool, typer.Option("--detach", help="Return at once; the redrive runs by itself.")]
+
 
 def redrive(
     context: typer.Context,
     destination: DestinationOption = None,
-    producer: Annotated[
-        bool,
-        typer.Option(
-            "--producer",
-            help="Let the producers read again the records that they could not read, and publish those that they can read now.",
-        ),
-    ] = False,
+    producer: _ProducerOption = False,
     reason: ReasonOption = None,
     organization: OrganizationOption = None,
     from_: FromOption = None,
     to: ToOption = None,
-    to_live: Annotated[
-        bool,
-        typer.Option(
-            "--to-live",
-            help="Send the events that live refused where new events go: rules may raise alarms on them.",
-        ),
-    ] = False,
+    to_live: _ToLiveOption = False,
     rate: RateOption = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Count the letters by reason and organization, and send nothing."),
-    ] = False,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Return at once; the redrive runs by itself.")
-    ] = False,
+    dry_run: _DryRunOption = False,
+    detach: _DetachOption = False,
     yes: ReplayYesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -87,18 +89,7 @@ def redrive(
             )
         redrive_unreadable(state, selection, dry_run=dry_run, detach=detach, yes=yes, as_json=as_json)
         return
-    request = RedriveRequest(selection, to_live, rate)
-    settings = state.settings
-    plan: RedrivePlan = state.run_quietly(
-        plan_redrive(
-            state.connection(),
-            settings.destinations,
-            settings.schema_registry,
-            request,
-            current_operator(),
-            now_ms(),
-        )
-    )
+    plan = _make_plan(state, RedriveRequest(selection, to_live, rate))
     for text in plan.corrupt:
         print_error(text)
     if not as_json:
@@ -111,6 +102,21 @@ def redrive(
     if not yes:
         _ask(plan, to_live=to_live, as_json=as_json)
     _start(state, plan, detach=detach, as_json=as_json)
+
+
+def _make_plan(state: CommandContext, request: RedriveRequest) -> RedrivePlan:
+    settings = state.settings
+    plan: RedrivePlan = state.run_quietly(
+        plan_redrive(
+            state.connection(),
+            settings.destinations,
+            settings.schema_registry,
+            request,
+            current_operator(),
+            now_ms(),
+        )
+    )
+    return plan
 
 
 def _start(state: CommandContext, plan: RedrivePlan, *, detach: bool, as_json: bool) -> None:

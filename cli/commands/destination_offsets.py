@@ -10,7 +10,8 @@ from cli.output import JsonOption, print_error, print_json, print_wrapped
 from cli.start_question import require_person
 from cli.table import print_rows
 from consumer.destinations.contract import Flow
-from management.destination_offsets import FlowOffsets, PlannedMove, move, plan, read_offsets
+from management.destination_move import PlannedMove, move, plan
+from management.destination_offsets import FlowOffsets, read_offsets
 from management.destinations import require_known
 from management.lost_ranges import LostRanges, read_lost_ranges
 from management.offset_moves import Direction

@@ -11,7 +11,8 @@ from cli.context import CommandContext
 from cli.output import JsonOption, print_json
 from management.organizations.validation import InputError
 from relay.config.secret_stores import SecretStoresConfig
-from relay.credentials.keyring import Keyring, make_key, read_key
+from relay.credentials.encryption_keys import make_key, read_key
+from relay.credentials.keyring import Keyring
 from relay.credentials.stores.error import SecretStoreError
 from relay.credentials.stores.key_services import open_key_service
 from relay.credentials.stores.reference import StoreReference, parse_key, parse_reference

@@ -7,7 +7,7 @@ import typer
 
 from cli.commands import proof_days, proof_repair
 from cli.output import JsonOption, print_error, print_json, print_wrapped
-from management.completeness.verifier import RefusedError, verify
+from management.completeness.verifier import RefusedError, report, require_continued, verify
 from management.organizations.validation import InputError
 from relay.errors import describe
 
@@ -30,15 +30,21 @@ def verify_file(
             help="A public key that may sign, as the operator of the relay told you; repeat it after a rotation.",
         ),
     ] = None,
+    after: Annotated[
+        Path | None,
+        typer.Option(metavar="EARLIER", help="An earlier file, whose chains must go on in this one."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Verify a file of day seals, without Kafka and without the relay's settings.
 
     Refused is a file with a changed byte, a seal left out, a chain that is cut, or a signature of another key. Without --key, anybody
-    may have signed the file.
+    may have signed the file. With --after, a file is refused too that does not continue an earlier one.
     """
     try:
         found = verify(_read(file), keys or None)
+        if after is not None:
+            require_continued(found, verify(_read(after), keys or None))
     except RefusedError as error:
         print_error(f"REFUSED. {error}")
         raise typer.Exit(1) from error
@@ -47,6 +53,7 @@ def verify_file(
             {
                 "from": found.header["from"],
                 "to": found.header["to"],
+                "exported_at": found.header["exported_at"],
                 "days": dict(found.days),
                 "seals": found.seals,
                 "events": found.events,
@@ -56,16 +63,8 @@ def verify_file(
             }
         )
         return
-    for note in found.notes:
-        print_wrapped(note)
-    print_wrapped(
-        f"{found.seals:,} seals of {len(found.days):,} organizations and {found.events:,} events are intact."
-    )
-    print_wrapped(f"Signed by {', '.join(found.keys)}.")
-    if not keys:
-        print_wrapped(
-            "Whose keys these are was not checked: ask the operator for the public key, and name it with --key."
-        )
+    for text in report(found, bool(keys)):
+        print_wrapped(text)
 
 
 def _read(file: Path) -> bytes:

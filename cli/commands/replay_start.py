@@ -75,22 +75,30 @@ def start(
         to_live,
         rate,
     )
-    planned: PlannedReplay = state.run_quietly(
-        plan_asked(
-            state.connection(), state.settings.destinations, AskedReplay(request, lost, refill), now_ms()
-        )
-    )
+    planned = _make_plan(state, AskedReplay(request, lost, refill))
     job = planned.job(current_operator(), now_ms())
     if not as_json:
         _print_plan(planned)
-    if dry_run and planned.content == "refill":
-        raise InputError("What the source has is known once it is read, so a refill has no dry run.")
     if dry_run:
+        if planned.content == "refill":
+            raise InputError("What the source has is known once it is read, so a refill has no dry run.")
         print_dry_run(count_events(state, job, quiet=as_json), planned, as_json=as_json)
         return
     if not yes:
         require_person(_NOT_STARTED, as_json=as_json)
         _ask(state, job)
+    _start(state, job, detach=detach, as_json=as_json)
+
+
+def _make_plan(state: CommandContext, asked: AskedReplay) -> PlannedReplay:
+    plan: PlannedReplay = state.run_quietly(
+        plan_asked(state.connection(), state.settings.destinations, asked, now_ms())
+    )
+    return plan
+
+
+def _start(state: CommandContext, job: ReplayJob, *, detach: bool, as_json: bool) -> None:
+    """Write the job, and follow it unless it is detached. Exit with 1 if the entry in the history of changes failed."""
     failure: str | None = state.run_quietly(submit(state.connection(), job))
     if failure is not None:
         print_error(failure)

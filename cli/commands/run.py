@@ -62,7 +62,8 @@ def console_command(context: typer.Context) -> None:
     state: CommandContext = context.obj
     settings = state.settings.model_copy(update={"secrets": state.secrets()})
     embedded = None if settings.kafka.bootstrap is not None else settings.embedded.data_dir
-    from cli.console_service import NAME, console_service, find_token, terminal_announcer  # noqa: PLC0415
+    from cli.console_service import NAME, console_service, terminal_announcer  # noqa: PLC0415
+    from cli.console_token import find_token  # noqa: PLC0415
 
     announce = terminal_announcer()
     token = find_token(settings, embedded, on_terminal=announce is not None)
@@ -164,7 +165,9 @@ def _set_up_logging(settings: Settings, number: int | None = None) -> Redactor:
     """`number`: of this process, where the service has several; each line names it."""
     redactor = build_redactor(settings)
     telemetry, fields = settings.telemetry, {} if number is None else {"process": number}
-    logs.configure_logging(telemetry.log_format, telemetry.log_level, redactor, fields=fields)
+    logs.configure_logging(
+        telemetry.log_format, telemetry.log_level, redactor, fields=fields, shared=number is not None
+    )
     return redactor
 
 

@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 from console.api.answers import PREFIX, answering, document, read_fields
 from console.context import ConsoleContext, refresh_soon
 from console.forms import who
-from management.destination_offsets import move
+from management.destination_move import move
 from management.destinations import require_known
 from management.fields import flag_of, require_fields, text_of
 from management.lost_ranges import dismiss, lost_range_document, read_lost_ranges

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,11 +32,6 @@ MAX_CONTENT_CHARS = 100_000
 _LIST_REMEDY = "Choose one organization, of which one partition is read, or run `jira-relay dead-letters list`, which has no such end."
 _SHOW_REMEDY = "Run `jira-relay dead-letters show`, which has no such end."
 _STATES: tuple[LetterState, ...] = ("open", "redriven", "failed again", "duplicate")
-
-
-def letter_page_of(address: str) -> str:
-    """Return the address of the page of a dead letter."""
-    return f"/dead-letter?at={quote(address, safe='')}"
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:

@@ -15,7 +15,7 @@ from console.errors import status_of
 from console.forms import form_route, who
 from console.plans import read_signed, require_recent
 from console.rendering import Pages, redirect
-from management.destination_offsets import PlannedMove, move
+from management.destination_move import PlannedMove, move
 from management.destinations import require_known
 from management.fields import FieldValues
 from management.move_request import MoveRequest, plan_request, read_move

@@ -1,9 +1,10 @@
 """Single records of an event topic, which prove start offsets."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
-from consumer.offsets.delivered import RecordFingerprint
+from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
 from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import records_at
@@ -56,3 +57,10 @@ class KafkaEventLog:
     async def last_before(self, partition: TopicPartition, offset: int) -> RecordFingerprint | None:
         found = await last_record_before(self._connection, partition, offset)
         return RecordFingerprint.of(found) if found else None
+
+
+async def with_fingerprint(
+    log: EventLog, partition: TopicPartition, progress: DeliveryProgress
+) -> DeliveryProgress:
+    """Return progress that the record before its offset proves from now on, though another process delivered it, or none."""
+    return replace(progress, last=await log.last_before(partition, progress.offset))

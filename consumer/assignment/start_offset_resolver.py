@@ -4,23 +4,24 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
-from consumer.assignment.event_log import EventLog
-from consumer.assignment.first_start import LiveProgress, first_progress, or_default, with_split_offset
+from consumer.assignment.event_log import EventLog, with_fingerprint
+from consumer.assignment.first_start import LiveProgress, first_progress, with_split_offset
+from consumer.assignment.log_proof import LogProof
+from consumer.assignment.moved_start import MovedStartFinder
 from consumer.assignment.split_offset import SplitOffsetFinder
 from consumer.assignment.start_candidates import (
     Candidates,
     LogEndWait,
     candidates_of_backup,
     candidates_of_group,
-    delivered_end,
 )
 from consumer.assignment.start_offset import StartOffset, start_within_log
-from consumer.assignment.start_offset_texts import moved_text, reread_text, unproven_text
+from consumer.assignment.start_offset_texts import unproven_text
 from consumer.config import StartPosition
 from consumer.losses.loss_log import LossLog
 from consumer.metrics import PipelineMetrics
 from consumer.offsets.backup import OffsetBackup
-from consumer.offsets.delivered import DeliveryProgress, RecordFingerprint
+from consumer.offsets.delivered import DeliveryProgress
 from consumer.timing import StartTiming
 from relay.kafka import TopicPartition
 from relay.kafka.bounded_consumer import BoundedConsumer
@@ -75,7 +76,9 @@ class StartOffsetResolver:
         self._metrics = metrics
         self._timing = timing or StartTiming()
         self._live = live
-        self._split_offsets = SplitOffsetFinder(log, self.matching_partitions)
+        self.proof = LogProof(log)
+        self._moved_starts = MovedStartFinder(log, read_backup, metrics, self._timing.reread_margin_ms)
+        self._split_offsets = SplitOffsetFinder(log, self.proof.matching_partitions)
         self._now = now
         self._began_ms = began_ms
         self._log_ends = LogEndWait(self._timing.log_end_wait_seconds, clock)
@@ -91,7 +94,7 @@ class StartOffsetResolver:
         log_starts = await consumer.first_offsets(partitions)
         log_ends = await consumer.end_offsets(partitions)
         self._log_ends.check(candidates, log_ends)
-        valid = await self._first_valid(candidates, log_starts, log_ends)
+        valid = await self.proof.first_valid(candidates, log_starts, log_ends)
         first_starts = await first_progress(
             self._start,
             consumer,
@@ -129,10 +132,10 @@ class StartOffsetResolver:
         """Return the start of a partition with candidates. `valid`: the first that agrees with the log; None: it is another log."""
         log_start, log_end = bounds
         if valid is None:
-            return await self._start_in_another_log(consumer, partition, candidates, log_end)
-        if await self._is_unproven(partition, valid, candidates, log_start):
+            return await self._moved_starts.find(consumer, partition, candidates, log_end)
+        if await self.proof.is_missing(partition, valid, candidates, log_start):
             return self._first_event_kept(partition, valid, log_start)
-        progress = valid if candidates.provable else await self._with_fingerprint(partition, valid)
+        progress = valid if candidates.provable else await with_fingerprint(self._log, partition, valid)
         first_needed = self._first_needed(progress, log_start)
         return start_within_log(progress, first_needed, candidates.reason_of(progress))
 
@@ -164,7 +167,7 @@ class StartOffsetResolver:
         return min(log_start, progress.live_from)
 
     async def _first_start(self, partition: TopicPartition, progress: DeliveryProgress) -> StartOffset:
-        first = await self._with_fingerprint(partition, progress)
+        first = await with_fingerprint(self._log, partition, progress)
         older_last = None if first.live_from is None else first.last
         return StartOffset(replace(first, older_last=older_last), "the first start")
 
@@ -197,54 +200,6 @@ class StartOffsetResolver:
             }
         return candidates
 
-    async def _first_valid(
-        self,
-        candidates: Mapping[TopicPartition, Candidates],
-        log_starts: Mapping[TopicPartition, int],
-        log_ends: Mapping[TopicPartition, int],
-    ) -> dict[TopicPartition, DeliveryProgress | None]:
-        """Return the first progress that agrees with the log; None when none does, since then it is another log."""
-        remaining = {
-            each: [progress for progress in made.progress if delivered_end(progress) <= log_ends[each]]
-            for each, made in candidates.items()
-        }
-        valid: dict[TopicPartition, DeliveryProgress | None] = dict.fromkeys(candidates)
-        while remaining := {each: made for each, made in remaining.items() if made}:
-            matching = await self.matching_partitions(
-                {each: made[0].last_fingerprint for each, made in remaining.items()}, log_starts
-            )
-            valid |= {each: remaining[each][0] for each in matching}
-            remaining = {each: made[1:] for each, made in remaining.items() if each not in matching}
-        return valid
-
-    async def matching_partitions(
-        self,
-        fingerprints: Mapping[TopicPartition, RecordFingerprint | None],
-        log_starts: Mapping[TopicPartition, int],
-    ) -> set[TopicPartition]:
-        """Return the partitions whose log still holds the record of its fingerprint, or cannot disprove it."""
-        kept = {
-            each: fingerprint
-            for each, fingerprint in fingerprints.items()
-            if fingerprint is not None and fingerprint.offset >= log_starts[each]
-        }
-        records = (
-            await self._log.records_at({each: fingerprint.offset for each, fingerprint in kept.items()})
-            if kept
-            else {}
-        )
-        return fingerprints.keys() - {
-            each for each, record in records.items() if not kept[each].is_of(record)
-        }
-
-    async def _is_unproven(
-        self, partition: TopicPartition, progress: DeliveryProgress, candidates: Candidates, log_start: int
-    ) -> bool:
-        """Return whether the relay knew no record before this offset, and the log has one."""
-        if not candidates.provable or progress.last_fingerprint is not None or progress.offset <= log_start:
-            return False
-        return await self._log.last_before(partition, progress.offset) is not None
-
     def _first_event_kept(
         self, partition: TopicPartition, progress: DeliveryProgress, log_start: int
     ) -> StartOffset:
@@ -252,49 +207,4 @@ class StartOffsetResolver:
             DeliveryProgress.starting_at(log_start),
             "the first event kept, since nothing proves the offset",
             mismatch=unproven_text(partition, progress.offset, log_start),
-        )
-
-    async def _with_fingerprint(
-        self, partition: TopicPartition, progress: DeliveryProgress
-    ) -> DeliveryProgress:
-        """Return progress that the record before its offset proves from now on, though another process delivered it, or none."""
-        return replace(progress, last=await self._log.last_before(partition, progress.offset))
-
-    async def _start_in_another_log(
-        self, consumer: BoundedConsumer, partition: TopicPartition, candidates: Candidates, log_end: int
-    ) -> StartOffset:
-        """Return the start after the last delivered record, wherever this log has it, or before every record that may be new."""
-        for fingerprint in candidates.fingerprints:
-            since = await consumer.offsets_for_time([partition], max(fingerprint.timestamp, 0))
-            start = since.get(partition)
-            found = None if start is None else await self._log.find(partition, start, fingerprint)
-            if found is not None:
-                progress = replace(DeliveryProgress.starting_at(found.offset + 1), last=found)
-                return StartOffset(
-                    progress,
-                    "the last delivered event, found at another offset",
-                    mismatch=moved_text(partition, candidates.progress[-1].offset, progress.offset),
-                )
-        return await self._start_after_lost_end(consumer, partition, candidates.progress[-1], log_end)
-
-    async def _start_after_lost_end(
-        self, consumer: BoundedConsumer, partition: TopicPartition, progress: DeliveryProgress, log_end: int
-    ) -> StartOffset:
-        """Return a start from which every record written after the loss is read.
-
-        1. Such records are newer than the last delivered record, so its timestamp bounds them.
-        2. The time of the backup is a weaker bound: backups go on while the destination accepts nothing and the loss is not
-           noticed.
-        3. Kafka accepts any number as a timestamp, so the lower of both counts.
-        """
-        written_at = (await self._read_backup()).written_at
-        newest = min(written_at, progress.last.timestamp if progress.last else written_at)
-        since = max(newest - self._timing.reread_margin_ms, 0)
-        found = await consumer.offsets_for_time([partition], since)
-        start = or_default(found.get(partition), log_end)
-        self._metrics.log_end_lost(partition, progress.offset, log_end, start)
-        return StartOffset(
-            await self._with_fingerprint(partition, DeliveryProgress.starting_at(start)),
-            "a lost end of the log",
-            mismatch=reread_text(partition, progress.offset, start, since),
         )

@@ -89,7 +89,7 @@ class UnreadablePositions:
         Transaction markers after it may be lost without harm; a lost record means another log.
         """
         last_read = self._tracker.last_read(partition)
-        if partition not in await self._pipeline.start_offsets.matching_partitions(
+        if partition not in await self._pipeline.start_offsets.proof.matching_partitions(
             {partition: last_read}, log_starts
         ):
             raise KafkaError(

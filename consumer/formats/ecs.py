@@ -9,7 +9,7 @@ from consumer.formats.addresses import ip_addresses
 from consumer.formats.ecs_categories import classify
 from consumer.formats.json_text import iso_time, json_object, json_text, without_nulls
 from consumer.formats.native import event_uid
-from consumer.formats.replay_mark import REPLAY_ID, is_replayed
+from consumer.formats.replay_mark import REPLAY_ID
 from consumer.formats.source_labels import ECS_DATASET, ECS_MODULE, ECS_OBJECT
 
 ECS_VERSION = "8.11.0"
@@ -21,11 +21,6 @@ _HEAD = f'{{"ecs":{{"version":"{ECS_VERSION}"}},"event":{{"kind":"event","module
 _IP, _MEMBERS, _VERB, _SUBJECT = "ecsIp", "ecsMembers", "ecsVerb", "ecsSubject"
 _USER, _GROUP, _ITEMS, _OBJECT = "ecsUser", "ecsGroup", "ecsItems", "ecsObject"
 _TARGET, _TARGET_GROUP, _GROUP_NAME, _RELATED = "ecsTarget", "ecsTargetGroup", "ecsGroupName", "ecsRelated"
-
-
-def ecs_documents(events: pl.DataFrame) -> pl.Series:
-    """Write each event as one JSON object; members that are null are left out."""
-    return with_ecs_columns(events).select(ecs_document(replayed=is_replayed(events))).to_series()
 
 
 def with_ecs_columns(events: pl.DataFrame) -> pl.DataFrame:

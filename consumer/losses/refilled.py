@@ -12,6 +12,7 @@ from consumer.losses.loss_log import LossLog
 from consumer.losses.lost_range import LostRange
 from consumer.timing import LossTiming
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
+from relay.condition_log import ConditionLog
 from relay.destination_changes import Change, record_change
 from relay.errors import RelayError
 from relay.kafka import KAFKA_FAILURES
@@ -21,7 +22,6 @@ from relay.kafka.topics import Topics
 from relay.replays.job import KnownReplay, ReplayLost
 from relay.replays.refill import RefillProgress
 from relay.replays.store import ReplayStore
-from relay.telemetry.condition_log import ConditionLog
 from relay.timestamps import now_ms
 
 _UNREADABLE = (NotAvro, BadBody, UnknownSchema)

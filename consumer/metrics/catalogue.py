@@ -164,7 +164,7 @@ REPLAYS = Metric(
 LAG_SECONDS = Metric(
     Gauge,
     "jira_relay_consumer_lag_seconds",
-    "Time from collection to acceptance of the newest accepted event.",
+    "Time from collection to acceptance of the newest accepted event; absent where none was accepted in the last minute.",
     FLOW,
 )
 DELIVERY_LATENCY = Metric(

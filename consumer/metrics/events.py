@@ -3,15 +3,16 @@
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from consumer.destinations.contract import OffsetRange
 from consumer.destinations.outcome import Dropped, Outcome, Paused, Reject, Retry, Sent, Split
 from consumer.metrics import catalogue
+from consumer.metrics.acceptance_lags import AcceptanceLags
 from consumer.metrics.flow_gauges import FlowGauges
 from consumer.metrics.requests import RequestMetrics, log
+from relay.condition_log import ConditionLog
 from relay.kafka import Record, TopicPartition
-from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
 from relay.telemetry.traces.context import context_in
 from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
@@ -26,6 +27,7 @@ class PipelineMetrics:
         self,
         registered: MetricSet,
         failed_requests: Tally[str],
+        acceptance_lags: AcceptanceLags,
         clock: Callable[[], float],
         destination: str,
         flow: str,
@@ -35,6 +37,7 @@ class PipelineMetrics:
         self.tracer = tracer
         self._registered = registered
         self._failed_requests = failed_requests
+        self._acceptance_lags = acceptance_lags
         self._conditions = ConditionLog(log, clock)
         self._labels = (destination, flow)
         self.names = {"destination": destination, "flow": flow}
@@ -45,9 +48,6 @@ class PipelineMetrics:
 
     def _count(self, metric: Metric[Counter], amount: float = 1, *label: str) -> None:
         self._registered[metric].labels(*self._labels, *label).inc(amount)
-
-    def _set(self, metric: Metric[Gauge], value: float) -> None:
-        self._registered[metric].labels(*self._labels).set(value)
 
     def _observe(self, metric: Metric[Histogram], value: float) -> None:
         self._registered[metric].labels(*self._labels).observe(value)
@@ -289,6 +289,6 @@ class PipelineMetrics:
         `created`: when its oldest event was created at the source. None: it is not live. All times are ms UTC.
         """
         self._observe(catalogue.DELIVERY_LATENCY, max(0, now - oldest) / 1000)
-        self._set(catalogue.LAG_SECONDS, max(0, now - newest) / 1000)
+        self._acceptance_lags.accepted(self._labels, newest, now)
         if created is not None:
             self._observe(catalogue.EVENT_LATENCY, max(0, now - created) / 1000)

@@ -8,10 +8,11 @@ from typing import Literal
 from prometheus_client import CollectorRegistry
 
 from consumer.metrics import catalogue
+from consumer.metrics.acceptance_lags import AcceptanceLags
 from consumer.metrics.events import PipelineMetrics
 from consumer.metrics.requests import log
+from relay.condition_log import ConditionLog, ConditionTiming
 from relay.kafka.topic_copies import CopyState
-from relay.telemetry.condition_log import ConditionLog, ConditionTiming
 from relay.telemetry.metrics import MetricSet
 from relay.telemetry.traces.tracer import NOT_TRACED, Tracer
 
@@ -33,6 +34,7 @@ class ConsumerMetrics:
         self._registered = MetricSet(catalogue.CATALOGUE, registry)
         self._failed_requests: Tally[str] = Tally()
         """By destination, since its state was reported last."""
+        self.acceptance_lags = AcceptanceLags(self._registered[catalogue.LAG_SECONDS])
         self._clock = clock
         self._states = ConditionLog(log, clock)
         self._starts = ConditionLog(log, clock, ConditionTiming(grace_seconds=START_SECONDS))
@@ -83,5 +85,11 @@ class ConsumerMetrics:
 
     def for_pipeline(self, destination: str, flow: str) -> PipelineMetrics:
         return PipelineMetrics(
-            self._registered, self._failed_requests, self._clock, destination, flow, self._tracer
+            self._registered,
+            self._failed_requests,
+            self.acceptance_lags,
+            self._clock,
+            destination,
+            flow,
+            self._tracer,
         )

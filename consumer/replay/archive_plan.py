@@ -29,7 +29,6 @@ class ArchiveSpan:
     first: int
     last: int
     first_collected_ms: int
-    last_collected_ms: int
 
 
 class ArchivePlan:
@@ -49,9 +48,7 @@ class ArchivePlan:
             first = await self._first(partition, folders)
             last = None if first is None else await self._last(partition, folders)
             if first is not None and last is not None:
-                found[partition] = ArchiveSpan(
-                    first.offset, last.offset, first.collected_ms, last.collected_ms
-                )
+                found[partition] = ArchiveSpan(first.offset, last.offset, first.collected_ms)
         return found
 
     async def offset_at(self, partition: TopicPartition, at_ms: int) -> int | None:

@@ -11,10 +11,10 @@ import structlog
 from consumer.replay.place_keeper import PlaceKeeper
 from consumer.timing import ReplayTiming
 from relay.aio import Signal
+from relay.condition_log import ConditionLog
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.replays.job import State
-from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 

@@ -101,7 +101,7 @@ DESTINATIONS = Dashboard(
         ),
         Panel(
             "Newest accepted event",
-            "Time from collection to acceptance of the newest accepted event.",
+            "Time from collection to acceptance of the newest accepted event; none where none was accepted in the last minute.",
             "s",
             ((f"max by ({BY}) ({C}_lag_seconds{{[D]}})", NAMED),),
         ),

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from consumer.losses.lost_range import SOURCE_DAYS
 from management.completeness.due_days import LastCount, first_day
 from management.completeness.proof import DayState
 from management.completeness.seal_index import OrganizationSeals
 from management.completeness.sealing import CountedState, SealResult
+from relay.timestamps import DAY_MS, day_of
 
 NEVER_POLLED = (
     "No progress of a producer can be read, so no day is counted; the status of the organization says why."
@@ -40,13 +42,16 @@ class DayCounts:
     def add(self, counted: Mapping[str, CountedState], now_ms: int) -> None:
         """Take the days of a round. Days that are too old are forgotten."""
         for day, found in counted.items():
-            settled = found.state in _SETTLED
-            self.last[day] = LastCount(now_ms, found.ids, settled)
+            settled, before = found.state in _SETTLED, self.last.get(day)
+            since = before.since if before is not None and before.settled is settled else now_ms
+            self.last[day] = LastCount(now_ms, found.ids, settled, since)
             self.findings.pop(day, None)
             if not settled:
                 self.findings[day] = found.findings[:MAX_TEXT]
-        oldest = first_day(now_ms)
-        for kept in (self.last, self.findings):
+        for kept, oldest in (
+            (self.findings, first_day(now_ms)),
+            (self.last, day_of(now_ms - SOURCE_DAYS * DAY_MS)),
+        ):
             for day in [each for each in kept if each < oldest]:
                 del kept[day]
 

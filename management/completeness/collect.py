@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
+from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
 from consumer.losses.store import LossStore
 from management.change_history import ChangeEntry, ChangeHistory
@@ -19,11 +20,13 @@ from management.completeness.delivery_account import (
 from management.completeness.progress import RecordedProgress, read_progress
 from management.completeness.proof import DayAccount, KafkaDay, SourceDay
 from management.completeness.replayed_events import replayed_to
+from management.completeness.seen_records import SeenRecords
 from management.completeness.source_listing import LISTING_SECONDS, ListingFacts, list_days
 from management.completeness.topic_scan import PassedDay, PlacedEvent, TopicScan, partition_name, scan_topics
 from management.events.delivery import read_moves
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.replay.jobs import read_replays
+from management.replay.request import target_address
 from management.topic_follower import FollowerTiming
 from producer.sources.contract import Source
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -54,6 +57,7 @@ class ProofContext:
     second_look_seconds: float = 2.0
     listings_at_once: int = 4
     listing_seconds: float = LISTING_SECONDS
+    seen: SeenRecords = field(default_factory=SeenRecords)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +145,15 @@ async def _prepare(context: ProofContext, partition: int, organization: str) -> 
     destinations = [
         await read_destination(
             *(connection, name, partition, moves, losses[name].ranges.values()),
-            replayed_to(name, replays, Topics(connection.kafka.topic_prefix)),
+            replayed_to(name, _targets(config), replays, Topics(connection.kafka.topic_prefix)),
         )
-        for name in context.destinations
+        for name, config in context.destinations.items()
     ]
     return _Look(context, partition, organization, destinations)
+
+
+def _targets(config: DestinationConfig) -> set[str | None]:
+    return {target_address(config, DESTINATIONS, to_live=to_live) for to_live in (False, True)}
 
 
 async def _read_replays(context: ProofContext, moves: Sequence[ChangeEntry]) -> list[KnownReplay]:
@@ -180,6 +188,7 @@ class _Look:
             self.partition,
             wanted,
             context.now_ms(),
+            context.seen,
         )
         return progress, scan, replace(self, letters=letters)
 
@@ -211,7 +220,7 @@ class _Look:
             day: {each.key.id for each in scan.events.get((name, day), ())} | (progress.ids(day) or set())
             for day in days
         }
-        return ListingFacts(progress, known, hashes)
+        return ListingFacts(progress, known, hashes, self.context.seen)
 
     def count(
         self,
@@ -239,7 +248,7 @@ class _Look:
         )
         taken = set[int]() if kafka.kept else (kafka.ledger or set()) - {each.key.id for each in events}
         delivered = {
-            each.name: delivery_day(each, events, self.letters, name, day, taken)
+            each.name: delivery_day(each, events, self.letters, name, day, taken, scan.begins)
             for each in self.destinations
         }
         return CountedDay(DayAccount(name, day, listed, kafka, delivered, _offsets(events)), events)

@@ -22,7 +22,6 @@ from management.organizations.store import kafka_errors_as_relay_errors, read_or
 from management.organizations.validation import InputError
 from producer.sources.contract import SourceFactory
 from relay.errors import RelayError
-from relay.kafka.topics import Topics
 from relay.timestamps import day_of
 
 
@@ -50,8 +49,8 @@ async def show_counted(
     source = None if sources is None else sources.source_for(require_existing(found, organization))
     stored = await _chain(context, organization)
     counted = await count_days(context, organization, days, source)
-    topics = Topics(context.connection.kafka.topic_prefix)
-    counted = await with_read_back(counted, organization, context.destinations, topics, context.now_ms())
+    now = context.now_ms()
+    counted = await with_read_back(counted, organization, context.destinations, context.connection, now)
     return counted_days(stored, counted, days, context.now_ms(), late_days)
 
 

@@ -14,10 +14,7 @@ from management.formatting import iso_milliseconds
 def next_seal(
     chain: SealChain, account: DayAccount, key: SigningKey, sealed_at: int, reason: str = ""
 ) -> SignedStatement:
-    """Return the seal that continues an organization's chain with a day. `sealed_at`: ms UTC. `reason`: why a sealed day is sealed again.
-
-    Raises ValueError for a day before the chain's last one that has no seal: the chain has passed it.
-    """
+    """Return the seal that continues an organization's chain with a day. `sealed_at`: ms UTC. `reason`: why a sealed day is sealed again."""
     before = chain.days.get(account.day)
     leaves = leaves_of(account.kafka.events)
     document = account.document()
@@ -30,7 +27,7 @@ def next_seal(
         "previous": chain.head,
         "edition": 1 if before is None else before["edition"] + 1,
         "replaces": NO_SEAL if before is None else chain.hashes[account.day],
-        "days_left_out": 0 if before is not None else _days_left_out(chain.last_day, account.day),
+        "days_left_out": 0 if before is not None else _days_left_out(chain, account.day),
         "sealed_at": iso_milliseconds(sealed_at),
         "events": len(leaves),
         "root": root_of(leaves).hex(),
@@ -58,13 +55,9 @@ def day_account(account: DayAccount, counted_at: int) -> SignedStatement:
     return SignedStatement(canonical_text(statement), b"")
 
 
-def _days_left_out(last: date | None, day: str) -> int:
-    if last is None:
-        return 0
-    found = (date.fromisoformat(day) - last).days - 1
-    if found < 0:
-        raise ValueError(f"{day} is before the last sealed day {last}, and has no seal")
-    return found
+def _days_left_out(chain: SealChain, day: str) -> int:
+    before = chain.day_before(date.fromisoformat(day))
+    return 0 if before is None else (date.fromisoformat(day) - before).days - 1
 
 
 def changes_since(seal: Mapping[str, Any], account: DayAccount) -> list[str]:

@@ -1,7 +1,7 @@
 """What became of the events of a day at each destination: the place of each event against what the destination has committed."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -13,7 +13,7 @@ from management.completeness.proof import SETTLED, DeliveryDay, DeliveryState
 from management.completeness.replayed_events import NO_REPLAYS, ReplayedEvents
 from management.completeness.topic_scan import SLACK_MS, PlacedEvent
 from management.destination_offsets import topic_of
-from management.events.delivery_words import skipped_by
+from management.events.delivery_words import has_skipped_before, skipped_by
 from management.events.stored_event import EventAddress
 from producer.events import UnreadableRecord
 from producer.state.ledger import record_hash
@@ -27,6 +27,9 @@ from relay.kafka.topics import Topics
 from relay.timestamps import day_start
 
 _DELIVERED: Collection[DeliveryState] = ("accepted", "redriven", "replayed")
+_REDRIVEN: Collection[LetterState] = ("redriven", "duplicate")
+_FLOWS: Mapping[str, Sequence[PipelineFlow]] = {"events": ("live", "older"), "backfill": ("history",)}
+"""The flows that deliver the events of each topic."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Letters:
 
     of_destinations: dict[tuple[str, EventAddress], LetterState] = field(default_factory=dict)
     of_producers: dict[str, set[bytes]] = field(default_factory=dict)
+    organizations: dict[tuple[str, EventAddress], str] = field(default_factory=dict)
+    """The organization of each event in `of_destinations`."""
 
     def add(self, whole: WholeLetter, state: LetterState, topics: Topics) -> None:
         """Take the next letter. One that was given up and written again to its end is listed behind that, and says nothing."""
@@ -49,7 +54,14 @@ class Letters:
             hashes.add(record_hash(UnreadableRecord("", whole.content()[0])))
         elif letter.original is not None and letter.original[0] in shorts:
             topic, partition, offset = letter.original
-            self.of_destinations[letter.destination, EventAddress(shorts[topic], partition, offset)] = state
+            key = letter.destination, EventAddress(shorts[topic], partition, offset)
+            self.of_destinations[key], self.organizations[key] = state, letter.organization or ""
+
+    def open_of(self, destination: str, organization: str) -> Iterator[EventAddress]:
+        """Yield the places of the events of an organization that a destination has not accepted."""
+        for key, state in self.of_destinations.items():
+            if key[0] == destination and state not in _REDRIVEN and self.organizations[key] == organization:
+                yield key[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ class DestinationProgress:
         flow = self._flow_of(event.place)
         letter = letters.of_destinations.get((self.name, event.place))
         if letter is not None:
-            return "redriven" if letter in {"redriven", "duplicate"} else "dead letter"
+            return "redriven" if letter in _REDRIVEN else "dead letter"
         progress = self.flows.get(flow)
         if progress is None:
             return "not begun" if "live" in self.flows else "pending"
@@ -87,17 +99,30 @@ class DestinationProgress:
             return "left out"
         return "replayed" if was_skipped else "accepted"
 
-    def state_of_deleted(self, day: str) -> DeliveryState:
-        """Return what became of the events of a day that retention has deleted.
+    def state_of_deleted(
+        self, day: str, letters: Letters, organization: str, begins: Sequence[EventAddress]
+    ) -> DeliveryState:
+        """Return what became of the events of a day that retention has deleted. `begins`: the first place of each topic.
 
         Retention deletes from the oldest on, and a consumer records each range that it had not accepted. So what is in no such
-        range was accepted, or left out. An event is collected a day before its own at the earliest, as the clocks may differ.
+        range was accepted, or left out, unless a dead letter or a move by an operator says otherwise of a deleted event.
+        An event is collected a day before its own at the earliest, as the clocks may differ.
         """
         if not self.flows:
             return "not known"
         earliest = day_start(day) - SLACK_MS
         is_lost = any(each.collected_before > earliest for each in self.losses)
-        return "not known" if is_lost else "accepted"
+        is_letter = any(
+            place.topic == begin.topic and place.offset < begin.offset
+            for place in letters.open_of(self.name, organization)
+            for begin in begins
+        )
+        is_skipped = any(
+            has_skipped_before(self.moves, self.name, flow, begin, earliest)
+            for begin in begins
+            for flow in _FLOWS[begin.topic]
+        )
+        return "not known" if is_lost or is_letter or is_skipped else "accepted"
 
     def _flow_of(self, place: EventAddress) -> PipelineFlow:
         if place.topic != "events":
@@ -120,8 +145,12 @@ def delivery_day(
     organization: str,
     day: str,
     deleted: Iterable[int] = (),
+    begins: Sequence[EventAddress] = (),
 ) -> DeliveryDay:
-    """Return the account of a day at one destination. `deleted`: the ids that retention has taken from the topic. Pure."""
+    """Return the account of a day at one destination. Pure.
+
+    `deleted`: the ids that retention has taken from the topics. `begins`: the first place of each topic.
+    """
     ids: dict[DeliveryState, list[int]] = {}
     counts: Counter[DeliveryState] = Counter()
     accepted = list[PlacedEvent]()
@@ -133,7 +162,7 @@ def delivery_day(
         if state not in SETTLED:
             ids.setdefault(state, []).append(event.key.id)
     if taken := {*deleted}:
-        state = destination.state_of_deleted(day)
+        state = destination.state_of_deleted(day, letters, organization, begins)
         counts[state] += len(taken)
         if state not in SETTLED:
             ids.setdefault(state, []).extend(taken)

@@ -19,6 +19,9 @@ ATTENTION_DAYS = 30
 _OPEN: Sequence[DayState] = ("differing", "unproven", "provisional")
 PASS_MS = 5 * HOUR_MS + HOUR_MS // 2
 """Between two passes through the days that can wait: each reads the event topics of the last nine days."""
+PATIENCE = 4
+"""A day that is not settled is counted again after a fourth of the time for which it was not, so that no old one costs as a new one."""
+MAX_PATIENCE_MS = 3 * HOUR_MS
 RECOUNT_MS = 20 * HOUR_MS
 """A day without a seal is counted again in the first pass after this time, though the ledger shows no change: the fourth, within a day."""
 
@@ -40,11 +43,15 @@ class DueDays:
 
 @dataclass(frozen=True, slots=True)
 class LastCount:
-    """When a day was last counted (ms UTC), how many ids its ledger had, and whether nothing was to be done."""
+    """When a day was last counted (ms UTC), how many ids its ledger had, and whether nothing was to be done.
+
+    `since`: when its first count in a row of that kind was.
+    """
 
     at: int
     ids: int
     settled: bool
+    since: int
 
 
 def sealing_days(
@@ -53,9 +60,7 @@ def sealing_days(
     """Return the days that are over and have no seal, in their order, 31 at most."""
     found = list[str]()
     for day in _unsealed_days(progress, seals, now_ms):
-        marks, is_over = progress.marks, end_of_lateness(day, late_days) <= now_ms
-        over = is_over and marks is not None and marks.is_past_late_records(day, late_days)
-        if not over or len(found) == MAX_DAYS:
+        if not _is_over(progress, day, now_ms, late_days) or len(found) == MAX_DAYS:
             break
         found.append(day)
     return found
@@ -69,11 +74,13 @@ def due_days(
     late_days: int,
     *,
     is_pass: bool = True,
+    paused: bool = False,
 ) -> DueDays:
     """Return what is due for an organization. `counts`: the last count of each day. `is_pass`: what can wait is due, too.
 
     A day without a seal is counted once it has ended and polling has passed it, or an hour later; again when its ledger has
-    changed, while something is to be done about it, and daily. A sealed day is compared when its ledger has other ids than then, and
+    changed, now and then while something is to be done about it, and daily. Of a paused organization only days that polling has
+    passed are counted, and what was complete stays so without asking the site. A sealed day is compared when its ledger has other ids than then, and
     daily while its seal is not complete: what was to be done about it may have been done. Seals and what is daily can wait.
     A day without a seal that is older than the last 30, as where polling has stopped, waits for its seal: no count of it is kept.
     """
@@ -86,17 +93,25 @@ def due_days(
         for day in _unsealed_days(progress, seals, now_ms)
         if day > last
         and day >= first_day(now_ms)
-        and _has_ended(progress, day, now_ms)
-        and _is_due(progress, day, counts.get(day), now_ms, is_pass=is_pass)
+        and _has_ended(progress, day, now_ms, paused=paused)
+        and not (paused and day not in counts and _is_complete(seals, day))
+        and _is_due(progress, day, counts.get(day), now_ms, is_pass=is_pass and not paused)
     ]
-    open_days = seals.sealed.days_in(_OPEN, first_day(now_ms)) if is_pass else []
-    again = {day for day in open_days if _is_old(counts.get(day), now_ms)}
+    open_days = seals.sealed.days_in(_OPEN, first_day(now_ms)) if is_pass and not paused else []
+    early = [day for day in seals.early if is_pass and _is_over(progress, day, now_ms, late_days)]
+    again = {day for day in (*open_days, *early) if _is_old(counts.get(day), now_ms)}
     again |= {
         day
         for day, ids in progress.counts.items()
         if (mark := seals.sealed.get(day)) is not None and _has_other_ids(ids, mark, counts.get(day))
     }
     return DueDays(sealing, counting[-MAX_DAYS:], sorted(again))
+
+
+def _is_over(progress: ProgressSummary, day: str, now_ms: int, late_days: int) -> bool:
+    marks = progress.marks
+    ended = end_of_lateness(day, late_days) <= now_ms
+    return ended and marks is not None and marks.is_past_late_records(day, late_days)
 
 
 def pass_number(now_ms: int) -> int:
@@ -126,28 +141,37 @@ def _has_other_ids(ids: int, mark: DayMark, last: LastCount | None) -> bool:
 
 
 def _is_old(last: LastCount | None, now_ms: int) -> bool:
-    return last is None or last.at + RECOUNT_MS <= now_ms
+    """Return whether a day must be counted again: also where its last count is of a clock that was ahead."""
+    return last is None or not last.at <= now_ms < last.at + RECOUNT_MS
 
 
 def _is_due(
     progress: ProgressSummary, day: str, last: LastCount | None, now_ms: int, *, is_pass: bool
 ) -> bool:
-    if last is None or not last.settled or (is_pass and _is_old(last, now_ms)):
+    if last is None or progress.counts.get(day, 0) != last.ids:
         return True
-    return progress.counts.get(day, 0) != last.ids
+    if not last.settled:
+        pause = min((last.at - last.since) // PATIENCE, MAX_PATIENCE_MS)
+        return not last.at <= now_ms < last.at + pause
+    return is_pass and _is_old(last, now_ms)
 
 
-def _has_ended(progress: ProgressSummary, day: str, now_ms: int) -> bool:
+def _is_complete(seals: OrganizationSeals, day: str) -> bool:
+    mark = seals.accounts.get(day)
+    return mark is not None and mark.state == "complete"
+
+
+def _has_ended(progress: ProgressSummary, day: str, now_ms: int, *, paused: bool) -> bool:
     end = day_start(day) + DAY_MS
     polled = progress.marks is not None and progress.marks.window_end >= end
-    return end + HOUR_MS <= now_ms or (polled and end <= now_ms)
+    return (end + HOUR_MS <= now_ms and not paused) or (polled and end <= now_ms)
 
 
 def _unsealed_days(progress: ProgressSummary, seals: OrganizationSeals, now_ms: int) -> Iterator[str]:
     """Yield the days behind the chain, up to today; a new chain begins when the organization was added."""
     if progress.marks is None:
         return
-    last = seals.chain.last_day
+    last = seals.chain.day_before(_date(now_ms + DAY_MS))
     first = _date(progress.marks.live_since) if last is None else last + timedelta(days=1)
     day = max(first, _date(now_ms - (SOURCE_DAYS - 1) * DAY_MS))
     while day <= _date(now_ms):

@@ -63,12 +63,12 @@ def build_export(
 
 
 def _within(seals: Sequence[StoredSeal], first_day: str, last_day: str) -> Sequence[StoredSeal]:
-    starts = [
-        index
-        for index, each in enumerate(seals)
-        if each.statement["edition"] == 1 and each.statement["day"] < first_day
-    ]
+    """Return the seals from that before the first one of the period on. A clock that was ahead may have sealed days of it early."""
     ends = [index for index, each in enumerate(seals) if each.statement["day"] <= last_day]
+    firsts = [index for index, each in enumerate(seals) if each.statement["edition"] == 1]
+    inside = [index for index in firsts if first_day <= seals[index].statement["day"] <= last_day]
+    begin = min(inside, default=len(seals))
+    starts = [index for index in firsts if index < begin and seals[index].statement["day"] < first_day]
     return seals[max(starts, default=0) : max(ends, default=-1) + 1]
 
 

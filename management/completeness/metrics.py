@@ -23,13 +23,13 @@ SEAL_OVERDUE = Metric(
 LAST_ROUND = Metric(
     Gauge,
     "jira_relay_proof_last_round_timestamp_seconds",
-    "When the last round that reached every organization ended; only the process that counts days has it.",
+    "When the last round over all organizations ended; one that could not be counted is unproven by its own state.",
 )
 ROUND_DURATION = Metric(Gauge, "jira_relay_proof_round_seconds", "How long the last round took.")
 ROUND_STATE = Metric(
     Gauge,
     "jira_relay_proof_round_state",
-    "How the last round ended: it reached every organization, or some, or failed.",
+    "How the last round ended: every organization was counted, or some, or it failed.",
     (Label("state", ("complete", "partial", "failed")),),
 )
 SEALS = Metric(Counter, "jira_relay_proof_seals_total", "Day seals that this process has signed.")

@@ -99,9 +99,11 @@ async def plan_repair(
     context: RepairContext, organization: str, day: str, source: Source | None
 ) -> RepairPlan:
     """Count a day, and return what can be mended. Writes nothing. Raises RelayError."""
-    proof, topics = context.proof, Topics(context.connection.kafka.topic_prefix)
+    proof = context.proof
     counted = await count_days(proof, organization, [day], source)
-    counted = await with_read_back(counted, organization, proof.destinations, topics, proof.now_ms())
+    counted = await with_read_back(
+        counted, organization, proof.destinations, proof.connection, proof.now_ms()
+    )
     account = counted.days[day].account
     steps = [
         *await _source_steps(context, account, source),
@@ -143,7 +145,9 @@ async def run_repair(context: RepairContext, plan: RepairPlan) -> list[str]:
 async def _source_steps(
     context: RepairContext, account: DayAccount, source: Source | None
 ) -> list[RepairStep]:
-    steps, missing = list[RepairStep](), account.differences.missing
+    steps = list[RepairStep]()
+    # The producers publish no id that the ledger has, so an event that was deleted from its topic cannot be read again.
+    missing = [each for each in account.differences.missing if each not in (account.kafka.ledger or ())]
     if missing and source is not None:
         records = await read_records(source, account.day, missing[:MAX_EVENTS])
         text = f"The producers publish {len(records):,} events that Kafka lacks, read from the audit log again ({ids_text(sorted(records))})."

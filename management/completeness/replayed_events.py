@@ -1,6 +1,6 @@
 """The events that replays have delivered to a destination after an operator had skipped them. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from management.completeness.topic_scan import PlacedEvent
@@ -40,8 +40,10 @@ class ReplayedEvents:
 NO_REPLAYS = ReplayedEvents((), Topics(""))
 
 
-def replayed_to(destination: str, replays: Iterable[KnownReplay], topics: Topics) -> ReplayedEvents:
-    """Return what replays have delivered to a destination.
+def replayed_to(
+    destination: str, targets: Collection[str | None], replays: Iterable[KnownReplay], topics: Topics
+) -> ReplayedEvents:
+    """Return what replays have delivered to a destination. `targets`: where its events go now; one that went elsewhere counts for none.
 
     A condition, or a record that was lost or could not be sent, leaves open which events were delivered: such a replay counts for none,
     and so does one of a later release that chooses them in another way.
@@ -52,6 +54,8 @@ def replayed_to(destination: str, replays: Iterable[KnownReplay], topics: Topics
             each.job
             for each in replays
             if each.job.destination == destination
+            and each.job.target is not None
+            and each.job.target in targets
             and each.job.content == "events"
             and each.job.unknown_word is None
             and each.job.where is None

@@ -50,7 +50,7 @@ async def seal_round(
             left = sum(len(each) for _, each in parts[done:]) if over else 0
             rest = f" {left:,} organizations after it were not sealed." if left else ""
             text = f"{sentence(describe(error))}{rest}"
-            results += [SealResult(name, failure=text) for name in found]
+            results += [SealResult(name, failure=text, is_reached=False) for name in found]
             if over:
                 break
     return results

@@ -4,12 +4,13 @@ A day without a seal may have an account on the topic: an unsigned count of the 
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from management.completeness.export import StoredSeal
 from management.completeness.proof import DayState
 from management.completeness.seal_store import decode_seal, key_parts
-from management.completeness.sealed_days import ChainView, DayMark, SealedDays
+from management.completeness.sealed_days import ChainView, DayMark, SealedDays, never
 from management.completeness.verifier import SealChain, Statement
 from relay.errors import RelayError
 from relay.kafka import Record
@@ -25,7 +26,11 @@ class OrganizationSeals:
     """The days of one organization. `fault`: why its chain is broken, with the place; None: no record of it is wrong."""
 
     name: str
-    sealed: SealedDays = field(default_factory=SealedDays)
+    today: Callable[[], str] = never
+    """The present UTC day."""
+    sealed: SealedDays = field(init=False)
+    early: frozenset[str] = frozenset()
+    """Days whose seal was signed before that of an earlier day, by a clock that was ahead: they had not ended."""
     accounts: dict[str, DayMark] = field(default_factory=dict)
     fault: str | None = None
     last: StoredSeal | None = None
@@ -34,6 +39,7 @@ class OrganizationSeals:
     _is_last_verified: bool = False
 
     def __post_init__(self) -> None:
+        self.sealed = SealedDays(self.today)
         days = ChainView[Statement](self.sealed, lambda mark: {"edition": mark.edition})
         self.chain = SealChain(days=days, hashes=ChainView(self.sealed, lambda mark: mark.digest))
 
@@ -76,6 +82,9 @@ class OrganizationSeals:
             self._earlier[day] = [*self._earlier.get(day, ()), before.offset][-MAX_EDITIONS:]
         if self.fault is None:
             self._continue(seal)
+        self.early -= {day}
+        if edition == 1 and self.chain.last_day is not None and day < self.chain.last_day.isoformat():
+            self.early |= {each for each in self.sealed if each > day}
         self.sealed[day] = replace(mark, digest=seal.signed.hash)
         if self.sealed.is_cut:
             self.chain.complete_from = max(self.chain.complete_from, self.sealed.oldest)
@@ -122,14 +131,17 @@ def _mark(statement: Statement, offset: int) -> DayMark:
 class SealIndex:
     """The days of all organizations, from the records of the topic in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, today: Callable[[], str] = never) -> None:
+        self._today = today
         self.organizations: dict[str, OrganizationSeals] = {}
         self.problems: list[str] = []
         """Sentences about records that cannot be read."""
 
     def of(self, name: str) -> OrganizationSeals:
         """Return the days of an organization; one without a record is kept from now on."""
-        return self.organizations.setdefault(name, OrganizationSeals(name))
+        if name not in self.organizations:
+            self.organizations[name] = OrganizationSeals(name, self._today)
+        return self.organizations[name]
 
     def take(self, record: Record) -> None:
         """Take the next record. One that cannot be read breaks the chain that its key names."""

@@ -7,7 +7,7 @@ from management.topic_follower import FollowerTiming, ReadState, TopicFollower
 from relay.kafka import Record
 from relay.kafka.connection import Connection
 from relay.kafka.topics import Topics
-from relay.timestamps import DAY_MS
+from relay.timestamps import DAY_MS, day_of
 
 _ALL = 1 << 62
 """Offsets before the end that the first look reads: a chain is verified from its first seal on."""
@@ -23,12 +23,22 @@ class SealView:
     def __init__(
         self, connection: Connection, now_ms: Callable[[], int], timing: FollowerTiming = FOLLOWING
     ) -> None:
-        self.index = SealIndex()
-        topic = Topics(connection.kafka.topic_prefix).seals
-        self._follower = TopicFollower(connection, [topic], _ALL, now_ms, self._take, self._reset, timing)
+        self._connection, self._now_ms, self._timing = connection, now_ms, timing
+        self._follow()
+
+    def _follow(self) -> None:
+        self._newest_ms = self._now_ms()
+        topic = Topics(self._connection.kafka.topic_prefix).seals
+        self._follower = TopicFollower(
+            self._connection, [topic], _ALL, self._now_ms, self._take, self._reset, self._timing
+        )
+        self._reset()
 
     async def refresh(self) -> ReadState:
         """Read what is new. A failure leaves what was read before, and its reason in the state."""
+        if self._now_ms() < self._newest_ms - DAY_MS:
+            self._follow()  # the clock was ahead, and days may have been forgotten for those that it took for old ones
+        self._newest_ms = max(self._newest_ms, self._now_ms())
         return await self._follower.refresh()
 
     @property
@@ -44,4 +54,4 @@ class SealView:
         self.index.take(record)
 
     def _reset(self) -> None:
-        self.index = SealIndex()
+        self.index = SealIndex(lambda: day_of(self._now_ms()))

@@ -20,6 +20,11 @@ _NO_ROW = bytes(_ROW.size)
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
+def never() -> str:
+    """Return the last of all days: without a clock, no day is still to come."""
+    return "9999-12-31"
+
+
 @dataclass(frozen=True, slots=True)
 class DayMark:
     """The latest record of a day. `edition` 0: an account without a seal. `offset`: its place on the topic of seals.
@@ -37,16 +42,24 @@ class DayMark:
     backfill_end: int = -1
     digest: str = NO_SEAL
 
+    def end_on(self, partition: str) -> int:
+        """Return the last offset on a partition, such as `events/3`."""
+        return self.live_end if partition.startswith("events/") else self.backfill_end
+
 
 class SealedDays(MutableMapping[str, DayMark]):
     """The latest seal of each day, by day. A day that is too old is forgotten, and one that was is not taken again.
 
+    A day that is still to come was sealed by a clock that was ahead: it is kept apart, so that no day is forgotten for it.
     Raises ValueError, OverflowError or struct.error for a mark that no seal has.
     """
 
-    __slots__ = ("_first", "_rows", "is_cut")
+    __slots__ = ("_ahead", "_first", "_rows", "_today", "is_cut")
 
-    def __init__(self) -> None:
+    def __init__(self, today: Callable[[], str] = never) -> None:
+        """`today`: the present UTC day."""
+        self._today = today
+        self._ahead: dict[str, bytes] = {}
         self._first = 0
         """The ordinal of the day of the first row."""
         self._rows = bytearray()
@@ -59,7 +72,7 @@ class SealedDays(MutableMapping[str, DayMark]):
         return date.fromordinal(self._first)
 
     def __getitem__(self, day: str) -> DayMark:
-        row = self._row(date.fromisoformat(day).toordinal())
+        row = self._ahead.get(day) or self._row(date.fromisoformat(day).toordinal())
         if row[0] == 0:
             raise KeyError(day)
         state, edition, events, offset, at, live_end, backfill_end, digest = _ROW.unpack(row)
@@ -72,6 +85,12 @@ class SealedDays(MutableMapping[str, DayMark]):
             bytes.fromhex(mark.digest),
         )
         number = date.fromisoformat(day).toordinal()
+        self._ahead.pop(day, None)
+        if day > self._today():
+            self._ahead[day] = packed
+            if len(self._ahead) > KEPT_DAYS:
+                del self._ahead[max(self._ahead)]
+            return
         self._make_room(number)
         if (at := (number - self._first) * _ROW.size) >= 0:
             self._rows[at : at + _ROW.size] = packed
@@ -88,7 +107,9 @@ class SealedDays(MutableMapping[str, DayMark]):
         codes = {_STATES.index(each) + 1 for each in states}
         begin = max(0, date.fromisoformat(first).toordinal() - self._first) if first else 0
         found = self._rows[begin * _ROW.size :: _ROW.size]
-        return [_day_name(self._first + begin + at) for at, code in enumerate(found) if code in codes]
+        days = [_day_name(self._first + begin + at) for at, code in enumerate(found) if code in codes]
+        ahead = [day for day, row in sorted(self._ahead.items()) if row[0] in codes and day >= first]
+        return sorted({*days, *ahead}) if ahead else days
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -23,7 +23,6 @@ from management.completeness.seal_store import (
     seal_record,
 )
 from management.completeness.seal_view import PATIENT, SealView
-from management.completeness.sealed_days import DayMark
 from management.completeness.signature import SigningKey
 from management.completeness.topic_scan import PassedDay
 from management.completeness.verifier import Statement, canonical_text
@@ -54,14 +53,15 @@ class CountedState:
 class SealResult:
     """What was sealed of an organization. `failure`: why not all of it was; None: nothing failed.
 
-    `unread`: sealed days that were to be compared, and of which Kafka has too little. `counted`: what was counted, by day,
-    without its events: a round has the results of all organizations.
+    `unread`: sealed days that were to be compared, and of which Kafka has too little. `is_reached`: False where its partition
+    could not be read. `counted`: what was counted, by day, without its events: a round has the results of all organizations.
     """
 
     organization: str
     seals: Sequence[Statement] = ()
     failure: str | None = None
     unread: Sequence[str] = ()
+    is_reached: bool = True
     counted: Mapping[str, CountedState] = field(default_factory=dict)
 
 
@@ -129,7 +129,7 @@ class Sealer:
             name = draft.found.name
             states = await asyncio.to_thread(_states_of, counted[name])
             seals = [statement for _, statement in draft.seals]
-            results[name] = SealResult(name, seals, draft.failure, draft.unread, states)
+            results[name] = SealResult(name, seals, draft.failure, draft.unread, counted=states)
         return {name: results.get(name, SealResult(name)) for name in due}
 
     async def _count(
@@ -145,7 +145,7 @@ class Sealer:
         mark = self.index.of(name).sealed.get(day)
         if mark is None:
             return False
-        behind = any(last > _end_of(mark, place) for place, last in passed.offsets.items())
+        behind = any(last > mark.end_on(place) for place, last in passed.offsets.items())
         return behind or passed.collected + COUNTING_MS > mark.at
 
     async def _draft(
@@ -185,11 +185,7 @@ class Sealer:
         found, day = draft.found, account.day
         if draft.failure is not None:
             return
-        try:
-            signed = next_seal(found.chain, account, self._key, self._context.now_ms(), reason)
-        except ValueError as error:
-            draft.failure = f"{error}."
-            return
+        signed = next_seal(found.chain, account, self._key, self._context.now_ms(), reason)
         seal, had_account = StoredSeal(signed, json.loads(signed.text)), day in found.accounts
         found.take(seal, -1)
         if found.fault is not None:
@@ -245,10 +241,6 @@ def _states_of(counted: Counted) -> Mapping[str, CountedState]:
         )
         for day, each in counted.days.items()
     }
-
-
-def _end_of(mark: DayMark, place: str) -> int:
-    return mark.live_end if place.startswith("events/") else mark.backfill_end
 
 
 @asynccontextmanager

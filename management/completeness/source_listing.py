@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from consumer.losses.lost_range import SOURCE_DAYS
-from management.completeness.canonical import EventKey, event_key
+from management.completeness.canonical import EventKey
 from management.completeness.progress import RecordedProgress
 from management.completeness.proof import SourceDay
+from management.completeness.seen_records import SeenRecords
 from producer.events import Event, UnreadableRecord
 from producer.sources.contract import Source
 from producer.sources.errors import RetryAction, SourceError
@@ -43,6 +44,7 @@ class ListingFacts:
     progress: RecordedProgress
     known: Mapping[str, AbstractSet[int]] = field(default_factory=dict)
     dead_letters: AbstractSet[bytes] = frozenset()
+    seen: SeenRecords = field(default_factory=SeenRecords)
 
 
 async def list_days(
@@ -148,7 +150,7 @@ class _Listing:
     """Counts what the audit log lists for a day, by what the relay is to have of it."""
 
     def __init__(self, source: Source, facts: ListingFacts, day: str) -> None:
-        self._source, self._progress = source, facts.progress
+        self._source, self._progress, self._seen = source, facts.progress, facts.seen
         self._known, self._dead_letters = facts.known.get(day, frozenset()), facts.dead_letters
         self._events: list[EventKey] = []
         self._uncollected = self._buried = self._unreadable = self._awaited = 0
@@ -163,7 +165,7 @@ class _Listing:
 
     def add_event(self, event: Event) -> None:
         if event["id"] in self._known:
-            self._events.append(event_key(event))
+            self._events.append(self._seen.key_of(event))
         elif self._progress.is_awaited(event["created"]):
             self._awaited += 1
         elif not self._progress.is_collected(event["created"]):
@@ -171,7 +173,7 @@ class _Listing:
         elif record_hash(UnreadableRecord("", self._source.restore(event))) in self._dead_letters:
             self._buried += 1
         else:
-            self._events.append(event_key(event))
+            self._events.append(self._seen.key_of(event))
 
     def add_unreadable(self, record: UnreadableRecord) -> None:
         if record_hash(record) in self._dead_letters:

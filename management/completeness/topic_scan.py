@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 from polars.exceptions import PanicException
@@ -11,6 +10,7 @@ from consumer.decoding.columns import decode
 from consumer.decoding.event_rules import compile_rules
 from consumer.destinations.contract import DestinationConfig
 from management.completeness.canonical import EventKey, event_key
+from management.completeness.seen_records import SeenRecord, SeenRecords
 from management.decoding import RecordDecoder, open_decoder
 from management.events.stored_event import EventAddress, short_name
 from relay.config.schema_registry import SchemaRegistryConfig
@@ -82,6 +82,8 @@ class TopicScan:
     """Records that cannot be decoded, by organization."""
     corrupt: list[str] = field(default_factory=list)
     kept_from: int = 0
+    begins: list[EventAddress] = field(default_factory=list)
+    """The first place of each topic."""
 
     def is_kept(self, day: str) -> bool:
         return day_start(day) >= self.kept_from
@@ -94,8 +96,9 @@ async def scan_topics(
     partition: int,
     wanted: Mapping[str, Collection[str]],
     now_ms: int,
+    seen: SeenRecords,
 ) -> TopicScan:
-    """Return the events of organizations of one partition, in one pass. `wanted`: the days of each.
+    """Return the events of organizations of one partition, in one pass. `wanted`: the days of each. `seen`: what earlier ones decoded.
 
     Events that are there for one replay alone are left out. Raises an error of KAFKA_FAILURES, or RelayError.
     """
@@ -106,6 +109,9 @@ async def scan_topics(
         bounds = await stable_bounds(consumer, tps)
         ends = {tp: each.last_stable_offset for tp, each in bounds.items()}
         begins = {tp: each.log_start_offset for tp, each in bounds.items()}
+        scan.begins = [
+            EventAddress(short_name(topics, tp.topic), tp.partition, begin) for tp, begin in begins.items()
+        ]
         oldest = await first_records(consumer, begins, ends, lambda _: True)
         scan.kept_from = max(
             _kept_from(bounds[tp], oldest.get(tp), retention_ms(facts.config(tp.topic)), now_ms) for tp in tps
@@ -115,7 +121,7 @@ async def scan_topics(
             starts = await offsets_at(consumer, day_start(first) - SLACK_MS, ends)
         except KafkaError:  # a damaged batch makes Kafka's search by time fail: everything is read then
             starts = begins
-        reader = _Reader(scan, topics, decoder, destinations, wanted)
+        reader = _Reader(scan, topics, decoder, destinations, wanted, seen)
         starts = {tp: max(begins[tp], start) for tp, start in starts.items()}
         async for records in read_batches(consumer, starts, ends, on_corrupt=reader.note_corrupt):
             await reader.take(records)
@@ -144,8 +150,9 @@ class _Reader:
         decoder: RecordDecoder,
         destinations: Mapping[str, DestinationConfig],
         wanted: Mapping[str, Collection[str]],
+        seen: SeenRecords,
     ) -> None:
-        self._scan, self._topics, self._decoder = scan, topics, decoder
+        self._scan, self._topics, self._decoder, self._seen = scan, topics, decoder, seen
         self._wanted = {name: frozenset(days) for name, days in wanted.items()}
         self._filters = {name: each for name, each in destinations.items() if each.where is not None}
 
@@ -153,31 +160,43 @@ class _Reader:
         self._scan.corrupt.append(str(error))
 
     async def take(self, records: Sequence[Record]) -> None:
-        found: list[tuple[Record, dict[str, Any]]] = []
+        found: list[tuple[Record, SeenRecord]] = []
         for record in records:
             name = (record.key or b"").decode("utf-8", "replace")
             days = self._wanted.get(name)
             if days is None or replay_of(record.headers) is not None:
                 continue
-            decoded, _ = await self._decoder.decode(record.value or b"")
-            if decoded is None or not {"id", "created", "collected"} <= decoded.record.keys():
+            event = await self._read(record.value or b"")
+            if event is None:
                 self._scan.undecodable[name] = self._scan.undecodable.get(name, 0) + 1
-            elif (day := day_of(decoded.record["created"])) in days:
-                found.append((record, decoded.record))
+            elif (day := day_of(event.created)) in days:
+                found.append((record, event))
             else:
                 passed = self._scan.passed.setdefault((name, day), PassedDay())
-                passed.add(decoded.record["collected"], self._place(record))
+                passed.add(event.collected, self._place(record))
         left_out = self._left_out([record for record, _ in found])
         for index, (record, event) in enumerate(found):
             placed = PlacedEvent(
-                event_key(event),
+                event.key,
                 self._place(record),
-                event["collected"],
+                event.collected,
                 left_out.get(index, frozenset()),
-                event.get("variant"),
+                event.variant,
             )
-            of_day = (record.key or b"").decode("utf-8", "replace"), day_of(event["created"])
+            of_day = (record.key or b"").decode("utf-8", "replace"), day_of(event.created)
             self._scan.events.setdefault(of_day, []).append(placed)
+
+    async def _read(self, content: bytes) -> SeenRecord | None:
+        """Return what a record says. None: it cannot be decoded."""
+        if (seen := self._seen.find(content)) is not None:
+            return seen
+        decoded, _ = await self._decoder.decode(content)
+        if decoded is None or not {"id", "created", "collected"} <= decoded.record.keys():
+            return None
+        event = decoded.record
+        seen = SeenRecord(event_key(event), event["created"], event["collected"], event.get("variant"))
+        self._seen.add(content, seen)
+        return seen
 
     def _place(self, record: Record) -> EventAddress:
         return EventAddress(short_name(self._topics, record.topic), record.partition, record.offset)

@@ -8,7 +8,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from hashlib import sha256
@@ -22,10 +22,15 @@ FORMAT = 1
 NO_SEAL = "0" * 64
 """In place of the hash of the seal before, in the first seal of an organization."""
 _LINE = re.compile(rb"([0-9a-f]{128}) (\{[\x20-\x7e]*\})")
+_HASH = re.compile("[0-9a-f]{64}")
+_NUMBERS, _HASHES = (
+    ("format", "sequence", "edition", "days_left_out", "events"),
+    ("previous", "replaces", "root"),
+)
 _BAD_FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-_NUMBERS = ("sequence", "edition", "days_left_out", "events")
 Statement = Mapping[str, Any]
+Values = Iterable[object]
 
 
 class RefusedError(Exception):
@@ -34,7 +39,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Verified:
-    """What an export proves. `days`: how many days of each organization are sealed. `keys`: those that signed."""
+    """What an export proves. `days`: how many are sealed of each organization. `hashes`: of its seals, by their numbers."""
 
     header: Statement
     days: Mapping[str, int]
@@ -42,6 +47,7 @@ class Verified:
     events: int
     keys: tuple[str, ...]
     notes: tuple[str, ...]
+    hashes: Mapping[str, Mapping[int, str]]
 
 
 def canonical_text(value: object) -> bytes:
@@ -77,6 +83,16 @@ def root_of_path(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes
     return found if last == 0 else None
 
 
+def _require(
+    numbers: Values = (), hashes: Values = (), days: Iterable[str] = (), true: object = True
+) -> None:
+    """Raise ValueError unless these are integers from 0 on, hashes in lower case, and days as 2026-11-01."""
+    found = all(type(each) is int and each >= 0 for each in numbers)
+    found &= all(isinstance(each, str) and bool(_HASH.fullmatch(each)) for each in hashes)
+    if not (found and all(date.fromisoformat(each).isoformat() == each for each in days) and true):
+        raise ValueError("a value has another form")
+
+
 @dataclass
 class SealChain:
     """The seals of one organization, in their order: each names the hash of the one before, and no day is passed in silence."""
@@ -84,6 +100,7 @@ class SealChain:
     sequence: int = 0
     head: str = NO_SEAL
     last_day: date | None = None
+    """The last day of which there is a seal."""
     complete_from: date = date.min
     """Each sealed day from this one on has its first edition here; an export may begin within a chain."""
     days: MutableMapping[str, Statement] = field(default_factory=dict)
@@ -91,45 +108,47 @@ class SealChain:
     hashes: MutableMapping[str, str] = field(default_factory=dict)
 
     def add(self, seal: Statement, digest: str) -> str | None:
-        """Take the next seal, of which `digest` is the hash. Return what is wrong with it; None: it is the next one."""
-        fault = self._fault(seal)
-        if fault is None:
-            day = date.fromisoformat(seal["day"])
-            self.sequence, self.head = seal["sequence"], digest
-            if self.last_day is None and self.sequence > 1:
+        """Take the next seal, of which `digest` is the hash. Return what is wrong; None: it is the next one. Raises ValueError."""
+        _require([seal[name] for name in _NUMBERS], [seal[name] for name in _HASHES], [seal["day"]])
+        is_seal = seal["format"] == FORMAT and seal["sequence"] and seal["edition"]
+        _require(true=is_seal and isinstance(seal["state"], str) and isinstance(seal["reason"], str))
+        day = date.fromisoformat(seal["day"])
+        if (fault := self._fault(seal, day)) is None:
+            if self.last_day is None and seal["sequence"] > 1:
                 self.complete_from = day
-            self.last_day = day if self.last_day is None else max(day, self.last_day)
+            self.sequence, self.head = seal["sequence"], digest
+            self.last_day = max(day, self.last_day or day)
             self.days[seal["day"]], self.hashes[seal["day"]] = seal, digest
         return fault
 
-    def _fault(self, seal: Statement) -> str | None:
-        day, edition = date.fromisoformat(seal["day"]), seal["edition"]
-        whole = all(type(seal[name]) is int and seal[name] >= 0 for name in _NUMBERS)
-        if not whole or edition == 0 or seal["format"] != FORMAT or seal["day"] != day.isoformat():
-            return f"it has not the form of a seal in format {FORMAT}"
-        if edition == 1 and seal["replaces"] != NO_SEAL:
+    def _fault(self, seal: Statement, day: date) -> str | None:
+        edition, known = seal["edition"], self.days.get(seal["day"])
+        if edition == 1 and (seal["replaces"] != NO_SEAL or known is not None):
             return "a first edition replaces nothing"
         if self.last_day is None:  # an export may begin within a chain
             is_first = seal["sequence"] == 1
             valid = is_first == (seal["previous"] == NO_SEAL) and (edition == 1 or not is_first)
-            return None if valid and seal["sequence"] > 0 else "the chain has no beginning"
+            return None if valid else "the chain has no beginning"
         if seal["sequence"] != self.sequence + 1:
             return f"a seal is missing: number {seal['sequence']} follows {self.sequence}"
         if seal["previous"] != self.head:
             return "it does not continue the seal before"
         if edition == 1:
-            expected = self.last_day + timedelta(days=1 + seal["days_left_out"])
-            return (
-                None
-                if day == expected
-                else f"it follows the day {self.last_day}, and days between are missing"
-            )
-        known = self.days.get(seal["day"])
+            before, left_out = self.day_before(day), seal["days_left_out"]
+            begins = before is None and (day < self.complete_from or not left_out)
+            follows = begins or (before is not None and day - before == timedelta(days=1 + left_out))
+            return None if follows else f"it follows the day {before}, and days between are missing"
         if (day >= self.complete_from) if known is None else (edition != known["edition"] + 1):
             return f"edition {edition} of the day has no edition before it"
         if known is not None and seal["replaces"] != self.hashes[seal["day"]]:
             return "it replaces another seal than the one before of its day"
         return None
+
+    def day_before(self, day: date) -> date | None:
+        """Return the last sealed day before a day. None: there is none here. A clock that was ahead has sealed later days."""
+        if self.last_day is None or self.last_day < day:
+            return self.last_day
+        return max((each for each in map(date.fromisoformat, self.days) if each < day), default=None)
 
 
 def verify(data: bytes, trusted: Collection[str] | None = None) -> Verified:
@@ -141,49 +160,58 @@ def verify(data: bytes, trusted: Collection[str] | None = None) -> Verified:
     if lines.pop() != b"":
         raise RefusedError("The end: the file is cut.")
     statements = [_statement(number, line, trusted) for number, line in enumerate(lines, 1)]
-    if not statements or statements[0].get("kind") != "export" or statements[0].get("format") != FORMAT:
+    if not statements or (statements[0].get("kind"), statements[0].get("format")) != ("export", FORMAT):
         raise RefusedError(f"Line 1: it is no export of day seals in format {FORMAT}.")
-    header, chains, events, keys = statements[0], dict[str, SealChain](), 0, list[str]()
-    for number, statement in enumerate(statements[1:], 2):
-        try:
-            place = f"Line {number} ({statement['organization']}, {statement['day']})"
-            chain = chains.setdefault(statement["organization"], SealChain())
+    header, chains, hashes, events = statements[0], dict[str, SealChain](), dict[str, dict[int, str]](), 0
+    place = "Line 1"
+    try:
+        for number, statement in enumerate(statements[1:], 2):
+            place, name = f"Line {number}", statement["organization"]
+            chain = chains.setdefault(name, SealChain())
             if statement["kind"] == "seal" and not events:
-                fault = chain.add(statement, sha256(lines[number - 1][129:]).hexdigest())
+                digest = sha256(lines[number - 1][129:]).hexdigest()
+                fault = chain.add(statement, digest)
+                before = hashes.setdefault(name, {statement["sequence"] - 1: statement["previous"]})
+                before[statement["sequence"]] = digest
             else:
                 fault, events = _event_fault(chain, statement), events + 1
-        except _BAD_FORM as error:
-            raise RefusedError(
-                f"Line {number}: it has not the form of format {FORMAT} ({error!r})."
-            ) from error
-        if fault is not None:
-            raise RefusedError(f"{place}: {fault}.")
-    for statement in statements:
-        keys += [statement["key"]] if statement["key"] not in keys else []
-    try:
-        _require_whole(header, chains, len(statements) - 1 - events, events)
+            if fault is not None:
+                raise RefusedError(f"{place} ({name}, {statement['day']}): {fault}.")
+        place, seals = "Line 1", len(statements) - 1 - events
+        _require_whole(header, chains, seals, events)
         notes = _notes(header, chains)
     except _BAD_FORM as error:
-        raise RefusedError(f"Line 1: it has not the form of format {FORMAT} ({error!r}).") from error
+        raise RefusedError(f"{place}: it has not the form of format {FORMAT} ({error!r}).") from error
     days = {name: len(chain.days) for name, chain in chains.items()}
-    return Verified(header, days, len(statements) - 1 - events, events, tuple(keys), notes)
+    keys = tuple(dict.fromkeys(each["key"] for each in statements))
+    return Verified(header, days, seals, events, keys, notes, hashes)
+
+
+def require_continued(found: Verified, earlier: Verified) -> None:
+    """Raise RefusedError unless the chains of an earlier export go on in this one, or end there as they did."""
+    for name, end in earlier.header["chains"].items():
+        here = found.hashes.get(name, {}).get(end["last"])
+        if here != end["head"]:
+            what = "not" if here is None else "another one"
+            raise RefusedError(
+                f"{name}: seal {end['last']}, the last one of the earlier file, is {what} here."
+            )
 
 
 def _statement(number: int, line: bytes, trusted: Collection[str] | None) -> Statement:
     """Return the statement of a line, whose signature is valid."""
-    match = _LINE.fullmatch(line)
+    match, place = _LINE.fullmatch(line), f"Line {number}"
     try:
         if match is None or canonical_text(found := json.loads(match[2])) != match[2]:
-            raise RefusedError(f"Line {number}: it is no signed statement in its only form.")
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(found["key"])).verify(
-            bytes.fromhex(match[1].decode()), match[2]
-        )
+            raise RefusedError(f"{place}: it is no signed statement in its only form.")
+        place += f" ({found.get('organization', 'the export')}, {found.get('day', 'all days')})"
+        _require(hashes=[found["key"]])
+        signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(found["key"]))
+        signer.verify(bytes.fromhex(match[1].decode()), match[2])
     except InvalidSignature as error:
-        raise RefusedError(
-            f"Line {number} ({found.get('organization', 'the export')}, {found.get('day', 'all days')}): the signature is wrong."
-        ) from error
+        raise RefusedError(f"{place}: the signature is wrong.") from error
     except _BAD_FORM as error:
-        raise RefusedError(f"Line {number}: it is no signed statement ({error!r}).") from error
+        raise RefusedError(f"{place}: it is no signed statement ({error!r}).") from error
     if trusted is not None and found["key"] not in trusted:
         raise RefusedError(f"Line {number}: the key {found['key']} signed it, which you do not trust.")
     return found  # type: ignore[no-any-return]
@@ -191,24 +219,25 @@ def _statement(number: int, line: bytes, trusted: Collection[str] | None) -> Sta
 
 def _event_fault(chain: SealChain, event: Statement) -> str | None:
     """Return why an inclusion proof proves nothing; None: the event is in the latest seal of its day in this file."""
-    seal = chain.days.get(event["day"])
+    seal, path = chain.days.get(event["day"]), event["path"]
     if event["kind"] != "event" or seal is None:
         return "no seal of this day is before it"
+    _require([event["id"], event["index"]], [event["content"], *path], true=isinstance(path, list))
     leaf = leaf_hash(event["id"], bytes.fromhex(event["content"]))
-    path = [bytes.fromhex(each) for each in event["path"]]
-    root = root_of_path(leaf, event["index"], seal["events"], path)
+    root = root_of_path(leaf, event["index"], seal["events"], [bytes.fromhex(each) for each in path])
     return None if root is not None and root.hex() == seal["root"] else f"the seal has no event {event['id']}"
 
 
 def _require_whole(header: Statement, chains: Mapping[str, SealChain], seals: int, events: int) -> None:
     """Raise RefusedError unless the file has exactly the chains and lines that its first line names."""
-    for day in (header["from"], header["to"]):
-        date.fromisoformat(day)
+    _require([header[name] for name in ("format", "seals", "events")], days=[header["from"], header["to"]])
+    _require(true=isinstance(header["exported_at"], str))
     for name, named in header["chains"].items():
         chain = chains.get(name, SealChain())
+        _require([named["last"]])
         if (chain.sequence, chain.head) != (named["last"], named["head"]):
             raise RefusedError(
-                f"{name}: the chain ends at seal {chain.sequence}, and not at seal {named['last']}."
+                f"{name}: the chain ends at seal {chain.sequence}, not at seal {named['last']}."
             )
     if set(chains) != set(header["chains"]) or (seals, events) != (header["seals"], header["events"]):
         raise RefusedError(f"The end: {seals} seals and {events} events are here, and line 1 names others.")
@@ -219,16 +248,27 @@ def _notes(header: Statement, chains: Mapping[str, SealChain]) -> tuple[str, ...
     notes = [] if chains else ["The file has no seals, so it proves nothing of any day."]
     for name, chain in sorted(chains.items()):
         first, last = min(chain.days), max(chain.days)
-        if first > header["from"]:
-            notes.append(f"{name}: its seals begin with {first}.")
-        if last < header["to"]:
-            notes.append(f"{name}: no day after {last} is sealed.")
+        notes += [f"{name}: its seals begin with {first}."] if first > header["from"] else []
+        notes += [f"{name}: no day after {last} is sealed."] if last < header["to"] else []
         for day, seal in sorted(chain.days.items()):
             if seal["edition"] == 1 and seal["days_left_out"]:
                 notes.append(f"{name}, {day}: the {seal['days_left_out']} days before it were never sealed.")
+            if day >= header["exported_at"][:10]:
+                notes.append(f"{name}, {day}: it was sealed before its end, as by a clock that was ahead.")
             if seal["state"] != "complete":
                 notes.append(f"{name}, {day}: {seal['state']}. {seal['reason']}")
     return tuple(notes)
+
+
+def report(found: Verified, keys_trusted: bool) -> list[str]:
+    """Return what an export proves, in sentences."""
+    whose = "Whose keys these are was not checked: name the key that you trust with --key."
+    period = f"{found.header['from']} to {found.header['to']}, written {found.header['exported_at']}"
+    counts = (
+        f"{found.seals:,} seals of {len(found.days):,} organizations and {found.events:,} events are intact."
+    )
+    signed = f"Signed by {', '.join(found.keys)}."
+    return [*found.notes, counts, f"The file is of {period}.", signed, *([] if keys_trusted else [whose])]
 
 
 def main(arguments: list[str]) -> int:
@@ -236,22 +276,18 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Verify an export of day seals of the Jira Audit Relay.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--key", action="append", help="A public key that you trust. Repeat it for each key.")
+    parser.add_argument("--after", type=Path, help="An earlier file, whose chains must go on in this one.")
     given = parser.parse_args(arguments)
     try:
         found = verify(given.file.read_bytes(), given.key)
+        if given.after is not None:
+            require_continued(found, verify(given.after.read_bytes(), given.key))
     except OSError as error:
-        parser.error(f"{given.file} cannot be read: {error.strerror}")
+        parser.error(f"{error.filename} cannot be read: {error.strerror}")
     except RefusedError as error:
         sys.stderr.write(f"REFUSED. {_printable(str(error))}\n")
         return 1
-    counts = f"{found.seals} seals of {len(found.days)} organizations and {found.events} events are intact."
-    whose = (
-        ()
-        if given.key
-        else ("Whose keys these are was not checked: name the key that you trust with --key.",)
-    )
-    texts = (*found.notes, counts, f"Signed by {', '.join(found.keys)}.", *whose)
-    sys.stdout.write("".join(f"{_printable(each)}\n" for each in texts))
+    sys.stdout.write("".join(f"{_printable(each)}\n" for each in report(found, bool(given.key))))
     return 0
 
 

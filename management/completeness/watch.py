@@ -87,10 +87,13 @@ class DayWatch:
     async def _rounds(self, sealer: Sealer) -> None:
         """Make rounds until the sealer has ended, as when an operator's `proof seal` has fenced it."""
         while True:
+            began = self._context.now_ms()
             pause = await self._timed_round(sealer)
             if sealer.ended:
                 return
             await asyncio.sleep(pause)
+            if self._context.now_ms() < began - HOUR_MS:  # the index was bounded by a clock that was ahead
+                return
 
     async def _timed_round(self, sealer: Sealer) -> float:
         """Make a round, and return the seconds until the next one."""
@@ -105,6 +108,7 @@ class DayWatch:
     async def round(self, sealer: Sealer, organizations: Mapping[str, Organization]) -> list[SealResult]:
         """Count and seal what is due. Raises RelayError."""
         now, unpolled = self._context.now_ms(), set[str]()
+        self._context.seen.begin(now // DAY_MS)
         if self._pass != pass_number(now):  # what is kept of Kafka is read anew now and then
             self._progress, self._pass = ProgressFollower(self._context.connection), pass_number(now)
 
@@ -115,7 +119,9 @@ class DayWatch:
             paused = organizations[name].paused
             counts.overdue_ms = overdue_ms(progress, seals, now, self._late_days, paused=paused)
             is_pass = counts.passed != self._pass
-            return due_days(progress, seals, counts.last, now, self._late_days, is_pass=is_pass)
+            return due_days(
+                progress, seals, counts.last, now, self._late_days, is_pass=is_pass, paused=paused
+            )
 
         def source_of(name: str) -> Source:
             return self._sources.source_for(organizations[name])

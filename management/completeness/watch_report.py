@@ -13,10 +13,10 @@ from management.completeness.attention import Attention, worst_first
 from management.completeness.findings import STATUS_PREFIX
 from management.completeness.ownership import Ownership
 from management.completeness.sealing import SealResult
+from relay.condition_log import ConditionLog
 from relay.kafka.producer import RecordWriter
 from relay.status.model import service_key, take_over
 from relay.status.writer import StatusWriter
-from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import MetricSet
 
@@ -117,11 +117,15 @@ class WatchReport:
         """Show how a round ended."""
         sealed, failed = sum(len(each.seals) for each in results), [each for each in results if each.failure]
         state = "complete" if not failed and len(results) == count else "partial"
+        went_round = len(results) == count and (not results or any(each.is_reached for each in results))
         self._metrics[catalogue.SEALS].inc(sealed)
         self._metrics[catalogue.ROUND_DURATION].set(took)
         self._metrics.set_state(catalogue.ROUND_STATE, state)
-        if state == "complete":
+        if (
+            went_round
+        ):  # an organization that fails is named by its own state, and must not hide that rounds stop
             self._metrics[catalogue.LAST_ROUND].set(self._now_ms() / 1000)
+        if state == "complete":
             self._conditions.ended("round", "Every organization's days are counted again; they were not")
         else:
             reason = failed[0].failure if failed else "The round ended early."

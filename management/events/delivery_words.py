@@ -177,6 +177,18 @@ def skipped_by(
     return None
 
 
+def has_skipped_before(
+    changes: Sequence[ChangeEntry], name: str, flow: PipelineFlow, address: EventAddress, since: int
+) -> bool:
+    """Return whether an operator has moved past an event before a place of its partition, at the instant `since` (ms UTC) or later."""
+    starts = [
+        _offset(each.before, flow, address.partition)
+        for each in changes
+        if each.subject == "destination" and each.name == name and each.what == "skipped" and each.at >= since
+    ]
+    return any(start is not None and start < address.offset for start in starts)
+
+
 def _offset(facts: str | None, flow: PipelineFlow, partition: int) -> int | None:
     """Return the offset of a partition in the facts of a move of this flow. None: they have none."""
     try:

@@ -1,4 +1,4 @@
-"""The states and errors of the code, read from its syntax: literals, messages and answers."""
+"""The errors of the code, read from its syntax: messages and answers."""
 
 import ast
 import importlib
@@ -7,8 +7,6 @@ import pkgutil
 from collections.abc import Sequence
 from types import ModuleType
 
-import producer.polling.poller
-import producer.status_reporter
 import relay.kafka.diagnostics.messages
 from consumer import older_events
 from consumer.assignment import losses, schema_hold, start_offset_texts
@@ -16,7 +14,6 @@ from consumer.delivery import dead_letters, defects
 from consumer.destinations.contract import AnyKind
 from consumer.losses import lost_range
 from consumer.targets import guard
-from producer.sources.errors import ErrorKind
 
 _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (defects, "config_fault_text"),
@@ -39,34 +36,6 @@ _PROBLEMS: Sequence[tuple[ModuleType, str]] = (
     (guard, "_pause_unknown_text"),
 )
 """Module and function of each reason that a destination's status shows."""
-
-
-def states_of(module: ModuleType) -> set[str]:
-    """Return the states that a module reports: literals that are named `state`, begin a status or begin a returned pair."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
-        match node:
-            case ast.Assign(targets=[ast.Name(id="state")], value=value):
-                found |= _literals(value)
-            case ast.Call(
-                func=ast.Name(id="take_over") | ast.Attribute(attr="transition"),
-                args=[ast.Constant(value=str(state)), *_],
-            ):
-                found.add(state)
-            case ast.Return(value=ast.Tuple(elts=[ast.Constant(value=str(state)), _])):
-                found.add(state)
-    return found
-
-
-def source_errors() -> set[str]:
-    """Return every error kind, also those of the relay itself, which are reported by name."""
-    found = {str(kind) for kind in ErrorKind}
-    for module in (producer.polling.poller, producer.status_reporter):
-        for node in ast.walk(ast.parse(inspect.getsource(module))):
-            match node:
-                case ast.Call(func=ast.Attribute(attr="failing"), args=[ast.Constant(value=str(kind)), *_]):
-                    found.add(kind)
-    return found
 
 
 def answers_by_status(kind: AnyKind) -> dict[tuple[str, str], list[int]]:
@@ -137,12 +106,3 @@ def _text(node: ast.expr | None) -> str:
         case ast.JoinedStr(values=values):
             return "".join(_text(value) for value in values).replace("……", "…")
     return "…"  # filled in at run time
-
-
-def _literals(node: ast.expr) -> set[str]:
-    match node:
-        case ast.Constant(value=str(text)):
-            return {text}
-        case ast.IfExp(body=body, orelse=other):
-            return _literals(body) | _literals(other)
-    return set()

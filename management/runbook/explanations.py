@@ -86,7 +86,7 @@ DESTINATION_PROBLEMS: Explanations = {
     ),
     "_corrupt_batch_text": (
         "A batch is corrupt on a broker's disk, or another client wrote a record that nobody can parse.",
-        "`kafka-topics.sh --describe --topic TOPIC`",
+        "`kafka-topics.sh --bootstrap-server HOST:PORT --describe --topic TOPIC`",
     ),
     "_another_target_text": (
         "Two settings use one name for different targets, or the target was changed.",
@@ -111,7 +111,7 @@ DESTINATION_PROBLEMS: Explanations = {
     "moved_text": ("Kafka holds the same events at other offsets, as after a fail-over to a mirror.", "none"),
     "reread_text": (
         "Kafka lost the end of a partition, or a mirror had not received it; events are repeated, and none is left out.",
-        "`kafka-topics.sh --describe --topic TOPIC`",
+        "`kafka-topics.sh --bootstrap-server HOST:PORT --describe --topic TOPIC`",
     ),
     "unproven_text": (
         "A backup of an offset has no event that proves it; events are repeated, and none is left out.",

@@ -8,9 +8,9 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from producer.metrics import catalogue
 from producer.metrics.silence import SilenceMetrics
+from relay.condition_log import ConditionLog
 from relay.kafka.topic_copies import CopyState
 from relay.status.model import Status
-from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import Metric, MetricSet
 
 log = structlog.get_logger("producer")

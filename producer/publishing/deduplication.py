@@ -78,11 +78,11 @@ class Deduplicator:
     _taken: dict[int, list[Event]] = field(default_factory=dict)
 
     def check(self, event: Event) -> Duplication:
+        taken = self._taken.get(event["id"], ())
+        if not taken and not self.ledger.contains(event["id"]):
+            return Duplication.NEW  # nearly every record: an event with a time key has the key of its id too
         if self._may_be_published(event):
             return Duplication.UNDECIDABLE if self._is_undecidable(event) else Duplication.DUPLICATE
-        taken = self._taken.get(event["id"], [])
-        if not taken and not self.ledger.contains(event["id"]):
-            return Duplication.NEW
         if any(same_record(event, one) for one in taken):
             return Duplication.DUPLICATE
         return Duplication.REUSED_ID

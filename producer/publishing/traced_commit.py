@@ -44,7 +44,7 @@ def _is_event(record: ProducerRecord, topics: ShardTopics) -> bool:
 def _with_header(transaction: Transaction, span: OpenSpan, topics: ShardTopics) -> Transaction:
     header = span.context.header
     records = [
-        replace(each, headers=(*each.headers, header)) if _is_event(each, topics) else each
+        each._replace(headers=(*each.headers, header)) if _is_event(each, topics) else each
         for each in transaction.records
     ]
     span.attributes["messaging.batch.message_count"] = sum(_is_event(each, topics) for each in records)

@@ -217,9 +217,10 @@ def with_positions(
     `window_complete`: with this transaction everything up to the window end is published.
     """
     last_event, last_backfill = checkpoint.last_event, checkpoint.last_backfill
-    for event, offset in zip(plan.events, offsets, strict=False):  # dead letters have offsets too
-        position = EventPosition(offset, event["id"])
-        if event["mode"] == "backfill":
+    last = {event["mode"] == "backfill": place for place, event in enumerate(plan.events)}
+    for is_backfill, place in last.items():
+        position = EventPosition(offsets[place], plan.events[place]["id"])
+        if is_backfill:
             last_backfill = position
         else:
             last_event = position
@@ -274,10 +275,11 @@ def encode_event(
 
 
 def _event_records(plan: TransactionPlan, topics: ShardTopics) -> Iterable[ProducerRecord]:
+    names, partition, collected = topics.names, topics.partition, plan.collected
+    backfill, events = names.backfill, names.events
     for event, value in zip(plan.events, plan.values, strict=True):
-        topic = topics.names.backfill if event["mode"] == "backfill" else topics.names.events
-        key = event["organization"].encode()
-        yield ProducerRecord(topic, topics.partition, key, value, plan.collected)
+        topic = backfill if event["mode"] == "backfill" else events
+        yield ProducerRecord(topic, partition, event["organization"].encode(), value, collected)
 
 
 def _dead_letters_of(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from producer.replays.jobs import RefillJobs, SendReport
+from relay.condition_log import ConditionLog
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES, TopicPartition
 from relay.kafka.connection import Connection
@@ -20,7 +21,6 @@ from relay.kafka.log_reader import (
 from relay.kafka.producer import RecordWriter
 from relay.replays.refill import RefillProgress
 from relay.replays.store import ReplayTable, producer_key
-from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 

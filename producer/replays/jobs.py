@@ -8,11 +8,11 @@ import structlog
 
 from relay.aio import Signal
 from relay.avro.codec import BadBody, NotAvro, UnknownSchema
+from relay.condition_log import ConditionLog
 from relay.errors import RelayError
 from relay.replays.job import Content, KnownReplay, ReplayJob, in_turn
 from relay.replays.refill import RefillProgress
 from relay.replays.store import ReplayTable
-from relay.telemetry.condition_log import ConditionLog
 from relay.timestamps import now_ms
 
 REPORT_EVERY_MS = 2_000

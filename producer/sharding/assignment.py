@@ -11,11 +11,11 @@ import structlog
 from producer.sharding.corrupt_batches import CorruptBatches
 from producer.sharding.organization_table import OrganizationTable
 from producer.sharding.shard import Shard, stop_shard
+from relay.condition_log import ConditionLog
 from relay.errors import describe
 from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.bounded_consumer import BoundedConsumer, CorruptBatch
 from relay.organizations import Organization
-from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 

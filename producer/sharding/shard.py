@@ -12,11 +12,11 @@ import structlog
 
 from producer.publishing.publisher import ShardClosedError, ShardPublisher
 from relay.aio import cancel_all, cancellation_requested
+from relay.condition_log import ConditionLog
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.organizations import Organization
 from relay.retry import backoff_seconds
-from relay.telemetry.condition_log import ConditionLog
 
 _NOT_REPORTED = (-math.inf, "")
 

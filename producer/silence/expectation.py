@@ -36,9 +36,18 @@ class _Day:
     run: float | None
 
 
-def silence_probability(rhythm: WeeklyRhythm, first: int, end: int) -> float:
-    """Return the chance of no event in the hours from `first` to before `end`, counted from 1970 UTC."""
-    days = list(_days(rhythm, first, min(end, first + 24 * LONGEST_DAYS)))
+def silence_probability(
+    rhythm: WeeklyRhythm, first: int, end: int, answered_from: int | None = None
+) -> float:
+    """Return the chance of no event in the hours from `first` to before `end`, counted from 1970 UTC.
+
+    `first` follows an event. `answered_from`: the first hour of which it is known that it had none; None: all hours had none.
+    Days off may have begun in the hours before it, so a part of a silence is never less likely than the whole.
+    """
+    begin = first if answered_from is None else max(first, answered_from)
+    days = list(
+        _days(rhythm, max(first, begin - 24 * LONGEST_DAYS), begin, min(end, begin + 24 * LONGEST_DAYS))
+    )
     shape = 1 / rhythm.spread
     weights: list[float] = [math.exp(shape * (math.log(level) - level + 1)) for level in _LEVELS]
     chances = [_at_level(rhythm.days_off, days, level) for level in _LEVELS]
@@ -46,12 +55,13 @@ def silence_probability(rhythm: WeeklyRhythm, first: int, end: int) -> float:
     return weighted / sum(weights)
 
 
-def _days(rhythm: WeeklyRhythm, first: int, end: int) -> Iterator[_Day]:
+def _days(rhythm: WeeklyRhythm, first: int, answered: int, end: int) -> Iterator[_Day]:
+    """Yield the days of the hours from `first` on; hours before `answered` expect nothing."""
     rest = rhythm.rest_rates()
     while first < end:
         day = rhythm.day_of(first)
         start = rhythm.start_of(day)
-        part = slice(first - start, min(24, end - start))
+        part = slice(max(first, answered) - start, min(24, end - start))
         rates = rhythm.day_rates(day)
         works = sum(rates) - sum(rest) > LEAST_WORK
         yield _Day(sum(rates[part]), sum(rest[part]), _run(rhythm, start) if works else None)

@@ -26,8 +26,8 @@ class SilenceJudge:
     """Judges the silence of one organization, anew for each hour of it: in between, the chance does not change."""
 
     def __init__(self) -> None:
-        self._judged: dict[tuple[int, int], float] = {}
-        """The chance of each silence that was judged last, by the hour before it and the first one that is not over."""
+        self._judged: dict[tuple[int, int, int], float] = {}
+        """The chance of each silence that was judged last, by the hour of the last event, the one before it and the first one that is not over."""
         self._measured: tuple[ActiveHours | None, int | None] = (None, None)
         """The hours whose longest silence is known, and that silence."""
 
@@ -53,20 +53,22 @@ class SilenceJudge:
             return _silence(longest_part, word, learning_until=known_until, longest=longest)
         if newest is None or not active.bits:
             return _silence(longest_part, "silent" if longest_part.width >= LONG_MS else "quiet")
-        chances = self._probabilities(checkpoint, active, parts)
+        chances = self._probabilities(checkpoint, active, since, parts)
         probability, _, part = min(zip(chances, range(0, -len(parts), -1), parts, strict=True))
         word = "silent" if probability < UNLIKELY else "quiet"
         return _silence(part, word, probability, longest=longest)
 
     def _probabilities(
-        self, checkpoint: Checkpoint, active: ActiveHours, parts: Sequence[TimeRange]
+        self, checkpoint: Checkpoint, active: ActiveHours, since: int, parts: Sequence[TimeRange]
     ) -> list[float]:
-        hours = [(each.start // HOUR_MS, each.end // HOUR_MS) for each in parts]
+        hours = [(since // HOUR_MS, each.start // HOUR_MS, each.end // HOUR_MS) for each in parts]
         if any(each not in self._judged for each in hours):
             rhythm = learn_rhythm(active, observed_hours(checkpoint, active))
             self._judged = {
-                (last, end): silence_probability(rhythm, last + 1, end) if end > last + 1 else 1.0
-                for last, end in hours
+                (event, last, end): silence_probability(rhythm, event + 1, end, last + 1)
+                if end > last + 1
+                else 1.0
+                for event, last, end in hours
             }
         return [self._judged[each] for each in hours]
 

@@ -7,7 +7,7 @@ end, so the newest pair whose offset a consumer group has committed answers it f
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from producer.state.active_hours import ActiveHours, active_hours_from_record
 from producer.state.intervals import TimeRange
@@ -34,8 +34,7 @@ class EventPosition:
     id: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class EventTime:
+class EventTime(NamedTuple):
     """An event's place in the order of creation: `created` in ms UTC, and its id among those of one instant."""
 
     created: int
@@ -117,7 +116,7 @@ class Checkpoint:
             "last_event": _position_to_record(self.last_event),
             "last_backfill": _position_to_record(self.last_backfill),
             "cloud_id": self.cloud_id,
-            "newest_event": None if self.newest_event is None else asdict(self.newest_event),
+            "newest_event": None if self.newest_event is None else self.newest_event._asdict(),
             "id_reuse": None if self.id_reuse is None else asdict(self.id_reuse),
             "outage": None if self.outage is None else _range_to_record(self.outage),
             "holes": [_range_to_record(one) for one in self.unread_ranges],

@@ -8,7 +8,7 @@ time key, made of its id and `created`. The content is not in it, since the sour
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -75,7 +75,10 @@ class Ledger:
 
     def contains(self, event_id: int) -> bool:
         """Return whether any kept day holds the id, or the key of a variant."""
-        return any(event_id in day.ids for day in self._days.values())
+        for day in self._days.values():  # noqa: SIM110 - for each record; `any` with a generator takes twice as long
+            if event_id in day.ids:
+                return True
+        return False
 
     def day_holds(self, time: EventTime) -> bool:
         """Return whether the ledger of its day holds the key that proves a record published."""
@@ -144,7 +147,7 @@ class Ledger:
     ) -> DayLedger:
         day = self._days.get(name, _EMPTY)
         day = replace(day, reused_after=day.reused_after or reused_after)
-        keys = (key for event in published for key in day.keys_of(event_time(event), event.get("variant")))
+        keys = [key for event in published for key in day.keys_of(event_time(event), event.get("variant"))]
         return replace(day, ids=day.ids | BitMap64(keys), dead_letters=day.dead_letters | dead_letters)
 
     def expire_days(self, delta: LedgerDelta, checkpoint: Checkpoint) -> LedgerDelta:
@@ -181,7 +184,7 @@ class Ledger:
             "added": (day.ids - self._days.get(name, _EMPTY).ids).serialize(),
             "ids": day.ids.serialize(),
             "dead_letters": sorted(day.dead_letters),
-            "reused_after": None if day.reused_after is None else asdict(day.reused_after),
+            "reused_after": None if day.reused_after is None else day.reused_after._asdict(),
         }
 
 

@@ -4,7 +4,9 @@ It covers what the relay's own schemas use: records, arrays, enums, unions of nu
 primitives except float.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from struct import Struct
 from typing import Any
 
@@ -50,15 +52,54 @@ def _compile(node: Any, path: str, named: dict[str, Any]) -> ValueWriter:
 
 
 def _record(fields: list[dict[str, Any]], path: str, named: dict[str, Any]) -> ValueWriter:
+    """Return a writer that takes a record with each field and no other, as the relay makes them, the short way.
+
+    Any other record, and one that does not fit, is written field by field, which finds defaults and names a misfit.
+    """
+    writers = [_compile(field["type"], f"{path}.{field['name']}", named) for field in fields]
+    write_each_field = _each_field(fields, writers, path)
+    steps, count = _steps(fields, writers), len(fields)
+
+    def write_record(value: Any, out: bytearray) -> None:
+        if type(value) is dict and len(value) == count:
+            try:
+                for get, write in steps:
+                    write(get(value), out)
+            except (KeyError, AttributeError, UnicodeEncodeError):
+                pass  # a field is missing and another unknown, or a text does not fit: the long way raises, and names it
+            else:
+                return
+        write_each_field(value, out)
+
+    return write_record
+
+
+def _steps(
+    fields: Sequence[dict[str, Any]], writers: Sequence[ValueWriter]
+) -> Sequence[tuple[Callable[[Any], Any], ValueWriter]]:
+    """Return what to take of a record, and how to write it: texts that follow one another at once, since a call for each would
+    be half of the time.
+    """
+    steps: list[tuple[Callable[[Any], Any], ValueWriter]] = []
+    places = range(len(fields))
+    for are_texts, group in groupby(places, lambda place: fields[place]["type"] == ["null", "string"]):
+        together = list(group)
+        if are_texts and len(together) > 1:
+            steps.append((itemgetter(*(fields[place]["name"] for place in together)), _append_texts))
+        else:
+            steps += [(itemgetter(fields[place]["name"]), writers[place]) for place in together]
+    return steps
+
+
+def _each_field(fields: Sequence[dict[str, Any]], writers: Sequence[ValueWriter], path: str) -> ValueWriter:
     compiled_fields = []
-    for field in fields:
-        write = _compile(field["type"], f"{path}.{field['name']}", named)
+    for field, write in zip(fields, writers, strict=True):
         default = bytearray()
         if "default" in field:
             write(field["default"], default)
         compiled_fields.append((field["name"], write, bytes(default)))
 
-    def write_record(value: Any, out: bytearray) -> None:
+    def write_each_field(value: Any, out: bytearray) -> None:
         if not isinstance(value, dict):
             raise _mismatch(path, value)
         known = 0
@@ -75,7 +116,7 @@ def _record(fields: list[dict[str, Any]], path: str, named: dict[str, Any]) -> V
             unknown = value.keys() - {name for name, _, _ in compiled_fields}
             raise Unencodable(f"{path} has no field {', '.join(sorted(map(str, unknown)))}")
 
-    return write_record
+    return write_each_field
 
 
 def _array(write_item: ValueWriter, path: str) -> ValueWriter:
@@ -130,23 +171,11 @@ def _string(path: str) -> ValueWriter:
 
 
 def _nullable_string(path: str) -> ValueWriter:
-    """Return one function for the most frequent type, where two would call each other for each value."""
-
     def write_nullable_string(value: Any, out: bytearray) -> None:
-        if value is None:
-            out.append(0)
-            return
         try:
-            encoded = value.encode()
+            _append_texts((value,), out)
         except (AttributeError, UnicodeEncodeError) as error:
             raise _not_a_string(path, value, error) from None
-        length = len(encoded)
-        if length < len(_STRING_HEADS):
-            out += _STRING_HEADS[length]
-        else:
-            out.append(2)
-            _append_long(length, out)
-        out += encoded
 
     return write_nullable_string
 
@@ -231,13 +260,30 @@ def _append_long(value: int, out: bytearray) -> None:
     out.append(zigzag)
 
 
+def _append_texts(texts: Iterable[Any], out: bytearray) -> None:
+    """Append texts or nulls, each of a union with null. Raises AttributeError and UnicodeEncodeError, before the misfit is written."""
+    for text in texts:
+        if text is None:
+            out.append(0)
+            continue
+        encoded = text.encode()
+        length = len(encoded)
+        if length < _SHORT:
+            out += _STRING_HEADS[length]
+        else:
+            out.append(2)
+            _append_long(length, out)
+        out += encoded
+
+
 def _string_head(length: int) -> bytes:
     head = bytearray([2])
     _append_long(length, head)
     return bytes(head)
 
 
-_STRING_HEADS = [_string_head(length) for length in range(512)]
+_SHORT = 512
+_STRING_HEADS = [_string_head(length) for length in range(_SHORT)]
 """The bytes before a string in a union with null, by its length: the branch and the length."""
 
 

@@ -4,16 +4,13 @@ The ciphertext is bound to the organization's name, URL and user, and decrypts f
 So a writer of the organizations topic cannot make the relay send a key to another place.
 """
 
-import base64
-import binascii
 import contextlib
 import hashlib
-import os
 import secrets
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import structlog
@@ -22,8 +19,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from relay.config.secrets import SecretsConfig
+from relay.credentials.encryption_keys import key_stamps, read_keys
 from relay.errors import SecretError, SettingsError
-from relay.file_stamps import file_stamps
+from relay.followed_value import FollowedValue
 
 # version (1) | id of the key (8) | nonce (12) | ciphertext and tag (16 and more)
 _VERSION = b"\x01"
@@ -61,11 +59,12 @@ class Keyring:
     """
 
     def __init__(
-        self, keys: Iterable[bytes], changed_keys: Callable[[], Iterable[bytes] | None] = lambda: None
+        self, keys: Sequence[bytes], current_keys: Callable[[], Sequence[bytes]] | None = None
     ) -> None:
-        """Take at least one key, each of 32 bytes. `changed_keys` returns them once they are other ones; None: they are not."""
-        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
-        self._changed_keys = changed_keys
+        """Take at least one key, each of 32 bytes. `current_keys` returns the keys of now: another list once they may be others."""
+        self._keys = keys
+        self._current_keys = current_keys or (lambda: keys)
+        self._ciphers = _ciphers_of(keys)
         self._former: dict[bytes, AESGCM] = {}
 
     @property
@@ -75,9 +74,14 @@ class Keyring:
 
     def _present(self) -> Mapping[bytes, AESGCM]:
         """Return the keys that the settings have now, by their ids."""
-        if (keys := self._changed_keys()) is not None:
+        keys = self._current_keys()
+        if keys is not self._keys:
+            self._keys = keys
             self._former |= self._ciphers
-            self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+            self._ciphers = _ciphers_of(keys)
+            log.info(
+                "The keys of the secrets were read again.", keys=[known.hex() for known in self._ciphers]
+            )
         return self._ciphers
 
     def seal(self, secret: SecretStr, owner: CredentialOwner) -> bytes:
@@ -137,59 +141,13 @@ def load_keyring(settings: SecretsConfig) -> Keyring | None:
     """
     if settings.key_file is None and not settings.keys:
         return None
-    source = _KeySource(settings)
-    return Keyring(source.read(), source.changed)
-
-
-class _KeySource:
-    """Reads the keys of the settings, and again when their file or their store has others.
-
-    Keys that cannot be used, as those of a half-written file, leave the keys that were read before.
-    """
-
-    def __init__(self, settings: SecretsConfig) -> None:
-        self._settings = settings
-        self._is_followed = settings.key_file is None or settings.key_file.is_file()
-        """A pipe gives its content once, and would be waited for a second time for ever."""
-        self._stamps: Sequence[object] = ()
-        self._fault: str | None = None
-
-    def read(self) -> list[bytes]:
-        """Return the keys. Raises SettingsError."""
-        stamps, file = self._stamps_now(), self._settings.key_file
-        if file is not None:
-            source = f"secrets.key_file {file}"
-            texts = _read_keys(file, source)
-        else:
-            source, texts = "secrets.keys", [key.get_secret_value() for key in self._settings.keys]
-        if not texts:
-            raise SettingsError(f"{source} holds no key: {_KEY_HINT}.")
-        keys = [_parse_key(text, f"{source}: key {number}") for number, text in enumerate(texts, 1)]
-        self._stamps = stamps  # not of a failure: rights that are given later change no stamp
-        return keys
-
-    def changed(self) -> list[bytes] | None:
-        """Return the keys, if they may be other ones than those of the last call. None: they are not, or cannot be used."""
-        if not self._is_followed:
-            return None
-        keys, fault = None, None
-        if self._stamps_now() != self._stamps:
-            try:
-                keys = self.read()
-            except SettingsError as error:
-                fault = str(error)
-        if fault is not None and fault != self._fault:
-            log.warning("Keys of the secrets cannot be used; those of before are used.", reason=fault)
-        elif keys is not None:
-            log.info("The keys of the secrets were read again.", keys=[_key_id(key).hex() for key in keys])
-        self._fault = fault
-        return keys
-
-    def _stamps_now(self) -> Sequence[object]:
-        """Return a value that differs once the keys may do."""
-        if self._settings.key_file is not None:
-            return file_stamps([self._settings.key_file])
-        return [hashlib.sha256(key.get_secret_value().encode()).digest() for key in self._settings.keys]
+    if settings.key_file is not None and not settings.key_file.is_file():
+        # A pipe gives its content once, and would be waited for a second time for ever.
+        return Keyring(read_keys(settings))
+    followed = FollowedValue(
+        "Keys of the secrets", partial(key_stamps, settings), partial(read_keys, settings)
+    )
+    return Keyring(followed.current(), followed.current)
 
 
 def require_keyring(settings: SecretsConfig) -> Keyring:
@@ -204,37 +162,6 @@ def require_keyring(settings: SecretsConfig) -> Keyring:
     return keyring
 
 
-def make_key() -> bytes:
-    """Return a new random key."""
-    return secrets.token_bytes(_KEY_BYTES)
-
-
-def read_key(path: Path) -> bytes:
-    """Return the only key of a file. Raises SettingsError."""
-    texts = _read_keys(path, str(path))
-    if len(texts) != 1:
-        raise SettingsError(f"{path} holds {len(texts)} keys: give a file with one key.")
-    return _parse_key(texts[0], str(path))
-
-
-def make_encryption_key_file(directory: Path) -> Path:
-    """Return the key file of a single-machine installation. Create it (mode 0600) if it is missing.
-
-    The file is durable when this returns, and concurrent callers get the same file. The directory must exist.
-    Raises SettingsError.
-    """
-    path = directory / "secrets.key"
-    try:
-        if not path.exists():
-            _write_key(path)
-    except OSError as error:
-        raise SettingsError(
-            f"The key file {path} cannot be created: {error.strerror}. "
-            "Make the directory writable, or set secrets.key_file."
-        ) from error
-    return path
-
-
 def sealing_key_id(sealed: bytes) -> str:
     """Return the id of the key that encrypted this."""
     return sealed[1 : 1 + _ID_BYTES].hex()
@@ -245,51 +172,9 @@ def how_to_set_again(owner: CredentialOwner, option: str = "--api-key-file FILE"
     return f"set it again (jira-relay organizations modify {shlex.quote(owner.name)} {option})."
 
 
+def _ciphers_of(keys: Sequence[bytes]) -> dict[bytes, AESGCM]:
+    return {_key_id(key): AESGCM(key) for key in keys}
+
+
 def _key_id(key: bytes) -> bytes:
     return hashlib.sha256(b"jira-audit-relay key id" + key).digest()[:_ID_BYTES]
-
-
-def _parse_key(text: str, source: str) -> bytes:
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != _KEY_BYTES:
-        raise SettingsError(f"{source} is not base64 of 32 bytes: {_KEY_HINT}.")
-    return key
-
-
-def _read_keys(path: Path, source: str) -> list[str]:
-    try:
-        text = path.read_text("ascii")
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{source} is not text: it must hold base64 of 32 bytes; {_KEY_HINT}.") from error
-    except OSError as error:
-        raise SettingsError(
-            f"{source} cannot be read: {error.strerror}. Check its path and permissions."
-        ) from error
-    return [line for line in text.splitlines() if line.strip()]
-
-
-def _write_key(path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(base64.b64encode(make_key()) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        _link(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _link(temporary: Path, path: Path) -> None:
-    try:
-        path.hardlink_to(temporary)
-    except FileExistsError:
-        return
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -24,9 +24,13 @@ class Redactor:
 
     def __init__(self) -> None:
         self._by_tail: dict[str, tuple[str, ...]] = {}
+        self._added: set[str] = set()
 
     def add(self, secret: str) -> None:
         """Add a secret. Forms with fewer than 8 characters are ignored."""
+        if secret in self._added:  # a key is added at each request with it
+            return
+        self._added.add(secret)
         for form in encoded_forms(secret):
             known = self._by_tail.get(form[-_TAIL_LENGTH:], ())
             if len(form) >= _MIN_LENGTH and form not in known:

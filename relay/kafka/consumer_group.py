@@ -13,6 +13,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from relay.aio import cancellation_requested
+from relay.condition_log import ConditionLog
 from relay.errors import describe
 from relay.kafka import KAFKA_FAILURES
 from relay.kafka.aiokafka_patches.consumer import discard_consumer, patch_consumer
@@ -23,7 +24,6 @@ from relay.kafka.connection import Connection
 from relay.kafka.join_trouble import JoinTrouble
 from relay.kafka.membership_lease import MembershipLease
 from relay.kafka.rebalance import MemberHandler, RebalanceListener
-from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 

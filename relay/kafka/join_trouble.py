@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from aiokafka.errors import GroupAuthorizationFailedError
+
 from relay.errors import one_line
 from relay.timestamps import now_ms, to_iso_seconds
 
@@ -57,7 +59,7 @@ class JoinTrouble:
         if self._error is not None and seconds >= self._error_seconds:
             return (
                 f"Kafka at {self._kafka} has not let this process join the group {self._group} since {since}: {self._error}."
-                " Check that Kafka runs and is reachable; the process joins by itself"
+                f" {_remedy(self._error)}; the process joins by itself"
             )
         if self._error is None and seconds >= self._silence_seconds:
             return (
@@ -65,3 +67,9 @@ class JoinTrouble:
                 " Kafka runs and is reachable; another member that hands over its partitions may take up to a minute"
             )
         return None
+
+
+def _remedy(error: str) -> str:
+    if GroupAuthorizationFailedError.__name__ in error:
+        return "The user of this process lacks Read on the group; `jira-relay check` names the command that grants it"
+    return "Check that Kafka runs and is reachable"

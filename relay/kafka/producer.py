@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
@@ -39,8 +39,7 @@ class RecordTooLargeError(NotWrittenError):
     """The topic or the brokers reject a record of this size. A retry does not help."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerRecord:
+class ProducerRecord(NamedTuple):
     """A record to write. `value` None deletes the key on a compacted topic; `timestamp` is ms since 1970 UTC."""
 
     topic: str

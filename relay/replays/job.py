@@ -154,19 +154,6 @@ class KnownReplay:
     def ended(self) -> bool:
         return self.progress is not None and self.progress.ended
 
-    def shown_state(self) -> tuple[State, str | None]:
-        """Return the state for an operator, and its reason. An ended job stays as it ended, whatever is wished since."""
-        if self.progress is not None and (self.progress.ended or self.job.wished == "running"):
-            return self.progress.state, self.progress.reason
-        if self.job.wished == "running":
-            return "waiting", f"No consumer of {self.job.destination} has taken the replay yet."
-        if self.progress is not None and self.progress.state == self.job.wished:
-            return self.job.wished, self.progress.reason
-        by = f"{self.job.wished_by} wishes it {self.job.wished}"
-        return (
-            self.progress.state if self.progress else "waiting"
-        ), f"{by}, and no consumer has done so yet."
-
     def offsets_left(self) -> int:
         """Return how many offsets of its ranges are before no place; some hold no record."""
         if self.progress is None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import structlog
 
 from relay.avro.codec import InternalCodec, Unencodable
+from relay.condition_log import ConditionLog
 from relay.kafka.producer import RecordTooLargeError, RecordWriter, TopicWriteError
 from relay.status.model import EPOCH, VALID_UNTIL, Status, to_record
-from relay.telemetry.condition_log import ConditionLog
 
 log = structlog.get_logger(__name__)
 

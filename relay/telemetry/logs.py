@@ -12,6 +12,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from relay.credentials.redaction import Redactor
 from relay.telemetry.third_party_lines import ThirdPartyFilter
+from relay.telemetry.whole_lines import WholeLines
 
 # At INFO, httpx logs every URL, azure and msal every step of a login, and aiokafka lines for its own developers.
 _QUIETED_LOGGERS = ("aiohttp.access", "aiokafka", "azure", "httpcore", "httpx", "msal", "urllib3")
@@ -25,14 +26,18 @@ def configure_logging(
     redactor: Redactor,
     stream: TextIO | None = None,
     fields: Mapping[str, object] = MappingProxyType({}),
+    *,
+    shared: bool = False,
 ) -> None:
     """Send every log line of this process to `stream` (None: standard error), and nowhere else. Each has these fields.
+
+    `shared`: other processes of the relay write to the stream too.
 
     The entry point calls this once. No line shows local variables, or a secret that the redactor knows.
     """
     stream = sys.stderr if stream is None else stream
     text = log_format == "text" or (log_format == "auto" and stream.isatty())
-    handler = logging.StreamHandler(stream)
+    handler = WholeLines(stream) if shared else logging.StreamHandler(stream)
     handler.setFormatter(_Formatter("text" if text else "json", stream, redactor, fields))
     handler.addFilter(ThirdPartyFilter(logging.DEBUG))
     logging.root.handlers[:] = [handler]

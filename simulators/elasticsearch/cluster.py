@@ -6,7 +6,7 @@ import ssl
 import zlib
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ from simulators.elasticsearch.bulk import BulkRules
 from simulators.elasticsearch.objects import ClusterError, Objects
 from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
-from simulators.server import LoopbackServer
+from simulators.server import LoopbackServer, SimulatedPeer
 
 _PARAMETERS = {"filter_path", "pipeline", "timeout", "require_data_stream", "ignore_unavailable"}
 
@@ -29,7 +29,7 @@ class ClusterCall:
     authorization: str
 
 
-class SimulatedCluster:
+class SimulatedCluster(SimulatedPeer):
     """Answers as a cluster does. `authorization` is the header that it takes, None: any; it may be changed at any time."""
 
     def __init__(
@@ -53,13 +53,6 @@ class SimulatedCluster:
         self._version = version
         self._faults = FaultScript()
         self._server = LoopbackServer(self._handle, tls=tls)
-
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop()
 
     @property
     def endpoint(self) -> str:
@@ -111,12 +104,7 @@ class SimulatedCluster:
         parameters = dict(request.query)
         given = request.headers.get("Authorization", "")
         self.calls.append(ClusterCall(request.method, request.path, parameters, given))
-        fault = self._faults.next_fault(request)
-
-        async def serve() -> web.Response:
-            return self._serve(request, body, parameters)
-
-        return await (fault.play(request, serve) if fault else serve())
+        return await self._faults.answer(request, lambda: self._serve(request, body, parameters))
 
     def _serve(self, request: web.Request, body: bytes, parameters: dict[str, str]) -> web.Response:
         try:

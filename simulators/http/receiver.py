@@ -6,7 +6,7 @@ import zlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
 from simulators.http.bodies import BadBodyError, identifier, parse_events
 from simulators.http.signature import is_signed
-from simulators.server import LoopbackServer
+from simulators.server import LoopbackServer, SimulatedPeer
 
 MAX_BODY_BYTES = 10_000_000
 
@@ -35,7 +35,7 @@ class ReceivedCall:
     body: bytes
 
 
-class HttpReceiver:
+class HttpReceiver(SimulatedPeer):
     """Runs a receiver on loopback and a free port, in this event loop: `async with HttpReceiver() as receiver`.
 
     A request needs the headers of `credential`, and a signature with one of `secrets` if there are any; both may be changed at
@@ -56,13 +56,6 @@ class HttpReceiver:
         self._poisons: set[str] = set()
         self._faults = FaultScript()
         self._server = LoopbackServer(self._handle, tls=tls)
-
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop()
 
     def url(self, path: str) -> str:
         """Return the URL of a path; each path stores rows of its own."""
@@ -93,12 +86,7 @@ class HttpReceiver:
         body = await request.content.read()
         path = request.match_info["path"]
         self.calls.append(ReceivedCall(request.method, path, request.headers, body))
-        fault = self._faults.next_fault(request)
-
-        async def serve() -> web.Response:
-            return self._serve(request, path, body)
-
-        return await (fault.play(request, serve) if fault else serve())
+        return await self._faults.answer(request, lambda: self._serve(request, path, body))
 
     def _serve(self, request: web.Request, path: str, body: bytes) -> web.Response:
         try:

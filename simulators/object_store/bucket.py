@@ -1,10 +1,10 @@
 """A bucket or container on loopback: conditional creation, reading, listing and deletion, in the dialect of one cloud."""
 
 import re
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
-from simulators.server import LoopbackServer
+from simulators.server import LoopbackServer, SimulatedPeer
 
 PAGE = 1_000
 
@@ -40,14 +40,17 @@ class Dialect:
     """First part of each path, if the dialect has one."""
 
 
-class Bucket:
+class Bucket(SimulatedPeer):
     """Runs one bucket on a free port, in this event loop: `async with Bucket(S3) as bucket`.
 
     `keys` are the credentials that are known, `obeys_condition` is false for a store that overwrites; both may be changed at any
     time.
     """
 
-    def __init__(self, dialect: Dialect, keys: dict[str, str], name: str = "audit") -> None:
+    def __init__(
+        self, dialect: Dialect, keys: dict[str, str], name: str = "audit", tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls` makes its service one of https; the certificates of the context may be changed at any time."""
         self.name = name
         self.keys = keys
         self.obeys_condition = True
@@ -57,14 +60,12 @@ class Bucket:
         """Method and key of each request."""
         self._dialect = dialect
         self._faults = FaultScript()
-        self._server = LoopbackServer(self._handle)
+        self._server = LoopbackServer(self._handle, tls=tls)
 
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def drop_connections(self) -> None:
+        """End every connection; new ones are taken at once."""
         await self._server.stop()
+        await self._server.start()
 
     @property
     def endpoint(self) -> str:
@@ -92,12 +93,7 @@ class Bucket:
         body = await request.content.read()
         bucket, key = self._place(request.rel_url.raw_path)
         self.requests.append((request.method, key))
-        fault = self._faults.next_fault(request)
-
-        async def serve() -> web.Response:
-            return self._serve(request, bucket, key, body)
-
-        return await (fault.play(request, serve) if fault else serve())
+        return await self._faults.answer(request, lambda: self._serve(request, bucket, key, body))
 
     def _place(self, raw_path: str) -> tuple[str, str]:
         """Return bucket and key of a path."""

@@ -1,5 +1,6 @@
 """Amazon S3: signatures of version 4, `If-None-Match: *`, ListObjectsV2."""
 
+import ssl
 import time
 from datetime import UTC, datetime
 
@@ -11,9 +12,9 @@ from simulators.object_store.signature import access_key, is_signed
 MAX_SKEW_SECONDS = 900
 
 
-def s3_bucket() -> Bucket:
+def s3_bucket(tls: ssl.SSLContext | None = None) -> Bucket:
     """Return a bucket with one access key."""
-    return Bucket(S3, {"AKIDEXAMPLE": "a-long-secret-key"})
+    return Bucket(S3, {"AKIDEXAMPLE": "a-long-secret-key"}, tls=tls)
 
 
 def credential(bucket: Bucket) -> str:

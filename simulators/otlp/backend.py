@@ -7,7 +7,7 @@ import zlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
@@ -16,7 +16,7 @@ from simulators.faults import Fault
 from simulators.otlp import json_messages, protobuf
 from simulators.otlp.protobuf import BadMessageError
 from simulators.otlp.spans import read_spans
-from simulators.server import LoopbackServer
+from simulators.server import LoopbackServer, SimulatedPeer
 
 MAX_BODY_BYTES = 10_000_000
 PATH = "/v1/logs"
@@ -41,7 +41,7 @@ class ReceivedCall:
     body: bytes
 
 
-class OtlpBackend:
+class OtlpBackend(SimulatedPeer):
     """Runs a backend on loopback and a free port, in this event loop: `async with OtlpBackend() as backend`.
 
     A request needs the headers of `credential`, which may be changed at any time. `max_age_seconds`: older records are
@@ -67,13 +67,6 @@ class OtlpBackend:
         self._drops: set[str] = set()
         self._faults = FaultScript()
         self._server = LoopbackServer(self._handle, tls=tls)
-
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop()
 
     def url(self, endpoint: str) -> str:
         """Return the base URL of an endpoint; each stores records of its own."""
@@ -109,12 +102,7 @@ class OtlpBackend:
         body = await request.content.read()
         path = f"/{request.match_info['path']}"
         self.calls.append(ReceivedCall(path, request.headers, body))
-        fault = self._faults.next_fault(request)
-
-        async def serve() -> web.Response:
-            return self._serve(request, path, body)
-
-        return await (fault.play(request, serve) if fault else serve())
+        return await self._faults.answer(request, lambda: self._serve(request, path, body))
 
     def _serve(self, request: web.Request, path: str, body: bytes) -> web.Response:
         encoding = _ENCODINGS.get(request.content_type, json_messages)

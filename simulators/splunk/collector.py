@@ -7,13 +7,13 @@ import zlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
 from simulators.fault_script import FaultScript, ScriptedFault
 from simulators.faults import Fault
-from simulators.server import LoopbackServer
+from simulators.server import LoopbackServer, SimulatedPeer
 from simulators.splunk import answers
 from simulators.splunk.answers import HecError
 from simulators.splunk.channels import Channels
@@ -61,7 +61,7 @@ class ReceivedCall:
 
 
 @dataclass
-class HecCollector:
+class HecCollector(SimulatedPeer):
     """Runs a collector on loopback and a free port, in this event loop: `async with HecCollector() as collector`.
 
     `tokens` may be changed at any time. `tls` makes it a server of https.
@@ -81,13 +81,6 @@ class HecCollector:
         self._poisons: set[str] = set()
         self._faults = FaultScript()
         self._server = LoopbackServer(self._handle, tls=self.tls)
-
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop()
 
     @property
     def url(self) -> str:
@@ -143,12 +136,7 @@ class HecCollector:
         body = await request.content.read()
         path = request.match_info["path"]
         self.calls.append(ReceivedCall(request.method, path, request.headers, body))
-        fault = self._faults.next_fault(request)
-
-        async def serve() -> web.Response:
-            return self._serve(request, path, body)
-
-        return await (fault.play(request, serve) if fault else serve())
+        return await self._faults.answer(request, lambda: self._serve(request, path, body))
 
     def _serve(self, request: web.Request, path: str, body: bytes) -> web.Response:
         try:

@@ -6,13 +6,13 @@ Source: Splunk Enterprise, "REST API Reference": search endpoints.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from simulators.fault_script import FaultScript
-from simulators.server import LoopbackServer
+from simulators.server import LoopbackServer, SimulatedPeer
 from simulators.splunk.collector import HecCollector
 from simulators.splunk.events import Event
 
@@ -22,7 +22,7 @@ _SEARCH = re.compile(
 )
 
 
-class SearchHead:
+class SearchHead(SimulatedPeer):
     """Searches what a collector has stored: `async with SearchHead(collector) as head`.
 
     `readable`: the indexes that the role of the token may search; of others it says nothing, as of empty ones.
@@ -41,25 +41,13 @@ class SearchHead:
         self._collector = collector
         self._server = LoopbackServer(self._handle)
 
-    async def __aenter__(self) -> Self:
-        await self._server.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._server.stop()
-
     @property
     def url(self) -> str:
         return self._server.url
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.content.read()
-        fault = self.faults.next_fault(request)
-
-        async def serve() -> web.Response:
-            return self._serve(request, body)
-
-        return await (fault.play(request, serve) if fault else serve())
+        return await self.faults.answer(request, lambda: self._serve(request, body))
 
     def _serve(self, request: web.Request, body: bytes) -> web.Response:
         if request.headers.get("Authorization") != f"Bearer {self.token}":

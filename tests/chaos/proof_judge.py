@@ -66,4 +66,5 @@ def _fact(chains: Mapping[str, StoredChain]) -> str:
     seals = [each.statement for chain in chains.values() for each in chain.seals]
     states = {each["state"] for each in seals}
     events = sum(each["events"] for each in seals)
-    return f"{len(seals)} days of {len(chains)} organizations are sealed ({', '.join(sorted(states))}), with {events} events."
+    later = sum(each["edition"] > 1 for each in seals)
+    return f"{len(seals)} seals of {len(chains)} organizations ({', '.join(sorted(states))}) have {events} events; {later} are later editions."

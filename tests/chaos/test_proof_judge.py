@@ -8,7 +8,9 @@ from tests.support.day_seals import Sealed, a_month, account
 def test_a_chain_that_is_whole_has_no_fault():
     chain = chain_of("acme", a_month().seals["acme"])
     assert [*_faults("acme", chain)] == []
-    assert _fact({"acme": chain}) == "4 days of 1 organizations are sealed (complete), with 6 events."
+    assert _fact({"acme": chain}) == (
+        "4 seals of 1 organizations (complete) have 6 events; 1 are later editions."
+    )
 
 
 def test_a_broken_chain_and_a_false_difference_are_found():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.console_service import find_token
+from cli.console_token import find_token
 from console.auth import Access
 from management.settings import load
 from relay.errors import SettingsError

@@ -4,9 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+import structlog
 
 from cli import consumer_processes
-from cli.consumer_processes import automatic_count, file_read_once, process_count, share_of
+from cli.consumer_processes import (
+    automatic_count,
+    file_read_once,
+    note_fewer_processes,
+    process_count,
+    share_of,
+)
 from management.settings import Settings
 from relay.config.file_secret import FileSecret
 from relay.errors import SettingsError
@@ -62,6 +69,19 @@ def test_a_setting_bounds_the_requests_of_all_processes(monkeypatch):
     assert [each["few"].max_requests for each in shares] == [2, 2, 1]
     assert [each["many"].max_requests for each in shares] == [3, 3, 2]
     assert share_of(given, 1, 1) == given
+
+
+def test_fewer_processes_than_asked_for_are_named():
+    """The line names the settings that bound the processes; without a bound, or without a wish, there is none."""
+    served = settings(few=2, many=8, also=2).destinations
+    with structlog.testing.capture_logs() as lines:
+        note_fewer_processes(4, process_count(4, served.values()), served)
+        note_fewer_processes(2, process_count(2, served.values()), served)
+        note_fewer_processes("auto", 1, served)
+
+    (line,) = lines
+    assert (line["log_level"], line["processes"], line["wanted"]) == ("warning", 2, 4)
+    assert line["settings"] == ["destinations.few.max_requests", "destinations.also.max_requests"]
 
 
 def test_settings_from_a_pipe_have_one_process(monkeypatch, tmp_path):

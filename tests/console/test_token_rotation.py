@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from cli.console_service import find_token
+from cli.console_token import find_token
 from management.settings import load
 
 OLD, NEW = "the-first-token-of-all", "the-second-token-of-all"

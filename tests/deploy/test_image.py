@@ -79,6 +79,19 @@ def test_it_has_no_tools_of_development_and_no_sandbox():
     assert run(python=code).stdout == "[]\n"
 
 
+def test_a_stop_is_obeyed_while_the_program_loads():
+    """The first process of a container gets no SIGTERM that it does not handle: the engine would kill it after a minute."""
+    code = (
+        "import os, signal, sys, types\n"
+        "from cli.__main__ import main\n"
+        "sys.modules['cli.app'] = types.SimpleNamespace(main=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "assert os.getpid() == 1\n"
+        "main()\n"
+    )
+
+    assert run(python=code).returncode == 143
+
+
 def test_the_health_check_of_no_service_fails():
     """An engine that asks a container without a service gets a failure."""
     code = (

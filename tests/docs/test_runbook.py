@@ -17,6 +17,7 @@ from management.runbook.page import render_page
 from producer.sources.errors import MESSAGES, ErrorKind
 from relay.organizations import Organization
 from tests.contracts.file_destination import FILE
+from tests.docs.code_states import source_errors, states_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +39,7 @@ def test_the_runbook_is_written_from_the_code():
 )
 def test_every_state_has_a_line(modules, lines):
     """Each state that the code reports is in the runbook, and no other."""
-    assert set().union(*map(code_texts.states_of, modules)) == lines.keys() - {"no owner"}
+    assert set().union(*map(states_of, modules)) == lines.keys() - {"no owner"}
 
 
 def test_an_organization_that_nobody_polls_has_a_line():
@@ -54,7 +55,7 @@ def test_an_organization_that_nobody_polls_has_a_line():
 
 def test_every_error_of_a_source_has_a_line():
     """Each error kind has a meaning and a first command."""
-    assert code_texts.source_errors() == explanations.SOURCE_ERRORS.keys()
+    assert source_errors() == explanations.SOURCE_ERRORS.keys()
 
 
 def test_a_kind_without_statuses_has_its_texts_alone():

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from consumer.timing import ConsumerTiming, ReporterTiming, TargetTiming
-from management.destination_offsets import move, plan, read_offsets
+from management.destination_move import move, plan
+from management.destination_offsets import read_offsets
 from management.destinations import read_destinations, set_paused
 from management.organizations.validation import InputError
 from relay.avro.codec import InternalCodec

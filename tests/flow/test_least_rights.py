@@ -105,6 +105,7 @@ async def test_the_documented_rights_suffice(authorizing_kafka, tmp_path):
             await wait_until(lambda: bool(azure.rows()), seconds=90)
             for change in ("pause", "resume"):
                 await programs.run(Role.OPERATOR, "organizations", change, "acme")
+            assert authorizing_kafka.denials() == []  # nothing without a right is asked for
             for role in Role:
                 rights = (*("--rights", role), "--json")
                 results = json.loads(await programs.run(role, "check", *rights, codes=(0, 1)))

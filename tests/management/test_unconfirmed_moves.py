@@ -9,8 +9,8 @@ import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
 
 from consumer.offsets.delivered import DeliveryProgress
-from management import destination_offsets
-from management.destination_offsets import MoveCounts, PlannedMove, move
+from management import destination_move
+from management.destination_move import MoveCounts, PlannedMove, move
 from management.offset_moves import plan_move
 from relay.errors import RelayError
 from relay.kafka import TopicPartition
@@ -49,7 +49,7 @@ async def test_an_interrupt_between_the_offsets_and_their_record_waits_for_both(
         await asyncio.sleep(0.01)
         recorded.append(change.what)
 
-    monkeypatch.setattr(destination_offsets, "record_change", record_change)
+    monkeypatch.setattr(destination_move, "record_change", record_change)
     moving = asyncio.create_task(move(CONNECTION, planned_move(monkeypatch, commit), "ann@host", 1))
     await committing.wait()
     moving.cancel()
@@ -71,7 +71,7 @@ def planned_move(monkeypatch, commit):
     async def open_group(*_):
         yield SimpleNamespace(read=read, commit=commit)
 
-    monkeypatch.setattr(destination_offsets, "open_group", open_group)
+    monkeypatch.setattr(destination_move, "open_group", open_group)
     moves = [plan_move("rewind", TP, before, 10)]
     counts = MoveCounts(10, Counter(acme=10))
     return PlannedMove("soc", "live", "g", "t", "rewind", moves, committed, counts, [])

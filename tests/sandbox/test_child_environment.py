@@ -1,7 +1,7 @@
 import tomllib
 
 from management.settings import load
-from relay.credentials.keyring import make_encryption_key_file
+from relay.credentials.encryption_keys import make_encryption_key_file
 from sandbox.child_environment import Addresses, render_settings, service_environment
 
 

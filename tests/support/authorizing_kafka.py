@@ -16,7 +16,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from embedded import EmbeddedKafka, ports
+from embedded import EmbeddedKafka, java, ports
 from embedded.properties import HOST
 from tests.support.kafka import STEADY
 
@@ -83,6 +83,16 @@ class AuthorizingKafka(EmbeddedKafka):
             "sasl_username": user,
             "sasl_password": PASSWORD,
         }
+
+    def denials(self) -> list[str]:
+        """Return what the authorizer has refused so far, as its log says it."""
+        return [
+            line for line in self._output.read_text("utf-8").splitlines() if " is Denied operation" in line
+        ]
+
+    async def _run(self, runtime: java.Java, log_directory: Path, *command: str) -> Any:
+        shown = "-Dorg.slf4j.simpleLogger.log.kafka.authorizer.logger=info"
+        return await super()._run(runtime, log_directory, shown, *command)
 
     async def grant_only(self, grants: Iterable[Grant] | Mapping[str, Iterable[Grant]]) -> None:
         """Give USER these rights, or each user its own, and take every other right. Returns once the broker applies it."""

@@ -14,7 +14,7 @@ from consumer.destinations.object_store.cloud import Opened
 from consumer.destinations.object_store.config import Location, ObjectStoreConfig
 from relay.credentials.azure import describe_azure_error, open_credential
 from relay.errors import RelayError, describe
-from relay.http import read_environment_certificates
+from relay.http import holds_certificates, read_environment_certificates
 from relay.proxies import Proxy, read_proxy_rules
 
 CONNECT_SECONDS = 10
@@ -139,7 +139,7 @@ def _client_options(
     }
     certificates = [
         text
-        for text in (_read(name, "ca_file", config.ca_file), read_environment_certificates())
+        for text in (_read_authorities(name, config.ca_file), read_environment_certificates())
         if text is not None
     ]
     if certificates:
@@ -165,6 +165,16 @@ def _host(config: ObjectStoreConfig, location: Location) -> str:
             return f"{location.account}.blob.core.windows.net"
         case _:
             return "storage.googleapis.com"
+
+
+def _read_authorities(name: str, path: Path | None) -> str | None:
+    """Return the CA certificates of the setting. obstore takes a text without any, and would trust none of them."""
+    text = _read(name, "ca_file", path)
+    if text is not None and not holds_certificates(text):
+        raise RelayError(
+            f"destinations.{name}.ca_file is {path}, which holds no certificate in PEM form. Correct the path or the file."
+        )
+    return text
 
 
 def _read(name: str, setting: str, path: Path | None) -> str | None:

@@ -1,7 +1,8 @@
 """A bucket or container as a store, through obstore: S3, Azure Blob Storage, Google Cloud Storage."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import obstore
@@ -18,6 +19,8 @@ from consumer.destinations.object_store.store import Part, StoreFault
 from consumer.destinations.outcome import Paused
 from relay.credentials.redaction import Redactor
 from relay.errors import RelayError
+from relay.file_stamps import file_stamps
+from relay.followed_value import FollowedValue
 from relay.proxies import Proxy
 
 T = TypeVar("T")
@@ -43,15 +46,20 @@ class Opened:
 class CloudStore:
     """Objects below the prefix of one bucket. A call is one request, and another one after a refusal: credentials are read again.
 
-    `open_client` reads files and variables; it is called at once and after each refusal.
+    `open_client` reads files and variables; it is called at once, after each refusal, and when one of `ca_files` has changed,
+    since obstore reads certificates once.
     """
 
-    def __init__(self, open_client: Callable[[], Opened], url: str, name: str) -> None:
-        self._open_client = open_client
+    def __init__(
+        self, open_client: Callable[[], Opened], url: str, name: str, ca_files: Sequence[Path] = ()
+    ) -> None:
+        self._followed = FollowedValue(
+            "Certificate files", lambda: file_stamps(ca_files), open_client, {"destination": name}
+        )
         self._url = url
         self._name = name
         self._redact = Redactor()
-        self._opened: Opened | None = open_client()
+        self._opened: Opened | None = self._followed.current()
 
     async def create(self, key: str, content: bytes) -> bool:
         async def put(client: Any) -> bool:
@@ -132,14 +140,23 @@ class CloudStore:
             raise self._fault(error) from error
 
     async def _attempt(self, request: Callable[[Any], Awaitable[T]]) -> T:
+        opened = await self._open()
+        for secret in opened.secrets:
+            self._redact.add(secret)
+        return await request(opened.client)
+
+    async def _open(self) -> Opened:
+        """Return the client of a request that begins now: another one after a refusal, or once its certificates have changed."""
         if self._opened is None:
             try:
-                self._opened = self._open_client()
+                self._followed.reload()
             except RelayError as error:
                 raise StoreFault(Paused(str(error))) from error
-        for secret in self._opened.secrets:
-            self._redact.add(secret)
-        return await request(self._opened.client)
+        opened = self._followed.current()
+        if opened is not self._opened:
+            await self.close()
+            self._opened = opened
+        return opened
 
     def _fault(self, error: Exception) -> StoreFault:
         cause = None if self._opened is None else self._opened.credential_fault()

@@ -145,7 +145,7 @@ class ObjectStoreConfig(ReadBackSettings):
     )
     ca_file: ExpandedPath | None = Field(
         default=None,
-        description="CA certificates (PEM) to trust beside the system's.",
+        description="CA certificates (PEM) to trust beside the system's. A changed file counts for the next request.",
         examples=["/etc/relay/ca.pem"],
     )
     window_seconds: Seconds = Field(

@@ -4,6 +4,7 @@ from consumer.destinations.object_store.config import ObjectStoreConfig, parse_l
 from consumer.destinations.object_store.directory import DirectoryStore
 from consumer.destinations.object_store.store import Store
 from relay.errors import RelayError
+from relay.http import environment_ca_file
 
 
 def open_store(name: str, config: ObjectStoreConfig, request_timeout_seconds: float) -> Store:
@@ -19,5 +20,8 @@ def open_store(name: str, config: ObjectStoreConfig, request_timeout_seconds: fl
             f"destinations.{name} needs the library obstore. Install jira-audit-relay[object-store]."
         ) from error
     return CloudStore(
-        lambda: open_client(name, config, location, request_timeout_seconds), config.location, name
+        lambda: open_client(name, config, location, request_timeout_seconds),
+        config.location,
+        name,
+        [file for file in (config.ca_file, environment_ca_file()) if file is not None],
     )

@@ -104,6 +104,9 @@ def _parse_created(value: object) -> timestamps.Instant | None:
 
 def _split_texts(source: dict[str, Any], absent: Texts) -> tuple[Texts, dict[str, Any]]:
     """Return the texts of the fields in `absent`, which has null for each, and the members that they cannot hold."""
+    fields = absent | source
+    if len(fields) == len(absent) and _are_whole_texts(source):
+        return fields, {}
     fields = absent.copy()
     rest = {}
     for name, value in source.items():
@@ -116,6 +119,15 @@ def _split_texts(source: dict[str, Any], absent: Texts) -> tuple[Texts, dict[str
         elif value is not None:
             rest[name] = value
     return fields, rest
+
+
+def _are_whole_texts(source: dict[str, Any]) -> bool:
+    """Return whether each value is a text without half a character: one look at all of them for nearly every record."""
+    try:
+        joined = "".join(source.values())
+    except TypeError:
+        return False
+    return joined.isascii() or not LONE_SURROGATE.search(joined)
 
 
 def _split_object(value: object, absent: Texts) -> tuple[Texts | None, object]:
@@ -132,7 +144,7 @@ def _split_objects(value: object, absent: Texts) -> tuple[list[Texts] | None, ob
         _split_texts(one, absent) if isinstance(one, dict) else (absent.copy(), one) for one in value
     ]
     rests = [rest for _, rest in split_items]
-    return [fields for fields, _ in split_items], None if all(rest == {} for rest in rests) else rests
+    return [fields for fields, _ in split_items], None if rests.count({}) == len(rests) else rests
 
 
 def _without_nulls(**members: Any) -> dict[str, Any]:

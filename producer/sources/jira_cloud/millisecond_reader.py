@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from producer.events import Event, UnreadableRecord
 from producer.sources.errors import SourceFailure
 from producer.sources.jira_cloud.pager import PageRequest
-from producer.sources.jira_cloud.seen_rows import SeenRows
+from producer.sources.jira_cloud.seen_rows import SeenRows, distinct_rows
 from producer.sources.jira_cloud.window_proof import is_far_outside
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange
@@ -53,7 +53,7 @@ class MillisecondReader:
             self._ended = True
             return
         own = [item for item in items if not is_far_outside(self._requested, item)]
-        new = self._rows.add_page(items, repeats_last_row=False, one_row=self._limit == 1)
+        new = self._rows.add_page(distinct_rows(items), repeats_last_row=False, one_row=self._limit == 1)
         self._seen += new
         self._pages_without_news = 0 if new else self._pages_without_news + 1
         self._proven = self._pages_without_news < MAX_PAGES_WITHOUT_NEWS

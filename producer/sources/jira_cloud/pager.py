@@ -22,9 +22,10 @@ Why paging is not simply "offset += 1000 until a short page":
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from producer.events import Event, UnreadableRecord
-from producer.sources.jira_cloud.seen_rows import SeenRows, distinct_rows
+from producer.sources.jira_cloud.seen_rows import DistinctRows, SeenRows, distinct_rows
 from producer.sources.jira_cloud.window_proof import is_far_outside
 from producer.sources.window_result import WindowResult
 from producer.state.intervals import TimeRange, split_in_half
@@ -141,13 +142,16 @@ class _WindowReader:
         self._bytes += size
         own = [item for item in items if not is_far_outside(self.requested, item)]
         # A row that one page shows twice may count once in the server's offsets: count distinct ones.
-        rows = sum(map(len, distinct_rows(own or items).values()))
+        distinct = distinct_rows(own or items)
+        rows = sum(map(len, distinct.values()))
         moved_up = self._repeats_last_row and (not own or own[0] not in self._seen)
         was_not_last = self._stepped_over and any(row not in self._seen for row in own)
         far_outside = (
             [] if len(own) == len(items) else [item for item in items if is_far_outside(self.requested, item)]
         )
-        has_new_rows = self._add_new([*own, *far_outside], page_records)
+        if own and far_outside:
+            distinct |= distinct_rows(far_outside)
+        has_new_rows = self._add_new(distinct, page_records)
         self._pages_without_news = 0 if has_new_rows else self._pages_without_news + 1
         if moved_up and self._restart():
             return
@@ -215,7 +219,7 @@ class _WindowReader:
         return WindowResult(
             window=self.window,
             covered=TimeRange(self.window.start, end),
-            events=tuple(sorted(self._events, key=lambda event: (event["created"], event["id"]))),
+            events=tuple(sorted(self._events, key=itemgetter("created", "id"))),
             unreadable=tuple(self._unreadable),
             record_count=len(self._seen),
             outside_window=self._outside_window,
@@ -223,9 +227,9 @@ class _WindowReader:
             far_outside_window=tuple(self._far_outside_window),
         )
 
-    def _add_new(self, items: Sequence[Event | UnreadableRecord], page_records: int) -> bool:
+    def _add_new(self, page: DistinctRows, page_records: int) -> bool:
         """Keep the rows that no earlier page showed, and return whether there are any."""
-        new = self._seen.add_page(items, repeats_last_row=self._repeats_last_row, one_row=page_records == 1)
+        new = self._seen.add_page(page, repeats_last_row=self._repeats_last_row, one_row=page_records == 1)
         for item in new:
             if isinstance(item, UnreadableRecord):
                 self._unreadable.append(item)

@@ -12,6 +12,8 @@ from producer.events import Event, UnreadableRecord, same_record
 Row = Event | UnreadableRecord
 RowKey = tuple[int, int] | bytes
 """Id and `created` of an event, or the JSON of an unreadable record."""
+DistinctRows = dict[RowKey, list[Row]]
+"""The different records of one page by key, in the order in which it first shows each key."""
 
 
 class SeenRows:
@@ -26,17 +28,22 @@ class SeenRows:
         """Return whether a row with this key was shown, whatever its content."""
         return row_key(row) in self._rows
 
-    def add_page(self, rows: Sequence[Row], *, repeats_last_row: bool, one_row: bool) -> list[Row]:
+    def add_page(self, page: DistinctRows, *, repeats_last_row: bool, one_row: bool) -> list[Row]:
         """Take a page, and return its rows that no earlier page showed.
 
         `repeats_last_row`: the page begins with the last row of the one before. `one_row`: pages of one row are requested.
         Such a page cannot show two records side by side, so its content is compared, unless it repeats a row.
         """
         found: list[Row] = []
-        for key, shown in distinct_rows(rows).items():
-            known = self._rows.setdefault(key, [])
+        first = next(iter(page), None)
+        for key, shown in page.items():
+            known = self._rows.get(key)
+            if known is None:
+                self._rows[key] = shown
+                found += shown
+                continue
             passed = len(known) if one_row else 0
-            if repeats_last_row and key == row_key(rows[0]):
+            if repeats_last_row and key == first:
                 passed = max(0, len(known) - 1)
             new = _new_rows(shown, known, passed)
             known += new
@@ -44,18 +51,21 @@ class SeenRows:
         return found
 
 
-def distinct_rows(rows: Iterable[Row]) -> dict[RowKey, list[Row]]:
+def distinct_rows(rows: Iterable[Row]) -> DistinctRows:
     """Return by key the different records of one page: usually one."""
-    distinct: dict[RowKey, list[Row]] = {}
+    distinct: DistinctRows = {}
     for row in rows:
-        same_key = distinct.setdefault(row_key(row), [])
-        if not any(_is_same(row, one) for one in same_key):
+        key = row_key(row)
+        same_key = distinct.get(key)
+        if same_key is None:
+            distinct[key] = [row]
+        elif not any(_is_same(row, one) for one in same_key):
             same_key.append(row)
     return distinct
 
 
 def row_key(row: Row) -> RowKey:
-    return row.raw if isinstance(row, UnreadableRecord) else (int(row["id"]), int(row["created"]))
+    return row.raw if isinstance(row, UnreadableRecord) else (row["id"], row["created"])
 
 
 def _new_rows(shown: Sequence[Row], known: Sequence[Row], passed: int) -> list[Row]:

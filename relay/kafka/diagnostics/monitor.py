@@ -6,9 +6,9 @@ from typing import Never
 
 import structlog
 
+from relay.condition_log import ConditionLog, ConditionTiming
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
-from relay.telemetry.condition_log import ConditionLog, ConditionTiming
 from relay.timestamps import now_ms, to_iso_seconds
 
 log = structlog.get_logger(__name__)

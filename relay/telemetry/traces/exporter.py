@@ -10,8 +10,8 @@ from typing import Never
 import structlog
 from prometheus_client import CollectorRegistry
 
+from relay.condition_log import ConditionLog
 from relay.retry import backoff_seconds
-from relay.telemetry.condition_log import ConditionLog
 from relay.telemetry.metrics import MetricSet
 from relay.telemetry.traces import metrics
 from relay.telemetry.traces.client import NotTaken, Taken

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.decoding.columns import decode
-from consumer.formats.ecs import ecs_documents
 from consumer.formats.verbs import verb_of
 from tests.support import ecs
+from tests.support.ecs_documents import ecs_documents
 from tests.support.messages import WRITER_SCHEMAS, event, event_records, message
 
 SUMMARIES = [

@@ -7,10 +7,10 @@ import pytest
 from consumer.decoding.columns import decode
 from consumer.decoding.event_schema import EVENT_COLUMNS
 from consumer.formats.asim import asim_rows
-from consumer.formats.ecs import ecs_documents
 from consumer.formats.ocsf import ocsf_columns
 from consumer.formats.privacy import compile_privacy
 from consumer.formats.text_cache import MAX_CACHED_CHARS, cache_short_texts
+from tests.support.ecs_documents import ecs_documents
 from tests.support.messages import WRITER_SCHEMAS, event, message
 
 LONG, COUNT = 20_000, 400

@@ -150,6 +150,27 @@ def test_the_lag_ends_with_its_owner(world):
     assert world.registry.get_sample_value(name, labels) is None
 
 
+def test_the_lag_of_an_acceptance_ends_with_its_minute(world):
+    """A flow that accepts nothing any more shows no lag of long ago, which would hide those of other processes."""
+
+    def lags():
+        names = [{"destination": "sentinel", "flow": flow} for flow in ("live", "history")]
+        return [world.registry.get_sample_value("jira_relay_consumer_lag_seconds", each) for each in names]
+
+    history = world.metrics.for_pipeline("sentinel", "history")
+    history.body_delivered(now=1_000_000, oldest=0, newest=100_000, created=None)
+    world.live.body_delivered(now=1_060_000, oldest=0, newest=1_059_000, created=None)
+    world.metrics.acceptance_lags.end_old(1_060_000)
+    assert lags() == [1, 900]
+
+    world.metrics.acceptance_lags.end_old(1_060_001)
+    assert lags() == [1, None]
+
+    history.body_delivered(now=1_070_000, oldest=0, newest=1_068_000, created=None)
+    world.metrics.acceptance_lags.end_old(1_130_000)
+    assert lags() == [None, 2]
+
+
 def test_latency_is_of_live_events(world):
     """A body observes both latencies if its oldest event is live, and only that since collection if it is history."""
     world.live.body_delivered(now=100_000, oldest=98_000, newest=99_000, created=40_000)

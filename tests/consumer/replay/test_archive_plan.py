@@ -46,8 +46,8 @@ async def test_the_first_and_last_event_of_each_partition_are_found(plan):
     """Over all folders and days; a partition without events is left out."""
     last = 1000 * DAYS[-1] + 129
     assert await plan.spans([PARTITION, OTHER, NEVER]) == {
-        PARTITION: ArchiveSpan(5, last, collected_at(5), collected_at(last)),
-        OTHER: ArchiveSpan(7, 7, collected_at(7), collected_at(7)),
+        PARTITION: ArchiveSpan(5, last, collected_at(5)),
+        OTHER: ArchiveSpan(7, 7, collected_at(7)),
     }
 
 

@@ -10,11 +10,11 @@ from polars.testing import assert_frame_equal
 
 from consumer.decoding.columns import decode
 from consumer.destinations.sentinel.rows import encode_rows as sentinel_rows
-from consumer.formats.ecs import ecs_documents
 from consumer.formats.native import native_row
 from consumer.formats.ocsf import ocsf_row, with_ocsf_columns
 from relay.schema_registry.fingerprints import released_schemas
 from tests.support.archives import PARTITION, archive, archive_over, flows_over, lake, read, write
+from tests.support.ecs_documents import ecs_documents
 from tests.support.messages import WRITER_SCHEMAS, event_records, message
 from tests.support.metered_store import MeteredStore
 from tests.support.object_stores import NOON, opened

@@ -27,7 +27,6 @@ class ClaimsInMemory:
         self.pause_unknown = None
         self.error = None
         self.write_error = None
-        self.writes = 0
 
     async def read(self, _name, _flow):
         if self.error is not None:
@@ -37,7 +36,6 @@ class ClaimsInMemory:
     async def write(self, _name, _flow, claim):
         if self.write_error is not None:
             raise self.write_error
-        self.writes += 1
         self.log.append(claim)
 
 

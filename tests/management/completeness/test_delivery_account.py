@@ -102,7 +102,16 @@ def test_an_event_that_an_operator_passed_is_skipped():
 
 
 JOB = ReplayJob(
-    "1", "sentinel", "events", 0, "ann", "running", 0, "ann", ranges=(ReplayRange("p.events", 3, 4, 8),)
+    "1",
+    "sentinel",
+    "events",
+    0,
+    "ann",
+    "running",
+    0,
+    "ann",
+    ranges=(ReplayRange("p.events", 3, 4, 8),),
+    target="http: here",
 )
 DONE = ReplayProgress("1", "done", 0, 0, "c", 0, sent=2, skipped=9)
 
@@ -131,6 +140,8 @@ DONE = ReplayProgress("1", "done", 0, 0, "c", 0, sent=2, skipped=9)
         ({"where": "true"}, {}, ["skipped"] * 3),
         ({"content": "dead-letters"}, {}, ["skipped"] * 3),
         ({"destination": "other"}, {}, ["skipped"] * 3),
+        ({"target": "http: the endpoint of last year"}, {}, ["skipped"] * 3),
+        ({"target": None}, {}, ["skipped"] * 3),
         ({}, {"state": "cancelled"}, ["skipped"] * 3),
         ({}, {"lost": 1}, ["skipped"] * 3),
         ({}, {"skips": (ReplaySkip("It is unreadable.", 1),)}, ["skipped"] * 3),
@@ -141,11 +152,11 @@ def test_an_event_that_was_skipped_and_replayed_was_delivered(job, progress, sta
     before, after = (json.dumps({"flow": "live", "offsets": {"3": offset}}) for offset in (4, 8))
     move = ChangeEntry(0, 1, "ann", "skipped", "destination/sentinel", before, after)
     known = KnownReplay(replace(JOB, **job), replace(DONE, **progress))
-    replayed = replayed_to("sentinel", [known], Topics("p"))
+    replayed = replayed_to("sentinel", ["http: here", None], [known], Topics("p"))
     found = DestinationProgress("sentinel", {"live": delivered_to(9)}, [move], replayed=replayed)
     events = [placed(4), placed(5), placed(6, left_out=["sentinel"])]
     assert [found.state_of(each, Letters(), "acme", DAY) for each in events] == states
-    assert replayed_to("sentinel", [KnownReplay(JOB)], Topics("p")).jobs == ()
+    assert replayed_to("sentinel", ["http: here"], [KnownReplay(JOB)], Topics("p")).jobs == ()
 
 
 def test_a_day_counts_all_and_names_what_is_not_settled():
@@ -165,4 +176,31 @@ def test_what_retention_deleted_was_accepted_unless_a_lost_range_may_hold_it():
         counted = delivery_day(found, [placed(8)], Letters(), "acme", day, [2, 1])
         assert counted.counts == Counter({"accepted": 1}) + Counter({state: 2})
         assert counted.ids == ({"not known": [1, 2]} if state == "not known" else {})
-    assert destination().state_of_deleted(day) == "not known"
+    assert destination().state_of_deleted(day, Letters(), "acme", ()) == "not known"
+
+
+def test_what_retention_deleted_was_not_accepted_where_a_letter_or_a_skip_may_hold_it():
+    """Dead letters are kept for longer than events, and nothing else says that an operator had skipped a deleted event."""
+    begins, place = (
+        [EventAddress("backfill", 3, 0), EventAddress("events", 3, 6)],
+        EventAddress("events", 3, 5),
+    )
+    earliest = day_start(DAY) - SLACK_MS
+    before, after = (json.dumps({"flow": "live", "offsets": {"3": offset}}) for offset in (5, 9))
+    move = ChangeEntry(0, earliest, "ann", "skipped", "destination/sentinel", before, after)
+
+    def state(letter="redriven", organization="acme", moves=(), begins=begins):
+        key = ("sentinel", place)
+        letters = Letters({key: letter}, organizations={key: organization})
+        return destination(moves, live=delivered_to(9)).state_of_deleted(DAY, letters, "acme", begins)
+
+    assert state() == state("open", "beta") == state("open", begins=[place]) == "accepted"
+    assert state("open") == state("failed again") == state(moves=[move]) == "not known"
+    for other in (
+        replace(move, at=earliest - 1),
+        replace(move, before=after),
+        replace(move, key="destination/other"),
+        replace(move, what="rewound"),
+        replace(move, before=before.replace("live", "history")),
+    ):
+        assert state(moves=[other]) == "accepted"

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client import CollectorRegistry
 
+from management.completeness import metrics as catalogue
 from management.completeness import sealing, watch
 from management.completeness.collect import Counted, CountedDay, ProofContext
 from management.completeness.due_days import DueDays
@@ -108,6 +109,23 @@ async def test_a_difference_does_not_vanish_between_two_long_rounds(found):
     pending.clear()
     await found.round(NOON)
     assert pending == {}
+
+
+def test_an_organization_that_fails_hides_no_stop_of_the_rounds(found):
+    """Its own state names it. A round that reached no partition, or ended early, is none: `JiraRelayDaysNotCounted` must come."""
+    report, broken = found.watch.report, SealResult("acme", failure="The chain of seals is broken.")
+    unread = SealResult("beta", failure="Kafka did not answer.", is_reached=False)
+    rounds = (
+        ([unread], 1, False),
+        ([broken], 2, False),
+        ([broken], 1, True),
+        ([broken, unread], 2, True),
+        ([], 0, True),
+    )
+    for results, count, is_round in rounds:
+        report._metrics[catalogue.LAST_ROUND].set(0)
+        report.end(results, count, 1.0)
+        assert (report._metrics[catalogue.LAST_ROUND]._value.get() > 0) is is_round
 
 
 async def test_a_process_that_may_not_join_the_others_says_so(found):

@@ -53,6 +53,22 @@ def test_days_are_found_by_their_state():
     assert SealedDays().days_in(["complete"], name(0)) == []
 
 
+def test_a_day_that_is_still_to_come_pushes_out_no_other():
+    """It was sealed by a clock that was ahead. What is kept of such days is bounded, too."""
+    days = SealedDays(lambda: name(9))
+    for number in (3, 9, 5 * KEPT_DAYS, 10):
+        days[name(number)] = mark(number, "differing")
+    assert list(days) == [name(3), name(9), name(10), name(5 * KEPT_DAYS)]
+    assert days.days_in(["differing"], name(10)) == [name(10), name(5 * KEPT_DAYS)]
+    assert (days[name(10)].events, days.is_cut) == (10, False)
+    for number in range(11, 3 * KEPT_DAYS):
+        days[name(number)] = mark(number)
+    assert (len(days), len(days._ahead), days[name(3)].events) == (KEPT_DAYS + 2, KEPT_DAYS, 3)
+    days._today = lambda: name(10)
+    days[name(10)] = mark(11)
+    assert (days[name(10)].events, name(10) in days._ahead) == (11, False)
+
+
 @pytest.mark.parametrize(
     "changed", [{"state": "Complete"}, {"events": -1}, {"digest": "x"}, {"edition": 10**6}]
 )

@@ -26,6 +26,7 @@ from relay.kafka.topic_admin import create_missing_topics
 from relay.organizations import Organization
 from relay.timestamps import DAY_MS, day_of, day_start, now_ms
 from tests.support.day_seals import KEY
+from tests.support.exports import verified
 from tests.support.kafka import connection_to
 from tests.support.proof_world import LATE_DAYS, ORGANIZATION, SHARDS, ProofWorld, days_from, some_event
 
@@ -127,6 +128,29 @@ async def test_wrong_clocks_hide_no_event(world):
     assert of(await world.seal()) == [(DAYS[3], 1, "complete", 0), (DAYS[0], 2, "complete", 2)]
     counted = await count_days(world.context, ORGANIZATION, [DAYS[0]], None)
     assert set(counted.passed) == {DAYS[1]}
+
+
+async def test_a_clock_that_was_a_year_ahead_stops_no_sealing(world):
+    """The days that it has sealed lie in the future. The present ones are sealed in their order, and the export names the others."""
+    await world.publish(some_event(DAYS[0], 1))
+    now, checkpoint = world.now, world.checkpoint
+    world.checkpoint = replace(checkpoint, live_since=now + 390 * DAY_MS)
+    await world.pass_days(400)
+    future = [each["day"] for each in (await world.seal()).seals]
+    assert (len(future), future[-1]) == (3, day_of(now + 392 * DAY_MS))
+    world.now, world.checkpoint = now, checkpoint
+    await world.publish()
+    assert of(await world.seal()) == [
+        (DAYS[0], 1, "complete", 1),
+        (DAYS[1], 1, "complete", 0),
+        (DAYS[2], 1, "complete", 0),
+    ]
+    await world.pass_days(1)
+    assert of(await world.seal()) == [(DAYS[3], 1, "complete", 0)]
+    present = verified(await export_seals(world.context, KEY, (), DAYS[0], DAYS[4], ()), KEY.name)
+    assert present.days[ORGANIZATION] == 4 + len(future)
+    whole = verified(await export_seals(world.context, KEY, (), DAYS[0], future[-1], ()), KEY.name)
+    assert (whole.seals, f"{future[0]}: it was sealed before its end" in str(whole.notes)) == (7, True)
 
 
 async def test_records_that_are_removed_added_and_altered_are_named(world):

@@ -27,7 +27,7 @@ class Plan:
     async def spans(self, partitions):
         if self._first is None:
             return {}
-        span = ArchiveSpan(self._first, self._last, 1000 * self._first, 1000 * self._last)
+        span = ArchiveSpan(self._first, self._last, 1000 * self._first)
         return dict.fromkeys(partitions, span)
 
 

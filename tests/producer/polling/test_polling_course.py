@@ -38,7 +38,6 @@ class PollingMachine(RuleBasedStateMachine):
         self.ledger = Ledger("acme")
         self.config = CONFIG
         self.backfill_from = None
-        self.deepest_asked = None
         self.kills = []
         self.clock_error = 0
 

@@ -121,6 +121,17 @@ def test_a_range_that_stays_unread_after_the_last_event_stops_no_judgement():
     )
 
 
+@pytest.mark.parametrize("days_off", [1, 2, 4])
+def test_a_range_that_stays_unread_before_days_off_makes_them_no_less_likely(days_off):
+    """Jira never serves an hour of the night before a holiday: the part behind it follows no event, so its first day may be a day off."""
+    checkpoint, silent_until = learned(office), MONDAY + 24 * days_off + 7
+    night = TimeRange((MONDAY + 2) * HOUR_MS, (MONDAY + 3) * HOUR_MS)
+    part = judge(replace(checkpoint, unread_ranges=(night,)), silent_until)
+
+    assert part.since == night.end
+    assert part.probability >= judge(checkpoint, silent_until).probability
+
+
 def test_two_weeks_of_learning_say_so():
     """No silence is judged before; one of a week is named, with the time of learning."""
     first = judge(learned(office, weeks=1), MONDAY + 24)

@@ -3,7 +3,10 @@
 import asyncio
 from dataclasses import replace
 
+from aiokafka.errors import GroupAuthorizationFailedError
+
 from relay.config.kafka import KafkaConfig
+from relay.errors import describe
 from relay.kafka.connection import Connection
 from relay.kafka.consumer_group import DEFAULT_TIMING, Member
 from relay.kafka.join_trouble import JoinTrouble
@@ -45,6 +48,18 @@ def test_a_failed_attempt_names_kafka_the_cause_and_its_begin():
     )
     trouble.confirmed()
     assert trouble.text is None
+
+
+def test_a_missing_right_is_not_called_a_kafka_that_is_away():
+    """A broker that refuses the group answers, so the remedy is the right."""
+    now = [NOON_MS]
+    trouble = trouble_at(now)
+    trouble.began()
+    now[0] += 60_000
+    trouble.failed(describe(GroupAuthorizationFailedError("p.soc")))
+    assert trouble.text is not None
+    assert "lacks Read on the group; `jira-relay check` names the command" in trouble.text
+    assert "reachable" not in trouble.text
 
 
 def test_a_membership_that_ended_counts_from_its_last_confirmation():

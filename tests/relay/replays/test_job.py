@@ -26,26 +26,6 @@ def test_since_changes_with_the_state_alone_and_an_end_keeps_its_moment():
     assert not running.ended
 
 
-@pytest.mark.parametrize(
-    ("wished", "progress", "shown"),
-    [
-        ("running", None, "waiting"),
-        ("running", PROGRESS, "running"),
-        ("paused", PROGRESS, "running"),
-        ("paused", replace(PROGRESS, state="paused"), "paused"),
-        ("cancelled", None, "waiting"),
-        ("cancelled", replace(PROGRESS, state="done"), "done"),
-    ],
-)
-def test_a_wish_is_shown_as_done_once_its_owner_has_said_so(wished, progress, shown):
-    """A wish that no owner has followed yet is the reason beside the state that holds; an ended job stays ended."""
-    known = KnownReplay(replay_job(wished=wished, wished_by="ann"), progress)
-    state, reason = known.shown_state()
-    assert state == shown
-    pending = shown not in ("done", wished)
-    assert ("ann wishes it" in (reason or "")) == pending or (wished == "running" and progress is None)
-
-
 def test_the_offsets_left_are_those_behind_the_places():
     job = replay_job(ranges=RANGES)
     assert KnownReplay(job).offsets_left() == 40

@@ -7,6 +7,7 @@ import pytest
 from consumer.destinations.object_store.clients import _azure_cloud, _client_options
 from consumer.destinations.object_store.config import ObjectStoreConfig, parse_location
 from relay.errors import RelayError
+from tests.support.certificates import CertificateAuthority
 from tests.support.object_stores import opened
 
 VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -57,14 +58,26 @@ async def test_a_proxy_of_http_alone_is_no_proxy_of_a_bucket(monkeypatch):
 
 def test_certificates_of_setting_and_environment_are_trusted(tmp_path, monkeypatch):
     assert "root_certificate" not in options()
-    (tmp_path / "own.pem").write_text("own")
-    (tmp_path / "system.pem").write_text("system")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "system.pem"))
-    assert options(ca_file=tmp_path / "own.pem")["root_certificate"] == "own\nsystem"
+    own, system = (CertificateAuthority(tmp_path, name).file for name in ("own", "system"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(system))
+    assert options(ca_file=own)["root_certificate"] == f"{own.read_text()}\n{system.read_text()}"
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path))
     assert "root_certificate" not in options()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
     with pytest.raises(RelayError, match=r"SSL_CERT_FILE is .*, which cannot be used"):
+        options()
+
+
+@pytest.mark.parametrize("content", ["", "half a file"])
+def test_a_file_without_certificates_is_named(content, tmp_path, monkeypatch):
+    """obstore takes it without a word, and then trusts no certificate of it."""
+    (tmp_path / "ca.pem").write_text(content)
+    with pytest.raises(
+        RelayError, match=r"destinations.lake.ca_file is .*, which holds no certificate in PEM form"
+    ):
+        options(ca_file=tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with pytest.raises(RelayError, match=r"SSL_CERT_FILE is .*: it holds no certificate in PEM form"):
         options()
 
 

@@ -4,11 +4,11 @@ import contextlib
 import pytest
 from structlog.testing import capture_logs
 
+from relay.condition_log import ConditionTiming
 from relay.config.kafka import KafkaConfig
 from relay.errors import RelayError
 from relay.kafka.connection import Connection
 from relay.kafka.diagnostics.monitor import MonitorTiming, monitor
-from relay.telemetry.condition_log import ConditionTiming
 from tests.support.kafka import PATIENCE
 from tests.support.waiting import wait_until
 

@@ -3,7 +3,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.telemetry.condition_log import (
+from relay.condition_log import (
     Condition,
     ConditionEnd,
     ConditionLog,
