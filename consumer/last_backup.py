@@ -43,17 +43,21 @@ async def back_up_left_groups(
             # read again: its former owner may have ended its validity since
             status = await status_cache.to_continue(key, replaceable=False)
     except KAFKA_FAILURES as error:
-        log.warning(
-            "Last offsets were not backed up. Before a switch to a mirror, start and stop the consumer again.",
-            destination=destination,
-            reason=describe(error),
-        )
+        log_missing_backup(destination, describe(error))
         return False
     # a process that has taken it over since may have backed up later offsets than those read
     if status is None or before is None or status.epoch != before.epoch:
         return False
     status_writer.put(key, _with_offsets(status, groups))
     return True
+
+
+def log_missing_backup(destination: str, reason: str) -> None:
+    log.warning(
+        "Last offsets were not backed up. Before a switch to a mirror, start and stop the consumer again.",
+        destination=destination,
+        reason=reason,
+    )
 
 
 async def _read_groups(running: RunningDestination) -> dict[PipelineFlow, GroupProgress]:

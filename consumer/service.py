@@ -2,25 +2,22 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from consumer.config import ConsumerConfig
 from consumer.delivery_history import DeliveryHistory
-from consumer.delivery_report import report_delivery
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig, Kinds
-from consumer.last_backup import back_up_left_groups
+from consumer.heartbeat import ServedDestination, heartbeat
+from consumer.last_backup import back_up_left_groups, log_missing_backup
 from consumer.metrics import ConsumerMetrics
 from consumer.pipeline_builder import SharedParts
 from consumer.pipeline_factory import PipelineFactory
-from consumer.running_pipelines import RunningDestination
 from consumer.status_reporter import DestinationStatusReporter
 from consumer.timing import ConsumerServiceTiming, ConsumerTiming
 from consumer.topic_settings import TopicSettings
@@ -34,7 +31,7 @@ from relay.kafka.topic_admin import read_topic_facts
 from relay.kafka.topic_facts import shard_count
 from relay.kafka.topics import Topics
 from relay.schema_registry.store import open_schema_store
-from relay.status.model import DeliveryReport, destinations_text, service_key, take_over
+from relay.status.model import service_key
 from relay.status.reader import StatusCache
 from relay.status.writer import StatusWriter
 from relay.telemetry.health import Health
@@ -94,9 +91,12 @@ async def run_consumer(
             destinations, factory, shared, status_writer, shards, health, stack, started
         )
         background = _background(status_writer, served, topic_settings, timing.service, started)
-        await _serve(served, background, stop, status_writer, timing.service)
-        status_cache = StatusCache(connection, topics.status)
-        await _back_up_offsets(served, status_cache, status_writer, timing)
+        if await _serve(served, background, stop, status_writer, timing.service):
+            status_cache = StatusCache(connection, topics.status)
+            await _back_up_offsets(served, status_cache, status_writer, timing)
+        else:
+            for each in served:
+                log_missing_backup(each.name, "Kafka did not answer")
 
 
 def _announce(destinations: Mapping[str, DestinationConfig], connection: Connection, health: Health) -> None:
@@ -130,16 +130,6 @@ def _worker_count() -> int:
     The interpreter's lock keeps more of them waiting, and each keeps some megabytes that it has freed, as malloc does.
     """
     return min(max(2, os.cpu_count() or 2), 4)
-
-
-@dataclass(frozen=True, slots=True)
-class ServedDestination:
-    """One destination as it runs: its flows, its report, and what this process has delivered to it."""
-
-    name: str
-    running: RunningDestination
-    reporter: DestinationStatusReporter
-    history: DeliveryHistory
 
 
 async def _open_destinations(
@@ -188,29 +178,34 @@ def _background(
     """Return the work beside the destinations, by the names of its tasks. None of it ends by itself."""
     return {
         "status writer": status_writer.run(),
-        "heartbeat of the consumer": _heartbeat(status_writer, served, topic_settings, timing, started),
+        "heartbeat of the consumer": heartbeat(status_writer, served, topic_settings, timing, started),
         "watch of topic settings": topic_settings.watch(),
     }
 
 
 async def _write_final_status(
     served: Sequence[ServedDestination], status_writer: StatusWriter, seconds: float
-) -> None:
-    """Delete the status of this process, end the validity of those of its destinations, and write what it delivered last."""
+) -> bool:
+    """Delete the status of this process, end the validity of those of its destinations, and write what it delivered last.
+
+    Return whether Kafka took it.
+    """
     await asyncio.gather(*(each.reporter.stop() for each in served))
     for each in served:
         each.history.record(None, now_ms())
     status_writer.tombstone(service_key("consume"))
-    await _flush(status_writer, seconds)
+    return await _flush(status_writer, seconds)
 
 
-async def _flush(status_writer: StatusWriter, seconds: float) -> None:
-    """Write the statuses that wait. A Kafka that is away for `seconds` does not hold up the stop."""
+async def _flush(status_writer: StatusWriter, seconds: float) -> bool:
+    """Write the statuses that wait, and return whether Kafka took them. One that is away for `seconds` does not hold up the stop."""
     try:
         async with asyncio.timeout(seconds):
             await status_writer.flush()
     except TimeoutError:
         log.warning("The last status was not written: Kafka did not answer. It ends by its validity.")
+        return False
+    return True
 
 
 async def _back_up_offsets(
@@ -234,9 +229,10 @@ async def _serve(
     stop: asyncio.Event,
     status_writer: StatusWriter,
     timing: ConsumerServiceTiming,
-) -> None:
+) -> bool:
     """Run every destination and its report until `stop`; then finish deliveries, write the last status, and leave the groups.
 
+    Return whether Kafka took the last status: one that is away costs a stop no further waits.
     The status is written first: the last member of a group backs up its offsets, and no earlier status may replace them.
     """
     tasks = {asyncio.create_task(work, name=name) for name, work in background.items()}
@@ -253,6 +249,7 @@ async def _serve(
         for each in served
         for work in each.running.memberships
     }
+    written = False
     try:
         await supervise(stop, tasks | members)
     finally:
@@ -262,33 +259,6 @@ async def _serve(
         await asyncio.gather(*(stop_work(timing.stop_seconds) for stop_work in stops))
         await cancel_all(tasks, attempts=1, seconds=10)
         if stop.is_set():
-            await _write_final_status(served, status_writer, timing.flush_seconds)
+            written = await _write_final_status(served, status_writer, timing.flush_seconds)
         await cancel_all(members, attempts=1, seconds=10)
-
-
-async def _heartbeat(
-    status_writer: StatusWriter,
-    served: Sequence[ServedDestination],
-    topic_settings: TopicSettings,
-    timing: ConsumerServiceTiming,
-    started: int,
-) -> None:
-    """Report that this process runs, its deliveries, and the topic settings that it may not read, until cancelled."""
-    names = destinations_text(each.name for each in served)
-    status = take_over("active", started, reason=names)
-    while True:
-        reason = "; ".join(filter(None, (names, topic_settings.unknown, topic_settings.copies.text)))
-        reports = await asyncio.gather(*(_report(each, started, timing.report_seconds) for each in served))
-        status = status.transition("active", reason, now_ms()).valid_for(timing.heartbeat_valid_ms)
-        status = replace(status, deliveries=tuple(each for each in reports if each is not None))
-        status_writer.put(service_key("consume"), status)
-        await asyncio.sleep(timing.heartbeat_seconds)
-
-
-async def _report(served: ServedDestination, started: int, seconds: float) -> DeliveryReport | None:
-    """Return the report of a destination, which its history has taken; arguments and None as in `report_delivery`."""
-    recent = served.history.recent(time.monotonic())
-    report = await report_delivery(served.name, served.running, started, seconds)
-    report = report and replace(report, recent=recent)
-    served.history.record(report, now_ms())
-    return report
+    return written

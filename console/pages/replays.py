@@ -1,6 +1,7 @@
 """The replays: the history of all, a page for each, and its pause, resumption and end."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import get_args
 from urllib.parse import quote
@@ -36,12 +37,27 @@ def replay_page_of(replay_id: str) -> str:
 
 
 def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
-    async def show_all(request: Request) -> Response:
-        views, destination = context.replays(), request.query_params.get("destination", "")
+    replays = _Replays(context, pages)
+    return [
+        Route("/replays", replays.show_all, methods=["GET"]),
+        Route("/replay", replays.show, methods=["GET"]),
+        form_route(context, "/replay/wish", replays.wish),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Replays:
+    """The pages, and the form of a wish."""
+
+    context: ConsoleContext
+    pages: Pages
+
+    async def show_all(self, request: Request) -> Response:
+        views, destination = self.context.replays(), request.query_params.get("destination", "")
         found = [view for view in views if destination in {"", view.job.destination}]
         count = max(1, -(-len(found) // PER_PAGE))
         page = min(_page(request.query_params.get("page", "")), count)
-        return pages.render(
+        return self.pages.render(
             request,
             "replays.html",
             views=found[(page - 1) * PER_PAGE : page * PER_PAGE],
@@ -56,16 +72,17 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             link=_list_link,
         )
 
-    async def show(request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         replay_id = request.query_params.get("id", "")
-        view = _find(context, replay_id)
+        view = _find(self.context, replay_id)
         if view is None:
             is_unread = (
-                context.view.snapshot.as_of is None or context.view.snapshot.replays.failure is not None
+                self.context.view.snapshot.as_of is None
+                or self.context.view.snapshot.replays.failure is not None
             )
             status = HTTPStatus.SERVICE_UNAVAILABLE if is_unread else HTTPStatus.NOT_FOUND
-            return pages.render(request, "replay_unknown.html", status, replay_id=replay_id)
-        return pages.render(
+            return self.pages.render(request, "replay_unknown.html", status, replay_id=replay_id)
+        return self.pages.render(
             request,
             "replay.html",
             view=view,
@@ -75,23 +92,19 @@ def routes(context: ConsoleContext, pages: Pages) -> list[BaseRoute]:
             can_end=not view.ended and view.job.wished != "cancelled",
         )
 
-    async def wish(request: Request, fields: Mapping[str, str]) -> Response:
+    async def wish(self, request: Request, fields: Mapping[str, str]) -> Response:
         replay_id, wished = fields.get("id", ""), _WISHES.get(fields.get("wish", ""))
         try:
             if wished is None:
                 raise InputError("The wish must be running, paused or cancelled.")
-            result = await set_wish(context.connection, replay_id, wished, who(request), context.now_ms())
+            result = await set_wish(
+                self.context.connection, replay_id, wished, who(request), self.context.now_ms()
+            )
         except RelayError as error:
-            return redirect(context, replay_page_of(replay_id), [str(error)], failed=True)
-        await refresh_soon(context)
+            return redirect(self.context, replay_page_of(replay_id), [str(error)], failed=True)
+        await refresh_soon(self.context)
         sentences = [wish_text(result, wished), *filter(None, [result.failure])]
-        return redirect(context, replay_page_of(replay_id), sentences, failed=result.failure is not None)
-
-    return [
-        Route("/replays", show_all, methods=["GET"]),
-        Route("/replay", show, methods=["GET"]),
-        form_route(context, "/replay/wish", wish),
-    ]
+        return redirect(self.context, replay_page_of(replay_id), sentences, failed=result.failure is not None)
 
 
 def _find(context: ConsoleContext, replay_id: str) -> ReplayView | None:

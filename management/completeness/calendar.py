@@ -110,7 +110,7 @@ def _day(
 
 def _word(found: OrganizationSeals, mark: DayMark) -> DayWord:
     """Return the word of a day that was counted. Without a seal, no day is complete yet."""
-    if mark.edition and found.fault is not None:
+    if mark.edition and found.verify_end() is not None:
         return "broken chain"
     return "provisional" if mark.edition == 0 and mark.state == "complete" else mark.state
 

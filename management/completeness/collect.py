@@ -180,7 +180,7 @@ class _Look:
         """Read the ledgers, then the letters and events, which are there before their ledger. Return a look with the letters."""
         context = self.context
         progress = await read_progress(context.connection, self.partition, wanted)
-        letters = await read_letters(context.connection, self.organization)
+        letters = await read_letters(context.connection, self.organization, context.now_ms())
         scan = await scan_topics(
             context.connection,
             context.registry,

@@ -11,7 +11,7 @@ from consumer.offsets.delivered import DeliveryProgress
 from management.change_history import ChangeEntry
 from management.completeness.proof import SETTLED, DeliveryDay, DeliveryState
 from management.completeness.replayed_events import NO_REPLAYS, ReplayedEvents
-from management.completeness.topic_scan import SLACK_MS, PlacedEvent
+from management.completeness.topic_scan import SLACK_MS, PlacedEvent, kept_from
 from management.destination_offsets import topic_of
 from management.events.delivery_words import has_skipped_before, skipped_by
 from management.events.stored_event import EventAddress
@@ -23,6 +23,8 @@ from relay.dead_letters.log import open_letter_log
 from relay.kafka import TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.group_offsets import open_group
+from relay.kafka.topic_admin import read_topic_facts
+from relay.kafka.topic_facts import retention_ms
 from relay.kafka.topics import Topics
 from relay.timestamps import day_start
 
@@ -43,6 +45,8 @@ class Letters:
     of_producers: dict[str, set[bytes]] = field(default_factory=dict)
     organizations: dict[tuple[str, EventAddress], str] = field(default_factory=dict)
     """The organization of each event in `of_destinations`."""
+    kept_from: int = 0
+    """Retention has deleted no letter of an event that was collected then or later (ms UTC)."""
 
     def add(self, whole: WholeLetter, state: LetterState, topics: Topics) -> None:
         """Take the next letter. One that was given up and written again to its end is listed behind that, and says nothing."""
@@ -97,7 +101,9 @@ class DestinationProgress:
             return "skipped"
         if self.name in event.left_out:
             return "left out"
-        return "replayed" if was_skipped else "accepted"
+        if was_skipped:
+            return "replayed"
+        return "accepted" if event.collected >= letters.kept_from else "not known"
 
     def state_of_deleted(
         self, day: str, letters: Letters, organization: str, begins: Sequence[EventAddress]
@@ -111,7 +117,9 @@ class DestinationProgress:
         if not self.flows:
             return "not known"
         earliest = day_start(day) - SLACK_MS
-        is_lost = any(each.collected_before > earliest for each in self.losses)
+        is_lost = earliest < letters.kept_from or any(
+            each.collected_before > earliest for each in self.losses
+        )
         is_letter = any(
             place.topic == begin.topic and place.offset < begin.offset
             for place in letters.open_of(self.name, organization)
@@ -192,10 +200,15 @@ async def read_destination(
     return DestinationProgress(name, flows, own, here, replayed)
 
 
-async def read_letters(connection: Connection, organization: str) -> Letters:
-    """Return the dead letters of the partition of an organization. Raises an error of KAFKA_FAILURES."""
-    topics, found = Topics(connection.kafka.topic_prefix), Letters()
+async def read_letters(connection: Connection, organization: str, now_ms: int) -> Letters:
+    """Return the dead letters of the partition of an organization. Raises RelayError, or an error of KAFKA_FAILURES."""
+    topics, found, oldest = Topics(connection.kafka.topic_prefix), Letters(), now_ms
     async with open_letter_log(connection, organization, lambda _: None) as log:
         async for whole, state in log.letters():
+            oldest = min(whole.letter.at, oldest)
             found.add(whole, state, topics)
+        has_all = not any(each.log_start_offset for each in log.bounds.values())
+    if not has_all:
+        config = (await read_topic_facts(connection)).config(topics.dead_letters)
+        found.kept_from = kept_from(oldest, retention_ms(config), now_ms)
     return found

@@ -21,7 +21,8 @@ PASS_MS = 5 * HOUR_MS + HOUR_MS // 2
 """Between two passes through the days that can wait: each reads the event topics of the last nine days."""
 PATIENCE = 4
 """A day that is not settled is counted again after a fourth of the time for which it was not, so that no old one costs as a new one."""
-MAX_PATIENCE_MS = 3 * HOUR_MS
+PATIENCE_MS, LONG_PATIENCE_MS = 45 * HOUR_MS // 60, 3 * HOUR_MS
+"""At most: within an hour, with the rounds, while it is new; less often once its alert has fired for a day."""
 RECOUNT_MS = 20 * HOUR_MS
 """A day without a seal is counted again in the first pass after this time, though the ledger shows no change: the fourth, within a day."""
 
@@ -151,7 +152,8 @@ def _is_due(
     if last is None or progress.counts.get(day, 0) != last.ids:
         return True
     if not last.settled:
-        pause = min((last.at - last.since) // PATIENCE, MAX_PATIENCE_MS)
+        age = last.at - last.since
+        pause = min(age // PATIENCE, PATIENCE_MS if age < DAY_MS else LONG_PATIENCE_MS)
         return not last.at <= now_ms < last.at + pause
     return is_pass and _is_old(last, now_ms)
 

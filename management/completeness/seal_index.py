@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 
 from management.completeness.export import StoredSeal
 from management.completeness.proof import DayState
-from management.completeness.seal_store import decode_seal, key_parts
+from management.completeness.seal_store import decode_seal, deleted_seal, key_parts
 from management.completeness.sealed_days import ChainView, DayMark, SealedDays, never
 from management.completeness.verifier import SealChain, Statement
 from relay.errors import RelayError
 from relay.kafka import Record
 from relay.timestamps import parse_iso
 
+MAX_WAITING = 1_000
+"""Seals of an organization that are held until those before them come."""
 MAX_EDITIONS = 20
 """Of a day before the latest one: their places are kept."""
 _BAD_FORM = (KeyError, TypeError, ValueError, OverflowError, AttributeError, struct.error)
@@ -36,6 +38,10 @@ class OrganizationSeals:
     last: StoredSeal | None = None
     chain: SealChain = field(init=False)
     _earlier: dict[str, list[int]] = field(default_factory=dict)
+    _waiting: dict[int, tuple[StoredSeal, DayMark]] = field(default_factory=dict)
+    """Seals whose forebears have not come, by their numbers: compaction keeps the later copy of a record that was written twice."""
+    _keys: frozenset[str] = frozenset()
+    """Those that signed the chain."""
     _is_last_verified: bool = False
 
     def __post_init__(self) -> None:
@@ -63,6 +69,10 @@ class OrganizationSeals:
 
     def verify_end(self) -> str | None:
         """Return why the chain is broken. The last seal names the hash of the one before, so its signature holds for all."""
+        if self.fault is None and self._waiting:
+            return (
+                f"{self.name}: a seal is missing: number {min(self._waiting)} follows {self.chain.sequence}."
+            )
         if self.fault is None and self.last is not None and not self._is_last_verified:
             self._is_last_verified = True
             if not self.last.signed.is_signed_by(str(self.last.statement["key"])):
@@ -70,13 +80,33 @@ class OrganizationSeals:
         return self.fault
 
     def take(self, seal: StoredSeal, offset: int) -> None:
-        """Take the next record."""
+        """Take the next record. One that was written once more, as by a mirror, changes nothing."""
+        statement, mark = seal.statement, _mark(seal.statement, offset)
+        if statement["edition"] == 0:
+            self.accounts[statement["day"]] = mark
+        elif self._is_repeated(seal):
+            if (known := self.sealed[statement["day"]]).edition == mark.edition:
+                self.sealed[statement["day"]] = replace(known, offset=offset)
+        elif statement["sequence"] > self.chain.sequence + 1 and len(self._waiting) < MAX_WAITING:
+            self._waiting[statement["sequence"]] = seal, mark
+        else:
+            self._accept(seal, mark)
+            while (following := self._waiting.pop(self.chain.sequence + 1, None)) is not None:
+                self._accept(*following)
+
+    def _is_repeated(self, seal: StoredSeal) -> bool:
+        """Return whether the chain has a seal. The relay signs no two of one number, so that of an earlier edition is known by its key."""
         statement = seal.statement
-        day, edition = statement["day"], statement["edition"]
-        mark = _mark(statement, offset)
-        if edition == 0:
-            self.accounts[day] = mark
-            return
+        known = self.sealed.get(statement["day"])
+        if known is None or statement["sequence"] > self.chain.sequence:
+            return False
+        if statement["edition"] == known.edition:
+            return known.digest == seal.signed.hash
+        is_earlier = statement["edition"] < known.edition and statement["key"] in self._keys
+        return is_earlier and seal.signed.is_signed_by(statement["key"])
+
+    def _accept(self, seal: StoredSeal, mark: DayMark) -> None:
+        day, edition = seal.statement["day"], mark.edition
         self.accounts.pop(day, None)
         if (before := self.sealed.get(day)) is not None:
             self._earlier[day] = [*self._earlier.get(day, ()), before.offset][-MAX_EDITIONS:]
@@ -101,6 +131,8 @@ class OrganizationSeals:
             self.fault = f"{self.name}, {statement['day']}, seal {statement['sequence']}: {fault}."
             return
         self.last, self._is_last_verified = seal, False
+        if (key := str(statement["key"])) not in self._keys:
+            self._keys |= {key}
 
     def place(self, day: str, offset: int) -> None:
         """Note the place of the latest seal of a day, once Kafka has it."""
@@ -111,7 +143,7 @@ class OrganizationSeals:
         if edition == 0:
             self.accounts.pop(day, None)
         elif self.fault is None:
-            self.fault = f"{self.name}, {day}: edition {edition} of its seal was deleted."
+            self.fault = deleted_seal(self.name, day, edition)
 
 
 def _mark(statement: Statement, offset: int) -> DayMark:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from management.completeness.export import StoredSeal
 from management.completeness.signature import SignedStatement
@@ -10,9 +10,15 @@ from management.completeness.verifier import SealChain
 from relay.avro.codec import BadBody, InternalCodec, NotAvro, UnknownSchema
 from relay.errors import RelayError
 from relay.kafka import Record, TopicPartition
-from relay.kafka.compacted_topics import read_table
 from relay.kafka.connection import Connection
-from relay.kafka.log_reader import NoTopicError, partitions_of, records_at, standalone_consumer
+from relay.kafka.log_reader import (
+    NoTopicError,
+    partitions_of,
+    read_to_end,
+    records_at,
+    stable_bounds,
+    standalone_consumer,
+)
 from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 
@@ -32,16 +38,32 @@ class StoredChain:
 
 async def read_chains(connection: Connection) -> Mapping[str, StoredChain]:
     """Return the chains by organization. Raises RelayError for a record that cannot be read, or an error of KAFKA_FAILURES."""
-    try:
-        records = await read_table(connection, Topics(connection.kafka.topic_prefix).seals)
-    except NoTopicError as error:
-        raise no_topic_error(error) from error
-    found: dict[str, list[StoredSeal]] = {}
-    for record in records.values():
-        seal = decode_seal(record)
-        if seal.statement["edition"]:
-            found.setdefault(seal.statement["organization"], []).append(seal)
-    return {name: chain_of(name, seals) for name, seals in sorted(found.items())}
+    tp = TopicPartition(Topics(connection.kafka.topic_prefix).seals, PARTITION)
+    latest, found, deleted = dict[bytes, Record](), dict[str, list[StoredSeal]](), dict[str, str]()
+
+    def keep(record: Record) -> None:
+        latest[record.key or b""] = record
+
+    async with standalone_consumer(connection) as consumer:
+        try:
+            await partitions_of(consumer, tp.topic)
+        except NoTopicError as error:
+            raise no_topic_error(error) from error
+        bounds = (await stable_bounds(consumer, [tp]))[tp]
+        await read_to_end(consumer, {tp: bounds.log_start_offset}, {tp: bounds.last_stable_offset}, keep)
+    for key, record in latest.items():
+        name, day, edition = key_parts(key) or ("", "", 0)
+        if record.value is not None and edition:
+            found.setdefault(name, []).append(decode_seal(record))
+        elif edition:
+            deleted[name] = deleted_seal(name, day, edition)
+    chains = {name: chain_of(name, found.get(name, ())) for name in sorted({*found, *deleted})}
+    return {name: replace(each, fault=each.fault or deleted.get(name)) for name, each in chains.items()}
+
+
+def deleted_seal(organization: str, day: str, edition: int) -> str:
+    """Return why a chain is broken of which somebody has deleted a seal."""
+    return f"{organization}, {day}: edition {edition} of its seal was deleted."
 
 
 async def require_topic(connection: Connection) -> None:

@@ -112,7 +112,7 @@ class Sealer:
         }
         counted_late = await self._count(partition, late, source_of)
         results = {
-            name: SealResult(name, failure=_broken(str(self.index.of(name).fault)))
+            name: SealResult(name, failure=_broken(str(self.index.of(name).verify_end())))
             for name in due
             if name not in whole
         }

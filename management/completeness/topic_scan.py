@@ -19,7 +19,6 @@ from relay.kafka import KafkaError, Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import (
     CorruptBatchError,
-    LogBounds,
     read_batches,
     stable_bounds,
     standalone_consumer,
@@ -113,9 +112,10 @@ async def scan_topics(
             EventAddress(short_name(topics, tp.topic), tp.partition, begin) for tp, begin in begins.items()
         ]
         oldest = await first_records(consumer, begins, ends, lambda _: True)
-        scan.kept_from = max(
-            _kept_from(bounds[tp], oldest.get(tp), retention_ms(facts.config(tp.topic)), now_ms) for tp in tps
-        )
+        for tp in (each for each in tps if begins[each]):
+            first_at = oldest[tp].timestamp if tp in oldest else now_ms
+            kept = kept_from(first_at, retention_ms(facts.config(tp.topic)), now_ms)
+            scan.kept_from = max(scan.kept_from, kept)
         first = min(day for days in wanted.values() for day in days)
         try:
             starts = await offsets_at(consumer, day_start(first) - SLACK_MS, ends)
@@ -128,16 +128,12 @@ async def scan_topics(
     return scan
 
 
-def _kept_from(bounds: LogBounds, oldest: Record | None, retention: int | None, now_ms: int) -> int:
-    """Return the instant from which on a partition has all that was written to it.
+def kept_from(oldest: int, retention: int | None, now_ms: int) -> int:
+    """Return the instant from which on a partition without the beginning of its log has all that was written to it. In ms UTC.
 
-    Without the beginning of the log, it is that of the oldest record, or the end of the retention: what is younger was not
-    deleted by Kafka itself.
+    It is that of the oldest record, or the end of the retention: what is younger was not deleted by Kafka itself.
     """
-    if bounds.log_start_offset == 0:
-        return 0
-    by_record = now_ms if oldest is None else oldest.timestamp
-    return by_record if retention is None else min(by_record, now_ms - retention)
+    return oldest if retention is None else min(oldest, now_ms - retention)
 
 
 class _Reader:

@@ -7,18 +7,19 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
+from consumer import service
 from consumer.last_backup import back_up_left_groups
 from consumer.offsets.backup import destination_status_key
 from consumer.offsets.delivered import DeliveryProgress
 from consumer.offsets.group_reader import GroupProgress
 from consumer.running_pipelines import RunningDestination
-from consumer.timing import ConsumerTiming, ReporterTiming
+from consumer.timing import ConsumerServiceTiming, ConsumerTiming, ReporterTiming
 from relay.kafka import TopicPartition
 from relay.status.model import GroupOffset
 from relay.status.reader import read_statuses
 from relay.status.writer import StatusWriter
 from tests.consumer.test_status_reporter import running_pipeline
-from tests.support.pipeline_world import committed_and_ends, pipeline_world, some_events
+from tests.support.pipeline_world import committed_and_ends, pipeline_world, some_events, wait_until
 from tests.support.views import status
 
 KEY = destination_status_key("sentinel")
@@ -116,3 +117,18 @@ async def test_consumers_that_stop_leave_the_last_offsets_in_the_backup(kafka, p
         assert committed == ends
         backed_up = {TopicPartition(each.topic, each.partition): each.offset for each in stored.offsets}
         assert {each: backed_up.get(each) for each in ends} == ends
+
+
+async def test_a_kafka_that_took_no_last_status_is_not_asked_for_offsets(kafka, prefix, monkeypatch):
+    """A stop waits once for a Kafka that is away, and names what is not backed up."""
+    timing = ConsumerTiming(service=ConsumerServiceTiming(flush_seconds=0.1))
+    async with pipeline_world(kafka, prefix, monkeypatch) as world:
+        with capture_logs() as lines:
+            async with world.consuming(timing=timing) as consumer:
+                await wait_until(consumer.ready)
+                monkeypatch.setattr(StatusWriter, "flush", lambda _writer: asyncio.sleep(60))
+                monkeypatch.setattr(service, "back_up_left_groups", None)
+                await consumer.stop()
+
+    (missing,) = (each for each in lines if each["event"].startswith("Last offsets were not backed up."))
+    assert (missing["destination"], missing["reason"]) == ("sentinel", "Kafka did not answer")

@@ -87,11 +87,12 @@ def test_no_service_has_more_power_than_it_needs(name):
 
 @pytest.mark.parametrize("name", RELAY_SERVICES)
 def test_containers_of_the_relay_have_a_read_only_root(name):
-    """They have a read-only root, /tmp in memory, and time to finish the requests in flight."""
+    """They have a read-only root, /tmp in memory, a home that leaves no volume without a name, and time to finish the requests in flight."""
     service = RELAY_SERVICES[name]
+    volumes = [each.partition(":")[2] for each in service.get("volumes", [])]
 
     assert service["read_only"] is True
-    assert service["tmpfs"] == ["/tmp"]
+    assert sorted([*service["tmpfs"], *volumes]) == ["/tmp", "/var/lib/jira-relay"]
     assert service["stop_grace_period"] == "60s"
 
 

@@ -146,6 +146,8 @@ def test_a_destination_without_a_place_is_refused(tmp_path, consumers, sentence)
     [
         ({"nameOverride": "2nd"}, "nameOverride"),
         ({"podLabels": {"app.kubernetes.io/component": "x"}}, "app.kubernetes.io/component"),
+        ({"podLabels": {"helm.sh/chart": "x"}}, "helm.sh/chart"),
+        ({"console": {"ingress": {"enabled": True}}}, "publicUrl must be the https address"),
         (
             {"consumer": {"autoscaling": {"kind": "hpa", "minReplicas": 9, "maxReplicas": 3}}},
             "minReplicas is above maxReplicas",
@@ -153,7 +155,7 @@ def test_a_destination_without_a_place_is_refused(tmp_path, consumers, sentence)
     ],
 )
 def test_values_that_the_cluster_would_refuse_are_refused_before(tmp_path, values, sentence):
-    """A Service's name begins with a letter, a label of the selector stays, and an autoscaler has a range."""
+    """A Service's name begins with a letter, the chart's labels stay, an ingress has a host, and an autoscaler has a range."""
     with pytest.raises(ValueError, match=re.escape(sentence)):
         render(tmp_path, {**SMALL, **values})
 
@@ -184,6 +186,17 @@ def test_a_consumer_with_an_account_has_one_of_its_own(tmp_path):
     assert all(
         isinstance(value, str) for each in manifests for value in each["metadata"].get("labels", {}).values()
     )
+
+
+def test_a_variable_comes_once(tmp_path):
+    """The variable of a service wins over that of all, and both over a setting: an API server refuses a name that comes twice."""
+    given = [{"name": "A", "value": "1"}, {"name": "RELAY_KAFKA__BOOTSTRAP", "value": "own:1"}]
+    own = [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+    for name, pod in pods_of(render(tmp_path, {**SMALL, "env": given, "consumer": {"env": own}})).items():
+        variables = {each["name"]: each for each in pod["containers"][0]["env"]}
+        assert len(variables) == len(pod["containers"][0]["env"])
+        assert variables["RELAY_KAFKA__BOOTSTRAP"]["value"] == "own:1"
+        assert variables["A"] == (own[0] if "consumer" in name else given[0])
 
 
 def test_the_names_of_openshift_are_reached(tmp_path):

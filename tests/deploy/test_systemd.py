@@ -1,5 +1,6 @@
 """The units of deploy/systemd, checked without a running systemd."""
 
+import inspect
 import re
 import shutil
 import subprocess
@@ -8,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from consumer.timing import ConsumerServiceTiming, ReporterTiming
 from management import settings
+from producer.service import ProducerServiceTiming
+from relay.aio import CANCEL_ATTEMPTS, CANCEL_SECONDS
+from relay.lifecycle import run_services
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 UNITS = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.service"))}
@@ -98,6 +103,18 @@ def test_a_service_comes_back_and_has_time_to_stop(name):
     assert values_of(UNITS[name], "Restart") == ["always"]
     assert values_of(UNITS[name], "StartLimitIntervalSec") == ["0"]
     assert int(values_of(UNITS[name], "TimeoutStopSec")[0]) >= 45
+
+
+def test_a_stop_ends_within_what_the_pages_promise():
+    """Services have their time, then a few attempts to cancel them, then the process is aborted: 45 s in all at most."""
+    stopping = inspect.signature(run_services).parameters["stopping_seconds"].default
+    whole = stopping + CANCEL_ATTEMPTS * CANCEL_SECONDS + CANCEL_SECONDS
+    consumer, reporter = ConsumerServiceTiming(), ReporterTiming()
+
+    assert whole < 45
+    # a destination that is silent, then a Kafka that is away: deliveries, the last report, the last status
+    assert consumer.stop_seconds + reporter.stop_seconds + consumer.flush_seconds < stopping
+    assert ProducerServiceTiming().stop_seconds + ProducerServiceTiming().final_status_seconds < stopping
 
 
 @WITH_SYSTEMD

@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
+import consumer.heartbeat
 import consumer.running_pipelines
-import consumer.service
 import consumer.status_reporter
 import producer.service
 import producer.status_reporter
@@ -33,7 +33,7 @@ def test_the_runbook_is_written_from_the_code():
         ((producer.status_reporter,), explanations.ORGANIZATION_STATES),
         ((producer.service,), explanations.PRODUCER_STATES),
         ((consumer.status_reporter, consumer.running_pipelines), explanations.DESTINATION_STATES),
-        ((consumer.service,), explanations.CONSUMER_STATES),
+        ((consumer.heartbeat,), explanations.CONSUMER_STATES),
     ],
     ids=["organization", "producer", "destination", "consumer"],
 )

@@ -76,6 +76,17 @@ def test_a_dead_letter_counts_before_the_offset(letter, state):
     assert DestinationProgress("other", found.flows).state_of(placed(5), letters) == "accepted"
 
 
+def test_an_event_whose_letter_retention_may_have_deleted_is_not_known():
+    """Where letters are kept for less than events: the offset of a dead letter is committed like that of an accepted event."""
+    found, letters = destination(live=delivered_to(9)), Letters(kept_from=6)
+    old, new = (replace(placed(5), collected=each) for each in (5, 6))
+    assert [found.state_of(each, letters) for each in (old, new)] == ["not known", "accepted"]
+    assert found.state_of(replace(old, left_out=frozenset({"sentinel"})), letters) == "left out"
+    begin = day_start(DAY) - SLACK_MS
+    states = [found.state_of_deleted(DAY, Letters(kept_from=begin + more), "acme", ()) for more in (0, 1)]
+    assert states == ["accepted", "not known"]
+
+
 def test_a_letter_that_was_given_up_does_not_hide_the_one_that_was_written_in_its_place():
     """The first part alone is listed last, as a duplicate; the whole letter is open."""
     of_event = {"destination": "sentinel", "topic": "p.events", "partition": "3", "offset": "5"}

@@ -13,7 +13,7 @@ from management.completeness.seal_store import account_record, seal_record
 from management.completeness.signature import SignedStatement
 from management.completeness.verifier import canonical_text
 from relay.timestamps import DAY_MS, day_start
-from tests.support.day_seals import a_month, account, seal_messages
+from tests.support.day_seals import OLD_KEY, a_month, account, seal_messages
 from tests.support.messages import Message
 from tests.support.views import organization
 
@@ -67,6 +67,25 @@ def test_a_chain_that_lacks_a_seal_or_has_another_one_is_broken(at):
     assert words_of(found, "beta")[1] is None
     if at < 3:
         assert words_of(index_of(*records[:at], *records[at + 1 :]))[1] is not None
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_seal_that_is_written_once_more_breaks_no_chain(at):
+    """A mirror is at least once. Before compaction both copies are there, after it the later one, behind seals of later numbers."""
+    records = seal_messages(a_month())
+    copy = replace(records[at], offset=9)
+    for found in (index_of(*records, copy), index_of(*records[:at], *records[at + 1 :], copy)):
+        assert words_of(found) == words_of(index_of(*records))
+        acme = found.organizations["acme"]
+        assert (acme.chain.sequence, len(acme.sealed), acme._waiting) == (4, 3, {})
+        day = (DAYS[0], DAYS[1], DAYS[2], DAYS[1])[at]
+        assert at == 1 or acme.offsets(day)[-1] == 9
+    changed = replace(copy, value=copy.value.replace(b"complete", b"Complete", 1))
+    assert words_of(index_of(*records, changed))[1] is not None
+    seal = a_month().seals["acme"][at].statement
+    forged = OLD_KEY.sign({name: seal[name] for name in seal if name != "key"})
+    record = seal_record("seals", StoredSeal(forged, json.loads(forged.text)))
+    assert words_of(index_of(*records, Message(record.value, record.key, NOW, offset=9)))[1] is not None
 
 
 @pytest.mark.parametrize("edition", [0, 4])

@@ -3,8 +3,23 @@
 {{ if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
 {{- end }}
 
-{{/* Variables of a service. Takes root, component, groups (of settings) and env (a list of further variables). */}}
+{{/*
+Variables of a service, each once: the last of a name wins, since a server that applies them refuses a name that comes twice.
+Takes root, component, groups (of settings) and env (a list of further variables).
+*/}}
 {{- define "relay.env" -}}
+{{- $given := include "relay.given-env" . | fromYamlArray }}
+{{- $last := dict }}
+{{- range $given }}{{ $_ := set $last .name . }}{{ end }}
+{{- $once := list }}
+{{- range $given }}
+{{- with get $last .name }}{{ $once = append $once . }}{{ end }}
+{{- $_ := unset $last .name }}
+{{- end }}
+{{- toYaml $once }}
+{{- end }}
+
+{{- define "relay.given-env" -}}
 - name: RELAY_TELEMETRY__LISTEN
   value: "0.0.0.0:9464"
 {{- range $group := .groups }}
