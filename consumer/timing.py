@@ -48,8 +48,8 @@ class SenderTiming:
 class BufferLimits:
     """Sizes of what lies between Kafka and the request bodies."""
 
-    decode_block_bytes: int = 2_000_000
-    """Records that are decoded together: some two thousand. Twice as many take a fiftieth less time, and 45 MB more."""
+    decode_block_bytes: int = 4_000_000
+    """Records that are decoded together: some five thousand. Half as many take a fourteenth more time, and 25 MB less."""
     record_buffer_bytes: int = 8_000_000
     """Records that were read and are not decoded: beyond them, reading pauses."""
     chunk_bytes: int = 1_000_000

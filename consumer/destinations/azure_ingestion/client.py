@@ -1,22 +1,22 @@
 """The client of Azure Monitor's Logs Ingestion API: one call, one request."""
 
 import asyncio
-from typing import Any, Self, cast
+from typing import Self
 
-from azure.core.exceptions import AzureError, HttpResponseError
+import httpx
+from azure.core.exceptions import AzureError
 
 from consumer.destinations.azure_ingestion.config import IngestionSettings
 from consumer.destinations.azure_ingestion.credentials import RenewableCredential, TokenUnavailableError
 from consumer.destinations.azure_ingestion.response import (
     TOKEN_REJECTED,
     IngestionContext,
-    IngestionResponse,
     classify,
     describe_error,
     token_rejected,
 )
 from consumer.destinations.azure_ingestion.upload import Uploader
-from consumer.destinations.outcome import Outcome, Retry, Sent
+from consumer.destinations.outcome import Outcome, Retry
 from relay.errors import RelayError
 from relay.timestamps import now_ms
 from relay.url_policy import parse_origin
@@ -82,23 +82,12 @@ class IngestionClient:
     async def _request(self, stream: str, body: bytes) -> Outcome:
         rule_id = self._destination.rule_id
         try:
-            await self._client.upload(rule_id, stream, body)
+            response = await self._client.upload(rule_id, stream, body)
         except TokenUnavailableError as error:
             return error.outcome
-        except (AzureError, OSError, ValueError) as error:
-            if isinstance(error, HttpResponseError) and error.response is not None:
-                return classify(_response(error), IngestionContext(self._name, rule_id, stream), now_ms())
+        except (httpx.HTTPError, AzureError, OSError, ValueError) as error:
             # also when the connection breaks within the answer
             return Retry(f"The connection to Azure failed: {describe_error(error)}")
         except Exception as error:  # noqa: BLE001 - the libraries below raise more than they document
             return Retry(f"Azure's answer could not be read: {type(error).__name__}: {describe_error(error)}")
-        return Sent()
-
-
-def _response(error: HttpResponseError) -> IngestionResponse:
-    response = cast("Any", error.response)
-    try:
-        content = response.content
-    except Exception:  # noqa: BLE001 - only a part arrived, or its encoding is wrong
-        content = b""
-    return IngestionResponse(response.status_code, response.headers, content)
+        return classify(response, IngestionContext(self._name, rule_id, stream), now_ms())

@@ -13,12 +13,13 @@ from relay.retry import retry_after_seconds
 
 MAX_RETRY_AFTER_SECONDS = 900.0
 
+_ACCEPTED = frozenset({200, 202, 204})
 _TRANSIENT = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class IngestionResponse:
-    """An answer other than 204."""
+    """A whole answer, with its content decompressed; of an error that is very long it is the beginning."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,10 +41,11 @@ TOKEN_REJECTED = Paused("Azure rejects the token.", 401)
 
 def classify(response: IngestionResponse, context: IngestionContext, now_ms: int) -> Outcome:
     """Return the outcome of an answer. Source: Azure Monitor, Logs Ingestion API, troubleshooting."""
-    status, description = response.status, _describe(response)
+    status = response.status
+    if status in _ACCEPTED and _is_empty(response):
+        return Sent()
+    description = _describe(response)
     match status:
-        case 200 | 202 | 204 if _is_empty(response):
-            return Sent()
         case 400 | 422:
             return Reject(description, status)
         case 401:
