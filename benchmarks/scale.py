@@ -66,7 +66,7 @@ class Costs:
 
     round_cpu: float = 3.0e-3
     """A quiet round of one organization, with its share of proofs, commits and status."""
-    read_cpu: float = 25e-6
+    read_cpu: float = 20e-6
     """A record that is read again and found in the ledger."""
     publish_cpu: float = 45e-6
     """A new event, from the page to the committed transaction."""

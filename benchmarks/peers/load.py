@@ -36,7 +36,7 @@ CREATED_MS = 1_763_800_000_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The events to draw. `size`: "mixed" as Jira sends them, "small" (one line) or "large" (a value of 4 kB each)."""
+    """The events to draw. `size`: "mixed" as Jira sends them, "small" (200 bytes) or "large" (10 kB)."""
 
     count: int = 400_000
     organizations: int = 40
@@ -65,9 +65,15 @@ def draw_events(shape: Shape) -> Iterator[dict[str, Any]]:
 
 def _burst(source: RecordGenerator, rng: random.Random, size: str) -> list[dict[str, Any]]:
     if size == "small":
-        return [{"summary": "User login", "category": "authentication"}]
+        user = f"{rng.getrandbits(64):016x}-{rng.getrandbits(64):016x}"
+        known = {
+            "remoteAddress": "203.0.113.7",
+            "authorKey": f"ug:{user}",
+            "authorAccountId": f"557058:{user}",
+        }
+        return [{"summary": "User login", "category": "authentication", **known}]
     if size == "large":
-        return [{**source.generate(), "description": _long_text(rng, 4_000)}]
+        return [{**source.generate(), "description": _long_text(rng, 7_000)}]
     chance = rng.random()
     if chance < 0.02:
         return source.generate_project_creation()

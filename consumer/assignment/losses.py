@@ -70,6 +70,6 @@ def _corrupt_batch_text(partition: TopicPartition, start: int, last: int, fault:
         f"A batch of {partition.topic}, partition {partition.partition}, is corrupt in Kafka ({fault}): no event from"
         f" offset {start} on is delivered; other partitions are. Elect a leader that has an intact copy"
         f" (`kafka-leader-election.sh`). If no replica has one, pause the destination, set the group's offset there to {last + 1}"
-        f" (`kafka-consumer-groups.sh --reset-offsets --topic {partition.topic}:{partition.partition} --to-offset {last + 1}`),"
+        f" (`kafka-consumer-groups.sh --reset-offsets --topic {partition.topic}:{partition.partition} --to-offset {last + 1} --execute`),"
         " which skips the events before it, and resume the destination."
     )

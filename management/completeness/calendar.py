@@ -86,7 +86,7 @@ def calendar_of(
         found.name,
         [_day(found, day, collected_from, now_ms, late_days) for day in days],
         fault,
-        max(found.sealed, default=None),
+        max((day for day in found.sealed if day <= day_of(now_ms)), default=None),
     )
 
 

@@ -22,6 +22,9 @@ def main() -> None:
     parser.add_argument(
         "--consumers", type=int, default=2, help="consumer processes; with 0 nothing is delivered"
     )
+    parser.add_argument(
+        "--processes", type=int, choices=(1, 2), default=1, help="processes that each consumer works in"
+    )
     parser.add_argument("--watches", type=int, default=0, help="processes that count and seal days")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="brokers of Kafka")
     parser.add_argument(
@@ -35,16 +38,20 @@ def main() -> None:
     )
     parser.add_argument("--keep", action="store_true", help="keep the logs of a round that passed, too")
     arguments = parser.parse_args()
+    if arguments.processes > 1 and not arguments.consumers:
+        parser.error("--processes needs --consumers")
     if arguments.controllers_apart and arguments.brokers == 1:
         parser.error("--controllers-apart needs --brokers 3")
-    impossible = impossible_kinds(arguments.brokers, controllers_apart=arguments.controllers_apart)
+    impossible = impossible_kinds(
+        arguments.brokers, controllers_apart=arguments.controllers_apart, processes=arguments.processes
+    )
     kinds = {
         kind.strip() for kind in arguments.only.split(",") if kind.strip()
     } or KINDS.keys() - OPT_IN_KINDS - impossible
     if unknown := kinds - KINDS.keys():
         parser.error(f"unknown kind of fault: {', '.join(sorted(unknown))}")
     if found := kinds & impossible:
-        parser.error(f"not with these brokers and controllers: {', '.join(sorted(found))}")
+        parser.error(f"not with these brokers, controllers and processes: {', '.join(sorted(found))}")
     seed = random.SystemRandom().randrange(1_000_000) if arguments.seed is None else arguments.seed
     options = RoundOptions(
         seed,
@@ -57,6 +64,7 @@ def main() -> None:
         arguments.gap,
         arguments.keep,
         arguments.watches,
+        arguments.processes,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or brokers without controllers would go on
     try:

@@ -35,7 +35,7 @@ class DisturbanceExecutor:
         self._organizations.clear_faults()
 
     async def _execute(self, disturbance: PlannedDisturbance) -> None:
-        if disturbance.kind in plan.PROCESS_KINDS:
+        if disturbance.kind in {*plan.PROCESS_KINDS, *plan.CHILD_KINDS}:
             done = await self._processes.execute(disturbance)
         elif disturbance.kind in plan.ALL_KAFKA_KINDS:
             done = await self._broker.execute(disturbance)

@@ -19,6 +19,8 @@ PROCESS_KINDS = {
     "slow": 2,
 }
 """Faults of one process or of its connection to Kafka, with their weights."""
+CHILD_KINDS = {"child kill": 6, "child freeze": 4}
+"""Faults of the second process of a consumer."""
 KAFKA_KINDS = {"kafka kill": 3, "aimed kafka kill": 5, "kafka stop": 1, "lost tail": 2}
 CLUSTER_KINDS = {"two brokers": 3, "all brokers": 1, "rolling restart": 2}
 """Faults of a Kafka of three brokers. Unless controllers are apart, two that are gone take the quorum along, so nothing is led."""
@@ -35,7 +37,7 @@ SINGLE_BROKER_KINDS = {"lost tail"}
 """Faults that a second copy heals."""
 
 ALL_KAFKA_KINDS = {**KAFKA_KINDS, **CLUSTER_KINDS, **CONTROLLER_KINDS}
-KINDS = {**PROCESS_KINDS, **ALL_KAFKA_KINDS, **JIRA_KINDS, **OPERATOR_KINDS, **SINK_KINDS}
+KINDS = {**PROCESS_KINDS, **CHILD_KINDS, **ALL_KAFKA_KINDS, **JIRA_KINDS, **OPERATOR_KINDS, **SINK_KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ class PlannedDisturbance:
     seconds: float
 
 
-def impossible_kinds(brokers: int, *, controllers_apart: bool) -> set[str]:
-    """Return the faults that such a Kafka cannot have."""
+def impossible_kinds(brokers: int, *, controllers_apart: bool, processes: int = 1) -> set[str]:
+    """Return the faults that such a Kafka, and a consumer of so many processes, cannot have."""
+    without_child = CHILD_KINDS if processes == 1 else ()
     if brokers == 1:
-        return {*CLUSTER_KINDS, *CONTROLLER_KINDS}
-    return {*SINGLE_BROKER_KINDS, *(() if controllers_apart else CONTROLLER_KINDS)}
+        return {*CLUSTER_KINDS, *CONTROLLER_KINDS, *without_child}
+    return {*SINGLE_BROKER_KINDS, *(() if controllers_apart else CONTROLLER_KINDS), *without_child}
 
 
 def plan_disturbances(

@@ -1,12 +1,16 @@
+import contextlib
+import os
 import signal
 from collections.abc import Awaitable, Callable
 
 from tests.chaos.context import RoundContext
-from tests.chaos.plan import PlannedDisturbance
+from tests.chaos.plan import CHILD_KINDS, PlannedDisturbance
 from tests.chaos.process_slot import ProcessSlot
 from tests.support.kafka_proxy import END_TXN, JOIN_GROUP, OFFSET_COMMIT, PRODUCE, ProxyMode, Stage
 
 AIM_TIMEOUT_SECONDS = 6.0
+CHILD_FAILURE_SECONDS = 30.0
+"""Within which a consumer must end after its child process; it stops its own deliveries first."""
 STAGES: tuple[Stage, ...] = ("instead", "before", "after", "after", "answered")
 PAUSES = (0.0, 0.0, 0.002, 0.02)
 
@@ -19,6 +23,8 @@ class ProcessFaults:
 
     async def execute(self, disturbance: PlannedDisturbance) -> bool:
         free = [slot for slot in self._context.world.slots if not slot.busy]
+        if disturbance.kind in CHILD_KINDS:
+            free = [slot for slot in free if slot.is_consumer]
         if not free:
             return False
         slot = free[int(disturbance.target * len(free))]
@@ -41,6 +47,8 @@ class ProcessFaults:
             "aimed freeze": self._freeze,
             "cut": self._reset_connections,
             "slow": self._delay_connection,
+            "child kill": self._kill_child,
+            "child freeze": self._freeze_child,
         }.get(kind, self._break_connection)
 
     async def _kill(self, slot: ProcessSlot, disturbance: PlannedDisturbance) -> None:
@@ -68,6 +76,29 @@ class ProcessFaults:
         )
         await self._context.wait(disturbance.seconds)
         slot.signal(signal.SIGCONT)
+
+    async def _kill_child(self, slot: ProcessSlot, disturbance: PlannedDisturbance) -> None:
+        """Kill the second process of a consumer. The first one must end by itself, and is started again."""
+        if (child := slot.child_pid) is None:
+            return
+        self._context.log(f"{slot.name}: its child process {child} was killed.")
+        os.kill(child, signal.SIGKILL)
+        if problem := await slot.wait_for_failure(CHILD_FAILURE_SECONDS):
+            self._context.log(problem)
+            self._context.stop_problems.append(problem)
+        await self._context.wait(disturbance.variant)
+        await slot.start()
+
+    async def _freeze_child(self, slot: ProcessSlot, disturbance: PlannedDisturbance) -> None:
+        if (child := slot.child_pid) is None:
+            return
+        self._context.log(
+            f"{slot.name}: its child process {child} was frozen for {disturbance.seconds:.1f} s."
+        )
+        os.kill(child, signal.SIGSTOP)
+        await self._context.wait(disturbance.seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGCONT)
 
     async def _reset_connections(self, slot: ProcessSlot, _disturbance: PlannedDisturbance) -> None:
         self._context.log(f"{slot.name}: its connections to Kafka were reset.")

@@ -99,6 +99,30 @@ class ProcessSlot:
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
 
+    @property
+    def child_pid(self) -> int | None:
+        """Process id of its first child process, which Linux tells. None: it has none, or has ended."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        except OSError:
+            return None
+        return int(children[0]) if children else None
+
+    async def wait_for_failure(self, seconds: float) -> str | None:
+        """Wait for the end of a process that a fault has made to fail. Return a sentence if it did not fail well, else None."""
+        self._exit_expected = True
+        if self._process is None:
+            return None
+        try:
+            async with asyncio.timeout(seconds):
+                code = await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+            return f"{self.name} still ran {seconds:g} s after its child process was killed."
+        exit_ = self._process_exit(code)
+        failed_well = code == 1 and "Traceback" not in exit_.log_text
+        return None if failed_well else f"{self.name} ended with {code} after its child: {exit_.last_line}"
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process group; do nothing after the process has ended."""
         self._exit_expected = self._exit_expected or number in {signal.SIGKILL, signal.SIGTERM}

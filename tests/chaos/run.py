@@ -47,6 +47,8 @@ class RoundOptions:
     gap: float
     keep: bool
     watches: int = 0
+    processes: int = 1
+    """Of each consumer."""
 
 
 async def run(options: RoundOptions) -> bool:
@@ -55,7 +57,7 @@ async def run(options: RoundOptions) -> bool:
     logs.configure_logging("json", "info", Redactor(), (directory / "chaos.log").open("a"))
     log = RoundLog(directory / "round.txt")
     log.write(
-        f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers, {options.watches} watches,"
+        f"Seed {options.seed}: {options.producers} producers, {options.consumers} consumers of {options.processes}, {options.watches} watches,"
         f" {options.brokers} brokers, {'controllers apart, ' if options.controllers_apart else ''}{directory}"
     )
     passed = False
@@ -69,6 +71,7 @@ async def run(options: RoundOptions) -> bool:
             controllers_apart=options.controllers_apart,
             unclean_elections="unclean election" in options.kinds,
             watches=options.watches,
+            processes=options.processes,
         ) as world:
             report = await _run_round(world, options, log)
         passed = not report.violations

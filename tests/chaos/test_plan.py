@@ -22,9 +22,15 @@ def test_only_the_given_kinds_are_planned():
 
 def test_each_kind_is_possible_with_some_kafka():
     """One broker can lose the end of its log; controllers apart are needed to elect a copy that is behind."""
-    single = impossible_kinds(1, controllers_apart=False)
-    combined = impossible_kinds(3, controllers_apart=False)
-    apart = impossible_kinds(3, controllers_apart=True)
+    single = impossible_kinds(1, controllers_apart=False, processes=2)
+    combined = impossible_kinds(3, controllers_apart=False, processes=2)
+    apart = impossible_kinds(3, controllers_apart=True, processes=2)
 
     assert not single & apart
     assert combined - apart == {"controller kill", "unclean election"}
+    for brokers in (1, 3):
+        alone = impossible_kinds(brokers, controllers_apart=True, processes=1)
+        assert alone - impossible_kinds(brokers, controllers_apart=True, processes=2) == {
+            "child kill",
+            "child freeze",
+        }

@@ -73,8 +73,9 @@ async def running_world(
     controllers_apart: bool = False,
     unclean_elections: bool = False,
     watches: int = 0,
+    processes: int = 1,
 ) -> AsyncIterator[ChaosWorld]:
-    """Start everything, without an organization. Kill the processes at the end."""
+    """Start everything, without an organization. Kill the processes at the end. `processes`: of each consumer."""
     names = [f"producer {number}" for number in range(1, producers + 1)]
     names += [f"consumer {number}" for number in range(1, consumers + 1)]
     names += [f"watch {number}" for number in range(1, watches + 1)]
@@ -92,7 +93,11 @@ async def running_world(
             unclean_elections=unclean_elections,
         )
     )
-    variables = {**SETTINGS, "RELAY_KAFKA__REPLICATION_FACTOR": str(brokers)}
+    variables = {
+        **SETTINGS,
+        "RELAY_KAFKA__REPLICATION_FACTOR": str(brokers),
+        "RELAY_CONSUMER__PROCESSES": str(processes),
+    }
     if watches:
         proof_key = base64.b64encode(PROOF_KEY).decode()
         variables |= {"RELAY_PROOF__KEY": proof_key, "RELAY_PRODUCER__LATE_DAYS": str(LATE_DAYS)}
