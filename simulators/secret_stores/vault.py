@@ -42,7 +42,7 @@ class VaultSimulator(StoreService):
         content = json.loads(await request.read() or b"{}")
         path = request.path.removeprefix("/v1/")
         if request.headers.get("X-Vault-Namespace", "") != self.namespace:
-            return _errors(404, "no handler for route")
+            return _errors(404, "namespace not found")
         if path.endswith("/login"):
             return self._log_in(path, content)
         if request.headers.get("X-Vault-Token") not in self._tokens:
@@ -62,7 +62,7 @@ class VaultSimulator(StoreService):
             "auth/kubernetes/login": {"role": "jira-relay", "jwt": self.pod_token},
         }
         if path not in expected:
-            return _errors(404, "no handler for route")
+            return _errors(403, "permission denied")
         if content != expected[path]:
             return _errors(400 if "approle" in path else 403, "invalid role or secret ID")
         token = f"hvs.{secrets.token_hex(12)}"
@@ -80,8 +80,8 @@ class VaultSimulator(StoreService):
 
     def _transit_answer(self, path: str, content: dict[str, str]) -> web.Response:
         _, action, key = path.split("/")
-        if key != "relay":
-            return _errors(400, "encryption key not found")
+        if key != "relay":  # a right to update creates no key, and is none to a key that is not there
+            return _errors(403, "permission denied")
         if action == "encrypt":
             nonce = secrets.token_bytes(12)
             sealed = nonce + self._transit.encrypt(nonce, base64.b64decode(content["plaintext"]), None)
@@ -92,7 +92,7 @@ class VaultSimulator(StoreService):
             sealed = base64.b64decode(content["ciphertext"].removeprefix("vault:v1:"))
             plain = self._transit.decrypt(sealed[:12], sealed[12:], None)
         except Exception:  # noqa: BLE001 - as the server: any fault is one answer
-            return _errors(400, "invalid ciphertext")
+            return _errors(400, "cipher: message authentication failed")
         return web.json_response({"data": {"plaintext": base64.b64encode(plain).decode()}})
 
 

@@ -100,11 +100,11 @@ class Vault:
             return self._token.keep(
                 token, seconds if isinstance(seconds, int) and seconds else ENDLESS_SECONDS
             )
-        if answer.transient:
-            raise SecretStoreError(_unavailable(answer), transient=True)
+        if answer.transient or not answer.body:
+            raise SecretStoreError(_unavailable(answer), transient=answer.transient)
         raise SecretStoreError(
             f"the login {config.vault_auth} is refused ({answer.status}). Check secret_stores.vault_role, its secret or the"
-            " bound service account, and the mount of the login."
+            " bound service account, the mount of the login, and the namespace."
         )
 
     def _url(self, path: str) -> str:
@@ -138,13 +138,13 @@ def _secret(setting: str, value: Any, file: Path | None) -> str:
 
 
 def _explain(answer: StoreAnswer, policy: str) -> str:
-    if answer.transient:
+    if answer.transient or not answer.body:
         return _unavailable(answer)
     match answer.status:
-        case 301 | 302 | 307 | 308:
+        case 400 if policy.startswith("update"):
             return (
-                "the server redirects, as a standby does to the active one. Set secret_stores.vault_address to that, or to a load"
-                f" balancer that knows it ({answer.status})."
+                "the key did not wrap this text, or decrypts this version of it no more (min_decryption_version). Check the key, or"
+                " wrap again (400)."
             )
         case 403:
             return (
@@ -152,15 +152,25 @@ def _explain(answer: StoreAnswer, policy: str) -> str:
                 f" {policy} (403)."
             )
         case 404:
-            return "the server has no such secret, or its newest version is deleted. Check mount, path and namespace (404)."
+            return (
+                "the server has no such secret, its newest version is deleted, or the engine is of another kind (KV version 1)."
+                " Check mount, path and namespace (404)."
+            )
     return f"the server refuses the request ({answer.status}). Check mount, engine (KV version 2), key and namespace."
 
 
 def _unavailable(answer: StoreAnswer) -> str:
+    if answer.status in {301, 302, 307, 308}:
+        return (
+            "the server redirects, as a standby does to the active one. Set secret_stores.vault_address to that, or to a load"
+            f" balancer that knows it ({answer.status})."
+        )
     if answer.status == 503:
         return "the server is sealed, or in maintenance. Unseal it (503)."
     if answer.status == 429:
         return "the server limits requests. The relay asks again by itself; raise the quota of its mount or namespace (429)."
+    if not answer.transient:
+        return f"what answers there is no Vault server ({answer.status}). Check secret_stores.vault_address: https, host and port."
     return f"the server failed ({answer.status}). Look at its log."
 
 

@@ -91,6 +91,14 @@ async def test_a_lasting_fault_names_the_remedy_after_one_request(vault, referen
     assert vault.requests.total() == 1
 
 
+async def test_a_server_that_is_no_vault_is_named(vault):
+    """So answers a TLS port that is asked without it, and the page of a proxy."""
+    vault.fault(faults.respond_with(400, "Client sent an HTTP request to an HTTPS server."), rate=1.0)
+    for stores in (token_stores(vault), role_stores(vault)):
+        with pytest.raises(SecretStoreError, match="what answers there is no Vault server"):
+            await stores.read(ACME)
+
+
 async def test_a_standby_that_redirects_is_named(vault):
     """Its token goes to no other host."""
     vault.fault(faults.respond_with(307), rate=1.0)
@@ -128,6 +136,7 @@ async def test_a_token_gets_the_policies_that_its_role_was_given_later(vault, mo
         ({"vault_secret_id": None}, "neither secret_stores.vault_secret_id nor vault_secret_id_file is set"),
         ({"vault_secret_id_file": "/nowhere/id"}, "/nowhere/id with the login cannot be read: No such file"),
         ({"vault_address": None}, "secret_stores.vault_address is not set"),
+        ({"vault_namespace": "other"}, "is refused.*namespace"),
     ],
 )
 async def test_a_login_that_cannot_work_names_the_setting(vault, settings, text):
