@@ -10,6 +10,7 @@ from consumer.destinations.contract import DestinationConfig
 from consumer.losses.store import LossStore
 from management.change_history import ChangeEntry, ChangeHistory
 from management.completeness.audit_logs import SourceOf
+from management.completeness.counted_day import Counted, CountedDay
 from management.completeness.delivery_account import (
     DestinationProgress,
     Letters,
@@ -22,7 +23,7 @@ from management.completeness.proof import DayAccount, KafkaDay, SourceDay
 from management.completeness.replayed_events import replayed_to
 from management.completeness.seen_records import SeenRecords
 from management.completeness.source_listing import LISTING_SECONDS, ListingFacts, list_days
-from management.completeness.topic_scan import PassedDay, PlacedEvent, TopicScan, partition_name, scan_topics
+from management.completeness.topic_scan import PlacedEvent, TopicScan, partition_name, scan_topics
 from management.events.delivery import read_moves
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.replay.jobs import read_replays
@@ -58,24 +59,6 @@ class ProofContext:
     listings_at_once: int = 4
     listing_seconds: float = LISTING_SECONDS
     seen: SeenRecords = field(default_factory=SeenRecords)
-
-
-@dataclass(frozen=True, slots=True)
-class CountedDay:
-    """The account of a day, and the events that it counts, with their places."""
-
-    account: DayAccount
-    events: Sequence[PlacedEvent] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The accounts of an organization by day, and what its producers have recorded."""
-
-    days: Mapping[str, CountedDay]
-    progress: RecordedProgress
-    passed: Mapping[str, PassedDay] = field(default_factory=dict)
-    """The other days of which an event was found on the way."""
 
 
 async def count_days(

@@ -9,6 +9,7 @@ from consumer.destinations.contract import Kinds
 from management.completeness.collect import ProofContext, count_days
 from management.completeness.proof import DayAccount, DeliveryDay, DeliveryState
 from management.completeness.read_back import with_read_back
+from management.completeness.read_back_day import id_of_uid
 from management.completeness.remedies import remedies, remedies_at
 from management.completeness.source_listing import read_records
 from management.completeness.texts import ids_text
@@ -179,7 +180,7 @@ async def _destination_steps(
     steps = list[RepairStep]()
     again = {each for word in _AGAIN for each in found.ids.get(word, ())}
     if (read_back := account.read_back.get(name)) is not None:
-        again |= {int(uid.split("/")[1]) for uid in read_back.missing}
+        again |= {id_of_uid(uid) for uid in read_back.missing}
     if again:
         steps += await _planned(name, _replay(context, account, name, sorted(again)))
     if found.counts.get("dead letter"):

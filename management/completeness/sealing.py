@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from management.completeness.audit_logs import SourceOf
-from management.completeness.collect import Counted, ProofContext, count_partition
+from management.completeness.collect import ProofContext, count_partition
+from management.completeness.counted_day import Counted
 from management.completeness.day_seal import changes_since, day_account, next_seal
 from management.completeness.due_days import DueDays
 from management.completeness.export import StoredSeal

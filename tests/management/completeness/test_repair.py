@@ -8,7 +8,7 @@ from pyroaring import BitMap64
 
 from management.change_history import ChangeHistory
 from management.completeness import repair
-from management.completeness.collect import Counted, CountedDay
+from management.completeness.counted_day import Counted, CountedDay
 from management.completeness.progress import RecordedProgress
 from management.completeness.proof import DayAccount, DeliveryDay, KafkaDay, SourceDay
 from management.completeness.repair import FOUND_MISSING, RepairContext, plan_repair, run_repair
