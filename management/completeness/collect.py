@@ -88,7 +88,8 @@ async def count_partition(
         differing = await asyncio.to_thread(_differing, first)
         if differing:
             await asyncio.sleep(context.second_look_seconds)
-            again, scanned, look = await look.read(differing)
+            whole = _lacks_events(first, differing)
+            again, scanned, look = await look.read(differing, whole=whole)
             second = await asyncio.to_thread(look.count, differing, again, scanned, listed)
             for name, counted in second.items():
                 first[name] |= {day: _confirmed(first[name][day], each) for day, each in counted.items()}
@@ -109,6 +110,15 @@ def _differing(found: Mapping[str, Mapping[str, CountedDay]]) -> Wanted:
         for name, counted in found.items()
         if (days := [day for day, each in counted.items() if each.account.differences.named()])
     }
+
+
+def _lacks_events(found: Mapping[str, Mapping[str, CountedDay]], differing: Wanted) -> bool:
+    """Return whether the producers have had an event that the topics seem to lack. A clock that was behind may have hidden it."""
+    accounts = [found[name][day].account for name, days in differing.items() for day in days]
+    return any(
+        each.differences.deleted or (each.differences.missing and each.kafka.ledger is None)
+        for each in accounts
+    )
 
 
 def _confirmed(first: CountedDay, second: CountedDay) -> CountedDay:
@@ -159,8 +169,13 @@ class _Look:
     destinations: Sequence[DestinationProgress]
     letters: Letters = field(default_factory=Letters)
 
-    async def read(self, wanted: Wanted) -> tuple[Mapping[str, RecordedProgress], TopicScan, "_Look"]:
-        """Read the ledgers, then the letters and events, which are there before their ledger. Return a look with the letters."""
+    async def read(
+        self, wanted: Wanted, *, whole: bool = False
+    ) -> tuple[Mapping[str, RecordedProgress], TopicScan, "_Look"]:
+        """Read the ledgers, then the letters and events, which are there before their ledger. Return a look with the letters.
+
+        `whole`: events are looked for from the beginning of the log.
+        """
         context = self.context
         progress = await read_progress(context.connection, self.partition, wanted)
         letters = await read_letters(context.connection, self.organization, context.now_ms())
@@ -172,6 +187,7 @@ class _Look:
             wanted,
             context.now_ms(),
             context.seen,
+            whole=whole,
         )
         return progress, scan, replace(self, letters=letters)
 

@@ -116,16 +116,17 @@ async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
 
 
 async def test_wrong_clocks_hide_no_event(world):
-    """The relay's clock was three hours behind at midnight, and that of the first sealer as far ahead.
+    """The relay's clock was three days behind, then three hours at midnight, and that of the first sealer as far ahead.
 
     Only the days that are counted are held.
     """
     hours = 3 * 3_600_000
+    await world.publish(some_event(DAYS[0], 4, collected=day_start(DAYS[0]) - 24 * hours))
     await world.publish(some_event(DAYS[0], 1, collected=day_start(DAYS[0]) - hours), some_event(DAYS[1], 2))
-    assert of(await world.seal())[:2] == [(DAYS[0], 1, "complete", 1), (DAYS[1], 1, "complete", 1)]
+    assert of(await world.seal())[:2] == [(DAYS[0], 1, "complete", 2), (DAYS[1], 1, "complete", 1)]
     await world.publish(some_event(DAYS[0], 9, collected=world.now - hours))
     await world.pass_days(1)
-    assert of(await world.seal()) == [(DAYS[3], 1, "complete", 0), (DAYS[0], 2, "complete", 2)]
+    assert of(await world.seal()) == [(DAYS[3], 1, "complete", 0), (DAYS[0], 2, "complete", 3)]
     counted = await count_days(world.context, ORGANIZATION, [DAYS[0]], None)
     assert set(counted.passed) == {DAYS[1]}
 
