@@ -167,7 +167,7 @@ async def _redrive_records(context: RepairContext, organization: str) -> RepairS
     if plan.job is None:
         return _nothing("This release cannot read the records that are dead letters of a producer.")
     try:
-        await require_no_other_unreadable(context.connection, now)
+        await require_no_other_unreadable(context.connection, plan.job.organizations, now)
     except InputError as error:
         return _nothing(str(error))
     text = f"The producers read {plan.readable.total():,} dead letters of {organization} again, and publish those that Kafka lacks."
@@ -248,7 +248,7 @@ async def _read_again(
     connection, now = context.connection, context.proof.now_ms()
     topic = Topics(connection.kafka.topic_prefix).dead_letters
     with kafka_errors_as_relay_errors(connection):
-        await require_no_other_unreadable(connection, now)
+        await require_no_other_unreadable(connection, [organization], now)
         partition = partition_of(organization, await read_shard_count(connection))
         async with RecordWriter(connection) as writer:
             for raw in records.values():
