@@ -182,16 +182,16 @@ async def test_many_organizations_are_counted_in_one_pass(world, monkeypatch):
     await world.publish(some_event(DAYS[0], 1))
     scans, scan = [], collect.scan_topics
 
-    async def counted(*arguments):
-        scans.append(set(arguments[4]))
-        return await scan(*arguments)
+    async def counted(*arguments, whole):
+        scans.append((set(arguments[4]), whole))
+        return await scan(*arguments, whole=whole)
 
     monkeypatch.setattr(collect, "scan_topics", counted)
     names = [f"site-{number}" for number in range(9)]
     await collect.count_partition(
         world.context, 0, dict.fromkeys(names, DAYS[:3]), lambda _: world.log.source
     )
-    assert scans == [{*names}]
+    assert scans == [({*names}, False)]
 
 
 async def test_of_two_processes_one_works_until_it_ends(world):
