@@ -22,6 +22,8 @@ RACE_SECONDS = 0.25
 """Between the addresses of a name, as RFC 8305, section 5, recommends. One address has no race: asyncio needs a task for it, and
 where that is cancelled as it ends, leaves its socket open."""
 
+NO_ANSWER = "the server closed the connection without an answer"
+
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
@@ -115,10 +117,12 @@ class HttpConnection(asyncio.Protocol):
     async def _next_event(self, seconds: float | None) -> h11.Event | type[h11.NEED_DATA | h11.PAUSED]:
         """Return the next part of the answer. Raises httpx.ReadTimeout, ReadError and RemoteProtocolError."""
         while True:
+            unanswered = self._http.their_state is h11.SEND_RESPONSE
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
-                raise httpx.RemoteProtocolError(str(error)) from error
+                ended = unanswered and self._ended and not self._http.trailing_data[0]
+                raise httpx.RemoteProtocolError(NO_ANSWER if ended else str(error)) from error
             if event is not h11.NEED_DATA:
                 self._events += 1
                 if self._events % EVENTS_A_TURN == 0:

@@ -17,7 +17,7 @@ KEPT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 1024 * 1024
 """The largest answer that is read, decompressed. An error has some kilobytes."""
 BEGINNING_BYTES = 4_096
-"""What is kept of an error that is longer: its status decides."""
+"""What is kept of an error that is longer, or is compressed in another way than it says: its status decides."""
 
 
 class PostConnections:
@@ -49,7 +49,11 @@ class PostConnections:
 
     async def _open(self) -> PostConnection:
         origin = self._origin
-        return await PostConnection.open(origin.host, origin.port_number, self._context, CONNECT_SECONDS)
+        try:
+            return await PostConnection.open(origin.host, origin.port_number, self._context, CONNECT_SECONDS)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            reason = str(error) or f"none within {CONNECT_SECONDS:g} s"
+            raise type(error)(f"no connection to {origin.authority}: {reason}") from error
 
     def _take(self) -> PostConnection | None:
         """Return the connection that was used last, which most probably is still open; None: there is none."""
@@ -82,16 +86,19 @@ def _head(path: str, headers: Mapping[str, str]) -> bytes:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Return the content; of an error that is longer than MAX_ANSWER_BYTES its beginning.
+    """Return the content; of an error that is longer than MAX_ANSWER_BYTES, or not compressed as it says, the beginning.
 
-    Raises httpx.DecodingError for a longer success, and for content that is not compressed as its header says.
+    Raises httpx.DecodingError for such a success: its content would say whether the rows were accepted.
     """
     found = bytearray()
-    # Decompressed twice as far as needed, so that of a longer error the beginning is known.
-    async for piece in bounded(response, 2 * MAX_ANSWER_BYTES).aiter_raw():
-        found += piece
-        if len(found) > MAX_ANSWER_BYTES:
-            if response.is_success:
+    try:
+        # Decompressed twice as far as needed, so that of a longer error the beginning is known.
+        async for piece in bounded(response, 2 * MAX_ANSWER_BYTES).aiter_raw():
+            found += piece
+            if len(found) > MAX_ANSWER_BYTES:
                 raise httpx.DecodingError(f"the answer has more than {MAX_ANSWER_BYTES} bytes")
-            return bytes(found[:BEGINNING_BYTES])
+    except httpx.DecodingError:
+        if response.is_success:
+            raise
+        return bytes(found[:BEGINNING_BYTES])
     return bytes(found)

@@ -13,13 +13,14 @@ from relay.retry import retry_after_seconds
 
 MAX_RETRY_AFTER_SECONDS = 900.0
 
-_ACCEPTED = frozenset({200, 202, 204})
+_NO_CONTENT = 204
+_ACCEPTED = frozenset({200, 202, _NO_CONTENT})
 _TRANSIENT = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, slots=True)
 class IngestionResponse:
-    """A whole answer, with its content decompressed; of an error that is very long it is the beginning."""
+    """A whole answer, with its content decompressed; of an error that is very long, or damaged, it is the beginning."""
 
     status: int
     headers: Mapping[str, str]
@@ -104,8 +105,12 @@ def classify_status(status: int) -> Outcome:
 
 
 def _is_empty(response: IngestionResponse) -> bool:
-    """Return whether the answer has no body. One with an encoding has a body, though a broken one decodes to nothing."""
-    return not response.content.strip() and "Content-Encoding" not in response.headers
+    """Return whether the answer has no body. One with an encoding has a body, though a broken one decodes to nothing.
+
+    A 204 has none, whatever its headers say (RFC 9110, 15.3.5); a gateway may name the encoding that it would have used.
+    """
+    encoded = "Content-Encoding" in response.headers and response.status != _NO_CONTENT
+    return not response.content.strip() and not encoded
 
 
 def is_transient(status: int | None) -> bool:

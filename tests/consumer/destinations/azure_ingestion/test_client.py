@@ -1,10 +1,13 @@
 import asyncio
+import gzip
+import re
 import time
 import tracemalloc
 import zlib
 
 import pytest
 
+from consumer.destinations.azure_ingestion import connections
 from consumer.destinations.azure_ingestion.client import IngestionClient, check_endpoint
 from consumer.destinations.outcome import Paused, Reject, Retry, Sent, Split
 from consumer.destinations.sentinel.config import SentinelConfig
@@ -80,16 +83,24 @@ async def test_an_answer_that_comes_only_in_part_is_no_answer(fault, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("status", "content"), [(200, b"not gzip"), (200, b"x"), (400, b"not gzip"), (503, b"x")]
+    ("encoding", "content"),
+    [("gzip", b"not gzip"), ("gzip", b"x"), ("gzip", gzip.compress(b"{}")[:-4]), ("br", b"\x0b\x02")],
+    ids=["other", "short", "cut", "not asked for"],
 )
-async def test_an_answer_in_a_wrong_encoding_is_no_exception(status, content, monkeypatch):
-    """A proxy that says gzip and sends something else raises zlib.error deep within the library."""
+async def test_the_status_of_an_error_decides_where_its_content_cannot_be_read(
+    encoding, content, monkeypatch
+):
+    """A gateway compresses in a way of its own. A body that is too large, sent whole for ever, would stop the destination."""
+    kinds = {200: Retry, 400: Reject, 403: Paused, 413: Split, 429: Retry, 503: Retry}
     async with ingestion_world(monkeypatch) as (azure, send):
-        azure.fault(faults.respond_with(status, content, headers={"Content-Encoding": "gzip"}))
-        outcome = await send(1)
-        assert isinstance(outcome, Retry)
-        assert outcome.reason
-        assert await send(1) == Sent()
+        for status, kind in kinds.items():
+            azure.fault(faults.respond_with(status, content, headers={"Content-Encoding": encoding}))
+            outcome = await send(1)
+            assert isinstance(outcome, kind)
+            assert outcome.reason
+            assert outcome.status == (None if status == 200 else status)
+        azure.fault(faults.respond_with(401, content, headers={"Content-Encoding": encoding}))
+        assert await send(1) == Sent()  # with a new token
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", None])
@@ -132,6 +143,30 @@ async def test_an_empty_answer_of_success_is_success(status, monkeypatch):
     async with ingestion_world(monkeypatch) as (azure, send):
         azure.fault(faults.respond_with(status))
         assert await send(1) == Sent()
+
+
+@pytest.mark.parametrize(
+    ("secure", "reason"),
+    [
+        (True, r"no connection to 127\.0\.0\.1:\d+: none within 0\.2 s"),
+        (False, "closed .* without an answer"),
+    ],
+)
+async def test_a_silent_endpoint_is_named(secure, reason, monkeypatch):
+    """A firewall drops what is sent, or a gateway ends a connection just as a request comes."""
+
+    async def serve(reader, writer):
+        await (reader.read() if secure else reader.read(100))
+        writer.close()
+
+    monkeypatch.setattr(connections, "CONNECT_SECONDS", 0.2)
+    async with AzureWorld() as azure, await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        set_credentials(azure, "managed-identity", monkeypatch)
+        url = f"http{'s' * secure}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with IngestionClient("sentinel", destination(azure, endpoint=url), 60.0) as client:
+            outcome = await client.send(azure.stream, body([row(1)]))
+    assert isinstance(outcome, Retry)
+    assert re.search(reason, outcome.reason)
 
 
 async def test_no_role_on_the_rule_says_which_role_to_give(monkeypatch):

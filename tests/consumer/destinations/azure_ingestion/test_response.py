@@ -110,3 +110,11 @@ def test_an_empty_denial_with_azures_request_id_is_azures_own():
 def test_every_denial_is_explained(text, content):
     assert isinstance(forbidden(text), Paused)
     assert isinstance(forbidden(content), Paused)
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_success_with_an_encoding_alone_counts_where_it_can_have_no_content(status):
+    """A gateway names the encoding that it would have used; rows of a 204 sent again and again would be there many times."""
+    headers = {"Content-Encoding": "gzip"}
+    assert classify(IngestionResponse(204, headers, b""), TARGET, NOW_MS) == Sent()
+    assert isinstance(classify(IngestionResponse(status, headers, b""), TARGET, NOW_MS), Retry)
