@@ -4,8 +4,8 @@
 
 `jira-relay consume`, as a user starts it, has one core of its own; Kafka and the receivers have the other ones (Linux only). The
 events are those of `benchmarks/peers`, and so is the bare server that all but `kinds` send to. Of `kinds` each has a receiver that
-accepts everything without a look at it: a slow one would add the CPU time of the relay at rest. The table has medians. A fixed loop on the relay's core shows how fast the core
-is meanwhile, so compare the last columns, not those of a core that others share.
+accepts everything without a look at it: a slow one would add the CPU time of the relay at rest. The table has medians. A fixed
+loop on the relay's core shows how fast the core is meanwhile: compare by the columns of loops, not of CPU time on a shared core.
 """
 
 import argparse
@@ -59,11 +59,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The runs of one row of a table. `rows`: of each run, so that of six destinations each event counts six times."""
+    """The runs of one row of a table."""
 
     name: str
     mean_bytes: float
-    rows: int
     runs: Sequence[Figures]
 
     def median(self, read: Callable[[Figures], float]) -> float:
@@ -230,7 +229,7 @@ async def answer(question: str, given: argparse.Namespace) -> list[Step]:
                     figures = await run_step(question, step, place, shape, sink)
                     found[step].append(figures)
                     print(f"turn {turn + 1}, {step}: {figures}", flush=True)
-    return [Step(step, loaded[shapes[step]][1], shapes[step].count, found[step]) for step in steps]
+    return [Step(step, loaded[shapes[step]][1], found[step]) for step in steps]
 
 
 def table(question: str, steps: Sequence[Step]) -> list[str]:

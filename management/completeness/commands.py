@@ -6,7 +6,8 @@ from typing import Any
 
 from management.completeness.calendar import Calendar, calendar_of
 from management.completeness.canonical import event_key
-from management.completeness.collect import Counted, CountedDay, ProofContext, count_days
+from management.completeness.collect import ProofContext, count_days
+from management.completeness.counted_day import Counted, CountedDay
 from management.completeness.export import ProvenEvent, build_export
 from management.completeness.merkle import inclusion_path, leaves_of, root_of
 from management.completeness.read_back import with_read_back

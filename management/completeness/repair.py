@@ -9,6 +9,7 @@ from consumer.destinations.contract import Kinds
 from management.completeness.collect import ProofContext, count_days
 from management.completeness.proof import DayAccount, DeliveryDay, DeliveryState
 from management.completeness.read_back import with_read_back
+from management.completeness.read_back_day import id_of_uid
 from management.completeness.remedies import remedies, remedies_at
 from management.completeness.source_listing import read_records
 from management.completeness.texts import ids_text
@@ -166,7 +167,7 @@ async def _redrive_records(context: RepairContext, organization: str) -> RepairS
     if plan.job is None:
         return _nothing("This release cannot read the records that are dead letters of a producer.")
     try:
-        await require_no_other_unreadable(context.connection, now)
+        await require_no_other_unreadable(context.connection, plan.job.organizations, now)
     except InputError as error:
         return _nothing(str(error))
     text = f"The producers read {plan.readable.total():,} dead letters of {organization} again, and publish those that Kafka lacks."
@@ -179,7 +180,7 @@ async def _destination_steps(
     steps = list[RepairStep]()
     again = {each for word in _AGAIN for each in found.ids.get(word, ())}
     if (read_back := account.read_back.get(name)) is not None:
-        again |= {int(uid.split("/")[1]) for uid in read_back.missing}
+        again |= {id_of_uid(uid) for uid in read_back.missing}
     if again:
         steps += await _planned(name, _replay(context, account, name, sorted(again)))
     if found.counts.get("dead letter"):
@@ -247,7 +248,7 @@ async def _read_again(
     connection, now = context.connection, context.proof.now_ms()
     topic = Topics(connection.kafka.topic_prefix).dead_letters
     with kafka_errors_as_relay_errors(connection):
-        await require_no_other_unreadable(connection, now)
+        await require_no_other_unreadable(connection, [organization], now)
         partition = partition_of(organization, await read_shard_count(connection))
         async with RecordWriter(connection) as writer:
             for raw in records.values():

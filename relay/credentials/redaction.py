@@ -30,11 +30,12 @@ class Redactor:
         """Add a secret. Forms with fewer than 8 characters are ignored."""
         if secret in self._added:  # a key is added at each request with it
             return
-        self._added.add(secret)
         for form in encoded_forms(secret):
             known = self._by_tail.get(form[-_TAIL_LENGTH:], ())
             if len(form) >= _MIN_LENGTH and form not in known:
                 self._by_tail[form[-_TAIL_LENGTH:]] = (*known, form)
+        # Last: another thread that adds it meanwhile, and logs, must not rely on forms that are not there yet.
+        self._added.add(secret)
 
     def __call__(self, text: str) -> str:
         if not self._by_tail:

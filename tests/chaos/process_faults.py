@@ -24,7 +24,7 @@ class ProcessFaults:
     async def execute(self, disturbance: PlannedDisturbance) -> bool:
         free = [slot for slot in self._context.world.slots if not slot.busy]
         if disturbance.kind in CHILD_KINDS:
-            free = [slot for slot in free if slot.is_consumer]
+            free = [slot for slot in free if slot.is_consumer and slot.child_pid is not None]
         if not free:
             return False
         slot = free[int(disturbance.target * len(free))]

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.credentials import redaction
 from relay.credentials.redaction import Redactor
 
 CANARY = "ATATT3xFfGF0canary=5F1C9E00"
@@ -39,3 +40,19 @@ def test_redactor_leaves_other_text_alone():
     redactor.add(CANARY)
 
     assert redactor(f"the key is {CANARY[:-1]}") == f"the key is {CANARY[:-1]}"
+
+
+def test_a_secret_that_another_thread_adds_is_hidden_once_it_counts_as_added(monkeypatch):
+    """Two threads add a key: neither passes over it, and logs, before each of its forms is known."""
+    redactor, forms = Redactor(), redaction.encoded_forms
+
+    def add_meanwhile(secret):
+        monkeypatch.setattr(redaction, "encoded_forms", forms)
+        redactor.add(secret)
+        assert redactor(secret) == "[secret]"
+        return forms(secret)
+
+    monkeypatch.setattr(redaction, "encoded_forms", add_meanwhile)
+    redactor.add(CANARY)
+
+    assert redactor(CANARY) == "[secret]"
