@@ -99,10 +99,27 @@ def test_containers_of_the_relay_have_a_read_only_root(name):
     assert service["stop_grace_period"] == "60s"
 
 
+def test_no_volume_of_kafkas_image_is_left_behind():
+    """The volumes that the image names are one of the file's and memory, or each `down` would leave two without a name."""
+    kept = [each.partition(":")[2] for each in SERVICES["kafka"]["volumes"]]
+
+    assert kept == ["/var/lib/kafka/data"]
+    assert SERVICES["kafka"]["tmpfs"] == ["/etc/kafka/secrets", "/mnt/shared/config"]
+
+
 def test_kafka_and_the_registry_are_for_the_relay_alone():
     """Kafka and the registry are in an internal network alone."""
     assert SERVICES["kafka"]["networks"] == SERVICES["registry"]["networks"] == ["inside"]
     assert COMPOSE["networks"]["inside"] == {"internal": True}
+
+
+def test_a_command_knows_every_destination_of_the_consumer():
+    """Commands have all settings and secrets of the consumer, or `check` would call a destination that fails no destination."""
+    consumer, commands = SERVICES["consumer"], SERVICES["relay"]
+
+    assert consumer["environment"].items() <= commands["environment"].items()
+    assert set(consumer["secrets"]) <= set(commands["secrets"])
+    assert "depends_on" not in commands
 
 
 def test_every_condition_of_a_dependency_can_be_met():
@@ -147,12 +164,13 @@ def test_foreign_images_are_named_by_version():
 
 
 def test_monitoring_runs_when_it_is_asked_for_and_finds_its_files():
-    """Prometheus scrapes services of this file; each mounted file is in the repository; Grafana reads what is mounted."""
+    """Prometheus scrapes services of this file, and reaches an Alertmanager; each mounted file is in the repository; Grafana reads what is mounted."""
     root = FILE.parent
     mounts = {}
     for name in ("prometheus", "grafana"):
         assert SERVICES[name]["profiles"] == ["monitoring"]
         assert SERVICES[name]["read_only"] is True
+        assert SERVICES[name]["networks"] == ["inside", "outside"]
         for source, target in (each.split(":")[:2] for each in SERVICES[name]["volumes"]):
             mounts[target] = source
             assert (root / source).exists() if source.startswith("./") else source in COMPOSE["volumes"]
