@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
 from simulators.secret_stores.service import StoreService
 
 AUDIENCE = "https://vault.azure.net"
+TENANT = "6f89cf12-0000-4000-8000-000000000000"
 
 
 class KeyVaultSimulator(StoreService):
@@ -104,4 +105,6 @@ def _error(status: int, code: str, inner: str | None = None) -> web.Response:
     error: dict[str, object] = {"code": code, "message": "The user is not authorized. Caller: appid=0000."}
     if inner:
         error["innererror"] = {"code": inner}
-    return web.json_response({"error": error}, status=status)
+    challenge = f'Bearer authorization="https://login.microsoftonline.com/{TENANT}", resource="{AUDIENCE}"'
+    headers = {"WWW-Authenticate": challenge} if status == 401 else {}
+    return web.json_response({"error": error}, status=status, headers=headers)
