@@ -131,7 +131,9 @@ async def export_seals(
         raise InputError(f"{unknown[0]} has no seals; `jira-relay proof show` lists the organizations.")
     wanted = {name: each for name, each in chains.items() if not organizations or name in organizations}
     if broken := [each.fault for each in wanted.values() if each.fault is not None]:
-        raise RelayError(f"Nothing was exported, because a chain of seals is broken. {broken[0]}")
+        raise RelayError(
+            f"Nothing was exported, because a chain of seals is broken. {broken[0]} To export the others, name each with --organization."
+        )
     events = [await _proven_event(context, uid) for uid in uids]
     try:
         seals = {name: each.seals for name, each in wanted.items()}

@@ -30,6 +30,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
+from relay.quantities import quantity
 from relay.replays.job import ReplayJob
 from relay.timestamps import DAY_MS, day_start
 
@@ -151,7 +152,7 @@ async def _source_steps(
     missing = [each for each in account.differences.missing if each not in (account.kafka.ledger or ())]
     if missing and source is not None:
         records = await read_records(source, account.day, missing[:MAX_EVENTS])
-        text = f"The producers publish {len(records):,} events that Kafka lacks, read from the audit log again ({ids_text(sorted(records))})."
+        text = f"The producers publish {quantity(len(records), 'event')} that Kafka lacks, read from the audit log again ({ids_text(sorted(records))})."
         gone = _nothing("The audit log does not list the missing events any more. Plan again.")
         steps.append(RepairStep("read again", text, records=records) if records else gone)
     if account.source is not None and account.source.dead_letters:
@@ -209,7 +210,7 @@ async def _replay(
             )
     request = ReplayRequest(name, "created", start, start + DAY_MS, events=wanted, to_live=context.to_live)
     planned = await plan_replay(context.connection, context.proof.destinations, request, now, context.kinds)
-    text = f"{name} gets {len(wanted):,} events again ({ids_text(ids)})."
+    text = f"{name} gets {quantity(len(wanted), 'event')} again ({ids_text(ids)})."
     return [RepairStep("replay", " ".join((text, *planned.notes)), planned.job(context.who, now))]
 
 

@@ -112,7 +112,7 @@ async def test_a_destination_gets_exactly_the_events_that_it_lacks(world, monkey
     for expected in ("9 were deleted from their topic", "3 no more", "1 events before it"):
         assert expected in texts
     (done,) = await run_repair(context, plan)
-    assert done.startswith("sentinel gets 1 events again (2).")
+    assert done.startswith("sentinel gets 1 event again (2).")
     (view,) = (await read_replays(world.connection, world.now)).views
     again = await plan_repair(context, ORGANIZATION, DAY, None)
     assert not again.does_something
