@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from azure.core.credentials import AccessToken
 
-from consumer.destinations.azure_ingestion.upload import Uploader
+from consumer.destinations.azure_ingestion import upload
 from relay.proxies import Proxy, ProxyRules
 
 BODY = os.urandom(70_000)
@@ -52,13 +52,13 @@ async def serve() -> None:
 
 async def measure(endpoint: str, count: int, rules: ProxyRules) -> float:
     """Return the CPU time of a request in microseconds."""
-    uploader = Uploader(endpoint, "scope", Credential())  # type: ignore[arg-type]
-    with patch.object(uploader, "_rules", rules):
-        for number in range(count + 20):
-            if number == 20:
-                began = time.process_time()
-            await uploader.upload(RULE, STREAM, BODY)
-        seconds = time.process_time() - began
+    with patch.object(upload, "read_proxy_rules", lambda: rules):
+        uploader = upload.Uploader(endpoint, "scope", Credential())  # type: ignore[arg-type]
+    for number in range(count + 20):
+        if number == 20:
+            began = time.process_time()
+        await uploader.upload(RULE, STREAM, BODY)
+    seconds = time.process_time() - began
     await uploader.close()
     return 1e6 * seconds / count
 

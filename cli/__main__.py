@@ -6,12 +6,12 @@ from types import FrameType
 
 
 def main() -> None:
-    if os.getpid() == 1:
+    on_interrupt, first = signal.getsignal(signal.SIGINT), os.getpid() == 1
+    if first:
         # The kernel drops signals that the first process of a container does not handle: a stop during the load would wait for SIGKILL.
         signal.signal(signal.SIGTERM, _end)
-    on_interrupt = signal.getsignal(signal.SIGINT)
     if on_interrupt is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, _end if first else signal.SIG_DFL)
     from cli.app import main as run  # noqa: PLC0415 - an interrupt would show a traceback while it loads
 
     signal.signal(signal.SIGINT, on_interrupt)

@@ -11,6 +11,7 @@ from cli.table import print_rows
 from management.replay.documents import dry_run_document, summary_text
 from management.replay.dry_run import DryRun, dry_run
 from management.replay.start import PlannedReplay
+from relay.quantities import quantity
 from relay.replays.job import ReplayJob
 
 _MAX_LINES = 31
@@ -60,4 +61,4 @@ def _print_counts(title: str, counts: Mapping[str, int], total: int) -> None:
     print_rows((title, "events"), [(name, f"{count:,}") for name, count in shown])
     if len(counts) > len(shown):
         rest = total - sum(count for _, count in shown)
-        print(f"and {len(counts) - len(shown)} more, with {rest:,} events; --json has all")
+        print(f"and {len(counts) - len(shown)} more, with {quantity(rest, 'event')}; --json has all")

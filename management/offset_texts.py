@@ -4,6 +4,7 @@ from typing import Any
 
 from management.destination_move import PlannedMove
 from management.formatting import iso_seconds
+from relay.quantities import quantity
 
 
 def move_text(planned: PlannedMove) -> str:
@@ -17,7 +18,7 @@ def move_text(planned: PlannedMove) -> str:
         if counts.first_at is None
         else f", collected from {iso_seconds(counts.first_at)} to {iso_seconds(counts.last_at)}"
     )
-    return f"{counts.events:,} events {what} by {subject}{times}."
+    return f"{quantity(counts.events, 'event')} {what} by {subject}{times}."
 
 
 def move_document(planned: PlannedMove, *, moved: bool) -> dict[str, Any]:

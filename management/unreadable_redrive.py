@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from management.corrupt_letters import CorruptLetters
@@ -72,12 +72,15 @@ def unreadable_text(plan: UnreadablePlan) -> str:
     )
 
 
-async def require_no_other_unreadable(connection: Connection, now_ms: int) -> None:
-    """Raise InputError while another redrive of producers' letters goes on."""
+async def require_no_other_unreadable(
+    connection: Connection, organizations: Collection[str], now_ms: int
+) -> None:
+    """Raise InputError while another redrive of producers' letters of one of these organizations goes on."""
     for view in (await read_replays(connection, now_ms)).views:
-        if view.job.content == "unreadable" and not view.ended:
+        shared = [name for name in view.job.organizations if name in organizations]
+        if view.job.content == "unreadable" and not view.ended and shared:
             raise InputError(
-                f"The replay {view.job.id} redrives producers' dead letters already, since it was started by {view.job.requested_by}. Wait"
+                f"The replay {view.job.id} redrives producers' dead letters of {shared[0]} already, since it was started by {view.job.requested_by}. Wait"
                 f" until it has ended (`jira-relay replay follow {view.job.id}`), or cancel it."
             )
 

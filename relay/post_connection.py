@@ -29,7 +29,10 @@ class PostConnection(HttpConnection):
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may follow: as for any connection, and the last one was sent whole."""
+        """Whether another request may follow: as for any connection, and none of the last one waits here.
+
+        Below TLS it may wait nevertheless: asyncio does not tell how much.
+        """
         return super().reusable and not (self._transport and self._transport.get_write_buffer_size())
 
     async def post(self, head: bytes, content: bytes, seconds: float | None) -> httpx.Response:

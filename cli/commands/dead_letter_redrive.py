@@ -34,6 +34,7 @@ from management.organizations.validation import InputError
 from management.replay.documents import replay_document
 from management.replay.jobs import submit
 from management.replay.texts import result_text, target_text
+from relay.quantities import quantity
 from relay.timestamps import now_ms
 
 _MAX_ORGANIZATIONS = 10
@@ -170,13 +171,13 @@ def _print_plan(plan: RedrivePlan, *, to_live: bool) -> None:
     for each in plan.jobs:
         letters = each.letters
         print_wrapped(
-            f"{each.job.destination} gets {letters.events:,} events of dead letters again. They go {target_text(to_live=to_live)}."
+            f"{each.job.destination} gets {quantity(letters.events, 'event')} of dead letters again. They go {target_text(to_live=to_live)}."
         )
         print_groups(letters.summary.groups(), now_ms(), terminal_width())
         most = letters.by_organization.most_common(_MAX_ORGANIZATIONS)
         print_rows(("organization", "events"), [(name, f"{count:,}") for name, count in most])
         if len(letters.by_organization) > len(most):
-            print(f"and {len(letters.by_organization) - len(most)} more organizations")
+            print(f"and {quantity(len(letters.by_organization) - len(most), 'more organization')}")
         for text in (*skipped_texts(letters.skipped), *each.notes):
             print_wrapped(text)
         print()

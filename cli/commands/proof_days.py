@@ -34,6 +34,7 @@ from management.organizations.store import read_organizations, require_existing
 from management.organizations.validation import InputError
 from management.times import parse_time
 from relay.errors import SettingsError, describe
+from relay.quantities import quantity
 from relay.timestamps import DAY_MS, day_of, now_ms
 
 SHOWN_DAYS, MAX_DAYS = 14, 400
@@ -280,9 +281,8 @@ def _print_results(results: Sequence[SealResult]) -> None:
             )
         if each.failure is not None:
             print_error(f"{each.organization}: {each.failure}")
-    print_wrapped(
-        f"{sum(len(each.seals) for each in results):,} days of {len(results):,} organizations were sealed."
-    )
+    days = quantity(sum(len(each.seals) for each in results), "day")
+    print_wrapped(f"Sealed now: {days} of {quantity(len(results), 'organization')}.")
 
 
 def _seal_text(seal: Mapping[str, object]) -> str:

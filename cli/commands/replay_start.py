@@ -32,6 +32,7 @@ from management.replay.request import ReplayRequest
 from management.replay.start import PlannedReplay
 from management.replay.view import ReplayView
 from management.times import parse_time
+from relay.quantities import quantity
 from relay.replays.job import ReplayJob
 from relay.timestamps import now_ms
 
@@ -137,7 +138,7 @@ def _ask(state: CommandContext, job: ReplayJob) -> None:
     if job.content == "refill":
         events = "All events of the window that the source has, known once it is read,"
     else:
-        events = f"{count_events(state, job).events:,} events"
+        events = quantity(count_events(state, job).events, "event")
     print_wrapped(
         f"{events} would go where new events go, and rules of {job.destination} may raise alarms for each of them again."
     )

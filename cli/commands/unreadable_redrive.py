@@ -49,7 +49,7 @@ def redrive_unreadable(
         if as_json:
             print_json(_document(plan, started=False))
         return
-    state.run_quietly(require_no_other_unreadable(state.connection(), now_ms()))
+    state.run_quietly(require_no_other_unreadable(state.connection(), plan.job.organizations, now_ms()))
     if not yes:
         require_person("The redrive was not started", as_json=as_json)
         typer.confirm("Start the redrive?", abort=True)

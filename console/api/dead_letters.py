@@ -81,7 +81,7 @@ async def _redrive_unreadable(
     plan = await plan_unreadable(context, asked, person)
     failure, started = None, plan.job is not None and not is_dry_run
     if started and plan.job is not None:
-        await require_no_other_unreadable(context.connection, context.now_ms())
+        await require_no_other_unreadable(context.connection, plan.job.organizations, context.now_ms())
         failure = await submit(context.connection, plan.job)
         await refresh_soon(context)
     answer = unreadable_redrive_document(plan, started=started)

@@ -19,6 +19,7 @@ from management.destinations import require_known
 from management.fields import FieldValues
 from management.organizations.validation import InputError
 from management.replay.texts import target_text
+from relay.quantities import quantity
 from relay.replays.job import ReplayJob
 
 
@@ -67,7 +68,7 @@ class _Redrive:
 
 def _confirmed(plan: RedrivePlan) -> ConfirmedPlan:
     texts = (
-        f"{each.job.destination} gets {each.letters.events:,} events of dead letters again. They go"
+        f"{each.job.destination} gets {quantity(each.letters.events, 'event')} of dead letters again. They go"
         f" {target_text(to_live=each.job.to_live)}."
         for each in plan.jobs
     )

@@ -54,8 +54,9 @@ class _ProducerRedrive:
             return ConfirmedPlan("unreadable", (), (NOTHING_READABLE,)), plan
         return ConfirmedPlan("unreadable", (plan.job,), (unreadable_text(plan),)), plan
 
-    async def require_no_conflict(self, _jobs: Sequence[ReplayJob]) -> None:
-        await require_no_other_unreadable(self._context.connection, self._context.now_ms())
+    async def require_no_conflict(self, jobs: Sequence[ReplayJob]) -> None:
+        organizations = {name for job in jobs for name in job.organizations}
+        await require_no_other_unreadable(self._context.connection, organizations, self._context.now_ms())
 
 
 def _plan_values(confirmed: ConfirmedPlan, plan: UnreadablePlan | None) -> Mapping[str, Any]:

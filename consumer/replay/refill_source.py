@@ -12,6 +12,7 @@ from relay.kafka import Record, TopicPartition
 from relay.kafka.connection import Connection
 from relay.kafka.log_reader import log_bounds, partitions_of, standalone_consumer
 from relay.kafka.topics import partition_of
+from relay.quantities import quantity
 from relay.replays.job import ReplayJob
 from relay.replays.refill import RefillProgress
 from relay.timestamps import now_ms, to_iso_seconds
@@ -126,4 +127,4 @@ def _organization_text(name: str, report: RefillProgress | None, now: int, wishe
     read = "" if report.read_to is None else f", up to {to_iso_seconds(report.read_to)}"
     if now - report.at > SILENT_MS:
         return f"{name} has not moved since {to_iso_seconds(report.at)}. {remedy}"
-    return f"{name}: {report.events:,} events{read}."
+    return f"{name}: {quantity(report.events, 'event')}{read}."

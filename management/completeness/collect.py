@@ -10,6 +10,7 @@ from consumer.destinations.contract import DestinationConfig
 from consumer.losses.store import LossStore
 from management.change_history import ChangeEntry, ChangeHistory
 from management.completeness.audit_logs import SourceOf
+from management.completeness.counted_day import Counted, CountedDay
 from management.completeness.delivery_account import (
     DestinationProgress,
     Letters,
@@ -22,7 +23,7 @@ from management.completeness.proof import DayAccount, KafkaDay, SourceDay
 from management.completeness.replayed_events import replayed_to
 from management.completeness.seen_records import SeenRecords
 from management.completeness.source_listing import LISTING_SECONDS, ListingFacts, list_days
-from management.completeness.topic_scan import PassedDay, PlacedEvent, TopicScan, partition_name, scan_topics
+from management.completeness.topic_scan import PlacedEvent, TopicScan, partition_name, scan_topics
 from management.events.delivery import read_moves
 from management.organizations.store import kafka_errors_as_relay_errors
 from management.replay.jobs import read_replays
@@ -60,24 +61,6 @@ class ProofContext:
     seen: SeenRecords = field(default_factory=SeenRecords)
 
 
-@dataclass(frozen=True, slots=True)
-class CountedDay:
-    """The account of a day, and the events that it counts, with their places."""
-
-    account: DayAccount
-    events: Sequence[PlacedEvent] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The accounts of an organization by day, and what its producers have recorded."""
-
-    days: Mapping[str, CountedDay]
-    progress: RecordedProgress
-    passed: Mapping[str, PassedDay] = field(default_factory=dict)
-    """The other days of which an event was found on the way."""
-
-
 async def count_days(
     context: ProofContext, organization: str, days: Sequence[str], source: Source | None
 ) -> Counted:
@@ -105,7 +88,8 @@ async def count_partition(
         differing = await asyncio.to_thread(_differing, first)
         if differing:
             await asyncio.sleep(context.second_look_seconds)
-            again, scanned, look = await look.read(differing)
+            whole = _lacks_events(first, differing)
+            again, scanned, look = await look.read(differing, whole=whole)
             second = await asyncio.to_thread(look.count, differing, again, scanned, listed)
             for name, counted in second.items():
                 first[name] |= {day: _confirmed(first[name][day], each) for day, each in counted.items()}
@@ -126,6 +110,15 @@ def _differing(found: Mapping[str, Mapping[str, CountedDay]]) -> Wanted:
         for name, counted in found.items()
         if (days := [day for day, each in counted.items() if each.account.differences.named()])
     }
+
+
+def _lacks_events(found: Mapping[str, Mapping[str, CountedDay]], differing: Wanted) -> bool:
+    """Return whether the producers have had an event that the topics seem to lack. A clock that was behind may have hidden it."""
+    accounts = [found[name][day].account for name, days in differing.items() for day in days]
+    return any(
+        each.differences.deleted or (each.differences.missing and each.kafka.ledger is None)
+        for each in accounts
+    )
 
 
 def _confirmed(first: CountedDay, second: CountedDay) -> CountedDay:
@@ -176,8 +169,13 @@ class _Look:
     destinations: Sequence[DestinationProgress]
     letters: Letters = field(default_factory=Letters)
 
-    async def read(self, wanted: Wanted) -> tuple[Mapping[str, RecordedProgress], TopicScan, "_Look"]:
-        """Read the ledgers, then the letters and events, which are there before their ledger. Return a look with the letters."""
+    async def read(
+        self, wanted: Wanted, *, whole: bool = False
+    ) -> tuple[Mapping[str, RecordedProgress], TopicScan, "_Look"]:
+        """Read the ledgers, then the letters and events, which are there before their ledger. Return a look with the letters.
+
+        `whole`: events are looked for from the beginning of the log.
+        """
         context = self.context
         progress = await read_progress(context.connection, self.partition, wanted)
         letters = await read_letters(context.connection, self.organization, context.now_ms())
@@ -189,6 +187,7 @@ class _Look:
             wanted,
             context.now_ms(),
             context.seen,
+            whole=whole,
         )
         return progress, scan, replace(self, letters=letters)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from management.completeness.calendar import Calendar, calendar_of
 from management.completeness.canonical import event_key
-from management.completeness.collect import Counted, CountedDay, ProofContext, count_days
+from management.completeness.collect import ProofContext, count_days
+from management.completeness.counted_day import Counted, CountedDay
 from management.completeness.export import ProvenEvent, build_export
 from management.completeness.merkle import inclusion_path, leaves_of, root_of
 from management.completeness.read_back import with_read_back
@@ -130,7 +131,9 @@ async def export_seals(
         raise InputError(f"{unknown[0]} has no seals; `jira-relay proof show` lists the organizations.")
     wanted = {name: each for name, each in chains.items() if not organizations or name in organizations}
     if broken := [each.fault for each in wanted.values() if each.fault is not None]:
-        raise RelayError(f"Nothing was exported, because a chain of seals is broken. {broken[0]}")
+        raise RelayError(
+            f"Nothing was exported, because a chain of seals is broken. {broken[0]} To export the others, name each with --organization."
+        )
     events = [await _proven_event(context, uid) for uid in uids]
     try:
         seals = {name: each.seals for name, each in wanted.items()}

@@ -8,14 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from management.completeness.canonical import EventKey
-from management.completeness.texts import MEANINGS, ids_behind, ids_text
+from management.completeness.read_back_day import ReadBackDay
+from management.completeness.texts import MAX_NAMED_IDS, MEANINGS, ids_behind, ids_text
 
 if TYPE_CHECKING:
-    from management.completeness.read_back import ReadBackDay
     from management.completeness.topic_scan import PlacedEvent
-
-MAX_NAMED_IDS = 100
-"""Ids that a difference of a seal names; its count is of all of them."""
 
 DayState = Literal["complete", "provisional", "differing", "unproven", "not collected"]
 DeliveryState = Literal[
@@ -125,7 +122,7 @@ class DayAccount:
     destinations: Mapping[str, DeliveryDay]
     offsets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """First and last offset of its events, by partition, such as `events/3`."""
-    read_back: Mapping[str, "ReadBackDay"] = field(default_factory=dict)
+    read_back: Mapping[str, ReadBackDay] = field(default_factory=dict)
     """What the destinations that were asked still have."""
     seen_before: Differences | None = None
     """The differences of an earlier look: what it did not show may be an event on its way. None: there was none."""

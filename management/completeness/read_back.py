@@ -1,9 +1,8 @@
-"""Ask destinations whether they still have what they accepted, and offer to replay exactly what they lack."""
+"""Ask destinations whether they still have what they accepted."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Any
 
 from consumer.destinations.catalogue import DESTINATIONS
 from consumer.destinations.contract import DestinationConfig
@@ -15,9 +14,9 @@ from consumer.destinations.read_back import (
     ReadBackSettings,
 )
 from consumer.offsets.backup import destination_status_key
-from management.completeness.collect import Counted, CountedDay
-from management.completeness.proof import MAX_NAMED_IDS, DeliveryDay
-from management.completeness.texts import ids_text
+from management.completeness.counted_day import Counted, CountedDay
+from management.completeness.proof import DeliveryDay
+from management.completeness.read_back_day import ReadBackDay, id_of_uid
 from management.completeness.topic_scan import PlacedEvent
 from management.destination_day import DestinationDay, processes_by_destination
 from management.organizations.store import kafka_errors_as_relay_errors
@@ -29,60 +28,6 @@ from relay.timestamps import DAY_MS, HOUR_MS, day_start
 
 SETTLE_MS = HOUR_MS
 """An event that was accepted later may not show yet. Azure Monitor's ingestion takes up to some minutes, seldom longer."""
-SHOWN_EVENTS = 20
-"""Events that the command of a finding names."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadBackDay:
-    """What a destination said of the events of a day that it accepted.
-
-    `asked`: how many. `missing`: uids that it lacks. `awaited`: how many it does not show that it may have accepted just now.
-    `failure`: why it said nothing; None: it did.
-    """
-
-    asked: int = 0
-    missing: Sequence[str] = ()
-    awaited: int = 0
-    failure: str | None = None
-
-    @property
-    def is_known(self) -> bool:
-        return self.failure is None and not self.awaited
-
-    def findings(self, name: str) -> list[str]:
-        """Return a sentence for each departure, and the command that sends the missing events again."""
-        found = []
-        if self.failure is not None:
-            found.append(f"{name} was not read back, so nothing is known of it: {self.failure}")
-        if self.awaited:
-            found.append(
-                f"{name} does not show {self.awaited:,} events yet that it may have accepted less than an hour ago; ask again later."
-            )
-        if self.missing:
-            found.append(
-                f"{name} accepted {len(self.missing):,} events that it does not have: {ids_text([_id_of(uid) for uid in self.missing])}."
-            )
-            found.append(f"Send exactly these again: {replay_command(name, self.missing)}")
-        return found
-
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        ids = [_id_of(uid) for uid in self.missing[:MAX_NAMED_IDS]]
-        missing = {"count": len(self.missing), "ids": ids}
-        return {"asked": self.asked, "missing": missing, "awaited": self.awaited, "failure": self.failure}
-
-
-def replay_command(name: str, uids: Sequence[str]) -> str:
-    """Return the command that replays these events to a destination; of many, those of the first part."""
-    events = " ".join(f"--event {'/'.join(uid.split('/')[:2])}" for uid in uids[:SHOWN_EVENTS])
-    more = len(uids) - SHOWN_EVENTS
-    rest = f", then the other {more:,} in the same way" if more > 0 else ""
-    return f"`jira-relay replay start --destination {name} {events}`{rest}."
-
-
-def _id_of(uid: str) -> int:
-    return int(uid.split("/")[1])
 
 
 async def with_read_back(
@@ -161,7 +106,7 @@ class _Destination:
         except ReadBackError as error:
             return ReadBackDay(len(by_uid), failure=str(error))
         old = [uid for uid in missing if by_uid[uid].collected <= self.settled]
-        old.sort(key=lambda uid: (_id_of(uid), uid))
+        old.sort(key=lambda uid: (id_of_uid(uid), uid))
         return ReadBackDay(len(by_uid), old, len(missing) - len(old))
 
     def _place(self, event: PlacedEvent) -> EventPlace:

@@ -9,6 +9,7 @@ from consumer.destinations.contract import Kinds
 from management.completeness.collect import ProofContext, count_days
 from management.completeness.proof import DayAccount, DeliveryDay, DeliveryState
 from management.completeness.read_back import with_read_back
+from management.completeness.read_back_day import id_of_uid
 from management.completeness.remedies import remedies, remedies_at
 from management.completeness.source_listing import read_records
 from management.completeness.texts import ids_text
@@ -29,6 +30,7 @@ from relay.kafka.connection import Connection
 from relay.kafka.producer import RecordWriter
 from relay.kafka.topic_admin import read_shard_count
 from relay.kafka.topics import Topics, partition_of
+from relay.quantities import quantity
 from relay.replays.job import ReplayJob
 from relay.timestamps import DAY_MS, day_start
 
@@ -150,7 +152,7 @@ async def _source_steps(
     missing = [each for each in account.differences.missing if each not in (account.kafka.ledger or ())]
     if missing and source is not None:
         records = await read_records(source, account.day, missing[:MAX_EVENTS])
-        text = f"The producers publish {len(records):,} events that Kafka lacks, read from the audit log again ({ids_text(sorted(records))})."
+        text = f"The producers publish {quantity(len(records), 'event')} that Kafka lacks, read from the audit log again ({ids_text(sorted(records))})."
         gone = _nothing("The audit log does not list the missing events any more. Plan again.")
         steps.append(RepairStep("read again", text, records=records) if records else gone)
     if account.source is not None and account.source.dead_letters:
@@ -166,7 +168,7 @@ async def _redrive_records(context: RepairContext, organization: str) -> RepairS
     if plan.job is None:
         return _nothing("This release cannot read the records that are dead letters of a producer.")
     try:
-        await require_no_other_unreadable(context.connection, now)
+        await require_no_other_unreadable(context.connection, plan.job.organizations, now)
     except InputError as error:
         return _nothing(str(error))
     text = f"The producers read {plan.readable.total():,} dead letters of {organization} again, and publish those that Kafka lacks."
@@ -179,7 +181,7 @@ async def _destination_steps(
     steps = list[RepairStep]()
     again = {each for word in _AGAIN for each in found.ids.get(word, ())}
     if (read_back := account.read_back.get(name)) is not None:
-        again |= {int(uid.split("/")[1]) for uid in read_back.missing}
+        again |= {id_of_uid(uid) for uid in read_back.missing}
     if again:
         steps += await _planned(name, _replay(context, account, name, sorted(again)))
     if found.counts.get("dead letter"):
@@ -208,7 +210,7 @@ async def _replay(
             )
     request = ReplayRequest(name, "created", start, start + DAY_MS, events=wanted, to_live=context.to_live)
     planned = await plan_replay(context.connection, context.proof.destinations, request, now, context.kinds)
-    text = f"{name} gets {len(wanted):,} events again ({ids_text(ids)})."
+    text = f"{name} gets {quantity(len(wanted), 'event')} again ({ids_text(ids)})."
     return [RepairStep("replay", " ".join((text, *planned.notes)), planned.job(context.who, now))]
 
 
@@ -247,7 +249,7 @@ async def _read_again(
     connection, now = context.connection, context.proof.now_ms()
     topic = Topics(connection.kafka.topic_prefix).dead_letters
     with kafka_errors_as_relay_errors(connection):
-        await require_no_other_unreadable(connection, now)
+        await require_no_other_unreadable(connection, [organization], now)
         partition = partition_of(organization, await read_shard_count(connection))
         async with RecordWriter(connection) as writer:
             for raw in records.values():

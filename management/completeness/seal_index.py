@@ -4,12 +4,12 @@ A day without a seal may have an account on the topic: an unsigned count of the 
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from management.completeness.export import StoredSeal
 from management.completeness.proof import DayState
-from management.completeness.seal_store import decode_seal, deleted_seal, key_parts
+from management.completeness.seal_store import deleted_seal, key_parts, keyed_seal
 from management.completeness.sealed_days import ChainView, DayMark, SealedDays, never
 from management.completeness.verifier import SealChain, Statement
 from relay.errors import RelayError
@@ -18,6 +18,8 @@ from relay.timestamps import parse_iso
 
 MAX_WAITING = 1_000
 """Seals of an organization that are held until those before them come."""
+MAX_PROBLEMS = 20
+"""Records of no organization that are named."""
 MAX_EDITIONS = 20
 """Of a day before the latest one: their places are kept."""
 _BAD_FORM = (KeyError, TypeError, ValueError, OverflowError, AttributeError, struct.error)
@@ -166,8 +168,12 @@ class SealIndex:
     def __init__(self, today: Callable[[], str] = never) -> None:
         self._today = today
         self.organizations: dict[str, OrganizationSeals] = {}
-        self.problems: list[str] = []
-        """Sentences about records that cannot be read."""
+        self._unnamed: dict[bytes, str] = {}
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Sentences about records that are of no organization. They hide no seal: the key of each seal names its own."""
+        return list(self._unnamed.values())
 
     def of(self, name: str) -> OrganizationSeals:
         """Return the days of an organization; one without a record is kept from now on."""
@@ -176,12 +182,10 @@ class SealIndex:
         return self.organizations[name]
 
     def take(self, record: Record) -> None:
-        """Take the next record. One that cannot be read breaks the chain that its key names."""
+        """Take the next record. One that cannot be read breaks the chain that its key names; where it names none, it is a problem."""
         parts = key_parts(record.key)
         if parts is None:
-            self.problems.append(
-                f"The key of the record at offset {record.offset} of the topic of seals is no day."
-            )
+            self._note_unnamed(record)
             return
         name, day, edition = parts
         found = self.of(name)
@@ -189,20 +193,21 @@ class SealIndex:
             found.remove(day, edition)
             return
         try:
-            seal = decode_seal(record)
+            found.take(keyed_seal(record, parts), record.offset)
         except RelayError as error:
-            found.fault = found.fault or f"{name}, {day}: {error}"
-            return
-        statement = seal.statement
-        if (statement["organization"], statement["day"], statement["edition"]) != parts:
-            found.fault = (
-                found.fault or f"{name}, {day}: the record at offset {record.offset} is of another day."
-            )
-            return
-        try:
-            found.take(seal, record.offset)
+            found.fault = found.fault or str(error)
         except _BAD_FORM:
             found.fault = (
                 found.fault
                 or f"{name}, {day}: the record at offset {record.offset} has not the form of a seal."
+            )
+
+    def _note_unnamed(self, record: Record) -> None:
+        key = record.key or b""
+        if record.value is None:
+            self._unnamed.pop(key, None)
+        elif len(self._unnamed) < MAX_PROBLEMS:
+            self._unnamed[key] = (
+                f"The record at offset {record.offset} of the topic of seals is no seal: its key names no organization and day. The"
+                " seals are whole; find out who writes to the topic."
             )

@@ -1,6 +1,7 @@
 """The seals on the topic `….seals`, as chains."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ from relay.kafka.producer import ProducerRecord
 from relay.kafka.topics import Topics
 
 PARTITION = 0
+_KEY = re.compile(r"(.+) (\S+) ([0-9]{1,9})", re.DOTALL)
 _UNREADABLE = (NotAvro, BadBody, UnknownSchema, ValueError, KeyError, TypeError)
 _REPEATED = ("organization", "day", "sequence", "edition")
 
@@ -37,9 +39,12 @@ class StoredChain:
 
 
 async def read_chains(connection: Connection) -> Mapping[str, StoredChain]:
-    """Return the chains by organization. Raises RelayError for a record that cannot be read, or an error of KAFKA_FAILURES."""
+    """Return the chains by organization. A record that cannot be read breaks the chain that its key names, and no other.
+
+    Raises RelayError for a batch that cannot be read, or an error of KAFKA_FAILURES.
+    """
     tp = TopicPartition(Topics(connection.kafka.topic_prefix).seals, PARTITION)
-    latest, found, deleted = dict[bytes, Record](), dict[str, list[StoredSeal]](), dict[str, str]()
+    latest, found, faults = dict[bytes, Record](), dict[str, list[StoredSeal]](), dict[str, str]()
 
     def keep(record: Record) -> None:
         latest[record.key or b""] = record
@@ -52,13 +57,19 @@ async def read_chains(connection: Connection) -> Mapping[str, StoredChain]:
         bounds = (await stable_bounds(consumer, [tp]))[tp]
         await read_to_end(consumer, {tp: bounds.log_start_offset}, {tp: bounds.last_stable_offset}, keep)
     for key, record in latest.items():
-        name, day, edition = key_parts(key) or ("", "", 0)
-        if record.value is not None and edition:
-            found.setdefault(name, []).append(decode_seal(record))
-        elif edition:
-            deleted[name] = deleted_seal(name, day, edition)
-    chains = {name: chain_of(name, found.get(name, ())) for name in sorted({*found, *deleted})}
-    return {name: replace(each, fault=each.fault or deleted.get(name)) for name, each in chains.items()}
+        parts = key_parts(key)
+        if parts is None or not parts[2]:
+            continue
+        name, day, edition = parts
+        if record.value is None:
+            faults[name] = deleted_seal(name, day, edition)
+            continue
+        try:
+            found.setdefault(name, []).append(keyed_seal(record, parts))
+        except RelayError as error:
+            faults[name] = str(error)
+    chains = {name: chain_of(name, found.get(name, ())) for name in sorted({*found, *faults})}
+    return {name: replace(each, fault=each.fault or faults.get(name)) for name, each in chains.items()}
 
 
 def deleted_seal(organization: str, day: str, edition: int) -> str:
@@ -106,8 +117,8 @@ def chain_of(organization: str, seals: Sequence[StoredSeal]) -> StoredChain:
 
 def key_parts(key: bytes | None) -> tuple[str, str, int] | None:
     """Return organization, day and edition of a key. Edition 0: the account of a day without a seal. None: it is no such key."""
-    parts = (key or b"").decode("utf-8", "replace").rsplit(" ", 2)
-    return (parts[0], parts[1], int(parts[2])) if len(parts) == 3 and parts[2].isdecimal() else None
+    parts = _KEY.fullmatch((key or b"").decode("utf-8", "replace"))
+    return None if parts is None else (parts[1], parts[2], int(parts[3]))
 
 
 async def read_day(connection: Connection, offsets: Sequence[int]) -> list[StoredSeal]:
@@ -121,6 +132,19 @@ async def read_day(connection: Connection, offsets: Sequence[int]) -> list[Store
         if record is not None and record.value is not None:
             found.append(decode_seal(record))
     return found
+
+
+def keyed_seal(record: Record, parts: tuple[str, str, int]) -> StoredSeal:
+    """Return the seal of a record with this key. Raises RelayError, also for one whose statement is of another day."""
+    name, day, edition = parts
+    try:
+        seal = decode_seal(record)
+    except RelayError as error:
+        raise RelayError(f"{name}, {day}: {error}") from error
+    statement = seal.statement
+    if (statement["organization"], statement["day"], statement["edition"]) != (name, day, edition):
+        raise RelayError(f"{name}, {day}: the record at offset {record.offset} is of another day.")
+    return seal
 
 
 def decode_seal(record: Record) -> StoredSeal:

@@ -42,9 +42,14 @@ class SealView:
         return await self._follower.refresh()
 
     @property
+    def unread_batches(self) -> list[str]:
+        """A sentence for each batch that cannot be read. It may hide the newest seals."""
+        return [*self._follower.problems.values()]
+
+    @property
     def problems(self) -> list[str]:
         """Sentences about what cannot be read."""
-        return [*self._follower.problems.values(), *self.index.problems]
+        return [*self.unread_batches, *self.index.problems]
 
     def of(self, organization: str) -> OrganizationSeals:
         """Return the days of an organization."""

@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import structlog
+
 from management.completeness.audit_logs import SourceOf
-from management.completeness.collect import Counted, ProofContext, count_partition
+from management.completeness.collect import ProofContext, count_partition
+from management.completeness.counted_day import Counted
 from management.completeness.day_seal import changes_since, day_account, next_seal
 from management.completeness.due_days import DueDays
 from management.completeness.export import StoredSeal
@@ -38,6 +41,8 @@ MAX_RECORDS = 200
 """Of one transaction; an organization's are never divided."""
 COUNTING_MS = 3_600_000
 """Between the first look at the events of a day and its seal, at most."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +273,10 @@ async def open_sealer(context: ProofContext, key: SigningKey) -> AsyncIterator[S
             view = SealView(connection, context.now_ms, PATIENT)
             if (state := await view.refresh()).failure is not None:
                 raise RelayError(state.failure)
-            if view.problems:
-                raise RelayError(f"The topic of seals cannot be read whole. {view.problems[0]}")
+            if view.unread_batches:
+                raise RelayError(f"The topic of seals cannot be read whole. {view.unread_batches[0]}")
+            for text in view.index.problems:
+                log.warning("A record of the topic of seals is passed over.", reason=text)
             yield Sealer(context, key, producer, view.index)
         finally:
             await producer.discard()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from management.completeness.collect import Counted
+from management.completeness.counted_day import Counted
 from management.completeness.day_seal import changes_since
 from management.completeness.progress import end_of_lateness, marks_of
 from management.completeness.proof import DayState

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+MAX_NAMED_IDS = 100
+"""Ids that a difference of a seal names; its count is of all of them."""
 MEANINGS: Mapping[str, str] = {
     "missing": "The audit log has events that Kafka lacks",
     "removed": "Kafka has events that the audit log lists no more",

@@ -31,7 +31,10 @@ from relay.replays.refill import replay_of
 from relay.timestamps import DAY_MS, day_of, day_start
 
 SLACK_MS = DAY_MS
-"""Events of a day are looked for from a day before its begin: the relay's clock may have been behind that of the audit log."""
+"""Events of a day are looked for from a day before its begin: the relay's clock may have been behind that of the audit log.
+
+Where it was further behind, the day seems to lack them; then they are looked for in the whole log.
+"""
 _DEFECTS = (Exception, PanicException)
 
 
@@ -96,10 +99,12 @@ async def scan_topics(
     wanted: Mapping[str, Collection[str]],
     now_ms: int,
     seen: SeenRecords,
+    *,
+    whole: bool = False,
 ) -> TopicScan:
     """Return the events of organizations of one partition, in one pass. `wanted`: the days of each. `seen`: what earlier ones decoded.
 
-    Events that are there for one replay alone are left out. Raises an error of KAFKA_FAILURES, or RelayError.
+    `whole`: read from the beginning of the log, whatever the times of the records are. Events that are there for one replay alone are left out. Raises an error of KAFKA_FAILURES, or RelayError.
     """
     topics, scan = Topics(connection.kafka.topic_prefix), TopicScan()
     facts = await read_topic_facts(connection)
@@ -118,7 +123,7 @@ async def scan_topics(
             scan.kept_from = max(scan.kept_from, kept)
         first = min(day for days in wanted.values() for day in days)
         try:
-            starts = await offsets_at(consumer, day_start(first) - SLACK_MS, ends)
+            starts = begins if whole else await offsets_at(consumer, day_start(first) - SLACK_MS, ends)
         except KafkaError:  # a damaged batch makes Kafka's search by time fail: everything is read then
             starts = begins
         reader = _Reader(scan, topics, decoder, destinations, wanted, seen)

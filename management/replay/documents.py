@@ -8,6 +8,7 @@ from management.replay.jobs import facts
 from management.replay.parts import parts_of
 from management.replay.start import PlannedReplay
 from management.replay.view import ReplayView
+from relay.quantities import quantity
 
 
 def replay_document(view: ReplayView) -> dict[str, Any]:
@@ -84,11 +85,13 @@ def dry_run_document(counts: DryRun, planned: PlannedReplay) -> dict[str, Any]:
 
 def summary_text(counts: DryRun, destination: str) -> str:
     """Return what a replay would do in a few sentences."""
-    parts = [f"{counts.events:,} events would be sent to {destination}. Nothing was sent."]
+    parts = [f"{quantity(counts.events, 'event')} would be sent to {destination}. Nothing was sent."]
     if counts.skipped:
-        parts.append(f"{counts.skipped:,} other events of these partitions would be skipped.")
+        parts.append(f"{quantity(counts.skipped, 'other event')} of these partitions would be skipped.")
     if counts.undecodable:
-        parts.append(f"{counts.undecodable:,} records cannot be decoded and would become dead letters.")
+        parts.append(
+            f"{quantity(counts.undecodable, 'record')} cannot be decoded and would become dead letters."
+        )
     if counts.lost:
         parts.append(f"{counts.lost:,} offsets of the window were deleted meanwhile.")
     return " ".join(parts)

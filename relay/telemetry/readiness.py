@@ -8,6 +8,7 @@ from typing import Never
 
 import structlog
 
+from relay.quantities import quantity
 from relay.telemetry.health import Health
 
 log = structlog.get_logger(__name__)
@@ -52,9 +53,7 @@ async def announce_readiness(health: Health, timing: ReadinessTiming | None = No
 
 def ready_text(counts: Mapping[str, int]) -> str:
     """Return the line: `Ready: 4 organizations, 1 destination.` and the next step. A console alone counts nothing."""
-    counted = ", ".join(
-        f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in sorted(counts.items(), reverse=True)
-    )
+    counted = ", ".join(quantity(count, noun) for noun, count in sorted(counts.items(), reverse=True))
     return f"{f'Ready: {counted}' if counted else 'Ready'}. {_next_step(counts)}"
 
 

@@ -84,23 +84,27 @@ class AwsSimulator(StoreService):
         self._kms[self.aliases[alias]] = AESGCM(secrets.token_bytes(32))
 
     def _turn(self, target: str, key: str, content: dict[str, Any]) -> web.Response:
+        context = json.dumps(content.get("EncryptionContext"), sort_keys=True).encode()
         if target.endswith("Encrypt"):
             nonce = secrets.token_bytes(12)
-            sealed = nonce + self._kms[key].encrypt(nonce, base64.b64decode(content["Plaintext"]), None)
+            sealed = nonce + self._kms[key].encrypt(nonce, base64.b64decode(content["Plaintext"]), context)
             return web.json_response({"CiphertextBlob": base64.b64encode(sealed).decode(), "KeyId": key})
         sealed = base64.b64decode(content["CiphertextBlob"])
         try:
-            plain = self._kms[key].decrypt(sealed[:12], sealed[12:], None)
+            plain = self._kms[key].decrypt(sealed[:12], sealed[12:], context)
         except Exception:  # noqa: BLE001 - as the service: any fault is one answer
             return _error(400, "InvalidCiphertextException")
-        return web.json_response({"Plaintext": base64.b64encode(plain).decode()})
+        return web.json_response({"Plaintext": base64.b64encode(plain).decode(), "KeyId": key})
 
     def _assume_role(self, form: Any) -> web.Response:
         if form["WebIdentityToken"] != self.web_token or form["RoleArn"] != ROLE:
-            return web.json_response({"Error": {"Code": "AccessDenied"}}, status=403)
-        result = {"Credentials": self._new_key("SessionToken")}
-        return web.json_response(
-            {"AssumeRoleWithWebIdentityResponse": {"AssumeRoleWithWebIdentityResult": result}}
+            return _xml(403, "ErrorResponse", "<Error><Type>Sender</Type><Code>AccessDenied</Code></Error>")
+        parts = "".join(f"<{name}>{text}</{name}>" for name, text in self._new_key("SessionToken").items())
+        result = f"<Credentials>{parts}</Credentials>"
+        return _xml(
+            200,
+            "AssumeRoleWithWebIdentityResponse",
+            f"<AssumeRoleWithWebIdentityResult>{result}</AssumeRoleWithWebIdentityResult>",
         )
 
     def _instance(self, request: web.Request) -> web.Response:
@@ -116,9 +120,7 @@ class AwsSimulator(StoreService):
         name, secret, token = f"ASIA{secrets.token_hex(6)}", secrets.token_hex(20), secrets.token_hex(20)
         self.keys[name] = (secret, token)
         end = time.time() + self.key_seconds
-        expiration = (
-            end if session == "SessionToken" else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
-        )
+        expiration = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
         return {"AccessKeyId": name, "SecretAccessKey": secret, session: token, "Expiration": expiration}
 
     def _check_signature(self, request: web.Request, body: bytes) -> web.Response | None:
@@ -146,6 +148,12 @@ class AwsSimulator(StoreService):
 
 def _mac(key: bytes, text: str) -> bytes:
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def _xml(status: int, name: str, content: str) -> web.Response:
+    """Return an answer of STS, whose elements are in a namespace."""
+    text = f'<{name} xmlns="https://sts.amazonaws.com/doc/2011-06-15/">{content}</{name}>'
+    return web.Response(status=status, text=text, content_type="text/xml")
 
 
 def _error(status: int, code: str) -> web.Response:

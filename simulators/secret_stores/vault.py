@@ -28,6 +28,11 @@ class VaultSimulator(StoreService):
         self._tokens = {self.root}
         self._transit = AESGCM(secrets.token_bytes(32))
 
+    @property
+    def logins(self) -> int:
+        """Tokens of logins that have not ended."""
+        return len(self._tokens - {self.root})
+
     def revoke_logins(self) -> None:
         self._tokens = {self.root}
 
@@ -38,10 +43,15 @@ class VaultSimulator(StoreService):
         path = request.path.removeprefix("/v1/")
         if request.headers.get("X-Vault-Namespace", "") != self.namespace:
             return _errors(404, "no handler for route")
-        if path.startswith("auth/"):
+        if path.endswith("/login"):
             return self._log_in(path, content)
         if request.headers.get("X-Vault-Token") not in self._tokens:
-            return _errors(403, "permission denied", "invalid token")
+            return _errors(403, "permission denied")
+        if path == "auth/token/lookup-self":
+            return web.json_response({"data": {"ttl": self.token_seconds}})
+        if path == "auth/token/revoke-self":
+            self._tokens.discard(request.headers["X-Vault-Token"])
+            return web.Response(status=204)
         if path.startswith("transit/"):
             return self._transit_answer(path, content)
         return self._read(path)

@@ -56,7 +56,7 @@ class TestDays:
         await command_line.add(acme)
         assert (await command_line("proof", "key")).out.strip() == KEY.name
         sealed = await command_line("proof", "seal")
-        assert "0 days of 1 organizations were sealed." in sealed.out
+        assert "Sealed now: 0 days of 1 organization." in sealed.out
         calendar = await command_line("proof", "show", "--from", "2026-11-01", "--to", "2026-11-03")
         assert f"{acme.name}  ---" in calendar.out
         days = ("--from", day_of(now_ms() - 2 * DAY_MS), "--to", day_of(now_ms() - DAY_MS))

@@ -35,7 +35,10 @@ async def test_the_letters_of_producers_are_planned_and_become_one_job(command_l
     assert "every destination" in (await command_line(*REDRIVE, "--destination", "sentinel", code=2)).err
     started = (await command_line(*REDRIVE, "--yes", "--detach", "--json")).json
     replay_id = started["replay"]["id"]
-    assert "redrives producers' dead letters already" in (await command_line(*REDRIVE, "--yes", code=2)).err
+    assert (
+        "redrives producers' dead letters of acme already"
+        in (await command_line(*REDRIVE, "--yes", code=2)).err
+    )
 
     (listed,) = (await command_line("replay", "list", "--json")).json
     assert (listed["id"], listed["destination"], listed["state"]) == (replay_id, "producers", "waiting")

@@ -151,7 +151,7 @@ def repairs(days, monkeypatch):
 
     async def run(context, planned):
         found.done.append((context.who, planned.steps[0].text, context.to_live))
-        return ["sentinel gets 1 events again."]
+        return ["sentinel gets 1 event again."]
 
     for module in ("console.pages.completeness_repair", "console.api.completeness"):
         monkeypatch.setattr(f"{module}.run_repair", run)
@@ -193,7 +193,7 @@ async def test_a_script_repairs_a_day(days, repairs):
 
     planned = await post("acme", {"dry_run": True})
     assert (planned["done"], planned["steps"][0]["step"], repairs.done) == ([], "replay", [])
-    assert (await post("acme", {"to_live": True}))["done"] == ["sentinel gets 1 events again."]
+    assert (await post("acme", {"to_live": True}))["done"] == ["sentinel gets 1 event again."]
     assert repairs.done == [("API token (console)", STEP.text, True)]
     await post("acme", {"dry": True}, 422)
     await post("nobody", {}, 404)

@@ -79,7 +79,7 @@ async def test_producers_letters_are_counted_confirmed_once_and_started(kafka, p
         other = await world.send(FORM, f"{FORM}/plan", {})
         refused = await world.send(FORM, FORM, {"plan": PLAN.search(other.text)[1]})
         assert refused.status_code == 422
-        assert f"The replay {job.id} redrives producers&#39; dead letters already" in refused.text
+        assert f"The replay {job.id} redrives producers&#39; dead letters of acme already" in refused.text
         again = await client.post(calls, json={"producer": True}, headers=BEARER)
         assert (again.status_code, "already" in again.json()["detail"]) == (422, True)
         assert len(await world.jobs()) == 1

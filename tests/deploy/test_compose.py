@@ -92,7 +92,10 @@ def test_containers_of_the_relay_have_a_read_only_root(name):
     volumes = [each.partition(":")[2] for each in service.get("volumes", [])]
 
     assert service["read_only"] is True
-    assert sorted([*service["tmpfs"], *volumes]) == ["/tmp", "/var/lib/jira-relay"]
+    homes = [*volumes, *(each for each in service["tmpfs"] if each != "/tmp")]
+    # Docker gives a folder in memory to root, with the mode of the image: 0700 here.
+    assert homes in (["/var/lib/jira-relay"], ["/var/lib/jira-relay:mode=1777"])
+    assert bool(volumes) == (homes == ["/var/lib/jira-relay"])
     assert service["stop_grace_period"] == "60s"
 
 

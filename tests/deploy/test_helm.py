@@ -89,6 +89,8 @@ def test_values_and_schema_have_the_same_groups():
         ("settings.destinations.Soc", {}),
         ("settings.destinations.soc_", {}),
         ("settings.destinations.soc__a", {}),
+        ("env", [{"value": "no name"}]),
+        ("producer.env", [{"name": "PORT", "value": 8080}]),
         ("podAnnotations.a", 1),
         ("nodeSelector.gpu", True),
         ("metrics.podMonitor.labels.a", 1),

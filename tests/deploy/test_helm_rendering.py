@@ -199,6 +199,14 @@ def test_a_variable_comes_once(tmp_path):
         assert variables["A"] == (own[0] if "consumer" in name else given[0])
 
 
+def test_a_group_left_blank_is_empty(tmp_path):
+    """Helm takes a key without a value away, such as `env:` above lines that are comments."""
+    blank = dict.fromkeys(("env", "podLabels", "podAnnotations"))
+    values = {**SMALL, **blank, "producer": blank, "consumer": blank, "console": blank}
+
+    assert pods_of(render(tmp_path, values)) == pods_of(render(tmp_path, SMALL))
+
+
 def test_the_names_of_openshift_are_reached(tmp_path):
     """A policy sees the port of the pods behind a Service: 5353 of OpenShift's DNS."""
     policies = [each for each in render(tmp_path, SMALL) if each["kind"] == "NetworkPolicy"]

@@ -119,7 +119,7 @@ async def test_the_documented_rights_suffice(authorizing_kafka, tmp_path):
                 await programs.run(Role.OPERATOR, "proof", "show", "acme", *days, "--json")
             )
             assert (day["account"]["source"]["failure"], day["state"]) == (None, "provisional")
-            assert "0 days of 1 organizations" in await programs.run(Role.OPERATOR, "proof", "seal")
+            assert "0 days of 1 organization." in await programs.run(Role.OPERATOR, "proof", "seal")
             replay = ("replay", "start", "--destination", "sentinel", "--from", "2020-01-01", "--json")
             counted = json.loads(await programs.run(Role.OPERATOR, *replay, "--dry-run"))
             done = json.loads(await programs.run(Role.OPERATOR, *replay, "--yes"))

@@ -124,16 +124,18 @@ async def test_the_loop_is_restored():
     assert (loop.get_exception_handler(), signal.getsignal(signal.SIGTERM)) == before
 
 
-@pytest.mark.parametrize(("pid", "code"), [(1, 128 + signal.SIGTERM), (2, -signal.SIGTERM)])
-async def test_a_stop_during_the_load_ends_the_program(pid, code):
-    """As the first process of a container the program handles SIGTERM itself, since the kernel drops one that is not handled."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
+@pytest.mark.parametrize("pid", [1, 2])
+async def test_a_stop_during_the_load_ends_the_program(pid, number):
+    """As the first process of a container the program handles signals itself, since the kernel drops one that is not handled."""
     program = (
         "import os, signal, sys, types\n"
         "from cli.__main__ import main\n"
         f"own, os.getpid = os.getpid(), lambda: {pid}\n"
-        "sys.modules['cli.app'] = types.SimpleNamespace(main=lambda: os.kill(own, signal.SIGTERM))\n"
+        "sys.modules['cli.app'] = loaded = types.ModuleType('cli.app')\n"
+        f"loaded.__getattr__ = lambda name: os.kill(own, {number:d})\n"
         "main()\n"
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
 
-    assert await process.wait() == code
+    assert await process.wait() == (128 + number if pid == 1 else -number)

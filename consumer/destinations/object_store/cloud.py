@@ -122,8 +122,7 @@ class CloudStore:
 
     async def close(self) -> None:
         opened, self._opened = self._opened, None
-        if opened is not None and opened.close is not None:
-            await opened.close()
+        await _close(opened)
 
     async def _call(self, request: Callable[[Any], Awaitable[T]]) -> T:
         try:
@@ -154,8 +153,8 @@ class CloudStore:
                 raise StoreFault(Paused(str(error))) from error
         opened = self._followed.current()
         if opened is not self._opened:
-            await self.close()
-            self._opened = opened
+            former, self._opened = self._opened, opened  # before the wait, in which other requests begin
+            await _close(former)
         return opened
 
     def _fault(self, error: Exception) -> StoreFault:
@@ -164,6 +163,11 @@ class CloudStore:
             return StoreFault(no_credential(self._redact(cause), self._name))
         proxy = None if self._opened is None else self._opened.proxy
         return StoreFault(store_fault(error, self._url, self._name, self._redact, proxy))
+
+
+async def _close(opened: Opened | None) -> None:
+    if opened is not None and opened.close is not None:
+        await opened.close()
 
 
 async def _next_page(pages: Any) -> Any:

@@ -21,9 +21,10 @@ _FAILED = frozenset(
     {"InternalServiceError", "InternalServerError", "KMSInternalException", "DependencyTimeoutException"}
 )
 _REMEDIES: Mapping[str, str] = {
-    "AccessDeniedException": "the role may not read it. Give it {action} on it, and kms:Decrypt on its key",
+    "AccessDeniedException": "the role may not read it. Give it {right}",
     "ResourceNotFoundException": "AWS has no such secret in this region and account, or no value of it. Check name and region",
     "ParameterNotFound": "AWS has no such parameter in this region and account. Check name and region",
+    "InvalidKeyId": "AWS cannot use the key of the parameter. Enable the key, and allow the role to use it",
     "InvalidRequestException": "the secret is about to be deleted. Restore it",
     "DecryptionFailure": "AWS cannot decrypt it with its key. Enable the key, and allow the role to use it",
     "InvalidCiphertextException": "the key did not wrap this text, or it is incomplete. Wrap the key again",
@@ -135,5 +136,6 @@ def _explain(answer: StoreAnswer, code: str, service: str, target: str, *, trans
     if code in _EXPIRED:
         return f"AWS rejects the key of the relay. Check AWS_ACCESS_KEY_ID, or the role {said}."
     action = f"{service}:{target.rpartition('.')[2]}"
+    right = f"{action} on the key" if service == "kms" else f"{action} on it, and kms:Decrypt on its key"
     remedy = _REMEDIES.get(code, "AWS refuses the request. Check name, region and role")
-    return f"{remedy.format(action=action)} {said}."
+    return f"{remedy.format(right=right)} {said}."

@@ -5,17 +5,20 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import httpx
 
 from relay.credentials.stores.aws_signature import AwsCredentials
 from relay.credentials.stores.error import SecretStoreError
 from relay.credentials.stores.requests import StoreAnswer, send
+from relay.errors import one_line
 
 MARGIN_SECONDS = 300.0
 """A temporary key is replaced this long before its end."""
 _ECS = "http://169.254.170.2"
 _IMDS = "http://169.254.169.254"
+_STS_FAILED = frozenset({"IDPCommunicationError", "Throttling"})
 _METADATA_SECONDS = 2.0
 """Time for each step of a request to the instance; elsewhere nobody answers there."""
 
@@ -65,12 +68,10 @@ class AwsCredentialSource:
             "RoleSessionName": self._environ.get("AWS_ROLE_SESSION_NAME", "jira-relay"),
             "WebIdentityToken": _read(self._environ["AWS_WEB_IDENTITY_TOKEN_FILE"]),
         }
-        answer = await send(client, "POST", sts_url, data=form, headers={"Accept": "application/json"})
-        body: Any = answer.body
-        for part in ("AssumeRoleWithWebIdentityResponse", "AssumeRoleWithWebIdentityResult", "Credentials"):
-            body = body.get(part) if isinstance(body, dict) else None
+        answer = await send(client, "POST", sts_url, data=form)
+        body = _elements(answer.text)
         text = f"STS gives no key for the role {role} to the service account. Check the trust policy of the role."
-        return _parse(answer, body, "SessionToken", text)
+        return _parse(answer, body, "SessionToken", text, body.get("Code", ""))
 
     async def _container(self, client: httpx.AsyncClient, url: str) -> AwsCredentials:
         file = self._environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
@@ -106,21 +107,31 @@ class AwsCredentialSource:
         return _parse(answer, answer.body, "Token", text)
 
 
-def _parse(answer: StoreAnswer, body: Any, session: str, text: str) -> AwsCredentials:
+def _elements(text: str) -> dict[str, str]:
+    """Return the texts of an answer of STS, which is XML, by the names of their elements; empty if it is none."""
+    try:
+        root = ET.fromstring(text)  # noqa: S314 - expat bounds what entities become, and the answer is bounded
+    except ET.ParseError:
+        return {}
+    return {element.tag.rpartition("}")[2]: element.text or "" for element in root.iter()}
+
+
+def _parse(answer: StoreAnswer, body: Any, session: str, text: str, code: str = "") -> AwsCredentials:
     names = ("AccessKeyId", "SecretAccessKey", session)
     if (
         not answer.ok
         or not isinstance(body, dict)
         or not all(isinstance(body.get(name), str) for name in names)
     ):
-        raise SecretStoreError(f"{text.rstrip('.')} ({answer.status}).", transient=answer.transient)
+        said = f"{answer.status} {one_line(code, 80)}".strip()
+        raise SecretStoreError(
+            f"{text.rstrip('.')} ({said}).", transient=answer.transient or code in _STS_FAILED
+        )
     return AwsCredentials(body[names[0]], body[names[1]], body[session], _seconds(body.get("Expiration")))
 
 
 def _seconds(expiration: Any) -> float:
-    """Return the end of a key in seconds since 1970, from a number or from ISO text. Unknown: it is not kept."""
-    if isinstance(expiration, int | float):
-        return float(expiration)
+    """Return the end of a key in seconds since 1970, from ISO text. Unknown: it is not kept."""
     try:
         return datetime.fromisoformat(str(expiration)).timestamp()
     except ValueError:

@@ -13,7 +13,12 @@ class LoginToken:
     def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
         self._wall_clock = wall_clock
         self._text = ""
-        self._expires = 0.0
+        self._issued = self._expires = 0.0
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the login; meaningless without a token."""
+        return self._wall_clock() - self._issued
 
     def current(self) -> str:
         """Return the token; empty: a login is needed."""
@@ -21,7 +26,8 @@ class LoginToken:
 
     def keep(self, text: str, lifetime_seconds: float) -> str:
         """Keep a new token for its lifetime from now, and return it."""
-        self._text, self._expires = text, self._wall_clock() + lifetime_seconds
+        self._issued = self._wall_clock()
+        self._text, self._expires = text, self._issued + lifetime_seconds
         return text
 
     def forget(self) -> None:

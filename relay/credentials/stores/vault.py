@@ -15,6 +15,8 @@ from relay.credentials.stores.requests import StoreAnswer, open_client, send
 
 ENDLESS_SECONDS = 3600.0
 """How long the token of a login without an end is kept (`lease_duration` 0)."""
+RIGHTS_SECONDS = 300.0
+"""A token that is refused is replaced at this age, since it has the policies that its role had at the login."""
 KUBERNETES_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -46,19 +48,33 @@ class Vault:
                 "secret_stores.vault_address is not set. Set it to the address of the server."
             )
         async with open_client(self._config.vault_ca_file) as client:
-            answer = await self._call_once(client, method, path, options)
-            if answer.status == 403 and self._config.vault_auth != "token":
+            token = await self._current_token(client)
+            answer = await self._send(client, method, path, token, options)
+            if answer.status == 403 and await self._needs_login(client, token):
                 self._token.forget()
-                answer = await self._call_once(client, method, path, options)
+                token = await self._current_token(client)
+                answer = await self._send(client, method, path, token, options)
         if answer.ok:
             return answer
         raise SecretStoreError(_explain(answer, policy), transient=answer.transient)
 
-    async def _call_once(
-        self, client: httpx.AsyncClient, method: str, path: str, options: Mapping[str, Any]
+    async def _send(
+        self, client: httpx.AsyncClient, method: str, path: str, token: str, options: Mapping[str, Any]
     ) -> StoreAnswer:
-        headers = {**self._headers(), "X-Vault-Token": await self._current_token(client)}
+        headers = {**self._headers(), "X-Vault-Token": token}
         return await send(client, method, self._url(path), headers=headers, **options)
+
+    async def _needs_login(self, client: httpx.AsyncClient, token: str) -> bool:
+        """Return whether a new token may be given what this one was refused. The answer tells no ended token from a missing right.
+
+        The server keeps every login until its own end, so a secret that is refused for days must not cost one at each read.
+        """
+        if self._config.vault_auth == "token":
+            return False
+        if self._token.age_seconds >= RIGHTS_SECONDS:
+            await self._send(client, "POST", "auth/token/revoke-self", token, {})
+            return True
+        return (await self._send(client, "GET", "auth/token/lookup-self", token, {})).status == 403
 
     async def _current_token(self, client: httpx.AsyncClient) -> str:
         config = self._config
@@ -144,7 +160,7 @@ def _unavailable(answer: StoreAnswer) -> str:
     if answer.status == 503:
         return "the server is sealed, or in maintenance. Unseal it (503)."
     if answer.status == 429:
-        return "the server is a standby, or limits requests. Set secret_stores.vault_address to the active one (429)."
+        return "the server limits requests. The relay asks again by itself; raise the quota of its mount or namespace (429)."
     return f"the server failed ({answer.status}). Look at its log."
 
 

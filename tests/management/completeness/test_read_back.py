@@ -12,17 +12,12 @@ from consumer.destinations.read_back import ReadBackError
 from consumer.group_names import group_name
 from management.completeness import read_back
 from management.completeness.canonical import EventKey
-from management.completeness.collect import Counted, CountedDay
 from management.completeness.commands import show_counted
+from management.completeness.counted_day import Counted, CountedDay
 from management.completeness.progress import RecordedProgress
 from management.completeness.proof import DayAccount, DeliveryDay, KafkaDay, SourceDay
-from management.completeness.read_back import (
-    SETTLE_MS,
-    ReadBackDay,
-    replay_command,
-    settled_before,
-    with_read_back,
-)
+from management.completeness.read_back import SETTLE_MS, settled_before, with_read_back
+from management.completeness.read_back_day import ReadBackDay, replay_command
 from management.completeness.topic_scan import PlacedEvent
 from management.destination_day import DestinationDay
 from management.events.stored_event import EventAddress

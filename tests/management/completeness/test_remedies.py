@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from management.completeness.proof import DeliveryDay
-from management.completeness.read_back import ReadBackDay
+from management.completeness.read_back_day import ReadBackDay
 from management.completeness.remedies import remedies, remedies_at
 from management.completeness.source_listing import read_records
 from producer.sources.errors import ErrorKind, SourceError, SourceFailure

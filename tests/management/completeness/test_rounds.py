@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from management.completeness import metrics as catalogue
 from management.completeness import sealing, watch
-from management.completeness.collect import Counted, CountedDay, ProofContext
+from management.completeness.collect import ProofContext
+from management.completeness.counted_day import Counted, CountedDay
 from management.completeness.due_days import DueDays
 from management.completeness.findings import STATUS_PREFIX
 from management.completeness.progress import ProgressSummary, RecordedProgress

@@ -108,4 +108,14 @@ def test_a_day_before_the_organization_was_added_is_not_collected():
     words = [each.word for each in found.days]
     assert words == ["not collected"] + ["not sealed"] * 4 + ["provisional"]
     assert "cannot be read" in str(found.fault)
-    assert "is no day" in index.problems[0]
+    assert "names no organization and day" in index.problems[0]
+
+
+def test_records_of_no_organization_are_named_until_they_are_deleted_and_break_no_chain():
+    """Whatever their keys are; no more than some are held."""
+    keys = [b"x", b"\xff", None, b"acme 2026-11-01 " + b"9" * 5_000, *(b"%d" % each for each in range(50))]
+    index = index_of(*seal_messages(a_month()), *(Message(b"garbage", key, NOW, offset=9) for key in keys))
+    assert (words_of(index)[1], set(index.organizations), len(index.problems)) == (None, {"acme", "beta"}, 20)
+    for key in keys:
+        index.take(Message(None, key, NOW, offset=10))
+    assert index.problems == []

@@ -51,8 +51,12 @@ def of(result):
 async def test_days_are_sealed_in_a_chain_and_verified(world):
     """Days that are over get a seal each, once; a late record gives its day another one, with the reason; all of it is exported.
 
-    A chain that lacks a seal is neither continued nor exported.
+    A chain that lacks a seal is neither continued nor exported. Records that are no seals stop no chain but that which they name.
     """
+    other = "beta.atlassian.net"
+    async with RecordWriter(world.connection) as writer:
+        for key in (b"x", f"{other} {DAYS[1]} 1".encode()):
+            await writer.send(world.topics.seals, key, b"garbage", partition=0)
     await world.publish(*(some_event(DAYS[0], each) for each in (1, 2)), some_event(DAYS[1], 3))
     assert of(await world.seal()) == [
         (DAYS[0], 1, "complete", 2),
@@ -69,7 +73,9 @@ async def test_days_are_sealed_in_a_chain_and_verified(world):
     uid = f"{ORGANIZATION}/9"
     found = await prove_event(world.context, uid)
     assert (found.reason, found.day, found.seal["edition"]) == (None, DAYS[0], 2)
-    data = await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], [uid])
+    with pytest.raises(RelayError, match=f"{other}, {DAYS[1]}: The seal at offset 1 .* cannot be read"):
+        await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], [uid])
+    data = await export_seals(world.context, KEY, [ORGANIZATION], DAYS[0], DAYS[3], [uid])
     proven = verify(data, [KEY.name])
     assert (proven.days, proven.seals, proven.events) == ({ORGANIZATION: 4}, 5, 1)
 
@@ -80,7 +86,7 @@ async def test_days_are_sealed_in_a_chain_and_verified(world):
     assert f"{DAYS[1]}: edition 1 of its seal was deleted" in broken.failure
     with pytest.raises(RelayError, match="a chain of seals is broken"):
         await export_seals(world.context, KEY, (), DAYS[0], DAYS[3], ())
-    (calendar,) = await show_calendars(world.context, DAYS, LATE_DAYS)
+    calendar, _ = await show_calendars(world.context, DAYS, LATE_DAYS)
     broken = "broken chain"
     assert [each.word for each in calendar.days] == [broken] * 4 + ["not sealed"]
     assert f"{DAYS[1]}: edition 1 of its seal was deleted" in str(calendar.fault)
@@ -116,16 +122,17 @@ async def test_a_sealer_that_another_one_fenced_writes_nothing(world):
 
 
 async def test_wrong_clocks_hide_no_event(world):
-    """The relay's clock was three hours behind at midnight, and that of the first sealer as far ahead.
+    """The relay's clock was three days behind, then three hours at midnight, and that of the first sealer as far ahead.
 
     Only the days that are counted are held.
     """
     hours = 3 * 3_600_000
+    await world.publish(some_event(DAYS[0], 4, collected=day_start(DAYS[0]) - 24 * hours))
     await world.publish(some_event(DAYS[0], 1, collected=day_start(DAYS[0]) - hours), some_event(DAYS[1], 2))
-    assert of(await world.seal())[:2] == [(DAYS[0], 1, "complete", 1), (DAYS[1], 1, "complete", 1)]
+    assert of(await world.seal())[:2] == [(DAYS[0], 1, "complete", 2), (DAYS[1], 1, "complete", 1)]
     await world.publish(some_event(DAYS[0], 9, collected=world.now - hours))
     await world.pass_days(1)
-    assert of(await world.seal()) == [(DAYS[3], 1, "complete", 0), (DAYS[0], 2, "complete", 2)]
+    assert of(await world.seal()) == [(DAYS[3], 1, "complete", 0), (DAYS[0], 2, "complete", 3)]
     counted = await count_days(world.context, ORGANIZATION, [DAYS[0]], None)
     assert set(counted.passed) == {DAYS[1]}
 

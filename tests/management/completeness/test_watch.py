@@ -61,7 +61,8 @@ async def words(world):
 async def test_a_difference_is_shown_by_the_round_after_it_arises_and_ends_when_it_is_mended(world):
     """A record that the audit log has and Kafka lacks: its day differs in calendar, metric and status; then it is found late.
 
-    Then the days are sealed, and a record that comes even later gives its day another seal by itself.
+    Then the days are sealed, and a record that comes even later gives its day another seal by itself. So does one that a repair
+    has the producers publish: the seal names what was mended.
     """
     registry = CollectorRegistry()
     async with open_sealer(world.context, KEY) as sealer:
@@ -102,6 +103,21 @@ async def test_a_difference_is_shown_by_the_round_after_it_arises_and_ends_when_
         assert [(each["day"], each["edition"], each["events"]) for each in result.seals] == [(DAYS[0], 2, 2)]
         (result,) = await watch.round(sealer, ADDED)
         assert not result.seals
+
+        world.log.events[11] = some_event(DAYS[3], 11)
+        await world.pass_days(1)
+        (result,) = await watch.round(sealer, ADDED)
+        assert [(each["day"], each["state"]) for each in result.seals] == [(DAYS[3], "differing")]
+        await world.publish(some_event(DAYS[3], 11, collected=world.now))
+        (result,) = await watch.round(sealer, ADDED)
+        assert [(each["day"], each["edition"], each["reason"]) for each in result.seals] == [
+            (
+                DAYS[3],
+                2,
+                "The events have changed since edition 1: there were 0, and there are 1. The state was differing and is complete.",
+            )
+        ]
+        assert (await words(world))[3] == "complete"
 
 
 async def test_what_changes_behind_the_relay_s_back_is_named_and_nothing_else(kafka, world):
@@ -182,16 +198,16 @@ async def test_many_organizations_are_counted_in_one_pass(world, monkeypatch):
     await world.publish(some_event(DAYS[0], 1))
     scans, scan = [], collect.scan_topics
 
-    async def counted(*arguments):
-        scans.append(set(arguments[4]))
-        return await scan(*arguments)
+    async def counted(*arguments, whole):
+        scans.append((set(arguments[4]), whole))
+        return await scan(*arguments, whole=whole)
 
     monkeypatch.setattr(collect, "scan_topics", counted)
     names = [f"site-{number}" for number in range(9)]
     await collect.count_partition(
         world.context, 0, dict.fromkeys(names, DAYS[:3]), lambda _: world.log.source
     )
-    assert scans == [{*names}]
+    assert scans == [({*names}, False)]
 
 
 async def test_of_two_processes_one_works_until_it_ends(world):

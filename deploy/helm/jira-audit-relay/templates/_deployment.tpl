@@ -23,10 +23,10 @@ spec:
     metadata:
       labels:
         {{- include "relay.labels" . | nindent 8 }}
-        {{- with mergeOverwrite dict .root.Values.podLabels .service.podLabels }}
+        {{- with mergeOverwrite dict (.root.Values.podLabels | default dict) (.service.podLabels | default dict) }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-      {{- with mergeOverwrite dict .root.Values.podAnnotations .service.podAnnotations }}
+      {{- with mergeOverwrite dict (.root.Values.podAnnotations | default dict) (.service.podAnnotations | default dict) }}
       annotations:
         {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -50,7 +50,7 @@ spec:
           imagePullPolicy: {{ .root.Values.image.pullPolicy }}
           args: {{ toJson .args }}
           env:
-            {{- include "relay.env" (mergeOverwrite (dict "env" (concat (.env | default list) .service.env)) (omit . "env")) | nindent 12 }}
+            {{- include "relay.env" (mergeOverwrite (dict "env" (concat (.env | default list) (.service.env | default list))) (omit . "env")) | nindent 12 }}
           ports:
             - {name: telemetry, containerPort: 9464}
             {{- if eq .component "console" }}

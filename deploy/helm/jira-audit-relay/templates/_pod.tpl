@@ -53,7 +53,7 @@ Takes root, component, groups (of settings) and env (a list of further variables
 - name: RELAY_SECRET_STORES__VAULT_KUBERNETES_TOKEN_FILE
   value: /run/relay-vault/token
 {{- end }}
-{{- with concat .root.Values.env .env }}
+{{- with concat (.root.Values.env | default list) .env }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

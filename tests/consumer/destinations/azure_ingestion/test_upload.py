@@ -61,7 +61,9 @@ async def test_the_request_is_that_of_microsofts_client(proxy, monkeypatch):
         monkeypatch.setenv("HTTPS_PROXY", proxy)
     uploader = Uploader(f"{ENDPOINT}/", SCOPE, Credential())
     monkeypatch.setattr(uploader._connections, "post", post)
-    monkeypatch.setattr(uploader, "_proxied", recorder)
+    assert (uploader._proxied is None) == (proxy is None)
+    if proxy is not None:
+        monkeypatch.setattr(uploader, "_proxied", recorder)
     with pytest.raises(ServiceRequestError) if proxy else contextlib.nullcontext():
         await uploader.upload(rule, stream, content)
     async with LogsIngestionClient(ENDPOINT, Credential(), transport=recorder) as client:

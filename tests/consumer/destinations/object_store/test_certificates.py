@@ -1,10 +1,12 @@
 """The certificates that a bucket's client trusts, while their file is replaced."""
 
+import asyncio
 import shutil
 import ssl
 
 from structlog.testing import capture_logs
 
+from consumer.destinations.object_store.cloud import CloudStore, Opened
 from consumer.destinations.outcome import Retry, Sent
 from simulators.object_store.s3 import credential, s3_bucket
 from tests.support.certificates import CertificateAuthority
@@ -44,3 +46,26 @@ async def test_a_changed_ca_file_counts_without_a_restart(tmp_path):
                 assert await live.send(body(live, [4])) == Sent()
             (end,) = logs
             assert end["event"].startswith("Certificate files can be used again")
+
+
+async def test_requests_at_once_share_the_client_of_a_changed_file(tmp_path):
+    """Requests that begin while the client of before is closed take the new one: no third is opened, and none in use is closed."""
+    ca_file, opened, closed = tmp_path / "ca.pem", [], []
+
+    def open_client():
+        number = len(opened)
+
+        async def close():
+            await asyncio.sleep(0)
+            closed.append(number)
+
+        opened.append(number)
+        return Opened(number, close=close)
+
+    store = CloudStore(open_client, "s3://jira", "lake", [ca_file])
+    ca_file.write_text("new")
+
+    clients = await asyncio.gather(*(store._open() for _ in range(3)))
+
+    assert [each.client for each in clients] == [1, 1, 1]
+    assert (opened, closed) == ([0, 1], [0])
