@@ -134,6 +134,23 @@ def test_a_misfit_is_named_by_its_path(field, value, words):
         ours(EVERYTHING, {**WHOLE, field: value})
 
 
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"a": "x", "b": "\ud800"}, "T.b cannot hold a lone surrogate"),
+        ({"a": 1, "b": "x"}, "T.a cannot hold this value"),
+        ({"a": "x", "c": "x"}, "T lacks the field b"),
+    ],
+)
+def test_a_misfit_among_texts_that_are_written_together_is_named(record, words):
+    """A record with the right number of fields takes the short way, which must not end with an error of Python."""
+    fields = [{"name": name, "type": ["null", "string"]} for name in "ab"]
+    write = compile_writer({"type": "record", "name": "relay.T", "fields": fields})
+
+    with pytest.raises(Unencodable, match=words):
+        write(record, bytearray())
+
+
 def test_an_unsupported_type_is_rejected_at_once():
     with pytest.raises(NotImplementedError, match=r"A\.b"):
         compile_writer(
